@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file tachyon.h
+ * Same-machine messaging through shared memory: one producer, one consumer,
+ * variable-size messages, no copy on either side, no system call per message.
+ *
+ * This header is the only description of the API: every language binding is
+ * generated from it.
+ *
+ * Life of a bus: one process calls tachyon_bus_listen() on a socket path, another
+ * tachyon_bus_connect(). Either end may send; the first send or receive on a handle
+ * claims that direction for good, and the peer has the other one. The producer
+ * repeats acquire_tx, write, commit_tx, flush; the consumer acquire_rx, read,
+ * commit_rx. tachyon_bus_destroy() ends the stream.
+ *
+ * Errors: a function that returns tachyon_error_t says what went wrong; one that
+ * returns a pointer or a count says NULL or 0, and then tachyon_last_error() has
+ * the reason and tachyon_last_error_message() a text with cause and value.
+ *
+ * Time: timeout_ns is in nanoseconds of CLOCK_MONOTONIC; negative waits for ever,
+ * 0 does not wait. spin_threshold is the number of looks before going to sleep.
+ *
+ * Caveats
+ * - Threads: at most one thread sends and one receives on a handle at a time. Any
+ *   thread may call tachyon_bus_close(), _ref(), _destroy(), _get_state() and the
+ *   setters. tachyon_last_error() is per thread.
+ * - fork: a handle belongs to the process that made it. In a child every call fails
+ *   with TACHYON_ERR_FORKED; destroying it there is harmless and recommended. No
+ *   descriptor survives exec.
+ * - Peer death: noticed by the kernel, not by heartbeat. What was flushed before a
+ *   death is still delivered; then TACHYON_ERR_PEER_DEAD.
+ * - Hostile peer: it can send nonsense or nothing, and change a message while it is
+ *   being read; copy first what must not change under you. It cannot make this side
+ *   read or write outside the ring, nor raise a signal.
+ * - Alignment: a payload is aligned to 32 bytes where up to 32 were reserved, to 64
+ *   where more were.
+ */
+#ifndef TACHYON_H
+#define TACHYON_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Version, errors, states ------------------------------------------------ */
+
+/** Release of this library; tachyon_version() gives that of the library loaded. */
+#define TACHYON_VERSION_MAJOR 1
+#define TACHYON_VERSION_MINOR 0
+#define TACHYON_VERSION_PATCH 0
+
+/** Why a call failed. Values are part of the ABI. */
+typedef enum {
+    TACHYON_SUCCESS = 0,
+    TACHYON_ERR_NULL_PTR = 1,      /**< a required pointer is NULL */
+    TACHYON_ERR_MEM = 2,           /**< no memory */
+    TACHYON_ERR_OPEN = 3,          /**< the shared memory cannot be created */
+    TACHYON_ERR_TRUNCATE = 4,      /**< the shared memory cannot be sized */
+    TACHYON_ERR_CHMOD = 5,         /**< the socket's mode cannot be set */
+    TACHYON_ERR_SEAL = 6,          /**< seals cannot be set, or the peer's miss */
+    TACHYON_ERR_MAP = 7,           /**< the shared memory cannot be mapped */
+    TACHYON_ERR_INVALID_SZ = 8,    /**< a size, path or argument is out of range */
+    TACHYON_ERR_FULL = 9,          /**< no room until the consumer releases */
+    TACHYON_ERR_EMPTY = 10,        /**< no message yet, or nothing to finish */
+    TACHYON_ERR_NETWORK = 11,      /**< nobody listens, or the socket failed */
+    TACHYON_ERR_SYSTEM = 12,       /**< another system call failed */
+    TACHYON_ERR_INTERRUPTED = 13,  /**< a signal arrived while waiting */
+    TACHYON_ERR_ABI_MISMATCH = 14, /**< the peer speaks another protocol */
+    TACHYON_ERR_PEER_DEAD = 15,    /**< the peer died without closing */
+    TACHYON_ERR_CLOSED = 16,       /**< closed in order: end of stream */
+    TACHYON_ERR_TIMEOUT = 17,      /**< the time-out passed */
+    TACHYON_ERR_BUSY = 18,         /**< direction or handle is in use by another */
+    TACHYON_ERR_CORRUPT = 19,      /**< the peer wrote what no peer may write */
+    TACHYON_ERR_ADDR_IN_USE = 20,  /**< the path is taken: a listener or a file */
+    TACHYON_ERR_PERMISSION = 21,   /**< access refused by mode or user id */
+    TACHYON_ERR_FORKED = 22        /**< the handle belongs to the parent process */
+} tachyon_error_t;
+
+/** State of a connection as this end sees it. */
+typedef enum {
+    TACHYON_STATE_UNINITIALIZED = 0,
+    TACHYON_STATE_INITIALIZING = 1,
+    TACHYON_STATE_READY = 2,        /**< usable; a consumer's until it has drained */
+    TACHYON_STATE_DISCONNECTED = 3, /**< closed or dead: tachyon_last_error() tells */
+    TACHYON_STATE_FATAL_ERROR = 4,  /**< corrupt, or used after fork */
+    TACHYON_STATE_UNKNOWN = 5       /**< the handle is NULL */
+} tachyon_state_t;
+
+/** Version of the loaded library, "major.minor.patch"; static storage. */
+const char *tachyon_version(void);
+
+/** One-line English text for an error value; static storage, never NULL. */
+const char *tachyon_strerror(tachyon_error_t error);
+
+/**
+ * Error of the last call in this thread that failed, TACHYON_SUCCESS if none did.
+ * A call that succeeds leaves it alone; tachyon_bus_get_state() sets it when the
+ * state is not READY.
+ */
+tachyon_error_t tachyon_last_error(void);
+
+/** Text of that error with cause and value; valid until this thread's next call. */
+const char *tachyon_last_error_message(void);
+
+/** errno of the system call behind that error, 0 when there was none. */
+int tachyon_last_errno(void);
+
+/* ---- Message types ---------------------------------------------------------- */
+
+/** A type_id is free for use; by convention a route and a message type. */
+#define TACHYON_TYPE_ID(route, type)                                                   \
+    ((uint32_t)(((uint32_t)(route) << 16) | ((uint32_t)(type) & 0xFFFFu)))
+#define TACHYON_ROUTE_ID(id) ((uint16_t)((uint32_t)(id) >> 16))
+#define TACHYON_MSG_TYPE(id) ((uint16_t)((uint32_t)(id) & 0xFFFFu))
+
+/* ---- Opening and closing ---------------------------------------------------- */
+
+/** One end of a connection. */
+typedef struct tachyon_bus tachyon_bus_t;
+
+/** Direction of an end. */
+typedef enum {
+    TACHYON_ROLE_NONE = 0, /**< decided by the first send or receive */
+    TACHYON_ROLE_PRODUCER = 1,
+    TACHYON_ROLE_CONSUMER = 2
+} tachyon_role_t;
+
+/**
+ * Options of listen and connect. Zero every field but `size`: zero is the default.
+ * The struct may grow at its end; `size` tells which fields the caller knows.
+ */
+typedef struct tachyon_options {
+    size_t size;        /**< sizeof(tachyon_options_t) */
+    int64_t timeout_ns; /**< listen: longest wait for a peer, 0 for ever. connect: how
+                             long to keep trying, 0 one try. Negative: for ever. */
+    uint32_t socket_mode;         /**< permission bits of the socket, 0 means 0600 */
+    uint32_t role;                /**< a tachyon_role_t; both ends alike is refused */
+    const uint32_t *allowed_uids; /**< peers' user ids; NULL: only our own.
+                                       UINT32_MAX in the list allows anyone */
+    size_t allowed_uid_count;     /**< length of allowed_uids */
+    uint64_t schema; /**< fingerprint of the message types; two ends with different
+                          non-zero values are refused, 0 is not compared */
+    int (*interrupted)(void *context); /**< called with signals blocked before each
+                          sleep of listen, connect and later calls; non-zero ends the
+                          call with TACHYON_ERR_INTERRUPTED. NULL: none */
+    void *interrupted_context;         /**< passed to interrupted() */
+} tachyon_options_t;
+
+/**
+ * Create a ring, bind a socket and wait for one good peer.
+ *
+ * A stale socket at the path is replaced; a live listener or any other file is left
+ * alone. Clients that are silent, wrong or not allowed are refused and listening
+ * goes on. On return the path is free for the next listen.
+ *
+ * @param socket_path  File system path (107 bytes at most), or "@name" for the
+ *                     abstract namespace.
+ * @param capacity     Bytes of the ring: a power of two, at most 2 GiB; less than a
+ *                     page is rounded up to one.
+ * @param out          The new handle, or NULL on failure. Release it with
+ *                     tachyon_bus_destroy().
+ * @return SUCCESS; NULL_PTR; INVALID_SZ; ADDR_IN_USE; PERMISSION; NETWORK (no such
+ *         directory, socket failure); MEM, OPEN, TRUNCATE, SEAL, MAP, CHMOD, SYSTEM;
+ *         INTERRUPTED; TIMEOUT.
+ *
+ * Threads: any.  Blocks: until a peer has connected.  System calls: yes.
+ */
+tachyon_error_t tachyon_bus_listen(const char *socket_path, size_t capacity,
+                                   tachyon_bus_t **out);
+
+/** tachyon_bus_listen() with options; NULL means all defaults. */
+tachyon_error_t tachyon_bus_listen_with(const char *socket_path, size_t capacity,
+                                        const tachyon_options_t *options,
+                                        tachyon_bus_t **out);
+
+/**
+ * Attach to a listener, in one try.
+ *
+ * @param socket_path  As for tachyon_bus_listen().
+ * @param out          The new handle, or NULL on failure.
+ * @return SUCCESS; NULL_PTR; INVALID_SZ; NETWORK at once when nobody listens;
+ *         ABI_MISMATCH; PERMISSION; SEAL, MAP, CORRUPT (the listener's memory is not
+ *         what it said); BUSY (both ends declared one role); MEM; INTERRUPTED;
+ *         TIMEOUT (5 s without an answer, or options->timeout_ns).
+ *
+ * Threads: any.  Blocks: for the handshake.  System calls: yes.
+ */
+tachyon_error_t tachyon_bus_connect(const char *socket_path, tachyon_bus_t **out);
+
+/** tachyon_bus_connect() with options; NULL means all defaults. */
+tachyon_error_t tachyon_bus_connect_with(const char *socket_path,
+                                         const tachyon_options_t *options,
+                                         tachyon_bus_t **out);
+
+/** Add an owner: one more tachyon_bus_destroy() is needed. NULL is ignored. */
+void tachyon_bus_ref(tachyon_bus_t *bus);
+
+/**
+ * Release a handle; NULL is ignored. The last release flushes what was committed,
+ * rolls back an open reservation, tells the peer that the stream has ended, waits
+ * for a blocked call in another thread to leave, and frees everything.
+ */
+void tachyon_bus_destroy(tachyon_bus_t *bus);
+
+/**
+ * Flush and end the stream but keep the memory mapped: a blocked call in any thread
+ * returns and every later one fails with TACHYON_ERR_CLOSED. Slots already handed
+ * out stay readable until tachyon_bus_destroy(). Idempotent; NULL is ignored.
+ *
+ * Threads: any.  Blocks: no.  System calls: yes.
+ */
+void tachyon_bus_close(tachyon_bus_t *bus);
+
+/**
+ * Prefer a NUMA node for the ring's pages.
+ *
+ * @param node_id  0 to 63.
+ * @return SUCCESS; NULL_PTR; INVALID_SZ; FORKED; SYSTEM with the kernel's reason.
+ */
+tachyon_error_t tachyon_bus_set_numa_node(const tachyon_bus_t *bus, int node_id);
+
+/** pure_spin 1: this end never sleeps while it waits. 0 (default): spin, then sleep. */
+void tachyon_bus_set_polling_mode(const tachyon_bus_t *bus, int pure_spin);
+
+/* ---- Sending ---------------------------------------------------------------- */
+
+/** Largest payload of one message: capacity - 128. 0 when bus is NULL. */
+size_t tachyon_max_payload(const tachyon_bus_t *bus);
+
+/**
+ * Reserve room for one outgoing message. A reservation that is still open is
+ * replaced. When the ring is full, what was committed is flushed first.
+ *
+ * @param bus               Sending end.
+ * @param max_payload_size  Bytes wanted, 0 to tachyon_max_payload(bus).
+ * @return Writable bytes, aligned to 32 up to 32 bytes and to 64 above,
+ *         uninitialised; owned by the bus and valid until commit or rollback. NULL
+ *         when nothing was reserved; then tachyon_last_error() says why:
+ *         FULL        no room until the consumer releases a message
+ *         INVALID_SZ  can never fit this ring
+ *         PEER_DEAD, CLOSED, CORRUPT, FORKED
+ *         BUSY        this handle receives, or the peer sends
+ *         NULL_PTR
+ *
+ * Threads: one producer.  Blocks: never.  System calls: only when full or to wake.
+ */
+void *tachyon_acquire_tx(tachyon_bus_t *bus, size_t max_payload_size);
+
+/**
+ * tachyon_acquire_tx() that waits for room: spins, then sleeps.
+ *
+ * @param spin_threshold  Looks before sleeping.
+ * @param timeout_ns      Longest wait; negative for ever, 0 not at all.
+ * @return As tachyon_acquire_tx(), but TIMEOUT instead of FULL (FULL when timeout_ns
+ *         is 0); INTERRUPTED.
+ */
+void *tachyon_acquire_tx_timed(tachyon_bus_t *bus, size_t max_payload_size,
+                               uint32_t spin_threshold, int64_t timeout_ns);
+
+/**
+ * Finish the reservation: it becomes a message, visible after the next flush. The
+ * 64th message since the last flush flushes by itself.
+ *
+ * @param actual_size  Bytes written, at most those reserved.
+ * @param type_id      Free for use.
+ * @return SUCCESS; NULL_PTR; EMPTY when nothing is reserved; INVALID_SZ when
+ *         actual_size exceeds the reservation, which is kept.
+ *
+ * Threads: one producer.  Blocks: never.  System calls: only to wake a sleeper.
+ */
+tachyon_error_t tachyon_commit_tx(tachyon_bus_t *bus, size_t actual_size,
+                                  uint32_t type_id);
+
+/** Give the reservation back; nothing is sent. SUCCESS, EMPTY or NULL_PTR. */
+tachyon_error_t tachyon_rollback_tx(tachyon_bus_t *bus);
+
+/**
+ * Make all committed messages visible, all at once, and wake a sleeping consumer.
+ *
+ * Threads: one producer.  Blocks: never.  System calls: only to wake a sleeper.
+ */
+void tachyon_flush(tachyon_bus_t *bus);
+
+/**
+ * Copy, commit and flush one message: acquire_tx_timed + memcpy + commit_tx + flush.
+ *
+ * @param payload  May be NULL when size is 0.
+ * @return SUCCESS, or the error of the step that failed; nothing is sent then.
+ */
+tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t size,
+                             uint32_t type_id, uint32_t spin_threshold,
+                             int64_t timeout_ns);
+
+/* ---- Receiving -------------------------------------------------------------- */
+
+/**
+ * Look at the next message. Without tachyon_commit_rx() the same one comes again.
+ *
+ * @param type_id      Its type; must not be NULL.
+ * @param actual_size  Its size in bytes; must not be NULL.
+ * @return The payload, read-only, owned by the bus and valid until it is committed
+ *         (never NULL for a message, not even for an empty one), or NULL: EMPTY,
+ *         CLOSED (all is drained), PEER_DEAD, CORRUPT, FORKED, BUSY (this handle
+ *         sends, or the peer receives), NULL_PTR.
+ *
+ * Threads: one consumer.  Blocks: never.  System calls: one per thousands of looks.
+ */
+const void *tachyon_acquire_rx(tachyon_bus_t *bus, uint32_t *type_id,
+                               size_t *actual_size);
+
+/** tachyon_acquire_rx() that looks max_spins times; 0 means for ever. */
+const void *tachyon_acquire_rx_spin(tachyon_bus_t *bus, uint32_t *type_id,
+                                    size_t *actual_size, uint32_t max_spins);
+
+/**
+ * tachyon_acquire_rx() that spins, then sleeps until a message comes, the stream
+ * ends, the peer dies, or a signal arrives (INTERRUPTED).
+ */
+const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,
+                                        size_t *actual_size, uint32_t spin_threshold);
+
+/** tachyon_acquire_rx_blocking() with a time-out: TIMEOUT (EMPTY when it is 0). */
+const void *tachyon_acquire_rx_timed(tachyon_bus_t *bus, uint32_t *type_id,
+                                     size_t *actual_size, uint32_t spin_threshold,
+                                     int64_t timeout_ns);
+
+/** Release everything handed out. SUCCESS, NULL_PTR, or EMPTY if there is nothing. */
+tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus);
+
+/** One message of a batch. */
+typedef struct {
+    const void *ptr;    /**< payload, read-only, owned by the bus */
+    size_t actual_size; /**< bytes of payload */
+    size_t reserved_;   /**< bytes it takes in the ring; commit needs it unchanged */
+    uint32_t type_id;
+    uint32_t padding_;
+} tachyon_msg_view_t;
+
+/**
+ * Take up to max_msgs messages that are already there. What is not committed comes
+ * again with the next acquire.
+ *
+ * @return How many were filled in; 0 as NULL of tachyon_acquire_rx().
+ */
+size_t tachyon_acquire_rx_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
+                                size_t max_msgs);
+
+/** tachyon_acquire_rx_batch() that waits for the first message, for ever. */
+size_t tachyon_drain_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
+                           size_t max_msgs, uint32_t spin_threshold);
+
+/** tachyon_drain_batch() with a time-out: TIMEOUT (EMPTY when it is 0). */
+size_t tachyon_drain_batch_timed(tachyon_bus_t *bus, tachyon_msg_view_t *views,
+                                 size_t max_msgs, uint32_t spin_threshold,
+                                 int64_t timeout_ns);
+
+/**
+ * Release the first `count` messages of the last batch.
+ *
+ * @param views  As filled in by the last acquire_rx_batch or drain_batch.
+ * @return SUCCESS; NULL_PTR; INVALID_SZ when they are not what was handed out
+ *         (nothing is released then).
+ */
+tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
+                                        const tachyon_msg_view_t *views, size_t count);
+
+/* ---- Looking at a bus ------------------------------------------------------- */
+
+/**
+ * State of the connection; asks the kernel whether the peer is still there. When it
+ * is not READY, tachyon_last_error() says why: CLOSED, PEER_DEAD, CORRUPT, FORKED.
+ */
+tachyon_state_t tachyon_get_state(const tachyon_bus_t *bus);
+
+/** Order later loads of this thread after earlier ones (an acquire fence). */
+void tachyon_memory_barrier_acquire(void);
+
+/** Who is at the other end, as the kernel said at the handshake. */
+typedef struct {
+    int32_t pid; /**< 0 when it lives in a pid namespace we cannot see */
+    uint32_t uid;
+    uint32_t gid;
+} tachyon_peer_t;
+
+/** SUCCESS or NULL_PTR. */
+tachyon_error_t tachyon_bus_get_peer(const tachyon_bus_t *bus, tachyon_peer_t *out);
+
+/** Counters of one end since it was opened. */
+typedef struct {
+    uint64_t capacity;   /**< bytes of the ring */
+    uint64_t used;       /**< bytes of it that this end knows to be in use */
+    uint64_t messages;   /**< committed (producer) or released (consumer) */
+    uint64_t ring_bytes; /**< bytes of ring they took, headers and padding included */
+    uint64_t flushes;    /**< producer: times the ring was published */
+    uint64_t full;       /**< producer: times acquire found no room */
+    uint64_t sleeps;     /**< times this end went to sleep */
+    uint64_t wakes;      /**< times this end woke its peer */
+} tachyon_stats_t;
+
+/** Read the counters; exact on the thread that uses the bus. SUCCESS or NULL_PTR. */
+tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
