@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# What every test of the tree has in common. Tests that this does not fit use
+# add_test() and take TACHYON_TEST_ENV.
+
+# Environment of every test, as VAR=value.
+set(TACHYON_TEST_ENV
+    "ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1"
+    "UBSAN_OPTIONS=print_stacktrace=1"
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+
+# Environment of tests that run Python. A sanitizer's runtime must be loaded before
+# the interpreter, which is built without; what the interpreter itself leaves
+# unfreed at exit is not ours to judge, so leaks are looked for in the C tests only.
+set(TACHYON_PYTHON_TEST_ENV ${TACHYON_TEST_ENV} "PYTHONDONTWRITEBYTECODE=1")
+if(TACHYON_SANITIZE MATCHES "address")
+    set(preload "")
+    foreach(library asan ubsan)
+        execute_process(COMMAND "${CMAKE_C_COMPILER}" -print-file-name=lib${library}.so
+                        OUTPUT_VARIABLE path OUTPUT_STRIP_TRAILING_WHITESPACE)
+        if(IS_ABSOLUTE "${path}")
+            list(APPEND preload "${path}")
+        endif()
+    endforeach()
+    list(JOIN preload ":" preload)
+    list(APPEND TACHYON_PYTHON_TEST_ENV "LD_PRELOAD=${preload}"
+         "ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1")
+endif()
+
+# tachyon_add_test(<name> COMMAND <command>... [TIMEOUT <seconds>] [SERIAL])
+# A CTest test with a time limit; exit status 77 means skipped.
+function(tachyon_add_test name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT" "COMMAND;ENVIRONMENT")
+    if(NOT arg_TIMEOUT)
+        set(arg_TIMEOUT 60)
+    endif()
+    add_test(NAME ${name} COMMAND ${arg_COMMAND})
+    set_tests_properties(${name} PROPERTIES
+        TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77
+        ENVIRONMENT "${TACHYON_TEST_ENV};${arg_ENVIRONMENT}")
+    if(arg_SERIAL)
+        set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+    endif()
+endfunction()
+
+# tachyon_add_pytest(<name> <file.py> [TIMEOUT <seconds>] [SERIAL])
+# One pytest file as one CTest test, run by the interpreter of the venv.
+function(tachyon_add_pytest name file)
+    cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL" "TIMEOUT" "ENVIRONMENT")
+    set(serial "")
+    if(arg_SERIAL)
+        set(serial SERIAL)
+    endif()
+    tachyon_add_test(${name} ${serial} TIMEOUT "${arg_TIMEOUT}"
+        COMMAND "${Python_EXECUTABLE}" -m pytest -q -p no:cacheprovider
+                "${CMAKE_CURRENT_SOURCE_DIR}/${file}"
+        ENVIRONMENT "${TACHYON_PYTHON_TEST_ENV};${arg_ENVIRONMENT}")
+endfunction()

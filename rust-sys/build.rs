@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Compiles the C core and, with the feature `bindgen`, generates the bindings.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // A symlink in the tree, a copy in the package that `cargo package` makes.
+    let core = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("core");
+    let include = core.join("include");
+    println!("cargo:rerun-if-changed={}", core.display());
+    println!("cargo:rerun-if-changed=build.rs");
+
+    cc::Build::new()
+        .std("c11")
+        .include(&include)
+        .files(c_sources(&core.join("src"))?)
+        .compile("tachyon");
+
+    // Dependents read this as DEP_TACHYON_INCLUDE.
+    println!("cargo:include={}", include.canonicalize()?.display());
+
+    #[cfg(feature = "bindgen")]
+    generate(&include)?;
+    Ok(())
+}
+
+fn c_sources(dir: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|e| format!("{}: {e}", dir.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "c") {
+            sources.push(path);
+        }
+    }
+    // The order of a directory listing is no one's promise; builds should repeat.
+    sources.sort();
+    Ok(sources)
+}
+
+#[cfg(feature = "bindgen")]
+fn generate(include: &Path) -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var("OUT_DIR")?).join("bindings.rs");
+    bindgen::Builder::default()
+        .header(include.join("tachyon.h").display().to_string())
+        .allowlist_item("tachyon_.*|TACHYON_.*")
+        .use_core()
+        .size_t_is_usize(true)
+        .layout_tests(true)
+        .parse_callbacks(Box::new(Comments))
+        .rust_target(bindgen::RustTarget::stable(77, 0).map_err(|e| e.to_string())?)
+        // rustfmt's output depends on the toolchain's version; this does not.
+        .formatter(bindgen::Formatter::Prettyplease)
+        .raw_line("// SPDX-License-Identifier: Apache-2.0")
+        .generate()?
+        .write_to_file(&out)
+        .map_err(|e| format!("{}: {e}", out.display()))?;
+    Ok(())
+}
+
+/// Doxygen's mark of a comment that stands behind its member means nothing to rustdoc.
+#[cfg(feature = "bindgen")]
+#[derive(Debug)]
+struct Comments;
+
+#[cfg(feature = "bindgen")]
+impl bindgen::callbacks::ParseCallbacks for Comments {
+    fn process_comment(&self, comment: &str) -> Option<String> {
+        Some(comment.strip_prefix('<')?.to_string())
+    }
+}
