@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
 
     cc::Build::new()
-        .std("c11")
+        .std("gnu11")
         .include(&include)
         .files(c_sources(&core.join("src"))?)
         .compile("tachyon");

@@ -42,6 +42,11 @@ function(tachyon_add_test name)
     endif()
 endfunction()
 
+# A test that cannot run here is listed as skipped; its output says why.
+function(tachyon_skip_test name reason)
+    tachyon_add_test(${name} COMMAND sh -c "echo \"skipped: $0\"; exit 77" "${reason}")
+endfunction()
+
 # tachyon_add_pytest(<name> <file.py> [TIMEOUT <seconds>] [SERIAL])
 # One pytest file as one CTest test, run by the interpreter of the venv.
 function(tachyon_add_pytest name file)
@@ -54,4 +59,14 @@ function(tachyon_add_pytest name file)
         COMMAND "${Python_EXECUTABLE}" -m pytest -q -p no:cacheprovider
                 "${CMAKE_CURRENT_SOURCE_DIR}/${file}"
         ENVIRONMENT "${TACHYON_PYTHON_TEST_ENV};${arg_ENVIRONMENT}")
+endfunction()
+
+# tachyon_add_cargo_test(<name> <subcommand and its arguments>...)
+# Runs cargo in the workspace. cargo locks its target directory, so two at once only
+# wait for each other.
+function(tachyon_add_cargo_test name subcommand)
+    tachyon_add_test(${name} TIMEOUT 300
+        COMMAND ${TACHYON_CARGO} ${subcommand} ${TACHYON_CARGO_FLAGS} ${ARGN})
+    set_tests_properties(${name} PROPERTIES RESOURCE_LOCK cargo
+        WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 endfunction()
