@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One end of a connection, as bus.c and rpc.c see it. */
+#ifndef TACHYON_BUS_H
+#define TACHYON_BUS_H
+
+#include "internal.h"
+
+struct tachyon_bus {
+    alignas(128) struct ring_producer tx; /* armed when the role is claimed; */
+    alignas(128) struct ring_consumer rx; /* an RPC bus has both armed */
+    alignas(128) struct link link;
+    struct fork_watch watch;
+    struct region regions[HANDSHAKE_MAX_RINGS]; /* a bus uses the first */
+    enum ring_side side;
+    uint32_t declared_role; /* a tachyon_role_t */
+    tachyon_peer_t peer;
+    _Atomic int role;  /* the tachyon_role_t claimed */
+    _Atomic int error; /* sticky: CLOSED, PEER_DEAD, CORRUPT, FORKED */
+    _Atomic unsigned owners;
+    unsigned empty_looks;
+};
+
+/* Set up a bus from what the handshake left; takes over the session. */
+tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *session);
+void ty_bus_close(struct tachyon_bus *bus);
+void ty_bus_free(struct tachyon_bus *bus); /* all but the struct */
+tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *receiving);
+
+tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
+                              uint32_t type_id, uint64_t correlation_id);
+void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
+
+/* Set the sticky error, stop both directions, and report it. */
+tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error);
+
+#endif

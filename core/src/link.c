@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The link: the handshake's socket, kept open for the life of the connection.
+ *
+ * Everything a sleeping end must notice arrives in one ppoll(): a wake-up byte, the
+ * bye byte of an orderly end, the hang-up of a dead peer, its pidfd (a raw clone may
+ * keep the socket alive), a signal, the time-out. Sends never block (MSG_DONTWAIT) and
+ * never raise a signal (MSG_NOSIGNAL), whatever the peer does with its end.
+ *
+ * Owns: the socket, the pidfd, and who may wait: one thread at a time.
+ *
+ * Sleep protocol. Sleeper: store the wanted word, order, look again, ppoll. Waker:
+ * publish, order, load the wanted word, send a byte if the position it names has been
+ * reached. "Order" forbids the store-load reordering on both sides, so at least one of
+ * the two sees the other. With both processes registered for membarrier the sleeper's
+ * GLOBAL_EXPEDITED membarrier orders both sides and the waker pays nothing.
+ *
+ * Bytes are only read by the thread that waits; everybody else peeks, so that nobody
+ * takes a wake-up meant for the sleeper.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define BYTE_WAKE 'W'
+#define BYTE_BYE 'B'
+
+#define LOOKS_PER_CHECK 256u    /* looks between two glances at closing and the clock */
+#define CHECKS_PER_LINK 16u     /* such checks between two system calls */
+#define UNORDERED_SLEEP_NS 1000000 /* longest sleep when membarrier is refused */
+
+void ty_link_init(struct link *link) {
+    *link = (struct link){.socket = -1, .pidfd = -1};
+}
+
+/* ---- Peer ---- */
+
+static enum link_peer peer_of(struct link *link) {
+    return (enum link_peer)atomic_load_explicit(&link->peer, memory_order_acquire);
+}
+
+/* Only ever leaves LINK_ALIVE, and once. */
+static void set_peer(struct link *link, enum link_peer peer) {
+    int alive = LINK_ALIVE;
+    atomic_compare_exchange_strong(&link->peer, &alive, (int)peer);
+}
+
+/*
+ * Look at the bytes that have arrived; true if a bye is among them. Only wake-ups are
+ * ever taken out, so a bye is still there for whoever looks next.
+ */
+static bool read_bytes(struct link *link, bool may_take) {
+    char bytes[256];
+    ssize_t count =
+        recv(link->socket, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    if (count <= 0)
+        return false;
+    if (memchr(bytes, BYTE_BYE, (size_t)count))
+        return true;
+    if (may_take)
+        (void)!recv(link->socket, bytes, (size_t)count, MSG_DONTWAIT);
+    return false;
+}
+
+/* Sleep, or with deadline 0 only look. Returns ppoll()'s result. */
+static int poll_link(struct link *link, int64_t deadline, const sigset_t *signals,
+                     bool may_take) {
+    struct pollfd fds[] = {{.fd = link->socket, .events = POLLIN},
+                           {.fd = link->pidfd, .events = POLLIN}};
+    int result = ty_poll(fds, 2, deadline, signals);
+    if (result <= 0)
+        return result;
+    /* The bye precedes the hang-up in the queue, so look for it first. */
+    if ((fds[0].revents & POLLIN) && read_bytes(link, may_take))
+        set_peer(link, LINK_CLOSED);
+    if ((fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) || fds[1].revents)
+        set_peer(link, LINK_DEAD);
+    return result;
+}
+
+enum link_peer ty_link_look(struct link *link) {
+    if (peer_of(link) == LINK_ALIVE && link->socket >= 0)
+        poll_link(link, 0, NULL, false);
+    return peer_of(link);
+}
+
+tachyon_error_t ty_link_peer_error(struct link *link) {
+    switch (peer_of(link)) {
+    case LINK_CLOSED:
+        return TACHYON_ERR_CLOSED;
+    case LINK_DEAD:
+        return TACHYON_ERR_PEER_DEAD;
+    default:
+        return TACHYON_SUCCESS;
+    }
+}
+
+void ty_link_wake(struct link *link) {
+    const char byte = BYTE_WAKE;
+    atomic_fetch_add_explicit(&link->wakes, 1, memory_order_relaxed);
+    /* A full socket means that wake-ups are waiting there already. */
+    if (send(link->socket, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+        (errno == EPIPE || errno == ECONNRESET))
+        ty_link_look(link);
+}
+
+/* ---- Waiting ---- */
+
+/* Pairs with ty_link_order_waker(). False: the kernel refuses membarrier now. */
+static bool order_sleeper(const struct link *link) {
+    atomic_thread_fence(memory_order_seq_cst);
+    return !link->expedited || ty_membarrier();
+}
+
+/* Why the wait must end although nothing is ready; SUCCESS: it goes on. */
+static tachyon_error_t reason_to_stop(struct link *link, const struct wait *wait) {
+    if (atomic_load(&link->closing))
+        return TACHYON_ERR_CLOSED;
+    if (peer_of(link) != LINK_ALIVE)
+        /* It may have published right before: look once more. */
+        return wait->ready(wait->context) ? TACHYON_SUCCESS : ty_link_peer_error(link);
+    return TACHYON_SUCCESS;
+}
+
+/* SUCCESS: ready. EMPTY: the looks are used up. */
+static tachyon_error_t spin(struct link *link, const struct wait *wait,
+                            int64_t *deadline) {
+    uint64_t spins = atomic_load_explicit(&link->pure_spin, memory_order_relaxed)
+                         ? WAIT_SPIN_FOR_EVER
+                         : wait->spins;
+    for (uint64_t look = 1; spins == WAIT_SPIN_FOR_EVER || look <= spins; look++) {
+        ty_pause();
+        if (wait->ready(wait->context))
+            return TACHYON_SUCCESS;
+        if (look % LOOKS_PER_CHECK != 0)
+            continue;
+        if (look % (LOOKS_PER_CHECK * CHECKS_PER_LINK) == 0) {
+            ty_link_look(link);
+            if (link_interrupted(link))
+                return TACHYON_ERR_INTERRUPTED;
+        }
+        tachyon_error_t error = reason_to_stop(link, wait);
+        if (error != TACHYON_SUCCESS)
+            return error;
+        if (*deadline == 0)
+            *deadline = ty_deadline(wait->timeout_ns);
+        else if (*deadline != TY_NEVER && ty_now_ns() >= *deadline)
+            return TACHYON_ERR_TIMEOUT;
+    }
+    return TACHYON_ERR_EMPTY;
+}
+
+/* One sleep. SUCCESS: ready. EMPTY: awake without a reason to stop. */
+static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
+                                  int64_t deadline) {
+    tachyon_error_t error = TACHYON_ERR_EMPTY;
+    sigset_t before;
+    /* From here to ppoll() a signal stays pending, so none is slept through. */
+    ty_block_signals(&before);
+    wait->asleep(wait->context, true);
+    bool ordered = order_sleeper(link);
+
+    int polled = 0, polled_errno = 0;
+    if (wait->ready(wait->context)) {
+        error = TACHYON_SUCCESS;
+    } else if (atomic_load(&link->closing) || peer_of(link) != LINK_ALIVE) {
+        error = reason_to_stop(link, wait);
+    } else if (link_interrupted(link)) {
+        error = TACHYON_ERR_INTERRUPTED;
+    } else {
+        atomic_fetch_add_explicit(&link->sleeps, 1, memory_order_relaxed);
+        polled = poll_link(
+            link,
+            ordered ? deadline
+                    : ty_earlier(deadline, ty_now_ns() + UNORDERED_SLEEP_NS),
+            &before, true);
+        polled_errno = errno;
+    }
+    wait->asleep(wait->context, false);
+    ty_restore_signals(&before);
+
+    if (error != TACHYON_ERR_EMPTY)
+        return error;
+    if (wait->ready(wait->context))
+        return TACHYON_SUCCESS;
+    if (atomic_load(&link->closing))
+        return TACHYON_ERR_CLOSED;
+    if (peer_of(link) != LINK_ALIVE) /* noticed before that last look */
+        return ty_link_peer_error(link);
+    if (polled < 0)
+        return polled_errno == EINTR ? TACHYON_ERR_INTERRUPTED : TACHYON_ERR_SYSTEM;
+    if (deadline != TY_NEVER && ty_now_ns() >= deadline)
+        return TACHYON_ERR_TIMEOUT;
+    return TACHYON_ERR_EMPTY;
+}
+
+/*
+ * Wait until ready. SUCCESS, TIMEOUT, INTERRUPTED, CLOSED (by either end), PEER_DEAD,
+ * SYSTEM, BUSY when another thread waits on this link, or EMPTY for never_sleep.
+ */
+tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait) {
+    /* Sequentially consistent, as is `closing`: either the closer sees us waiting, or
+     * we see that it closes. */
+    if (atomic_exchange(&link->waiting, true))
+        return TACHYON_ERR_BUSY;
+    int64_t deadline = 0; /* the clock is read when the wait turns out to be one */
+    tachyon_error_t error = spin(link, wait, &deadline);
+    if (deadline == 0)
+        deadline = ty_deadline(wait->timeout_ns);
+    while (error == TACHYON_ERR_EMPTY && !wait->never_sleep)
+        error = sleep_once(link, wait, deadline);
+    atomic_store_explicit(&link->waiting, false, memory_order_release);
+    return error;
+}
+
+/* ---- The end ---- */
+
+void ty_link_close(struct link *link) {
+    const char byte = BYTE_BYE;
+    if (atomic_exchange(&link->closing, true) || link->socket < 0)
+        return;
+    (void)!send(link->socket, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    shutdown(link->socket, SHUT_RDWR); /* wakes our own sleeper too */
+}
+
+void ty_link_join(struct link *link) {
+    while (atomic_load_explicit(&link->waiting, memory_order_acquire))
+        sched_yield();
+}
+
+void ty_link_free(struct link *link) {
+    ty_close(&link->socket);
+    ty_close(&link->pidfd);
+}
+
+/* The waiting thread, if there was one, does not exist in the child. */
+void ty_link_in_child(struct link *link) {
+    ty_link_free(link);
+    atomic_store(&link->waiting, false);
+    atomic_store(&link->closing, true);
+}

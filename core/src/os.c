@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* System calls that libc does not wrap, time, and pauses. */
+#include "internal.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <linux/mempolicy.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BURST_PAUSE_NS 1500
+
+int64_t ty_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t ty_deadline(int64_t timeout_ns) {
+    int64_t now = ty_now_ns();
+    return timeout_ns < 0 || timeout_ns > TY_NEVER - now ? TY_NEVER : now + timeout_ns;
+}
+
+int64_t ty_earlier(int64_t deadline_a, int64_t deadline_b) {
+    return deadline_a < deadline_b ? deadline_a : deadline_b;
+}
+
+int ty_poll(struct pollfd *fds, size_t count, int64_t deadline,
+            const sigset_t *signals) {
+    struct timespec timeout = {0};
+    if (deadline != TY_NEVER) {
+        int64_t left = deadline - ty_now_ns();
+        if (left > 0) {
+            timeout.tv_sec = (time_t)(left / 1000000000);
+            timeout.tv_nsec = (long)(left % 1000000000);
+        }
+    }
+    return ppoll(fds, count, deadline == TY_NEVER ? NULL : &timeout, signals);
+}
+
+void ty_block_signals(sigset_t *before) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, before);
+}
+
+void ty_restore_signals(const sigset_t *before) {
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+int ty_pidfd_open(pid_t pid) {
+#ifdef SYS_pidfd_open
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+    (void)pid;
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+int ty_mbind_preferred(void *address, size_t bytes, int node_id) {
+    uint64_t nodes = UINT64_C(1) << node_id;
+    return (int)syscall(SYS_mbind, address, bytes, MPOL_PREFERRED, &nodes,
+                        sizeof nodes * 8 + 1, MPOL_MF_MOVE);
+}
+
+bool ty_membarrier_register(void) {
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+}
+
+bool ty_membarrier(void) {
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) == 0;
+}
+
+void ty_close(int *fd) {
+    int saved = errno;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    errno = saved;
+}
+
+void ty_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#else
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+/* A pause is 5 ns on one machine and 50 on another: measured once per process. */
+static unsigned pauses_per_burst(void) {
+    static _Atomic unsigned measured;
+    unsigned pauses = atomic_load_explicit(&measured, memory_order_relaxed);
+    if (pauses != 0)
+        return pauses;
+    int64_t shortest = INT64_MAX;
+    for (int sample = 0; sample < 5; sample++) {
+        int64_t begin = ty_now_ns();
+        for (int i = 0; i < 32; i++)
+            ty_pause();
+        shortest = ty_earlier(shortest, ty_now_ns() - begin);
+    }
+    pauses = 1 + (unsigned)(32 * BURST_PAUSE_NS / (shortest > 0 ? shortest : 1));
+    atomic_store_explicit(&measured, pauses, memory_order_relaxed);
+    return pauses;
+}
+
+void ty_pause_burst(void) {
+    for (unsigned i = pauses_per_burst(); i > 0; i--)
+        ty_pause();
+}
