@@ -10,7 +10,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // A symlink in the tree, a copy in the package that `cargo package` makes.
     let core = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("core");
     let include = core.join("include");
-    println!("cargo:rerun-if-changed={}", core.display());
+    for part in ["include", "src"] {
+        println!("cargo:rerun-if-changed={}", core.join(part).display());
+    }
     println!("cargo:rerun-if-changed=build.rs");
 
     cc::Build::new()

@@ -26,17 +26,20 @@ if(TACHYON_SANITIZE MATCHES "address")
          "ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1")
 endif()
 
-# tachyon_add_test(<name> COMMAND <command>... [TIMEOUT <seconds>] [SERIAL])
-# A CTest test with a time limit; exit status 77 means skipped.
+# tachyon_add_test(<name> COMMAND <command>... [TIMEOUT <seconds>] [SERIAL]
+#                  [ENVIRONMENT VAR=value...])
+# A CTest test with a time limit, 60 s if not given; exit status 77 means skipped.
 function(tachyon_add_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT" "COMMAND;ENVIRONMENT")
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 60)
     endif()
+    # A list that was passed in quotes comes with its semicolons escaped.
+    string(REPLACE "\\;" ";" environment "${arg_ENVIRONMENT}")
     add_test(NAME ${name} COMMAND ${arg_COMMAND})
     set_tests_properties(${name} PROPERTIES
         TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77
-        ENVIRONMENT "${TACHYON_TEST_ENV};${arg_ENVIRONMENT}")
+        ENVIRONMENT "${TACHYON_TEST_ENV};${environment}")
     if(arg_SERIAL)
         set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
     endif()
@@ -47,18 +50,24 @@ function(tachyon_skip_test name reason)
     tachyon_add_test(${name} COMMAND sh -c "echo \"skipped: $0\"; exit 77" "${reason}")
 endfunction()
 
-# tachyon_add_pytest(<name> <file.py> [TIMEOUT <seconds>] [SERIAL])
-# One pytest file as one CTest test, run by the interpreter of the venv.
+# tachyon_add_pytest(<name> <file.py> [TIMEOUT <seconds>] [SERIAL]
+#                    [ENVIRONMENT VAR=value...])
+# One pytest file as one CTest test, run by the interpreter of the venv. A test that
+# hangs is ended a little before CTest would do it, with a traceback.
 function(tachyon_add_pytest name file)
     cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL" "TIMEOUT" "ENVIRONMENT")
     set(serial "")
     if(arg_SERIAL)
         set(serial SERIAL)
     endif()
+    if(NOT arg_TIMEOUT)
+        set(arg_TIMEOUT 60)
+    endif()
+    math(EXPR each "${arg_TIMEOUT} - 5")
     tachyon_add_test(${name} ${serial} TIMEOUT "${arg_TIMEOUT}"
-        COMMAND "${Python_EXECUTABLE}" -m pytest -q -p no:cacheprovider
+        COMMAND "${Python_EXECUTABLE}" -m pytest -q -p no:cacheprovider --timeout ${each}
                 "${CMAKE_CURRENT_SOURCE_DIR}/${file}"
-        ENVIRONMENT "${TACHYON_PYTHON_TEST_ENV};${arg_ENVIRONMENT}")
+        ENVIRONMENT ${TACHYON_PYTHON_TEST_ENV} ${arg_ENVIRONMENT})
 endfunction()
 
 # tachyon_add_cargo_test(<name> <subcommand and its arguments>...)
