@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Receives market ticks from producer.py, checks that all arrived, and prints rate and
+//! latency. The messages are described in market_tick.h.
+
+mod bus;
+mod progress;
+mod report;
+mod tally;
+mod tick;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use bus::Receiver;
+use progress::Progress;
+use report::Report;
+use tally::Tally;
+use thousands::Separable;
+
+/// Receive market ticks from producer.py; exit with 0 only if all of them arrived.
+#[derive(Parser)]
+struct Arguments {
+    /// Where to listen
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/tmp/tachyon_market_ticks.sock"
+    )]
+    socket: String,
+    /// Bytes of the ring, a power of two
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
+    capacity: usize,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("consumer: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), String> {
+    eprintln!("listening on {}", arguments.socket);
+    let mut receiver = Receiver::listen(&arguments.socket, arguments.capacity)?;
+    let mut tally = Tally::new(Progress::new());
+    let sentinel = receiver.receive(&mut tally).map_err(|message| {
+        let messages = tally.messages().separate_with_commas();
+        tally.stop();
+        format!("{message}; {messages} ticks had come")
+    })?;
+    let report = Report::new(&tally, &sentinel);
+    let fault = report.fault();
+    if fault.is_none() {
+        receiver.close();
+    }
+    if arguments.json {
+        println!("{}", serde_json::json!(report));
+    } else {
+        println!("{report}");
+    }
+    fault.map_or(Ok(()), Err)
+}
