@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Time per message of the Python package, against the interpreter's own share of it.
+
+Two processes on two cores; what is not measured is done by the other one. The floor is
+the public pattern's own statements on a guard that does nothing and a bytearray, timed
+in turns with it. Prints a JSON array of rows for the program `benchmarks`.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tachyon import Bus
+
+FMT = "<8sdIQ4x"  # the example's MarketTick
+SIZE = struct.calcsize(FMT)
+PAYLOAD = bytes(range(SIZE))
+CAPACITY = 1 << 24  # holds all messages of a measurement, so that none waits for room
+SYMBOL, PRICE, QUANTITY = b"AAPL", 189.5, 100
+
+Timed = Callable[[Bus, int], int]  # (bus, messages) -> nanoseconds for all of them
+
+
+# ---- The floor: the same statements, no bus ----
+
+
+class NullGuard:
+    """What a guard costs whose entering and leaving do nothing."""
+
+    __slots__ = ("actual_size",)
+
+    def __enter__(self) -> "NullGuard":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+GUARD, BUFFER = NullGuard(), bytearray(SIZE)
+
+
+def null_send_zero_copy(size: int, type_id: int) -> NullGuard:
+    return GUARD
+
+
+def floor(_: Bus, count: int) -> int:
+    start = time.perf_counter_ns()
+    for i in range(count):
+        with null_send_zero_copy(size=SIZE, type_id=1) as tx:
+            with memoryview(BUFFER) as mv:
+                struct.pack_into(FMT, mv, 0, SYMBOL, PRICE, QUANTITY, time.time_ns())
+            tx.actual_size = SIZE
+    return time.perf_counter_ns() - start
+
+
+def floor_without_timestamp(_: Bus, count: int) -> int:
+    start = time.perf_counter_ns()
+    for i in range(count):
+        with null_send_zero_copy(size=SIZE, type_id=1) as tx:
+            with memoryview(BUFFER) as mv:
+                struct.pack_into(FMT, mv, 0, SYMBOL, PRICE, QUANTITY, i)
+            tx.actual_size = SIZE
+    return time.perf_counter_ns() - start
+
+
+# ---- Sending: the other process drains ----
+
+
+def send_zero_copy(bus: Bus, count: int) -> int:
+    start = time.perf_counter_ns()
+    for i in range(count):
+        with bus.send_zero_copy(size=SIZE, type_id=1) as tx:
+            with memoryview(tx) as mv:
+                struct.pack_into(FMT, mv, 0, SYMBOL, PRICE, QUANTITY, time.time_ns())
+            tx.actual_size = SIZE
+    return time.perf_counter_ns() - start
+
+
+def send_zero_copy_without_timestamp(bus: Bus, count: int) -> int:
+    start = time.perf_counter_ns()
+    for i in range(count):
+        with bus.send_zero_copy(size=SIZE, type_id=1) as tx:
+            with memoryview(tx) as mv:
+                struct.pack_into(FMT, mv, 0, SYMBOL, PRICE, QUANTITY, i)
+            tx.actual_size = SIZE
+    return time.perf_counter_ns() - start
+
+
+def send(bus: Bus, count: int) -> int:
+    start = time.perf_counter_ns()
+    for _ in range(count):
+        bus.send(PAYLOAD, 1)
+    return time.perf_counter_ns() - start
+
+
+# ---- Receiving: all messages are there already ----
+
+
+def iterate(bus: Bus, count: int) -> int:
+    left = count
+    start = time.perf_counter_ns()
+    for _ in bus:
+        left -= 1
+        if not left:
+            break
+    return time.perf_counter_ns() - start
+
+
+def recv_zero_copy(bus: Bus, count: int) -> int:
+    start = time.perf_counter_ns()
+    for _ in range(count):
+        with bus.recv_zero_copy() as rx:
+            with memoryview(rx) as mv:
+                struct.unpack_from(FMT, mv)
+    return time.perf_counter_ns() - start
+
+
+def drain_batch(bus: Bus, count: int) -> int:
+    left = count
+    start = time.perf_counter_ns()
+    while left:
+        with bus.drain_batch() as batch:
+            for message in batch:
+                bytes(message)
+            left -= len(batch)
+    return time.perf_counter_ns() - start
+
+
+# ---- The two processes ----
+
+
+def peer(path: str, core: int, link: Connection) -> None:
+    """Serve the other half of every measurement until told to stop."""
+    os.sched_setaffinity(0, {core})
+    with Bus.listen(f"{path}-in", CAPACITY) as incoming:
+        with Bus.connect(f"{path}-out", timeout=20) as outgoing:
+            while (command := link.recv())[0] != "stop":
+                work, count = command
+                if work == "drain":
+                    while count:
+                        with incoming.drain_batch() as batch:
+                            count -= len(batch)
+                elif work == "fill":
+                    for _ in range(count):
+                        outgoing.send(PAYLOAD, 1)
+                else:
+                    for message in incoming:
+                        outgoing.send(message.data, 1)
+                        count -= 1
+                        if not count:
+                            break
+                link.send("done")
+
+
+class Benchmark:
+    """The measuring process's half."""
+
+    def __init__(self, outgoing: Bus, incoming: Bus, link: Connection) -> None:
+        self._outgoing, self._incoming, self._link = outgoing, incoming, link
+
+    def _done(self) -> None:
+        if self._link.recv() != "done":
+            raise RuntimeError("the other process answered out of turn")
+
+    def sending(self, work: Timed, count: int) -> float:
+        self._link.send(("drain", count))
+        ns = work(self._outgoing, count)
+        self._done()
+        return ns / count
+
+    def receiving(self, work: Timed, count: int) -> float:
+        self._link.send(("fill", count))
+        self._done()
+        return work(self._incoming, count) / count
+
+    def alone(self, work: Timed, count: int) -> float:
+        return work(self._outgoing, count) / count
+
+    def round_trips(self, count: int) -> list[int]:
+        """Nanoseconds of each: send, and the answer as the next of an iteration."""
+        self._link.send(("echo", count))
+        outgoing, answers, times = self._outgoing, iter(self._incoming), []
+        for _ in range(count):
+            start = time.perf_counter_ns()
+            outgoing.send(PAYLOAD, 1)
+            next(answers)
+            times.append(time.perf_counter_ns() - start)
+        self._done()
+        return times
+
+
+def row(identity: str, title: str, values: Iterable[float], floor_ns: float | None,
+        limit_ns: float | None = None) -> dict[str, Any]:
+    samples = list(values)
+    value = statistics.median(samples)
+    return {
+        "id": identity,
+        "title": title,
+        "regime": "any",
+        "value": value,
+        "unit": "ns",
+        "ratio": value / floor_ns if floor_ns else None,
+        "ratio_to": "floor" if floor_ns else "",
+        "goal": f"<= {limit_ns:.0f} ns" if limit_ns else None,
+        "met": value <= limit_ns if limit_ns else None,
+        "samples": len(samples),
+    }
+
+
+def measure(bench: Benchmark, repeats: int, count: int) -> list[dict[str, Any]]:
+    # (id, title, how, what, goal): 0.8 M ticks a second leave 1,250 ns for each.
+    cases: list[tuple[str, str, Callable[[Timed, int], float], Timed, float | None]] = [
+        ("floor", "floor: the pattern's statements without a bus", bench.alone, floor, None),
+        ("send_zero_copy", "send_zero_copy pattern, with time stamp", bench.sending,
+         send_zero_copy, 1250),
+        ("floor_no_time", "floor, without time stamp", bench.alone,
+         floor_without_timestamp, None),
+        ("send_zero_copy_no_time", "send_zero_copy pattern, without time stamp",
+         bench.sending, send_zero_copy_without_timestamp, None),
+        ("send", "bus.send(bytes)", bench.sending, send, None),
+        ("iterate", "for message in bus", bench.receiving, iterate, None),
+        ("recv_zero_copy", "recv_zero_copy, memoryview, unpack", bench.receiving,
+         recv_zero_copy, None),
+        ("drain_batch", "drain_batch, bytes() of each", bench.receiving, drain_batch, None),
+    ]
+    samples: dict[str, list[float]] = {case[0]: [] for case in cases}
+    p50: list[float] = []
+    p99: list[float] = []
+    for _ in range(repeats):
+        for identity, _, how, work, _ in cases:
+            samples[identity].append(how(work, count))
+        times = sorted(bench.round_trips(count // 4))
+        p50.append(times[len(times) // 2])
+        p99.append(times[len(times) * 99 // 100])
+
+    floors = {identity: statistics.median(samples[identity]) for identity, *_ in cases
+              if identity.startswith("floor")}
+    rows = []
+    for identity, title, how, _, limit in cases:
+        own = "floor_no_time" if identity.endswith("no_time") else "floor"
+        reference = None if identity.startswith("floor") else floors[own]
+        rows.append(row(identity, title, samples[identity], reference, limit))
+    rows.append(row("round_trip_p50", "round trip, send and iteration, p50", p50, None))
+    rows.append(row("round_trip_p99", "round trip, send and iteration, p99", p99, None))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="show only that it works")
+    parser.add_argument("--cores", default="0,1", metavar="LEAD,PEER")
+    args = parser.parse_args()
+    lead_core, peer_core = (int(core) for core in args.cores.split(","))
+    path = f"@tachyon-bench-{os.getpid()}"
+
+    context = multiprocessing.get_context("fork")
+    link, peer_link = context.Pipe()
+    other = context.Process(target=peer, args=(path, peer_core, peer_link), daemon=True)
+    other.start()
+    os.sched_setaffinity(0, {lead_core})
+    peer_link.close()  # so that its death ends a recv() here
+    with Bus.connect(f"{path}-in", timeout=20) as outgoing:
+        with Bus.listen(f"{path}-out", CAPACITY) as incoming:
+            repeats, count = (2, 2_000) if args.quick else (9, 50_000)
+            rows = measure(Benchmark(outgoing, incoming, link), repeats, count)
+            link.send(("stop", 0))
+            other.join()
+    if other.exitcode != 0:
+        sys.exit(f"the second process ended with status {other.exitcode}")
+    json.dump(rows, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
