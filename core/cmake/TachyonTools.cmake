@@ -14,7 +14,8 @@ function(tachyon_require_c_compiler)
 endfunction()
 
 function(tachyon_missing what how)
-    message(FATAL_ERROR "Tachyon needs ${what}, which was not found: ${how}")
+    # The space keeps CMake from breaking the line.
+    message(FATAL_ERROR " Tachyon needs ${what}: ${how}")
 endfunction()
 
 # A virtual environment in <build>/venv with the pinned tools. Sets, for all that
@@ -30,7 +31,7 @@ function(tachyon_make_venv requirements)
     # Before pip runs: with an old interpreter it would fail on a pin instead.
     set(probe [[
 import importlib.util, os, sys, sysconfig
-print(sys.version.replace("\n", " "), sys.prefix, sep="|")
+print(*sys.version.split(), "in", sys.prefix)
 print(sys.version_info >= (3, 10))
 print(all(importlib.util.find_spec(m) for m in ("venv", "ensurepip")))
 print(os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
@@ -38,7 +39,7 @@ print(os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
     execute_process(COMMAND "${TACHYON_PYTHON_BASE}" -c "${probe}"
                     OUTPUT_VARIABLE answer ERROR_VARIABLE error RESULT_VARIABLE status)
     if(NOT status EQUAL 0)
-        tachyon_missing("a working Python" "${TACHYON_PYTHON_BASE} says: ${error}")
+        tachyon_missing("a working Python" "${TACHYON_PYTHON_BASE} fails: ${status} ${error}")
     endif()
     string(REGEX REPLACE "\n$" "" answer "${answer}")
     string(REPLACE ";" "," answer "${answer}")
@@ -46,7 +47,7 @@ print(os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
     list(POP_FRONT answer identity new_enough has_venv has_headers)
     if(NOT new_enough)
         tachyon_missing("Python 3.10 or newer"
-                        "${TACHYON_PYTHON_BASE} is ${identity}; pass -DTACHYON_PYTHON_BASE=<python>")
+                        "${TACHYON_PYTHON_BASE} is ${identity}, pass -DTACHYON_PYTHON_BASE=<python>")
     elseif(NOT has_venv)
         tachyon_missing("Python's venv module" "apt-get install python3-venv")
     elseif(NOT has_headers)
@@ -72,7 +73,7 @@ print(os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
                                 --disable-pip-version-check --no-input -r "${requirements}"
                         RESULT_VARIABLE status)
         if(NOT status EQUAL 0)
-            message(FATAL_ERROR "pip could not install ${requirements} (see above)")
+            message(FATAL_ERROR " pip could not install ${requirements} (see above)")
         endif()
         file(WRITE "${stamp}" "${wanted}")
     endif()
