@@ -96,9 +96,8 @@ const char *tachyon_version(void);
 const char *tachyon_strerror(tachyon_error_t error);
 
 /**
- * Error of the last call in this thread that failed, TACHYON_SUCCESS if none did.
- * A call that succeeds leaves it alone; tachyon_bus_get_state() sets it when the
- * state is not READY.
+ * Why the last call in this thread failed; meaningful right after a call that said
+ * that it did, and after tachyon_get_state() returned anything but READY.
  */
 tachyon_error_t tachyon_last_error(void);
 
@@ -402,6 +401,187 @@ typedef struct {
 
 /** Read the counters; exact on the thread that uses the bus. SUCCESS or NULL_PTR. */
 tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t *out);
+
+/* ---- Remote procedure calls ------------------------------------------------- */
+
+/**
+ * Two rings over one socket: requests from the connector (the caller) to the listener
+ * (the callee), replies back. Each call has a correlation id; ids start at 1 and grow
+ * by 1. Replies may come in any order and any number of calls may be outstanding; a
+ * reply to a call that is not (cancelled, or 65,536 calls old) is dropped and counted.
+ *
+ * A caller that waits for room or for one reply takes other replies off the ring and
+ * keeps them (copied) until they are waited for, so that neither end can block the
+ * other for ever.
+ *
+ * Threads: one at a time on each end. A call made while another thread waits inside
+ * one is refused with TACHYON_ERR_BUSY. Errors are those of a bus; in addition the
+ * caller's functions on a callee, and the reverse, fail with TACHYON_ERR_BUSY.
+ */
+typedef struct tachyon_rpc_bus tachyon_rpc_bus_t;
+
+/**
+ * tachyon_bus_listen() for the callee.
+ *
+ * @param cap_fwd  Bytes of the request ring, as capacity of tachyon_bus_listen().
+ * @param cap_rev  Bytes of the reply ring.
+ */
+tachyon_error_t tachyon_rpc_listen(const char *socket_path, size_t cap_fwd,
+                                   size_t cap_rev, tachyon_rpc_bus_t **out);
+
+/** tachyon_rpc_listen() with options; `role` must be 0. */
+tachyon_error_t tachyon_rpc_listen_with(const char *socket_path, size_t cap_fwd,
+                                        size_t cap_rev,
+                                        const tachyon_options_t *options,
+                                        tachyon_rpc_bus_t **out);
+
+/** tachyon_bus_connect() for the caller. ABI_MISMATCH when a plain bus listens. */
+tachyon_error_t tachyon_rpc_connect(const char *socket_path, tachyon_rpc_bus_t **out);
+
+/** tachyon_rpc_connect() with options; `role` must be 0. */
+tachyon_error_t tachyon_rpc_connect_with(const char *socket_path,
+                                         const tachyon_options_t *options,
+                                         tachyon_rpc_bus_t **out);
+
+/** As tachyon_bus_ref(). */
+void tachyon_rpc_ref(tachyon_rpc_bus_t *rpc);
+
+/** As tachyon_bus_destroy(). */
+void tachyon_rpc_destroy(tachyon_rpc_bus_t *rpc);
+
+/** As tachyon_bus_close(). */
+void tachyon_rpc_close(tachyon_rpc_bus_t *rpc);
+
+/** As tachyon_get_state(). */
+tachyon_state_t tachyon_rpc_get_state(const tachyon_rpc_bus_t *rpc);
+
+/** As tachyon_bus_set_polling_mode(). */
+void tachyon_rpc_set_polling_mode(const tachyon_rpc_bus_t *rpc, int pure_spin);
+
+/** As tachyon_bus_get_peer(). */
+tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc, tachyon_peer_t *out);
+
+/** Largest payload this end can send: a caller's request, a callee's reply. */
+size_t tachyon_rpc_max_payload(const tachyon_rpc_bus_t *rpc);
+
+/** Counters of one end since it was opened. */
+typedef struct {
+    uint64_t calls;       /**< requests sent (caller) or taken (callee) */
+    uint64_t replies;     /**< replies delivered (caller) or sent (callee) */
+    uint64_t dropped;     /**< caller: replies to calls that were not outstanding */
+    uint64_t kept;        /**< caller: replies copied because another was awaited */
+    uint64_t outstanding; /**< calls without a delivered (sent) reply */
+} tachyon_rpc_stats_t;
+
+/** SUCCESS or NULL_PTR. */
+tachyon_error_t tachyon_rpc_get_stats(const tachyon_rpc_bus_t *rpc,
+                                      tachyon_rpc_stats_t *out);
+
+/**
+ * Send a request (copied) without waiting.
+ *
+ * @param payload  May be NULL when size is 0.
+ * @param out_cid  Its correlation id; must not be NULL.
+ * @return SUCCESS; FULL; NULL_PTR; INVALID_SZ; BUSY; CLOSED, PEER_DEAD, CORRUPT,
+ *         FORKED; MEM.
+ */
+tachyon_error_t tachyon_rpc_call(tachyon_rpc_bus_t *rpc, const void *payload,
+                                 size_t size, uint32_t msg_type, uint64_t *out_cid);
+
+/** tachyon_rpc_call() that waits for room: TIMEOUT, INTERRUPTED. */
+tachyon_error_t tachyon_rpc_call_timed(tachyon_rpc_bus_t *rpc, const void *payload,
+                                       size_t size, uint32_t msg_type,
+                                       uint64_t *out_cid, uint32_t spin_threshold,
+                                       int64_t timeout_ns);
+
+/** Reserve room for a request; as tachyon_acquire_tx(). */
+void *tachyon_rpc_acquire_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_size);
+
+/** As tachyon_acquire_tx_timed(). */
+void *tachyon_rpc_acquire_tx_timed(tachyon_rpc_bus_t *rpc, size_t max_payload_size,
+                                   uint32_t spin_threshold, int64_t timeout_ns);
+
+/** Send the reserved request. SUCCESS; NULL_PTR; EMPTY; INVALID_SZ; MEM. */
+tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_size,
+                                        uint32_t msg_type, uint64_t *out_cid);
+
+/** Give the reserved request back; it takes no correlation id. */
+void tachyon_rpc_rollback_call(tachyon_rpc_bus_t *rpc);
+
+/**
+ * Wait for the reply to one call, for ever.
+ *
+ * @param correlation_id  Of an outstanding call; 0 is refused.
+ * @return The reply, read-only, owned by the bus and valid until
+ *         tachyon_rpc_commit_rx(), or NULL: INVALID_SZ (no such call is outstanding),
+ *         BUSY (the last reply is still held), INTERRUPTED, and the errors of a bus.
+ */
+const void *tachyon_rpc_wait(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
+                             size_t *actual_size, uint32_t *msg_type,
+                             uint32_t spin_threshold);
+
+/** tachyon_rpc_wait() with a time-out: TIMEOUT (EMPTY when it is 0). The call stays
+ * outstanding: wait again or cancel it. */
+const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
+                                   size_t *actual_size, uint32_t *msg_type,
+                                   uint32_t spin_threshold, int64_t timeout_ns);
+
+/** Release the reply that is held; its call is no longer outstanding. */
+tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *rpc);
+
+/** Give a call up; its reply will be dropped. SUCCESS, NULL_PTR, INVALID_SZ, BUSY. */
+tachyon_error_t tachyon_rpc_cancel(tachyon_rpc_bus_t *rpc, uint64_t correlation_id);
+
+/**
+ * Wait for the next request, for ever. Without tachyon_rpc_commit_serve() the same one
+ * comes again.
+ *
+ * @return The request, read-only, owned by the bus and valid until
+ *         tachyon_rpc_commit_serve(), or NULL as tachyon_acquire_rx_blocking().
+ */
+const void *tachyon_rpc_serve(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
+                              uint32_t *msg_type, size_t *actual_size,
+                              uint32_t spin_threshold);
+
+/** tachyon_rpc_serve() with a time-out: TIMEOUT (EMPTY when it is 0). */
+const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
+                                    uint32_t *msg_type, size_t *actual_size,
+                                    uint32_t spin_threshold, int64_t timeout_ns);
+
+/** Release the request; it may be answered before or after. */
+tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *rpc);
+
+/**
+ * Answer a request (copied) without waiting.
+ *
+ * @param correlation_id  Of a request taken and not yet answered; 0 is refused.
+ * @return SUCCESS; FULL; NULL_PTR; INVALID_SZ (no such request, or too large); BUSY;
+ *         CLOSED, PEER_DEAD, CORRUPT, FORKED.
+ */
+tachyon_error_t tachyon_rpc_reply(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
+                                  const void *payload, size_t size, uint32_t msg_type);
+
+/** tachyon_rpc_reply() that waits for room: TIMEOUT, INTERRUPTED. */
+tachyon_error_t tachyon_rpc_reply_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
+                                        const void *payload, size_t size,
+                                        uint32_t msg_type, uint32_t spin_threshold,
+                                        int64_t timeout_ns);
+
+/** Reserve room for a reply; as tachyon_acquire_tx(). */
+void *tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_size);
+
+/** As tachyon_acquire_tx_timed(). */
+void *tachyon_rpc_acquire_reply_tx_timed(tachyon_rpc_bus_t *rpc,
+                                         size_t max_payload_size,
+                                         uint32_t spin_threshold, int64_t timeout_ns);
+
+/** Send the reserved reply. SUCCESS; NULL_PTR; EMPTY; INVALID_SZ keeps it reserved. */
+tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc,
+                                         uint64_t correlation_id, size_t actual_size,
+                                         uint32_t msg_type);
+
+/** Give the reserved reply back. */
+void tachyon_rpc_rollback_reply(tachyon_rpc_bus_t *rpc);
 
 #ifdef __cplusplus
 }

@@ -53,16 +53,26 @@ static tachyon_error_t wait_failed(struct tachyon_bus *bus, tachyon_error_t erro
 
 /* ---- Roles ---- */
 
+void ty_bus_arm_tx(struct tachyon_bus *bus, const struct region *region) {
+    ring_producer_arm(&bus->tx, region_shared(region), region_data(region),
+                      region->capacity);
+}
+
+void ty_bus_arm_rx(struct tachyon_bus *bus, const struct region *region) {
+    ring_consumer_arm(&bus->rx, region_shared(region), region_data(region),
+                      region->capacity);
+}
+
 /* Claim a direction for this handle; SUCCESS if it is or becomes ours. */
 static tachyon_error_t claim(struct tachyon_bus *bus, int role) {
     if (atomic_load(&bus->error) != TACHYON_SUCCESS)
         return report(bus);
     int claimed = TACHYON_ROLE_NONE;
     if (!atomic_compare_exchange_strong(&bus->role, &claimed, role))
-        return claimed == role ? TACHYON_SUCCESS
-                               : ty_fail(TACHYON_ERR_BUSY, 0,
-                                         "this end %s; it cannot do both",
-                                         role_verb(claimed));
+        return claimed == role || claimed == BUS_ROLE_BOTH
+                   ? TACHYON_SUCCESS
+                   : ty_fail(TACHYON_ERR_BUSY, 0, "this end %s; it cannot do both",
+                             role_verb(claimed));
     struct ring_shared *shared = region_shared(&bus->regions[0]);
     _Atomic uint32_t *side = role == TACHYON_ROLE_PRODUCER ? &shared->producer_side
                                                            : &shared->consumer_side;
@@ -78,11 +88,10 @@ static tachyon_error_t claim(struct tachyon_bus *bus, int role) {
         atomic_store(&bus->role, TACHYON_ROLE_NONE);
         return error;
     }
-    uint8_t *data = region_data(&bus->regions[0]);
     if (role == TACHYON_ROLE_PRODUCER)
-        ring_producer_arm(&bus->tx, shared, data, bus->regions[0].capacity);
+        ty_bus_arm_tx(bus, &bus->regions[0]);
     else
-        ring_consumer_arm(&bus->rx, shared, data, bus->regions[0].capacity);
+        ty_bus_arm_rx(bus, &bus->regions[0]);
     return TACHYON_SUCCESS;
 }
 
@@ -101,9 +110,11 @@ struct tx_wait {
 
 static bool tx_ready(void *context) {
     struct tx_wait *want = context;
-    want->corrupt = !ring_refresh(&want->bus->tx);
+    struct tachyon_bus *bus = want->bus;
+    want->corrupt =
+        !ring_refresh(&bus->tx) || (bus->make_progress && !bus->make_progress(bus));
     if (!want->corrupt)
-        want->slot = ring_reserve(&want->bus->tx, want->size);
+        want->slot = ring_reserve(&bus->tx, want->size);
     return want->corrupt || want->slot;
 }
 
@@ -111,6 +122,8 @@ static void tx_asleep(void *context, bool flag) {
     const struct tx_wait *want = context;
     uint64_t bytes = ring_record_bytes(want->size > RING_INLINE_BYTES, want->size);
     ring_want_space(&want->bus->tx, flag ? bytes : 0);
+    if (want->bus->make_progress)
+        ring_want_record(&want->bus->rx, flag);
 }
 
 static void *acquire_tx_slow(struct tachyon_bus *bus, size_t size, uint32_t spins,
@@ -239,12 +252,6 @@ tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t siz
 
 /* ---- Receiving ---- */
 
-struct rx_wait {
-    struct tachyon_bus *bus;
-    struct ring_record record;
-    enum ring_look look;
-};
-
 static bool rx_ready(void *context) {
     struct rx_wait *want = context;
     want->look = ring_look_at(&want->bus->rx, 0, &want->record);
@@ -256,33 +263,33 @@ static void rx_asleep(void *context, bool flag) {
 }
 
 /* One look that found nothing; is there nobody left to send? */
-static tachyon_error_t look_empty(struct rx_wait *want) {
+static tachyon_error_t look_empty(struct rx_wait *want, const struct wait *how) {
     struct tachyon_bus *bus = want->bus;
     if (++bus->empty_looks % EMPTY_LOOKS_PER_LOOK == 0)
         ty_link_look(&bus->link);
     tachyon_error_t error = ty_link_peer_error(&bus->link);
     if (error == TACHYON_SUCCESS)
         return TACHYON_ERR_EMPTY;
-    return rx_ready(want) ? TACHYON_SUCCESS : error;
+    return how->ready(want) ? TACHYON_SUCCESS : error;
 }
 
-/* The fast look has found nothing: wait for a record as `how` says. */
-static bool wait_rx(struct rx_wait *want, struct wait how) {
+bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
     struct tachyon_bus *bus = want->bus;
     if (claim(bus, TACHYON_ROLE_CONSUMER) != TACHYON_SUCCESS)
         return false;
+    if (!how.ready)
+        how.ready = rx_ready;
+    how.asleep = rx_asleep;
+    how.context = want;
     tachyon_error_t error = TACHYON_SUCCESS;
-    if (!rx_ready(want)) {
+    if (!how.ready(want)) {
         if (how.timeout_ns == 0) {
-            error = look_empty(want);
+            error = look_empty(want, &how);
         } else {
             /* While records come in bursts, looking often only takes the line away
              * from the producer. */
             if (ring_saw_burst(&bus->rx))
                 ty_pause_burst();
-            how.ready = rx_ready;
-            how.asleep = rx_asleep;
-            how.context = want;
             error = ty_link_wait(&bus->link, &how);
         }
     }
@@ -306,7 +313,7 @@ static const void *take(struct tachyon_bus *bus, uint32_t *type_id, size_t *actu
     }
     struct rx_wait want = {.bus = bus};
     if (unlikely(ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND) &&
-        !wait_rx(&want, how))
+        !ty_bus_wait_rx(&want, how))
         return NULL;
     bus->rx.handed = want.record.bytes;
     bus->rx.handed_count = 1;
@@ -374,7 +381,8 @@ static size_t take_batch(struct tachyon_bus *bus, tachyon_msg_view_t *views,
         return 0;
     }
     struct rx_wait want = {.bus = bus};
-    if (ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND && !wait_rx(&want, how))
+    if (ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND &&
+        !ty_bus_wait_rx(&want, how))
         return 0;
     uint64_t ahead = 0;
     size_t count = 0;

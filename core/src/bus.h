@@ -18,16 +18,32 @@ struct tachyon_bus {
     _Atomic int error; /* sticky: CLOSED, PEER_DEAD, CORRUPT, FORKED */
     _Atomic unsigned owners;
     unsigned empty_looks;
+    /* RPC caller: take replies off the ring, so that the callee can go on while this
+     * end waits for room. NULL on a bus. False: the ring is corrupt. */
+    bool (*make_progress)(struct tachyon_bus *bus);
+};
+
+#define BUS_ROLE_BOTH 3 /* an RPC bus: each end sends and receives */
+
+struct rx_wait {
+    struct tachyon_bus *bus;
+    struct ring_record record;
+    enum ring_look look;
 };
 
 /* Set up a bus from what the handshake left; takes over the session. */
 tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *session);
+void ty_bus_arm_tx(struct tachyon_bus *bus, const struct region *region);
+void ty_bus_arm_rx(struct tachyon_bus *bus, const struct region *region);
 void ty_bus_close(struct tachyon_bus *bus);
 void ty_bus_free(struct tachyon_bus *bus); /* all but the struct */
 tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *receiving);
 
 tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
                               uint32_t type_id, uint64_t correlation_id);
+/* The fast look has found nothing: wait as `how` says, until how.ready (by default any
+ * record) is true. False: last_error tells. */
+bool ty_bus_wait_rx(struct rx_wait *want, struct wait how);
 void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
 
 /* Set the sticky error, stop both directions, and report it. */

@@ -70,7 +70,7 @@ static const char *kind_name(uint32_t kind) {
 
 /* Take the options that the caller's struct has, and check them. */
 static tachyon_error_t read_options(const tachyon_options_t *given,
-                                    tachyon_options_t *out) {
+                                    enum handshake_kind kind, tachyon_options_t *out) {
     *out = (tachyon_options_t){0};
     if (given) {
         const unsigned char *bytes = (const unsigned char *)given;
@@ -87,9 +87,11 @@ static tachyon_error_t read_options(const tachyon_options_t *given,
     if (out->socket_mode > 0777)
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0, "options.socket_mode is %o, above 777",
                        out->socket_mode);
-    if (out->role > TACHYON_ROLE_CONSUMER)
-        return ty_fail(TACHYON_ERR_INVALID_SZ, 0, "options.role is %" PRIu32 ", not 0..2",
-                       out->role);
+    uint32_t last_role = kind == HANDSHAKE_BUS ? TACHYON_ROLE_CONSUMER : 0;
+    if (out->role > last_role)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "options.role of a %s is %" PRIu32 ", above %" PRIu32,
+                       kind_name(kind), out->role, last_role);
     if (out->allowed_uid_count > 0 && !out->allowed_uids)
         return ty_fail(TACHYON_ERR_NULL_PTR, 0, "options.allowed_uids is NULL");
     if (out->socket_mode == 0)
@@ -444,7 +446,7 @@ tachyon_error_t ty_handshake_listen(const char *path, enum handshake_kind kind,
                                 .address = ADDRESS_NONE,
                                 .regions = {REGION_NONE, REGION_NONE},
                                 .watch.in_child = close_in_child};
-    tachyon_error_t error = read_options(options, &listener.options);
+    tachyon_error_t error = read_options(options, kind, &listener.options);
     if (error != TACHYON_SUCCESS)
         return error;
     int64_t deadline = listener.options.timeout_ns == 0
@@ -625,7 +627,7 @@ tachyon_error_t ty_handshake_connect(const char *path, enum handshake_kind kind,
                                      const tachyon_options_t *given,
                                      struct session *out) {
     tachyon_options_t options;
-    tachyon_error_t error = read_options(given, &options);
+    tachyon_error_t error = read_options(given, kind, &options);
     if (error != TACHYON_SUCCESS)
         return error;
     bool once = options.timeout_ns == 0;
