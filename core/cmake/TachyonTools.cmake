@@ -64,6 +64,12 @@ print(os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
     endif()
     if(NOT present STREQUAL wanted)
         message(STATUS "Making ${venv} with ${TACHYON_PYTHON_BASE}")
+        # FindPython would go on using the headers of the interpreter before.
+        get_cmake_property(cached CACHE_VARIABLES)
+        list(FILTER cached INCLUDE REGEX "^_?Python_")
+        foreach(variable IN LISTS cached)
+            unset(${variable} CACHE)
+        endforeach()
         execute_process(COMMAND "${TACHYON_PYTHON_BASE}" -m venv --clear "${venv}"
                         RESULT_VARIABLE status)
         if(NOT status EQUAL 0)
