@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One end of a connection. What runs once a message is in the generated BusBase."""
+
+import os
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import NamedTuple, TypeVar
+
+from . import _native
+
+StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+AnyBus = TypeVar("AnyBus", bound="Bus")
+
+
+class Role(IntEnum):
+    """Direction of an end."""
+
+    NONE = _native.TACHYON_ROLE_NONE
+    """Decided by the first send or receive."""
+    PRODUCER = _native.TACHYON_ROLE_PRODUCER
+    CONSUMER = _native.TACHYON_ROLE_CONSUMER
+
+
+class Peer(NamedTuple):
+    """Who is at the other end, as the kernel said at the handshake."""
+
+    pid: int
+    """0 when it lives in a pid namespace this process cannot see."""
+    uid: int
+    gid: int
+
+
+class Stats(NamedTuple):
+    """Counters of one end since it was opened."""
+
+    capacity: int
+    """Bytes of the ring."""
+    used: int
+    """Bytes of it that this end knows to be in use."""
+    messages: int
+    """Committed by a producer, released by a consumer."""
+    ring_bytes: int
+    """Bytes of ring they took, headers and padding included."""
+    flushes: int
+    """Times a producer published."""
+    full: int
+    """Times a producer found no room."""
+    sleeps: int
+    """Times this end went to sleep."""
+    wakes: int
+    """Times this end woke its peer."""
+
+
+class Bus(_native.BusBase):
+    """One end of a connection.
+
+    Iterating yields a Message for each one received, ends when the peer has closed and
+    everything is drained, and raises PeerDeadError when it died. Leaving a `with` block
+    flushes and closes.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def listen(
+        cls: type[AnyBus],
+        socket_path: StrPath,
+        capacity: int,
+        *,
+        timeout: float | None = None,
+        mode: int = 0o600,
+        allowed_uids: Sequence[int] | None = None,
+        role: Role = Role.NONE,
+        schema: int = 0,
+    ) -> AnyBus:
+        """Create a ring of `capacity` bytes, a power of two, and wait for a peer.
+
+        socket_path: at most 107 bytes, or "@name" for the abstract namespace.
+        timeout: seconds to wait for a peer; None waits for ever.
+        mode: permission bits of the socket.
+        allowed_uids: user ids that may connect; None means only this process's own.
+        role: if declared, a peer that declares the same one is refused.
+        schema: fingerprint of the message types; ends whose fingerprints differ do not
+            connect, 0 is not compared.
+
+        Raises ValueError for a capacity or path out of range, ConnectionError with
+        errno EADDRINUSE where a listener or another file has the path and with the
+        cause otherwise, PermissionError, TimeoutError.
+        """
+        bus = cls()
+        bus._bus.listen(
+            socket_path,
+            capacity,
+            timeout=timeout,
+            mode=mode,
+            allowed_uids=allowed_uids,
+            role=role,
+            schema=schema,
+        )
+        return bus
+
+    @classmethod
+    def connect(
+        cls: type[AnyBus],
+        socket_path: StrPath,
+        *,
+        timeout: float | None = 0,
+        allowed_uids: Sequence[int] | None = None,
+        role: Role = Role.NONE,
+        schema: int = 0,
+    ) -> AnyBus:
+        """Attach to a listener.
+
+        timeout: seconds to keep trying while nobody listens; 0 is one try, None is for
+            ever. The other arguments are those of listen().
+
+        Raises ConnectionError when nobody listens or the listener is no Tachyon of this
+        version, PermissionError when one end refuses the other, ValueError for a path
+        out of range, TimeoutError when the listener does not answer.
+        """
+        bus = cls()
+        bus._bus.connect(
+            socket_path,
+            timeout=timeout,
+            allowed_uids=allowed_uids,
+            role=role,
+            schema=schema,
+        )
+        return bus
+
+    def set_polling_mode(self, pure_spin: bool) -> None:
+        """Choose how this end waits: spin only, or (the default) spin, then sleep."""
+        self._bus.set_polling_mode(pure_spin)
+
+    def set_numa_node(self, node_id: int) -> None:
+        """Prefer a NUMA node, 0 to 63, for the ring's pages.
+
+        Raises ValueError for another node and OSError with the kernel's reason.
+        """
+        self._bus.set_numa_node(node_id)
+
+    @property
+    def max_payload(self) -> int:
+        """Largest payload of one message in bytes."""
+        return self._bus.max_payload()
+
+    @property
+    def peer(self) -> Peer:
+        """Process, user and group id at the other end."""
+        peer = self._bus.peer()
+        return Peer(*(getattr(peer, field) for field in Peer._fields))
+
+    def stats(self) -> Stats:
+        """Counters of this end; exact on the thread that uses the bus."""
+        stats = self._bus.stats()
+        return Stats(*(getattr(stats, field) for field in Stats._fields))

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls that run once a message, bound by hand: those of TachyonBus, whose guards
+   do not flush, and those of BusBase, whose guards do. */
+
+typedef TachyonBus BusBase; /* another face of the same struct */
+
+/* ---- Calls of both ---- */
+
+static PyObject *call_acquire_rx(PyObject *self, PyObject *const *args,
+                                 Py_ssize_t nargs, PyObject *kwnames) {
+    static Signature signature = {
+        "acquire_rx", 0, 2, {"spin_threshold", "timeout"}, {NULL}};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : acquire_rx(bus_of(self), bound[0], bound[1]);
+}
+
+static PyObject *call_drain_batch(PyObject *self, PyObject *const *args,
+                                  Py_ssize_t nargs, PyObject *kwnames) {
+    static Signature signature = {
+        "drain_batch", 0, 3, {"max_msgs", "spin_threshold", "timeout"}, {NULL}};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : drain_batch(bus_of(self), bound[0], bound[1], bound[2]);
+}
+
+/* ---- TachyonBus ---- */
+
+static PyObject *call_acquire_tx(PyObject *self, PyObject *const *args,
+                                 Py_ssize_t nargs, PyObject *kwnames) {
+    static Signature signature = {
+        "acquire_tx", 1, 3, {"max_payload_size", "timeout", "block"}, {NULL}};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : acquire_tx(bus_of(self), bound[0], 0, bound[1], bound[2], false);
+}
+
+#define DRAIN_BATCH                                                                    \
+    {"drain_batch", (PyCFunction)(void (*)(void))call_drain_batch,                     \
+     METH_FASTCALL | METH_KEYWORDS,                                                    \
+     "drain_batch($self, /, max_msgs=1024, spin_threshold=10000, "                     \
+     "timeout=None)\n--\n\n"                                                           \
+     "Wait for one message, then take up to max_msgs that are there."}
+
+static PyMethodDef hot_methods[] = {
+    {"acquire_tx", (PyCFunction)(void (*)(void))call_acquire_tx,
+     METH_FASTCALL | METH_KEYWORDS,
+     "acquire_tx($self, /, max_payload_size, timeout=None, block=True)\n--\n\n"
+     "Reserve a slot; leaving the guard commits it without a flush."},
+    {"acquire_rx", (PyCFunction)(void (*)(void))call_acquire_rx,
+     METH_FASTCALL | METH_KEYWORDS,
+     "acquire_rx($self, /, spin_threshold=10000, timeout=None)\n--\n\n"
+     "Wait for a message; leaving the guard releases it."},
+    DRAIN_BATCH,
+    {NULL, NULL, 0, NULL},
+};
+
+/* Beside SWIG's own methods, not in their place: no table to fall out of step. */
+static int add_hot_methods(swig_type_info *info) {
+    PyTypeObject *type = type_of(info);
+    for (PyMethodDef *method = hot_methods; method->ml_name; ++method) {
+        PyObject *descriptor = PyDescr_NewMethod(type, method);
+        if (!descriptor ||
+            PyDict_SetItemString(type->tp_dict, method->ml_name, descriptor) < 0) {
+            Py_XDECREF(descriptor);
+            return -1;
+        }
+        Py_DECREF(descriptor);
+    }
+    PyType_Modified(type);
+    return 0;
+}
+
+/* ---- BusBase ---- */
+
+static PyObject *bus_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    SwigPyObject *object = (SwigPyObject *)type->tp_alloc(type, 0);
+    if (!object) {
+        return NULL;
+    }
+    PyObject *low = tachyon_bus_new(type_of(SWIGTYPE_p_TachyonBus), args, kwargs);
+    if (!low) {
+        Py_DECREF(object);
+        return NULL;
+    }
+    object->ptr = bus_of(low); /* with the reference to `low` */
+    object->ty = SWIGTYPE_p_BusBase;
+    return (PyObject *)object;
+}
+
+static int bus_init(PyObject *self, PyObject *args, PyObject *kwargs) {
+    return tachyon_bus_init(self, args, kwargs);
+}
+
+static void bus_dealloc(PyObject *self) {
+    TachyonBus *bus = bus_of(self);
+    if (bus) {
+        Py_DECREF(bus->self);
+    }
+    object_free(self);
+}
+
+static PyObject *bus_next(PyObject *self) {
+    return next_message(bus_of(self));
+}
+
+static PyObject *call_send(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *kwnames) {
+    static Signature signature = {
+        "send", 1, 4, {"data", "type_id", "timeout", "block"}, {NULL}};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : bus_send(bus_of(self), bound[0], bound[1], bound[2], bound[3]);
+}
+
+static PyObject *call_send_zero_copy(PyObject *self, PyObject *const *args,
+                                     Py_ssize_t nargs, PyObject *kwnames) {
+    static Signature signature = {
+        "send_zero_copy", 1, 4, {"size", "type_id", "timeout", "block"}, {NULL}};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    uint32_t type_id = 0;
+    if (bind_arguments(&signature, args, nargs, kwnames, bound) < 0 ||
+        parse_type_id(bound[1], &type_id) < 0) {
+        return NULL;
+    }
+    return acquire_tx(bus_of(self), bound[0], type_id, bound[2], bound[3], true);
+}
+
+static PyObject *call_recv(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *kwnames) {
+    static Signature signature = {"recv", 0, 1, {"timeout"}, {NULL}};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : receive_message(bus_of(self), bound[0]);
+}
+
+static PyObject *call_recv_zero_copy(PyObject *self, PyObject *const *args,
+                                     Py_ssize_t nargs, PyObject *kwnames) {
+    static Signature signature = {
+        "recv_zero_copy", 0, 2, {"timeout", "spin_threshold"}, {NULL}};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : acquire_rx(bus_of(self), bound[1], bound[0]);
+}
+
+static PyObject *bus_enter(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return Py_NewRef(self);
+}
+
+static PyObject *bus_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+    (void)args;
+    (void)nargs;
+    return TachyonBus_destroy(bus_of(self));
+}
+
+static PyObject *bus_get_low(PyObject *self, void *unused) {
+    (void)unused;
+    return Py_NewRef(bus_of(self)->self);
+}
+
+static PyGetSetDef bus_getset[] = {
+    {"_bus", bus_get_low, NULL, "The low-level TachyonBus of this bus.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef bus_methods[] = {
+    {"send", (PyCFunction)(void (*)(void))call_send, METH_FASTCALL | METH_KEYWORDS,
+     "send($self, /, data, type_id=0, timeout=None, block=True)\n--\n\n"
+     "Copy one message into the ring and make it visible.\n\n"
+     "Waits for room: for ever, or `timeout` seconds and then TimeoutError. With\n"
+     "block=False a full ring is RingFull at once. ValueError when data can never "
+     "fit;\n"
+     "PeerDeadError or ClosedError when nobody will read it."},
+    {"send_zero_copy", (PyCFunction)(void (*)(void))call_send_zero_copy,
+     METH_FASTCALL | METH_KEYWORDS,
+     "send_zero_copy($self, /, size, type_id=0, timeout=None, block=True)\n--\n\n"
+     "Reserve `size` bytes in the ring; leaving the guard sends them.\n\n"
+     "Set `actual_size` of the guard to what was written. Waits and fails as send()."},
+    {"recv", (PyCFunction)(void (*)(void))call_recv, METH_FASTCALL | METH_KEYWORDS,
+     "recv($self, /, timeout=None)\n--\n\n"
+     "Wait for one message and return a copy of it.\n\n"
+     "TimeoutError after `timeout` seconds, ClosedError at the end of the stream,\n"
+     "PeerDeadError when the peer died; what it had sent comes first."},
+    {"recv_zero_copy", (PyCFunction)(void (*)(void))call_recv_zero_copy,
+     METH_FASTCALL | METH_KEYWORDS,
+     "recv_zero_copy($self, /, timeout=None, spin_threshold=10000)\n--\n\n"
+     "Wait for one message and read it in place; leaving the guard releases it.\n\n"
+     "Fails as recv()."},
+    DRAIN_BATCH,
+    {"__enter__", bus_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))bus_exit, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};

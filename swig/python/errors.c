@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which exception an error of the core becomes: the table, and what raises from it. */
+
+static PyObject *TachyonError;
+static PyObject *PeerDeadError;
+static PyObject *ClosedError;
+static PyObject *RingFull;
+
+enum { TEXT_ONLY = -1, ERRNO_IF_ANY = 0 }; /* or the errno to fall back on */
+
+static const struct ErrorRow {
+    tachyon_error_t code;
+    PyObject **type;
+    int errno_rule;
+} error_table[] = {
+    {TACHYON_ERR_NULL_PTR, &PyExc_ValueError, TEXT_ONLY},
+    {TACHYON_ERR_MEM, &PyExc_MemoryError, TEXT_ONLY},
+    {TACHYON_ERR_OPEN, &PyExc_OSError, ERRNO_IF_ANY},
+    {TACHYON_ERR_TRUNCATE, &PyExc_OSError, ERRNO_IF_ANY},
+    {TACHYON_ERR_CHMOD, &PyExc_PermissionError, EPERM},
+    {TACHYON_ERR_SEAL, &PyExc_PermissionError, EPERM},
+    {TACHYON_ERR_MAP, &PyExc_OSError, ERRNO_IF_ANY},
+    {TACHYON_ERR_INVALID_SZ, &PyExc_ValueError, TEXT_ONLY},
+    {TACHYON_ERR_FULL, &RingFull, TEXT_ONLY},
+    {TACHYON_ERR_EMPTY, &TachyonError, TEXT_ONLY},
+    {TACHYON_ERR_NETWORK, &PyExc_ConnectionError, ERRNO_IF_ANY},
+    {TACHYON_ERR_SYSTEM, &PyExc_OSError, ERRNO_IF_ANY},
+    {TACHYON_ERR_INTERRUPTED, &PyExc_KeyboardInterrupt, TEXT_ONLY},
+    {TACHYON_ERR_ABI_MISMATCH, &PyExc_ConnectionError, ERRNO_IF_ANY},
+    {TACHYON_ERR_PEER_DEAD, &PeerDeadError, TEXT_ONLY},
+    {TACHYON_ERR_CLOSED, &ClosedError, TEXT_ONLY},
+    {TACHYON_ERR_TIMEOUT, &PyExc_TimeoutError, TEXT_ONLY},
+    {TACHYON_ERR_BUSY, &TachyonError, TEXT_ONLY},
+    {TACHYON_ERR_CORRUPT, &TachyonError, TEXT_ONLY},
+    {TACHYON_ERR_ADDR_IN_USE, &PyExc_ConnectionError, EADDRINUSE},
+    {TACHYON_ERR_PERMISSION, &PyExc_PermissionError, EACCES},
+    {TACHYON_ERR_FORKED, &TachyonError, TEXT_ONLY},
+};
+
+/* Raise what `code` becomes; returns NULL for the caller to pass on. */
+static PyObject *raise_error(tachyon_error_t code, const char *text, int system_errno) {
+    struct ErrorRow row = {code, &TachyonError, TEXT_ONLY};
+    for (size_t i = 0; i < sizeof error_table / sizeof error_table[0]; ++i) {
+        if (error_table[i].code == code) {
+            row = error_table[i];
+        }
+    }
+    int number = system_errno != 0 ? system_errno : row.errno_rule;
+    PyObject *message = PyUnicode_DecodeFSDefault(text); /* it may quote a path */
+    if (!message) {
+        return NULL;
+    }
+    PyObject *error = row.errno_rule == TEXT_ONLY || number == 0
+                          ? PyObject_CallOneArg(*row.type, message)
+                          : PyObject_CallFunction(*row.type, "iO", number, message);
+    Py_DECREF(message);
+    if (!error) {
+        return NULL;
+    }
+    if (PyObject_IsInstance(error, TachyonError) == 1) {
+        PyObject *value = PyLong_FromLong((long)code);
+        if (!value || PyObject_SetAttrString(error, "code", value) < 0) {
+            PyErr_Clear();
+        }
+        Py_XDECREF(value);
+    }
+    PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_DECREF(error);
+    return NULL;
+}
+
+/* Raise the last error of this thread, unless a signal handler has raised already. */
+static PyObject *raise_last(void) {
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    return raise_error(tachyon_last_error(), tachyon_last_error_message(),
+                       tachyon_last_errno());
+}
+
+static int add_exception(PyObject *module, PyObject **slot, const char *name,
+                         PyObject *base, const char *doc) {
+    PyObject *dict = PyDict_New();
+    if (!dict || PyDict_SetItemString(dict, "code", Py_None) < 0) {
+        Py_XDECREF(dict);
+        return -1;
+    }
+    *slot = PyErr_NewExceptionWithDoc(name, doc, base, dict);
+    Py_DECREF(dict);
+    return *slot ? PyModule_AddObjectRef(module, strrchr(name, '.') + 1, *slot) : -1;
+}
+
+static int errors_init(PyObject *module) {
+    if (add_exception(module, &TachyonError, "tachyon.TachyonError", PyExc_Exception,
+                      "Something that only Tachyon can run into. `code` is the number "
+                      "from the C API, TACHYON_ERR_*.") < 0 ||
+        add_exception(module, &PeerDeadError, "tachyon.PeerDeadError", TachyonError,
+                      "The peer died without closing; all it had flushed has been "
+                      "delivered.") < 0 ||
+        add_exception(module, &ClosedError, "tachyon.ClosedError", TachyonError,
+                      "The stream has ended: this end or the peer closed the bus.") <
+            0 ||
+        add_exception(module, &RingFull, "tachyon.RingFull", TachyonError,
+                      "No room in the ring, and the caller did not want to wait.") <
+            0) {
+        return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the guards of a slot share. A guard stands for a slot of the ring from the
+   acquire to its end: OPEN, then LEFT when its `with` block ends. If a view still
+   points into the slot by then it is HELD: neither released nor reused until the last
+   view is gone. LOST is a guard whose bus was closed under it. */
+
+typedef enum { GUARD_OPEN, GUARD_HELD, GUARD_LEFT, GUARD_LOST } GuardState;
+
+typedef struct Guard Guard;
+
+/* One direction of a bus: at most one guard or one waiting call at a time. */
+typedef struct Side {
+    const char *purpose;
+    Guard *guard; /* OPEN or HELD; borrowed, it leaves here before it dies */
+    bool waiting; /* a thread waits without the interpreter's lock */
+} Side;
+
+struct Guard {
+    SwigPyObject base;
+    PyObject *owner; /* the TachyonBus: as long as a guard lives, so does the mapping */
+    tachyon_bus_t *handle;
+    Side *side;
+    tachyon_error_t (*give_back)(tachyon_bus_t *);
+    GuardState state;
+    Py_ssize_t views;
+};
+
+/* May a call use this direction now? 0, or -1 with an exception. */
+static int side_claim(const Side *side) {
+    if (!side->guard && !side->waiting) {
+        return 0;
+    }
+    if (side->waiting) {
+        PyErr_Format(TachyonError, "another thread is waiting to %s on this bus",
+                     side->purpose);
+    } else if (side->guard->state == GUARD_HELD) {
+        PyErr_Format(PyExc_BufferError,
+                     "cannot %s: a view still points into the slot of a guard that was "
+                     "left; release the view first",
+                     side->purpose);
+    } else {
+        PyErr_Format(TachyonError,
+                     "cannot %s: another guard of this bus is still open; "
+                     "leave it first",
+                     side->purpose);
+    }
+    return -1;
+}
+
+static void guard_init(Guard *guard, PyObject *owner, tachyon_bus_t *handle, Side *side,
+                       tachyon_error_t (*give_back)(tachyon_bus_t *)) {
+    guard->owner = Py_NewRef(owner);
+    guard->handle = handle;
+    guard->side = side;
+    guard->give_back = give_back;
+    guard->state = GUARD_OPEN;
+    guard->views = 0;
+    side->guard = guard;
+}
+
+/* The slot leaves the guard, one way or the other. */
+static void guard_end(Guard *guard) {
+    guard->state = GUARD_LEFT;
+    guard->side->guard = NULL;
+}
+
+/* The block is left: 1 to finish the slot, 0 when there is nothing to finish, -1 with a
+   BufferError while views are alive. */
+static int guard_leave(Guard *guard) {
+    if (guard->state == GUARD_OPEN && guard->views == 0) {
+        guard_end(guard);
+        return 1;
+    }
+    if (guard->state == GUARD_LEFT || guard->state == GUARD_LOST) {
+        return 0;
+    }
+    guard->state = GUARD_HELD;
+    PyErr_Format(
+        PyExc_BufferError,
+        "%zd view%s still point%s into the slot; it is kept until the last one "
+        "is released",
+        guard->views, guard->views == 1 ? "" : "s", guard->views == 1 ? "s" : "");
+    return -1;
+}
+
+static int guard_get_view(Guard *guard, PyObject *exporter, Py_buffer *view,
+                          const void *data, size_t size, bool readonly, int flags) {
+    if (guard->state != GUARD_OPEN) {
+        view->obj = NULL;
+        PyErr_SetString(PyExc_BufferError,
+                        guard->state == GUARD_LOST
+                            ? "the bus of this guard was closed"
+                            : "this guard was left; its slot is gone");
+        return -1;
+    }
+    if (PyBuffer_FillInfo(view, exporter, (void *)(uintptr_t)data, (Py_ssize_t)size,
+                          readonly, flags) < 0) {
+        return -1;
+    }
+    ++guard->views;
+    return 0;
+}
+
+static void guard_release_view(Guard *guard) {
+    if (--guard->views == 0 && guard->state == GUARD_HELD) {
+        guard->give_back(guard->handle);
+        guard_end(guard);
+    }
+}
+
+static PyObject *guard_enter(PyObject *self, PyObject *unused) {
+    (void)unused;
+    if (((Guard *)self)->state != GUARD_OPEN) {
+        PyErr_SetString(TachyonError, "this guard was left already");
+        return NULL;
+    }
+    return Py_NewRef(self);
+}
+
+static void guard_dealloc(Guard *guard, Pool *pool) {
+    PyObject *owner = guard->owner;
+    if (guard->state == GUARD_OPEN) {
+        guard->give_back(guard->handle);
+        guard_end(guard);
+    }
+    object_recycle(pool, guard);
+    Py_DECREF(owner); /* last: the pool is the bus's */
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Objects of SWIG's types that this module allocates itself. A guard is made and
+   dropped once a message, so the last two of a kind are kept for the next: two, since
+   `as tx` still holds the old one while the new one is made. The interpreter's lock is
+   what protects a pool; a build without one turns it on when it imports this module. */
+
+enum { POOL_SIZE = 2 };
+
+typedef struct Pool {
+    void *item[POOL_SIZE];
+    int count;
+} Pool;
+
+static PyTypeObject *type_of(swig_type_info *info) {
+    return ((SwigPyClientData *)info->clientdata)->pytype;
+}
+
+/* An object whose struct begins with a SwigPyObject; what follows that is not set. */
+static void *object_new(Pool *pool, swig_type_info *info, size_t size) {
+    SwigPyObject *object = pool->count > 0 ? (SwigPyObject *)pool->item[--pool->count]
+                                           : (SwigPyObject *)PyObject_Malloc(size);
+    if (!object) {
+        return PyErr_NoMemory();
+    }
+    PyObject_Init((PyObject *)object, type_of(info));
+    object->ptr = object;
+    object->ty = info;
+    object->own = 0;
+    object->next = NULL;
+    object->swigdict = NULL;
+    object->weakreflist = NULL;
+    return object;
+}
+
+/* Drop what SWIG's base type may have hung on a dying object. */
+static void object_clear(SwigPyObject *object) {
+    if (object->weakreflist) {
+        PyObject_ClearWeakRefs((PyObject *)object);
+    }
+    Py_CLEAR(object->swigdict);
+    Py_CLEAR(object->next);
+}
+
+/* The end of tp_dealloc for an object from object_new(). */
+static void object_recycle(Pool *pool, void *memory) {
+    SwigPyObject *object = memory;
+    PyTypeObject *type = Py_TYPE(object);
+    object_clear(object);
+    if (pool->count < POOL_SIZE) {
+        pool->item[pool->count++] = object;
+    } else {
+        PyObject_Free(object);
+    }
+    Py_DECREF(type);
+}
+
+/* The end of tp_dealloc for an object from tp_alloc. */
+static void object_free(PyObject *object) {
+    PyTypeObject *type = Py_TYPE(object);
+    object_clear((SwigPyObject *)object);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static void pool_empty(Pool *pool) {
+    while (pool->count > 0) {
+        PyObject_Free(pool->item[--pool->count]);
+    }
+}
+
+/* tp_new of types that only a bus makes: an instance from elsewhere has no struct. */
+static PyObject *no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    (void)args;
+    (void)kwargs;
+    PyErr_Format(PyExc_TypeError, "%s objects are made by a bus only", type->tp_name);
+    return NULL;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Receiving many messages: RxBatchGuard. Their places lie in the bus's own array, since
+   only one batch is open at a time. */
+
+typedef struct RxBatchGuard {
+    Guard guard;
+    Py_ssize_t count;
+} RxBatchGuard;
+
+typedef struct DrainCall {
+    size_t max_msgs;
+    size_t count;
+    uint32_t spin_threshold;
+} DrainCall;
+
+enum { DEFAULT_BATCH = 1024, LINE_BYTES = 64 };
+
+static bool attempt_drain(TachyonBus *bus, void *context, int64_t timeout_ns) {
+    DrainCall *call = context;
+    call->count = tachyon_drain_batch_timed(bus->handle, bus->views, call->max_msgs,
+                                            call->spin_threshold, timeout_ns);
+    return call->count > 0;
+}
+
+/* Room for `*count` views, or for as many messages as the ring can hold. */
+static int reserve_views(TachyonBus *bus, size_t *count) {
+    if (*count <= bus->views_capacity) {
+        return 0;
+    }
+    tachyon_stats_t stats;
+    if (tachyon_bus_get_stats(bus->handle, &stats) != TACHYON_SUCCESS) {
+        raise_last();
+        return -1;
+    }
+    size_t possible = (size_t)stats.capacity / LINE_BYTES;
+    if (*count > possible) {
+        *count = possible;
+    }
+    if (*count > bus->views_capacity) {
+        tachyon_msg_view_t *views = PyMem_New(tachyon_msg_view_t, *count);
+        if (!views) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        PyMem_Free(bus->views);
+        bus->views = views;
+        bus->views_capacity = *count;
+    }
+    return 0;
+}
+
+static PyObject *drain_batch(TachyonBus *bus, PyObject *max_msgs,
+                             PyObject *spin_threshold, PyObject *timeout) {
+    DrainCall call = {.spin_threshold = DEFAULT_SPIN};
+    seconds_t timeout_ns;
+    uint64_t most = DEFAULT_BATCH;
+    if (parse_unsigned(max_msgs, "max_msgs", SIZE_MAX, &most) < 0 ||
+        parse_spin(spin_threshold, &call.spin_threshold) < 0) {
+        return NULL;
+    }
+    if (most == 0) {
+        PyErr_SetString(PyExc_ValueError, "max_msgs must be at least 1, not 0");
+        return NULL;
+    }
+    call.max_msgs = (size_t)most;
+    if (bus_claim(bus, &bus->rx) < 0 || reserve_views(bus, &call.max_msgs) < 0) {
+        return NULL;
+    }
+    call.count = tachyon_acquire_rx_batch(bus->handle, bus->views, call.max_msgs);
+    if (call.count == 0 &&
+        (parse_timeout(timeout, &timeout_ns) < 0 ||
+         may_wait(TACHYON_ERR_EMPTY, timeout_ns) < 0 ||
+         bus_wait(bus, &bus->rx, attempt_drain, &call, timeout_ns) < 0)) {
+        return NULL;
+    }
+    RxBatchGuard *batch =
+        object_new(&bus->rx_batches, SWIGTYPE_p_RxBatchGuard, sizeof *batch);
+    if (!batch) {
+        return NULL; /* not committed: the messages come again */
+    }
+    guard_init(&batch->guard, bus->self, bus->handle, &bus->rx, tachyon_commit_rx);
+    batch->count = (Py_ssize_t)call.count;
+    return (PyObject *)batch;
+}
+
+static Py_ssize_t rx_batch_length(PyObject *self) {
+    return ((RxBatchGuard *)self)->count;
+}
+
+static void rx_batch_dealloc(PyObject *self) {
+    RxBatchGuard *batch = (RxBatchGuard *)self;
+    guard_dealloc(&batch->guard, &bus_of(batch->guard.owner)->rx_batches);
+}
+
+static PyMethodDef rx_batch_methods[] = {
+    {"__enter__", guard_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))rx_guard_exit, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};

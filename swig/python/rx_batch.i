@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* RxBatchGuard: many messages at once; RxMsgView: one of them. */
+%{
+#include "rx_batch.c"
+#include "dlpack.c"
+#include "rx_msg_view.c"
+%}
+%nodefaultdtor RxBatchGuard;
+%feature("python:tp_new") RxBatchGuard "no_new";
+%feature("python:tp_dealloc") RxBatchGuard "rx_batch_dealloc";
+%feature("python:tp_methods") RxBatchGuard "rx_batch_methods";
+%feature("python:sq_length") RxBatchGuard "rx_batch_length";
+%feature("python:sq_item") RxBatchGuard "rx_batch_item";
+%feature("docstring") RxBatchGuard
+"A batch of received messages, a sequence of RxMsgView.
+
+Leaving the `with` block releases them all.";
+typedef struct {} RxBatchGuard;
+
+%nodefaultdtor RxMsgView;
+%feature("python:tp_new") RxMsgView "no_new";
+%feature("python:tp_dealloc") RxMsgView "rx_msg_view_dealloc";
+%feature("python:tp_methods") RxMsgView "rx_msg_view_methods";
+%feature("python:tp_members") RxMsgView "rx_msg_view_members";
+%feature("python:bf_getbuffer") RxMsgView "rx_msg_view_getbuffer";
+%feature("python:bf_releasebuffer") RxMsgView "rx_msg_view_releasebuffer";
+%feature("docstring") RxMsgView
+"One message of a batch: a read-only buffer in the ring itself.";
+typedef struct {} RxMsgView;

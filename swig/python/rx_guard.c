@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Receiving one message: RxGuard in place, Message as a copy. */
+
+typedef struct RxGuard {
+    Guard guard;
+    const void *data;
+    size_t actual_size;
+    uint32_t type_id;
+} RxGuard;
+
+typedef struct RxCall {
+    const void *data;
+    size_t size;
+    uint32_t type_id;
+    uint32_t spin_threshold;
+} RxCall;
+
+static bool attempt_acquire_rx(TachyonBus *bus, void *context, int64_t timeout_ns) {
+    RxCall *call = context;
+    call->data = tachyon_acquire_rx_timed(bus->handle, &call->type_id, &call->size,
+                                          call->spin_threshold, timeout_ns);
+    return call->data != NULL;
+}
+
+static int receive(TachyonBus *bus, RxCall *call, PyObject *timeout) {
+    seconds_t timeout_ns;
+    if (bus_claim(bus, &bus->rx) < 0) {
+        return -1;
+    }
+    call->data = tachyon_acquire_rx(bus->handle, &call->type_id, &call->size);
+    if (call->data) {
+        return 0;
+    }
+    if (parse_timeout(timeout, &timeout_ns) < 0 ||
+        may_wait(TACHYON_ERR_EMPTY, timeout_ns) < 0) {
+        return -1;
+    }
+    return bus_wait(bus, &bus->rx, attempt_acquire_rx, call, timeout_ns);
+}
+
+static PyObject *acquire_rx(TachyonBus *bus, PyObject *spin_threshold,
+                            PyObject *timeout) {
+    RxCall call = {.spin_threshold = DEFAULT_SPIN};
+    if (parse_spin(spin_threshold, &call.spin_threshold) < 0 ||
+        receive(bus, &call, timeout) < 0) {
+        return NULL;
+    }
+    RxGuard *rx = object_new(&bus->rx_guards, SWIGTYPE_p_RxGuard, sizeof *rx);
+    if (!rx) {
+        return NULL; /* not committed: the message comes again */
+    }
+    guard_init(&rx->guard, bus->self, bus->handle, &bus->rx, tachyon_commit_rx);
+    rx->data = call.data;
+    rx->actual_size = call.size;
+    rx->type_id = call.type_id;
+    return (PyObject *)rx;
+}
+
+/* ---- Message ---- */
+
+static PyTypeObject *Message; /* the NamedTuple of tachyon.message */
+
+static PyObject *message_new(const RxCall *call) {
+    PyObject *fields = PyTuple_New(3);
+    PyObject *args = PyTuple_New(1);
+    PyObject *message = NULL;
+    if (fields && args) {
+        PyTuple_SET_ITEM(fields, 0, PyLong_FromUnsignedLong(call->type_id));
+        PyTuple_SET_ITEM(fields, 1, PyLong_FromSize_t(call->size));
+        PyTuple_SET_ITEM(fields, 2,
+                         PyBytes_FromStringAndSize(call->data, (Py_ssize_t)call->size));
+        PyTuple_SET_ITEM(args, 0, Py_NewRef(fields));
+        if (PyTuple_GET_ITEM(fields, 0) && PyTuple_GET_ITEM(fields, 1) &&
+            PyTuple_GET_ITEM(fields, 2)) {
+            message = PyTuple_Type.tp_new(Message, args, NULL);
+        }
+    }
+    Py_XDECREF(args);
+    Py_XDECREF(fields);
+    return message;
+}
+
+static PyObject *receive_message(TachyonBus *bus, PyObject *timeout) {
+    RxCall call = {.spin_threshold = DEFAULT_SPIN};
+    if (receive(bus, &call, timeout) < 0) {
+        return NULL;
+    }
+    PyObject *message = message_new(&call);
+    if (message) {
+        tachyon_commit_rx(bus->handle);
+    }
+    return message;
+}
+
+/* tp_iternext: ends with the stream. */
+static PyObject *next_message(TachyonBus *bus) {
+    PyObject *message = receive_message(bus, NULL);
+    if (!message && bus->open && PyErr_ExceptionMatches(ClosedError)) {
+        PyErr_Clear();
+    }
+    return message;
+}
+
+static int message_init(void) {
+    PyObject *module = PyImport_ImportModule("tachyon.message");
+    if (!module) {
+        return -1;
+    }
+    Message = (PyTypeObject *)PyObject_GetAttrString(module, "Message");
+    Py_DECREF(module);
+    return Message ? 0 : -1;
+}
+
+/* ---- The guard ---- */
+
+static PyObject *rx_guard_exit(PyObject *self, PyObject *const *args,
+                               Py_ssize_t nargs) {
+    (void)args;
+    (void)nargs;
+    Guard *guard = (Guard *)self; /* an RxGuard or an RxBatchGuard */
+    int finish = guard_leave(guard);
+    if (finish < 0) {
+        return NULL;
+    }
+    if (finish > 0 && tachyon_commit_rx(guard->handle) != TACHYON_SUCCESS) {
+        return raise_last();
+    }
+    Py_RETURN_FALSE;
+}
+
+static int rx_guard_getbuffer(PyObject *self, Py_buffer *view, int flags) {
+    RxGuard *rx = (RxGuard *)self;
+    return guard_get_view(&rx->guard, self, view, rx->data, rx->actual_size, true,
+                          flags);
+}
+
+static void rx_guard_releasebuffer(PyObject *self, Py_buffer *view) {
+    (void)view;
+    guard_release_view(&((RxGuard *)self)->guard);
+}
+
+static void rx_guard_dealloc(PyObject *self) {
+    RxGuard *rx = (RxGuard *)self;
+    guard_dealloc(&rx->guard, &bus_of(rx->guard.owner)->rx_guards);
+}
+
+static PyMemberDef rx_guard_members[] = {
+    {"actual_size", T_PYSSIZET, offsetof(RxGuard, actual_size), READONLY,
+     "Bytes of payload."},
+    {"type_id", T_UINT, offsetof(RxGuard, type_id), READONLY, "Type of the message."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMethodDef rx_guard_methods[] = {
+    {"__enter__", guard_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))rx_guard_exit, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* RxGuard: a message that is being read in place. */
+%{
+#include "rx_guard.c"
+%}
+%nodefaultdtor RxGuard;
+%feature("python:tp_new") RxGuard "no_new";
+%feature("python:tp_dealloc") RxGuard "rx_guard_dealloc";
+%feature("python:tp_methods") RxGuard "rx_guard_methods";
+%feature("python:tp_members") RxGuard "rx_guard_members";
+%feature("python:bf_getbuffer") RxGuard "rx_guard_getbuffer";
+%feature("python:bf_releasebuffer") RxGuard "rx_guard_releasebuffer";
+%feature("docstring") RxGuard
+"One received message: a read-only buffer in the ring itself.
+
+Leaving the `with` block releases the message.";
+typedef struct {} RxGuard;

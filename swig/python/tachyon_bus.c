@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A bus as Python holds it: who uses which direction, who waits, and when the handle
+   may go. All fields are protected by the interpreter's lock.
+
+   The handle lives until nobody uses it: destroy() ends the stream at once, and the
+   last thread that still waits inside the core releases it. */
+
+typedef struct TachyonBus {
+    PyObject *self; /* the object that owns this struct; guards hold it */
+    tachyon_bus_t *handle;
+    bool open;    /* opened and not destroyed */
+    bool opening; /* a thread is inside listen or connect */
+    int waiters;  /* threads inside the core without the interpreter's lock */
+    Side tx;
+    Side rx;
+    tachyon_msg_view_t *views; /* of the open batch */
+    size_t views_capacity;
+    Pool tx_guards;
+    Pool rx_guards;
+    Pool rx_batches;
+    Pool msg_views;
+} TachyonBus;
+
+static TachyonBus *bus_of(PyObject *object) {
+    return (TachyonBus *)((SwigPyObject *)object)->ptr;
+}
+
+static PyObject *tachyon_bus_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    (void)args;
+    (void)kwargs;
+    SwigPyObject *object = (SwigPyObject *)type->tp_alloc(type, 0);
+    if (!object) {
+        return NULL;
+    }
+    TachyonBus *bus = PyMem_Calloc(1, sizeof *bus);
+    if (!bus) {
+        Py_DECREF(object);
+        return PyErr_NoMemory();
+    }
+    bus->self = (PyObject *)object;
+    bus->tx.purpose = "send";
+    bus->rx.purpose = "receive";
+    object->ptr = bus;
+    object->ty = SWIGTYPE_p_TachyonBus;
+    return (PyObject *)object;
+}
+
+static int tachyon_bus_init(PyObject *self, PyObject *args, PyObject *kwargs) {
+    (void)self;
+    if (PyTuple_GET_SIZE(args) != 0 || (kwargs && PyDict_GET_SIZE(kwargs) != 0)) {
+        PyErr_SetString(PyExc_TypeError, "TachyonBus() takes no arguments");
+        return -1;
+    }
+    return 0;
+}
+
+static void release_handle(TachyonBus *bus) {
+    tachyon_bus_t *handle = bus->handle;
+    bus->handle = NULL;
+    Py_BEGIN_ALLOW_THREADS tachyon_bus_destroy(handle);
+    Py_END_ALLOW_THREADS
+}
+
+static void tachyon_bus_dealloc(PyObject *self) {
+    TachyonBus *bus = bus_of(self);
+    if (bus) {
+        tachyon_bus_destroy(bus->handle);
+        pool_empty(&bus->tx_guards);
+        pool_empty(&bus->rx_guards);
+        pool_empty(&bus->rx_batches);
+        pool_empty(&bus->msg_views);
+        PyMem_Free(bus->views);
+        PyMem_Free(bus);
+    }
+    object_free(self);
+}
+
+static PyObject *raise_not_open(const TachyonBus *bus) {
+    return raise_error(TACHYON_ERR_CLOSED,
+                       bus->opening ? "the bus is being opened by another thread"
+                                    : "the bus is not open: it was closed, or neither "
+                                      "listen() nor connect() has succeeded",
+                       0);
+}
+
+/* May a call use this direction of the bus now? 0, or -1 with an exception. */
+static int bus_claim(const TachyonBus *bus, const Side *side) {
+    if (!bus->open) {
+        raise_not_open(bus);
+        return -1;
+    }
+    return side_claim(side);
+}
+
+/* ---- Opening ---- */
+
+/* options.interrupted: run Python's signal handlers; non-zero when one has raised. */
+static int run_signal_handlers(void *unused) {
+    (void)unused;
+    PyGILState_STATE state = PyGILState_Ensure();
+    int raised = PyErr_CheckSignals() < 0;
+    PyGILState_Release(state);
+    return raised;
+}
+
+static int64_t monotonic_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* A sequence of user ids as an array, which the caller frees. */
+static int parse_uids(PyObject *sequence, uint32_t **uids, size_t *count) {
+    *uids = NULL;
+    *count = 0;
+    if (!sequence || sequence == Py_None) {
+        return 0;
+    }
+    PyObject *fast =
+        PySequence_Fast(sequence, "allowed_uids must be a sequence of ids");
+    if (!fast) {
+        return -1;
+    }
+    Py_ssize_t length = PySequence_Fast_GET_SIZE(fast);
+    uint32_t *array = PyMem_New(uint32_t, (size_t)length + 1);
+    if (!array) {
+        PyErr_NoMemory();
+    }
+    for (Py_ssize_t i = 0; array && i < length; ++i) {
+        uint64_t uid = 0;
+        if (parse_unsigned(PySequence_Fast_GET_ITEM(fast, i), "a user id", UINT32_MAX,
+                           &uid) < 0) {
+            PyMem_Free(array);
+            array = NULL;
+        } else {
+            array[i] = (uint32_t)uid;
+        }
+    }
+    Py_DECREF(fast);
+    *uids = array;
+    *count = (size_t)length;
+    return array ? 0 : -1;
+}
+
+/* listen, or connect where `capacity` is NULL. */
+static PyObject *bus_open(TachyonBus *bus, const char *path, const size_t *capacity,
+                          tachyon_options_t *options, PyObject *allowed_uids) {
+    if (bus->handle || bus->opening) {
+        PyErr_SetString(TachyonError, bus->opening
+                                          ? "another thread is opening this bus"
+                                      : bus->open ? "the bus is open already"
+                                                  : "the bus is still closing");
+        return NULL;
+    }
+    uint32_t *uids;
+    if (parse_uids(allowed_uids, &uids, &options->allowed_uid_count) < 0) {
+        return NULL;
+    }
+    options->size = sizeof *options;
+    options->allowed_uids = uids;
+    options->interrupted = run_signal_handlers;
+    int64_t timeout_ns = options->timeout_ns;
+    int64_t deadline_ns = timeout_ns > 0 ? monotonic_ns() + timeout_ns : 0;
+
+    bus->opening = true;
+    tachyon_bus_t *handle = NULL;
+    tachyon_error_t error;
+    for (;;) {
+        Py_BEGIN_ALLOW_THREADS error =
+            capacity ? tachyon_bus_listen_with(path, *capacity, options, &handle)
+                     : tachyon_bus_connect_with(path, options, &handle);
+        Py_END_ALLOW_THREADS
+            /* A signal whose handler did not raise does not end a wait in Python. */
+            if (error != TACHYON_ERR_INTERRUPTED || PyErr_Occurred() ||
+                PyErr_CheckSignals() < 0) {
+            break;
+        }
+        if (deadline_ns > 0) {
+            options->timeout_ns = deadline_ns - monotonic_ns();
+            if (options->timeout_ns <= 0) {
+                options->timeout_ns = 1;
+            }
+        }
+    }
+    bus->opening = false;
+    PyMem_Free(uids);
+    if (error != TACHYON_SUCCESS) {
+        return raise_last();
+    }
+    bus->handle = handle;
+    bus->open = true;
+    Py_RETURN_NONE;
+}
+
+static PyObject *TachyonBus_listen(TachyonBus *bus, const char *socket_path,
+                                   size_t capacity, seconds_t timeout, uint32_t mode,
+                                   PyObject *allowed_uids, uint32_t role,
+                                   uint64_t schema) {
+    /* The core's 0 waits for ever, Python's not at all. */
+    tachyon_options_t options = {.timeout_ns = timeout == 0 ? 1 : timeout,
+                                 .socket_mode = mode,
+                                 .role = role,
+                                 .schema = schema};
+    return bus_open(bus, socket_path, &capacity, &options, allowed_uids);
+}
+
+static PyObject *TachyonBus_connect(TachyonBus *bus, const char *socket_path,
+                                    seconds_t timeout, PyObject *allowed_uids,
+                                    uint32_t role, uint64_t schema) {
+    tachyon_options_t options = {.timeout_ns = timeout, .role = role, .schema = schema};
+    return bus_open(bus, socket_path, NULL, &options, allowed_uids);
+}
+
+/* ---- Closing ---- */
+
+static void side_lose(Side *side) {
+    if (side->guard) {
+        side->guard->state = GUARD_LOST;
+        side->guard = NULL;
+    }
+}
+
+static PyObject *TachyonBus_destroy(TachyonBus *bus) {
+    if (!bus->open) {
+        if (bus->opening) {
+            return raise_not_open(bus);
+        }
+        Py_RETURN_NONE;
+    }
+    Py_ssize_t views = (bus->tx.guard ? bus->tx.guard->views : 0) +
+                       (bus->rx.guard ? bus->rx.guard->views : 0);
+    if (views > 0) {
+        PyErr_Format(PyExc_BufferError,
+                     "cannot close the bus: %zd view%s still point%s into its ring",
+                     views, views == 1 ? "" : "s", views == 1 ? "s" : "");
+        return NULL;
+    }
+    bus->open = false;
+    side_lose(&bus->tx);
+    side_lose(&bus->rx);
+    if (bus->waiters > 0) {
+        tachyon_bus_close(bus->handle);
+    } else {
+        release_handle(bus);
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- Cold methods ---- */
+
+static PyObject *none_or_raise(tachyon_error_t error) {
+    return error == TACHYON_SUCCESS ? Py_NewRef(Py_None) : raise_last();
+}
+
+static PyObject *TachyonBus_flush(TachyonBus *bus) {
+    if (!bus->open) {
+        return raise_not_open(bus);
+    }
+    if (!bus->tx.waiting) { /* a producer that waits for room has flushed */
+        tachyon_flush(bus->handle);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *TachyonBus_set_polling_mode(TachyonBus *bus, bool pure_spin) {
+    if (!bus->open) {
+        return raise_not_open(bus);
+    }
+    tachyon_bus_set_polling_mode(bus->handle, pure_spin);
+    Py_RETURN_NONE;
+}
+
+static PyObject *TachyonBus_set_numa_node(TachyonBus *bus, int node_id) {
+    return bus->open ? none_or_raise(tachyon_bus_set_numa_node(bus->handle, node_id))
+                     : raise_not_open(bus);
+}
+
+static PyObject *TachyonBus_max_payload(TachyonBus *bus) {
+    return bus->open ? PyLong_FromSize_t(tachyon_max_payload(bus->handle))
+                     : raise_not_open(bus);
+}
+
+/* A copy of a plain struct as an object of SWIG's type for it, which frees it. */
+static PyObject *struct_object(swig_type_info *info, const void *data, size_t size) {
+    void *copy = malloc(size);
+    if (!copy) {
+        return PyErr_NoMemory();
+    }
+    memcpy(copy, data, size);
+    return SWIG_InternalNewPointerObj(copy, info, SWIG_POINTER_OWN);
+}
+
+static PyObject *TachyonBus_stats(TachyonBus *bus) {
+    tachyon_stats_t stats;
+    if (!bus->open) {
+        return raise_not_open(bus);
+    }
+    if (tachyon_bus_get_stats(bus->handle, &stats) != TACHYON_SUCCESS) {
+        return raise_last();
+    }
+    return struct_object(SWIGTYPE_p_tachyon_stats_t, &stats, sizeof stats);
+}
+
+static PyObject *TachyonBus_peer(TachyonBus *bus) {
+    tachyon_peer_t peer;
+    if (!bus->open) {
+        return raise_not_open(bus);
+    }
+    if (tachyon_bus_get_peer(bus->handle, &peer) != TACHYON_SUCCESS) {
+        return raise_last();
+    }
+    return struct_object(SWIGTYPE_p_tachyon_peer_t, &peer, sizeof peer);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TachyonBus: the low-level handle. */
+%{
+#include "tachyon_bus.c"
+#include "wait.c"
+%}
+
+/* The descriptor has checked the type of self already. */
+%typemap(in) TachyonBus *self "$1 = (TachyonBus *)((SwigPyObject *)$input)->ptr;"
+
+%nodefaultdtor TachyonBus;
+%feature("python:tp_new") TachyonBus "tachyon_bus_new";
+%feature("python:tp_init") TachyonBus "tachyon_bus_init";
+%feature("python:tp_dealloc") TachyonBus "tachyon_bus_dealloc";
+
+%feature("docstring") TachyonBus
+"The low-level end of a bus. Its guards commit without a flush, so what they send is
+seen by the consumer after the next flush(), or after 64 messages.";
+
+%feature("kwargs") TachyonBus::listen;
+%feature("kwargs") TachyonBus::connect;
+%feature("kwargs") TachyonBus::set_polling_mode;
+%feature("kwargs") TachyonBus::set_numa_node;
+
+%feature("docstring") TachyonBus::listen
+"Create the ring and wait for a peer.
+
+Arguments as for Bus.listen().";
+%feature("docstring") TachyonBus::connect
+"Attach to a listener.
+
+Arguments as for Bus.connect().";
+%feature("docstring") TachyonBus::destroy
+"Flush, end the stream and release the ring. Idempotent.
+
+A call that waits in another thread ends with ClosedError. Raises BufferError, and does
+nothing, while a view points into the ring.";
+%feature("docstring") TachyonBus::flush
+"Make all committed messages visible and wake the consumer.";
+%feature("docstring") TachyonBus::set_polling_mode
+"True: this end never sleeps while it waits. False, the default: it spins, then sleeps.";
+%feature("docstring") TachyonBus::set_numa_node
+"Prefer a NUMA node, 0 to 63, for the ring's pages.
+
+Raises ValueError for another node and OSError with the kernel's reason.";
+%feature("docstring") TachyonBus::max_payload
+"Largest payload of one message in bytes.";
+%feature("docstring") TachyonBus::stats
+"Counters of this end since it was opened.";
+%feature("docstring") TachyonBus::peer
+"Process, user and group id at the other end, as the kernel told them.";
+
+typedef struct {} TachyonBus;
+%extend TachyonBus {
+    PyObject *listen(const char *socket_path, size_t capacity, seconds_t timeout = -1,
+                     uint32_t mode = 0, PyObject *allowed_uids = NULL,
+                     uint32_t role = TACHYON_ROLE_NONE, uint64_t schema = 0);
+    PyObject *connect(const char *socket_path, seconds_t timeout = 0,
+                      PyObject *allowed_uids = NULL,
+                      uint32_t role = TACHYON_ROLE_NONE, uint64_t schema = 0);
+    PyObject *destroy(void);
+    PyObject *flush(void);
+    PyObject *set_polling_mode(bool pure_spin);
+    PyObject *set_numa_node(int node_id);
+    PyObject *max_payload(void);
+    PyObject *stats(void);
+    PyObject *peer(void);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TxGuard: a slot that is being written. */
+%{
+#include "tx_guard.c"
+%}
+%nodefaultdtor TxGuard;
+%feature("python:tp_new") TxGuard "no_new";
+%feature("python:tp_dealloc") TxGuard "tx_guard_dealloc";
+%feature("python:tp_methods") TxGuard "tx_guard_methods";
+%feature("python:tp_getset") TxGuard "tx_guard_getset";
+%feature("python:bf_getbuffer") TxGuard "tx_guard_getbuffer";
+%feature("python:bf_releasebuffer") TxGuard "tx_guard_releasebuffer";
+%feature("docstring") TxGuard
+"A reserved slot of the ring: a writable buffer of the reserved size.
+
+Leaving the `with` block sends the first `actual_size` bytes of it; an exception gives
+the slot back and nothing is sent.";
+typedef struct {} TxGuard;

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waiting without the interpreter's lock. The callers have tried without waiting
+   before: where the message or the room is there already, the lock is kept. */
+
+/* One call into the core that may block; runs without the interpreter's lock. */
+typedef bool (*Attempt)(TachyonBus *bus, void *call, int64_t timeout_ns);
+
+/* Repeat `attempt` until it succeeds: 0, or -1 with an exception. A signal whose
+   handler does not raise does not end the wait. */
+static int bus_wait(TachyonBus *bus, Side *side, Attempt attempt, void *call,
+                    int64_t timeout_ns) {
+    int64_t deadline_ns = timeout_ns < 0 ? -1 : monotonic_ns() + timeout_ns;
+    bool done;
+    side->waiting = true;
+    ++bus->waiters;
+    for (;;) {
+        Py_BEGIN_ALLOW_THREADS done = attempt(bus, call, timeout_ns);
+        Py_END_ALLOW_THREADS if (done || PyErr_Occurred()) {
+            break;
+        }
+        if (tachyon_last_error() != TACHYON_ERR_INTERRUPTED || !bus->open) {
+            raise_last();
+            break;
+        }
+        if (PyErr_CheckSignals() < 0) {
+            break;
+        }
+        if (deadline_ns >= 0) {
+            int64_t left_ns = deadline_ns - monotonic_ns();
+            timeout_ns = left_ns > 1 ? left_ns : 1;
+        }
+    }
+    side->waiting = false;
+    --bus->waiters;
+    if (!bus->open) {
+        if (bus->waiters == 0) {
+            release_handle(bus);
+        }
+        if (!PyErr_Occurred() || PyErr_ExceptionMatches(TachyonError)) {
+            PyErr_Clear();
+            raise_error(TACHYON_ERR_CLOSED, "another thread has closed the bus", 0);
+        }
+        return -1;
+    }
+    return done ? 0 : -1;
+}
+
+/* What to do after an attempt that did not wait has failed: 0 to wait, -1 with an
+   exception. `would_block` is EMPTY or FULL. */
+static int may_wait(tachyon_error_t would_block, int64_t timeout_ns) {
+    tachyon_error_t error = tachyon_last_error();
+    if (error == would_block && timeout_ns != 0) {
+        return 0;
+    }
+    if (error == would_block) {
+        raise_error(TACHYON_ERR_TIMEOUT, tachyon_last_error_message(), 0);
+    } else {
+        raise_last();
+    }
+    return -1;
+}
