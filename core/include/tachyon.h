@@ -132,11 +132,11 @@ typedef enum {
  * The struct may grow at its end; `size` tells which fields the caller knows.
  */
 typedef struct tachyon_options {
-    size_t size;        /**< sizeof(tachyon_options_t) */
-    int64_t timeout_ns; /**< listen: longest wait for a peer, 0 for ever. connect: how
-                             long to keep trying, 0 one try. Negative: for ever. */
-    uint32_t socket_mode;         /**< permission bits of the socket, 0 means 0600 */
-    uint32_t role;                /**< a tachyon_role_t; both ends alike is refused */
+    size_t size;          /**< sizeof(tachyon_options_t) */
+    int64_t timeout_ns;   /**< listen: longest wait for a peer, 0 for ever. connect: how
+                               long to keep trying, 0 one try. Negative: for ever. */
+    uint32_t socket_mode; /**< permission bits of the socket, 0 means 0600 */
+    uint32_t role;        /**< a tachyon_role_t; both ends alike is refused */
     const uint32_t *allowed_uids; /**< peers' user ids; NULL: only our own.
                                        UINT32_MAX in the list allows anyone */
     size_t allowed_uid_count;     /**< length of allowed_uids */

@@ -63,8 +63,8 @@ static tachyon_error_t take_lock(struct address *address) {
     lock_path(name, sizeof name, address->path);
     for (int tries = 0; tries < LOCK_TRIES; tries++) {
         struct stat held, there;
-        int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-                      0600);
+        int fd =
+            open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
         if (fd < 0)
             return fail_on_path(errno, "cannot lock", name);
         if (fstat(fd, &held) != 0 || !S_ISREG(held.st_mode) || held.st_size != 0) {

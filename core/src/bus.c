@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLUSHES_PER_LOOK 1024u /* flushes between two questions whether the peer lives */
+#define FLUSHES_PER_LOOK                                                               \
+    1024u /* flushes between two questions whether the peer lives */
 #define EMPTY_LOOKS_PER_LOOK 4096u
 
 static const char *role_verb(int role) {
@@ -74,8 +75,8 @@ static tachyon_error_t claim(struct tachyon_bus *bus, int role) {
                    : ty_fail(TACHYON_ERR_BUSY, 0, "this end %s; it cannot do both",
                              role_verb(claimed));
     struct ring_shared *shared = region_shared(&bus->regions[0]);
-    _Atomic uint32_t *side = role == TACHYON_ROLE_PRODUCER ? &shared->producer_side
-                                                           : &shared->consumer_side;
+    _Atomic uint32_t *side =
+        role == TACHYON_ROLE_PRODUCER ? &shared->producer_side : &shared->consumer_side;
     uint32_t nobody = RING_SIDE_NONE;
     tachyon_error_t error = TACHYON_SUCCESS;
     if (bus->declared_role != TACHYON_ROLE_NONE && bus->declared_role != (uint32_t)role)
@@ -585,9 +586,9 @@ static tachyon_error_t open_bus(const char *socket_path, const size_t *capacity,
         return ty_fail_plain(TACHYON_ERR_MEM);
     struct session session;
     tachyon_error_t error =
-        capacity
-            ? ty_handshake_listen(socket_path, HANDSHAKE_BUS, capacity, options, &session)
-            : ty_handshake_connect(socket_path, HANDSHAKE_BUS, options, &session);
+        capacity ? ty_handshake_listen(socket_path, HANDSHAKE_BUS, capacity, options,
+                                       &session)
+                 : ty_handshake_connect(socket_path, HANDSHAKE_BUS, options, &session);
     if (error != TACHYON_SUCCESS) {
         free(bus);
         return error;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the core's modules share. Calls go downwards only:
- * bus, rpc > handshake > address, region, link > error, fork, os. */
+ * rpc > bus, producer, consumer > listener, connector > handshake, address, region,
+ * link > error, fork, os. */
 #ifndef TACHYON_INTERNAL_H
 #define TACHYON_INTERNAL_H
 
@@ -162,7 +163,7 @@ void ty_address_release(struct address *address);
 /* One try. NETWORK when nobody listens; the socket is non-blocking. */
 tachyon_error_t ty_address_connect(const char *path, int *out_socket);
 
-/* ---- handshake.c: from a path to a connected pair of ends ---- */
+/* ---- listener.c, connector.c: from a path to a connected pair of ends ---- */
 
 #define HANDSHAKE_MAX_RINGS 2u
 

@@ -28,8 +28,8 @@
 #define BYTE_WAKE 'W'
 #define BYTE_BYE 'B'
 
-#define LOOKS_PER_CHECK 256u    /* looks between two glances at closing and the clock */
-#define CHECKS_PER_LINK 16u     /* such checks between two system calls */
+#define LOOKS_PER_CHECK 256u /* looks between two glances at closing and the clock */
+#define CHECKS_PER_LINK 16u  /* such checks between two system calls */
 #define UNORDERED_SLEEP_NS 1000000 /* longest sleep when membarrier is refused */
 
 void ty_link_init(struct link *link) {
@@ -54,8 +54,7 @@ static void set_peer(struct link *link, enum link_peer peer) {
  */
 static bool read_bytes(struct link *link, bool may_take) {
     char bytes[256];
-    ssize_t count =
-        recv(link->socket, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t count = recv(link->socket, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
     if (count <= 0)
         return false;
     if (memchr(bytes, BYTE_BYE, (size_t)count))
@@ -174,8 +173,7 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
         atomic_fetch_add_explicit(&link->sleeps, 1, memory_order_relaxed);
         polled = poll_link(
             link,
-            ordered ? deadline
-                    : ty_earlier(deadline, ty_now_ns() + UNORDERED_SLEEP_NS),
+            ordered ? deadline : ty_earlier(deadline, ty_now_ns() + UNORDERED_SLEEP_NS),
             &before, true);
         polled_errno = errno;
     }

@@ -63,8 +63,8 @@ static tachyon_error_t map_twice(struct region *region) {
 
 tachyon_error_t ty_region_create(struct region *region, size_t capacity) {
     tachyon_error_t error;
-    *region = (struct region){
-        .fd = -1, .capacity = capacity, .data_offset = data_offset()};
+    *region =
+        (struct region){.fd = -1, .capacity = capacity, .data_offset = data_offset()};
     off_t bytes = (off_t)(region->data_offset + capacity);
 
     region->fd = memfd_create("tachyon", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -78,10 +78,9 @@ tachyon_error_t ty_region_create(struct region *region, size_t capacity) {
         refused = fallocate(region->fd, 0, 0, bytes) == 0 ? 0 : errno;
     while (refused == EINTR);
     if (refused != 0) {
-        error =
-            ty_fail(refused == ENOMEM || refused == ENOSPC ? TACHYON_ERR_MEM
-                                                           : TACHYON_ERR_TRUNCATE,
-                    refused, "cannot allocate a ring of %zu bytes", capacity);
+        error = ty_fail(refused == ENOMEM || refused == ENOSPC ? TACHYON_ERR_MEM
+                                                               : TACHYON_ERR_TRUNCATE,
+                        refused, "cannot allocate a ring of %zu bytes", capacity);
         goto fail;
     }
     if (fcntl(region->fd, F_ADD_SEALS, SIZE_SEALS | F_SEAL_SEAL) != 0) {

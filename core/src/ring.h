@@ -41,9 +41,11 @@
 #include <stdint.h>
 
 #define RING_LINE 64u
-#define RING_INLINE_BYTES 32u   /* largest payload that shares the header's line */
-#define RING_OVERHEAD 128u      /* the record's first line and the word after it */
-#define RING_MAX_UNFLUSHED 64u  /* commits after which the producer flushes by itself */
+#define RING_INLINE_BYTES 32u /* largest payload that shares the header's line */
+#define RING_OVERHEAD 128u    /* the record's first line and the word after it */
+#define RING_MAX_UNFLUSHED                                                             \
+    64u                         /* commits after which the producer flushes by itself  \
+                                 */
 #define RING_SHARED_BYTES 8192u /* one page the producer writes, one the consumer */
 
 #define RING_LENGTH_BITS 0x7FFFFFFFu
@@ -284,7 +286,8 @@ static inline enum ring_look ring_look_at(const struct ring_consumer *c, uint64_
     if (ahead + bytes > c->capacity - RING_LINE)
         return RING_CORRUPT;
 
-    record->payload = (const uint8_t *)line + (next_line ? RING_LINE : RING_INLINE_BYTES);
+    record->payload =
+        (const uint8_t *)line + (next_line ? RING_LINE : RING_INLINE_BYTES);
     record->size = (size_t)size;
     record->bytes = bytes;
     record->correlation_id = line->correlation_id;

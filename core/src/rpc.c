@@ -20,19 +20,19 @@
 #define SETTLE_MOST 256 /* records that one look takes off the ring at most */
 
 struct call {
-    uint64_t id;    /* 0: free */
-    void *reply;    /* kept copy, or NULL */
-    size_t size;    /* of that copy */
-    uint32_t type;  /* of that copy */
+    uint64_t id;   /* 0: free */
+    void *reply;   /* kept copy, or NULL */
+    size_t size;   /* of that copy */
+    uint32_t type; /* of that copy */
 };
 
 struct tachyon_rpc_bus {
     struct tachyon_bus bus; /* first: the hooks of bus.c come with a pointer to it */
     struct call *calls;
-    size_t call_slots;  /* a power of two */
-    uint64_t last_id;   /* caller: last id given out; callee: last id served */
-    uint64_t held_id;   /* reply (caller) handed out, 0 for none ... */
-    bool held_in_ring;  /* ... still in the ring, or a kept copy */
+    size_t call_slots; /* a power of two */
+    uint64_t last_id;  /* caller: last id given out; callee: last id served */
+    uint64_t held_id;  /* reply (caller) handed out, 0 for none ... */
+    bool held_in_ring; /* ... still in the ring, or a kept copy */
     tachyon_rpc_stats_t stats;
 };
 
@@ -320,8 +320,8 @@ const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
     }
     struct rx_wait want = {.bus = &rpc->bus};
     if (ring_look_at(&rpc->bus.rx, 0, &want.record) != RING_FOUND &&
-        !ty_bus_wait_rx(&want,
-                        (struct wait){.spins = spin_threshold, .timeout_ns = timeout_ns}))
+        !ty_bus_wait_rx(
+            &want, (struct wait){.spins = spin_threshold, .timeout_ns = timeout_ns}))
         return NULL;
     uint64_t id = want.record.correlation_id;
     bool again = rpc->held_id != 0 && rpc->held_id == id;
@@ -405,8 +405,7 @@ tachyon_error_t tachyon_rpc_reply_timed(tachyon_rpc_bus_t *rpc, uint64_t correla
         return ty_fail(TACHYON_ERR_NULL_PTR, 0, "payload is NULL, size is %zu", size);
     if (!find_call(rpc, correlation_id))
         return no_such_call(correlation_id, "request");
-    void *slot =
-        tachyon_acquire_tx_timed(&rpc->bus, size, spin_threshold, timeout_ns);
+    void *slot = tachyon_acquire_tx_timed(&rpc->bus, size, spin_threshold, timeout_ns);
     if (!slot)
         return tachyon_last_error();
     if (size > 0)
@@ -443,7 +442,8 @@ void tachyon_rpc_set_polling_mode(const tachyon_rpc_bus_t *rpc, int pure_spin) {
         tachyon_bus_set_polling_mode(&rpc->bus, pure_spin);
 }
 
-tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc, tachyon_peer_t *out) {
+tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc,
+                                     tachyon_peer_t *out) {
     if (!rpc)
         return ty_fail(TACHYON_ERR_NULL_PTR, 0, "rpc is NULL");
     return tachyon_bus_get_peer(&rpc->bus, out);

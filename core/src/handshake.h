@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The handshake: from a socket path to two ends that share sealed memory.
+ *
+ *   connector                     listener
+ *   hello      ------------------>            who I am, what I expect
+ *              <------------------  answer    status, capacities, one memfd a ring
+ *   ack 'A'    ------------------>            mapped, this one counts
+ *
+ * Hello and answer are the same 64 bytes. Their first two words never change, so ends
+ * of different versions can tell. The listener reads all hellos at once but answers
+ * one client at a time, with memory that no other client has seen, and goes on
+ * listening until one acknowledges. Every step has a deadline.
+ *
+ * A connector of the forerunner is silent and waits for 32 bytes and a descriptor; the
+ * refusal that silence earns starts with magic and version and carries an empty memfd,
+ * so that it reports the mismatch. Its listener writes without reading a hello.
+ */
+#ifndef TACHYON_HANDSHAKE_H
+#define TACHYON_HANDSHAKE_H
+
+#include "internal.h"
+
+#define WIRE_MAGIC UINT32_C(0x54414348)
+#define WIRE_VERSION UINT32_C(100)
+#define WIRE_FLAG_MEMBARRIER UINT32_C(1)
+#define WIRE_ACKNOWLEDGE 'A'
+
+#define MILLISECOND INT64_C(1000000)
+
+struct greeting {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t status; /* answer: a tachyon_error_t */
+    uint32_t kind;   /* enum handshake_kind */
+    uint32_t flags;
+    uint32_t role; /* a tachyon_role_t */
+    uint32_t pid;
+    uint32_t reserved;
+    uint64_t schema;
+    uint64_t epoch;                         /* for resuming; 0 */
+    uint64_t capacity[HANDSHAKE_MAX_RINGS]; /* answer: bytes */
+};
+_Static_assert(sizeof(struct greeting) == 64, "wire format");
+
+static inline unsigned handshake_rings(enum handshake_kind kind) {
+    return kind == HANDSHAKE_RPC ? 2 : 1;
+}
+
+/* Take the options that the caller's struct has, and check them. */
+tachyon_error_t ty_handshake_options(const tachyon_options_t *given,
+                                     enum handshake_kind kind, tachyon_options_t *out);
+
+struct greeting ty_handshake_greeting(enum handshake_kind kind,
+                                      const tachyon_options_t *options);
+
+/* Does what the peer says of itself fit us? The same check on both sides. */
+tachyon_error_t ty_handshake_check(const struct greeting *theirs,
+                                   enum handshake_kind kind,
+                                   const tachyon_options_t *options);
+
+/* Who is the peer, and may it be? */
+tachyon_error_t ty_handshake_check_peer(int socket, const tachyon_options_t *options,
+                                        tachyon_peer_t *out);
+
+/* ppoll() with signals let in only here, and the caller's hook asked before. */
+tachyon_error_t ty_handshake_poll(struct pollfd *fds, size_t count, int64_t deadline,
+                                  const tachyon_options_t *options);
+
+/* Never blocks; false unless all of it went out. */
+bool ty_handshake_send(int socket, const struct greeting *greeting, const int *fds,
+                       size_t fd_count);
+
+void ty_handshake_free_regions(struct region *regions);
+
+/* The connection stands: nothing is needed but socket, pidfd and mappings. */
+void ty_handshake_establish(struct session *session, const tachyon_options_t *options,
+                            uint32_t our_flags, uint32_t their_flags);
+
+#endif
