@@ -73,9 +73,8 @@ extern "C" {
     pub fn tachyon_strerror(error: tachyon_error_t) -> *const ::core::ffi::c_char;
 }
 extern "C" {
-    /** Error of the last call in this thread that failed, TACHYON_SUCCESS if none did.
- A call that succeeds leaves it alone; tachyon_bus_get_state() sets it when the
- state is not READY.*/
+    /** Why the last call in this thread failed; meaningful right after a call that said
+ that it did, and after tachyon_get_state() returned anything but READY.*/
     pub fn tachyon_last_error() -> tachyon_error_t;
 }
 extern "C" {
@@ -564,4 +563,317 @@ extern "C" {
         bus: *const tachyon_bus_t,
         out: *mut tachyon_stats_t,
     ) -> tachyon_error_t;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct tachyon_rpc_bus {
+    _unused: [u8; 0],
+}
+/** Two rings over one socket: requests from the connector (the caller) to the listener
+ (the callee), replies back. Each call has a correlation id; ids start at 1 and grow
+ by 1. Replies may come in any order and any number of calls may be outstanding; a
+ reply to a call that is not (cancelled, or 65,536 calls old) is dropped and counted.
+
+ A caller that waits for room or for one reply takes other replies off the ring and
+ keeps them (copied) until they are waited for, so that neither end can block the
+ other for ever.
+
+ Threads: one at a time on each end. A call made while another thread waits inside
+ one is refused with TACHYON_ERR_BUSY. Errors are those of a bus; in addition the
+ caller's functions on a callee, and the reverse, fail with TACHYON_ERR_BUSY.*/
+pub type tachyon_rpc_bus_t = tachyon_rpc_bus;
+extern "C" {
+    /** tachyon_bus_listen() for the callee.
+
+ @param cap_fwd  Bytes of the request ring, as capacity of tachyon_bus_listen().
+ @param cap_rev  Bytes of the reply ring.*/
+    pub fn tachyon_rpc_listen(
+        socket_path: *const ::core::ffi::c_char,
+        cap_fwd: usize,
+        cap_rev: usize,
+        out: *mut *mut tachyon_rpc_bus_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// tachyon_rpc_listen() with options; `role` must be 0.
+    pub fn tachyon_rpc_listen_with(
+        socket_path: *const ::core::ffi::c_char,
+        cap_fwd: usize,
+        cap_rev: usize,
+        options: *const tachyon_options_t,
+        out: *mut *mut tachyon_rpc_bus_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// tachyon_bus_connect() for the caller. ABI_MISMATCH when a plain bus listens.
+    pub fn tachyon_rpc_connect(
+        socket_path: *const ::core::ffi::c_char,
+        out: *mut *mut tachyon_rpc_bus_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// tachyon_rpc_connect() with options; `role` must be 0.
+    pub fn tachyon_rpc_connect_with(
+        socket_path: *const ::core::ffi::c_char,
+        options: *const tachyon_options_t,
+        out: *mut *mut tachyon_rpc_bus_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// As tachyon_bus_ref().
+    pub fn tachyon_rpc_ref(rpc: *mut tachyon_rpc_bus_t);
+}
+extern "C" {
+    /// As tachyon_bus_destroy().
+    pub fn tachyon_rpc_destroy(rpc: *mut tachyon_rpc_bus_t);
+}
+extern "C" {
+    /// As tachyon_bus_close().
+    pub fn tachyon_rpc_close(rpc: *mut tachyon_rpc_bus_t);
+}
+extern "C" {
+    /// As tachyon_get_state().
+    pub fn tachyon_rpc_get_state(rpc: *const tachyon_rpc_bus_t) -> tachyon_state_t;
+}
+extern "C" {
+    /// As tachyon_bus_set_polling_mode().
+    pub fn tachyon_rpc_set_polling_mode(
+        rpc: *const tachyon_rpc_bus_t,
+        pure_spin: ::core::ffi::c_int,
+    );
+}
+extern "C" {
+    /// As tachyon_bus_get_peer().
+    pub fn tachyon_rpc_get_peer(
+        rpc: *const tachyon_rpc_bus_t,
+        out: *mut tachyon_peer_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// Largest payload this end can send: a caller's request, a callee's reply.
+    pub fn tachyon_rpc_max_payload(rpc: *const tachyon_rpc_bus_t) -> usize;
+}
+/// Counters of one end since it was opened.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct tachyon_rpc_stats_t {
+    /// requests sent (caller) or taken (callee)
+    pub calls: u64,
+    /// replies delivered (caller) or sent (callee)
+    pub replies: u64,
+    /// caller: replies to calls that were not outstanding
+    pub dropped: u64,
+    /// caller: replies copied because another was awaited
+    pub kept: u64,
+    /// calls without a delivered (sent) reply
+    pub outstanding: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of tachyon_rpc_stats_t",
+    ][::core::mem::size_of::<tachyon_rpc_stats_t>() - 40usize];
+    [
+        "Alignment of tachyon_rpc_stats_t",
+    ][::core::mem::align_of::<tachyon_rpc_stats_t>() - 8usize];
+    [
+        "Offset of field: tachyon_rpc_stats_t::calls",
+    ][::core::mem::offset_of!(tachyon_rpc_stats_t, calls) - 0usize];
+    [
+        "Offset of field: tachyon_rpc_stats_t::replies",
+    ][::core::mem::offset_of!(tachyon_rpc_stats_t, replies) - 8usize];
+    [
+        "Offset of field: tachyon_rpc_stats_t::dropped",
+    ][::core::mem::offset_of!(tachyon_rpc_stats_t, dropped) - 16usize];
+    [
+        "Offset of field: tachyon_rpc_stats_t::kept",
+    ][::core::mem::offset_of!(tachyon_rpc_stats_t, kept) - 24usize];
+    [
+        "Offset of field: tachyon_rpc_stats_t::outstanding",
+    ][::core::mem::offset_of!(tachyon_rpc_stats_t, outstanding) - 32usize];
+};
+extern "C" {
+    /// SUCCESS or NULL_PTR.
+    pub fn tachyon_rpc_get_stats(
+        rpc: *const tachyon_rpc_bus_t,
+        out: *mut tachyon_rpc_stats_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /** Send a request (copied) without waiting.
+
+ @param payload  May be NULL when size is 0.
+ @param out_cid  Its correlation id; must not be NULL.
+ @return SUCCESS; FULL; NULL_PTR; INVALID_SZ; BUSY; CLOSED, PEER_DEAD, CORRUPT,
+         FORKED; MEM.*/
+    pub fn tachyon_rpc_call(
+        rpc: *mut tachyon_rpc_bus_t,
+        payload: *const ::core::ffi::c_void,
+        size: usize,
+        msg_type: u32,
+        out_cid: *mut u64,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// tachyon_rpc_call() that waits for room: TIMEOUT, INTERRUPTED.
+    pub fn tachyon_rpc_call_timed(
+        rpc: *mut tachyon_rpc_bus_t,
+        payload: *const ::core::ffi::c_void,
+        size: usize,
+        msg_type: u32,
+        out_cid: *mut u64,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// Reserve room for a request; as tachyon_acquire_tx().
+    pub fn tachyon_rpc_acquire_tx(
+        rpc: *mut tachyon_rpc_bus_t,
+        max_payload_size: usize,
+    ) -> *mut ::core::ffi::c_void;
+}
+extern "C" {
+    /// As tachyon_acquire_tx_timed().
+    pub fn tachyon_rpc_acquire_tx_timed(
+        rpc: *mut tachyon_rpc_bus_t,
+        max_payload_size: usize,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> *mut ::core::ffi::c_void;
+}
+extern "C" {
+    /// Send the reserved request. SUCCESS; NULL_PTR; EMPTY; INVALID_SZ; MEM.
+    pub fn tachyon_rpc_commit_call(
+        rpc: *mut tachyon_rpc_bus_t,
+        actual_size: usize,
+        msg_type: u32,
+        out_cid: *mut u64,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// Give the reserved request back; it takes no correlation id.
+    pub fn tachyon_rpc_rollback_call(rpc: *mut tachyon_rpc_bus_t);
+}
+extern "C" {
+    /** Wait for the reply to one call, for ever.
+
+ @param correlation_id  Of an outstanding call; 0 is refused.
+ @return The reply, read-only, owned by the bus and valid until
+         tachyon_rpc_commit_rx(), or NULL: INVALID_SZ (no such call is outstanding),
+         BUSY (the last reply is still held), INTERRUPTED, and the errors of a bus.*/
+    pub fn tachyon_rpc_wait(
+        rpc: *mut tachyon_rpc_bus_t,
+        correlation_id: u64,
+        actual_size: *mut usize,
+        msg_type: *mut u32,
+        spin_threshold: u32,
+    ) -> *const ::core::ffi::c_void;
+}
+extern "C" {
+    /** tachyon_rpc_wait() with a time-out: TIMEOUT (EMPTY when it is 0). The call stays
+ outstanding: wait again or cancel it.*/
+    pub fn tachyon_rpc_wait_timed(
+        rpc: *mut tachyon_rpc_bus_t,
+        correlation_id: u64,
+        actual_size: *mut usize,
+        msg_type: *mut u32,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> *const ::core::ffi::c_void;
+}
+extern "C" {
+    /// Release the reply that is held; its call is no longer outstanding.
+    pub fn tachyon_rpc_commit_rx(rpc: *mut tachyon_rpc_bus_t) -> tachyon_error_t;
+}
+extern "C" {
+    /// Give a call up; its reply will be dropped. SUCCESS, NULL_PTR, INVALID_SZ, BUSY.
+    pub fn tachyon_rpc_cancel(
+        rpc: *mut tachyon_rpc_bus_t,
+        correlation_id: u64,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /** Wait for the next request, for ever. Without tachyon_rpc_commit_serve() the same one
+ comes again.
+
+ @return The request, read-only, owned by the bus and valid until
+         tachyon_rpc_commit_serve(), or NULL as tachyon_acquire_rx_blocking().*/
+    pub fn tachyon_rpc_serve(
+        rpc: *mut tachyon_rpc_bus_t,
+        out_cid: *mut u64,
+        msg_type: *mut u32,
+        actual_size: *mut usize,
+        spin_threshold: u32,
+    ) -> *const ::core::ffi::c_void;
+}
+extern "C" {
+    /// tachyon_rpc_serve() with a time-out: TIMEOUT (EMPTY when it is 0).
+    pub fn tachyon_rpc_serve_timed(
+        rpc: *mut tachyon_rpc_bus_t,
+        out_cid: *mut u64,
+        msg_type: *mut u32,
+        actual_size: *mut usize,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> *const ::core::ffi::c_void;
+}
+extern "C" {
+    /// Release the request; it may be answered before or after.
+    pub fn tachyon_rpc_commit_serve(rpc: *mut tachyon_rpc_bus_t) -> tachyon_error_t;
+}
+extern "C" {
+    /** Answer a request (copied) without waiting.
+
+ @param correlation_id  Of a request taken and not yet answered; 0 is refused.
+ @return SUCCESS; FULL; NULL_PTR; INVALID_SZ (no such request, or too large); BUSY;
+         CLOSED, PEER_DEAD, CORRUPT, FORKED.*/
+    pub fn tachyon_rpc_reply(
+        rpc: *mut tachyon_rpc_bus_t,
+        correlation_id: u64,
+        payload: *const ::core::ffi::c_void,
+        size: usize,
+        msg_type: u32,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// tachyon_rpc_reply() that waits for room: TIMEOUT, INTERRUPTED.
+    pub fn tachyon_rpc_reply_timed(
+        rpc: *mut tachyon_rpc_bus_t,
+        correlation_id: u64,
+        payload: *const ::core::ffi::c_void,
+        size: usize,
+        msg_type: u32,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// Reserve room for a reply; as tachyon_acquire_tx().
+    pub fn tachyon_rpc_acquire_reply_tx(
+        rpc: *mut tachyon_rpc_bus_t,
+        max_payload_size: usize,
+    ) -> *mut ::core::ffi::c_void;
+}
+extern "C" {
+    /// As tachyon_acquire_tx_timed().
+    pub fn tachyon_rpc_acquire_reply_tx_timed(
+        rpc: *mut tachyon_rpc_bus_t,
+        max_payload_size: usize,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> *mut ::core::ffi::c_void;
+}
+extern "C" {
+    /// Send the reserved reply. SUCCESS; NULL_PTR; EMPTY; INVALID_SZ keeps it reserved.
+    pub fn tachyon_rpc_commit_reply(
+        rpc: *mut tachyon_rpc_bus_t,
+        correlation_id: u64,
+        actual_size: usize,
+        msg_type: u32,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// Give the reserved reply back.
+    pub fn tachyon_rpc_rollback_reply(rpc: *mut tachyon_rpc_bus_t);
 }

@@ -61,6 +61,30 @@ tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *, const tachyon_msg_view_
 tachyon_state_t tachyon_get_state(const tachyon_bus_t *);
 void tachyon_memory_barrier_acquire(void);
 
+tachyon_error_t tachyon_rpc_listen(const char *, size_t, size_t, tachyon_rpc_bus_t **);
+tachyon_error_t tachyon_rpc_connect(const char *, tachyon_rpc_bus_t **);
+void tachyon_rpc_destroy(tachyon_rpc_bus_t *);
+tachyon_state_t tachyon_rpc_get_state(const tachyon_rpc_bus_t *);
+void tachyon_rpc_set_polling_mode(const tachyon_rpc_bus_t *, int);
+tachyon_error_t tachyon_rpc_call(tachyon_rpc_bus_t *, const void *, size_t, uint32_t,
+                                 uint64_t *);
+void *tachyon_rpc_acquire_tx(tachyon_rpc_bus_t *, size_t);
+tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *, size_t, uint32_t,
+                                        uint64_t *);
+void tachyon_rpc_rollback_call(tachyon_rpc_bus_t *);
+const void *tachyon_rpc_wait(tachyon_rpc_bus_t *, uint64_t, size_t *, uint32_t *,
+                             uint32_t);
+tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *);
+const void *tachyon_rpc_serve(tachyon_rpc_bus_t *, uint64_t *, uint32_t *, size_t *,
+                              uint32_t);
+tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *);
+tachyon_error_t tachyon_rpc_reply(tachyon_rpc_bus_t *, uint64_t, const void *, size_t,
+                                  uint32_t);
+void *tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *, size_t);
+tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *, uint64_t, size_t,
+                                         uint32_t);
+void tachyon_rpc_rollback_reply(tachyon_rpc_bus_t *);
+
 typedef void (*function_t)(void);
 
 #define AT(name) (function_t) name
@@ -84,7 +108,25 @@ static const function_t functions[] = {
     AT(tachyon_commit_rx_batch),
     AT(tachyon_get_state),
     AT(tachyon_memory_barrier_acquire),
+    AT(tachyon_rpc_listen),
+    AT(tachyon_rpc_connect),
+    AT(tachyon_rpc_destroy),
+    AT(tachyon_rpc_get_state),
+    AT(tachyon_rpc_set_polling_mode),
+    AT(tachyon_rpc_call),
+    AT(tachyon_rpc_acquire_tx),
+    AT(tachyon_rpc_commit_call),
+    AT(tachyon_rpc_rollback_call),
+    AT(tachyon_rpc_wait),
+    AT(tachyon_rpc_commit_rx),
+    AT(tachyon_rpc_serve),
+    AT(tachyon_rpc_commit_serve),
+    AT(tachyon_rpc_reply),
+    AT(tachyon_rpc_acquire_reply_tx),
+    AT(tachyon_rpc_commit_reply),
+    AT(tachyon_rpc_rollback_reply),
 };
+_Static_assert(sizeof functions / sizeof *functions == 36, "36 functions");
 
 int main(void) {
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
