@@ -46,6 +46,12 @@ tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
 bool ty_bus_wait_rx(struct rx_wait *want, struct wait how);
 void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
 
+/* Claim a direction for this handle; SUCCESS if it is or becomes ours. */
+tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role);
+/* What a wait that did not succeed means for the handle. */
+tachyon_error_t ty_bus_wait_failed(struct tachyon_bus *bus, tachyon_error_t error);
+/* The sticky error with its text. */
+tachyon_error_t ty_bus_report(struct tachyon_bus *bus);
 /* Set the sticky error, stop both directions, and report it. */
 tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error);
 

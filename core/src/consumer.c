@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Receiving. The hot path is ring_look_at and ring_release; whatever else may be the
+ * matter, ring_look_at finds nothing and the slow path finds out.
+ */
+#include "bus.h"
+
+/* Empty looks between two questions whether the peer lives. */
+#define EMPTY_LOOKS_PER_LOOK 4096u
+
+static bool rx_ready(void *context) {
+    struct rx_wait *want = context;
+    want->look = ring_look_at(&want->bus->rx, 0, &want->record);
+    return want->look != RING_EMPTY;
+}
+
+static void rx_asleep(void *context, bool flag) {
+    ring_want_record(&((struct rx_wait *)context)->bus->rx, flag);
+}
+
+/* One look that found nothing; is there nobody left to send? */
+static tachyon_error_t look_empty(struct rx_wait *want, const struct wait *how) {
+    struct tachyon_bus *bus = want->bus;
+    if (++bus->empty_looks % EMPTY_LOOKS_PER_LOOK == 0)
+        ty_link_look(&bus->link);
+    tachyon_error_t error = ty_link_peer_error(&bus->link);
+    if (error == TACHYON_SUCCESS)
+        return TACHYON_ERR_EMPTY;
+    return how->ready(want) ? TACHYON_SUCCESS : error;
+}
+
+bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
+    struct tachyon_bus *bus = want->bus;
+    if (ty_bus_claim(bus, TACHYON_ROLE_CONSUMER) != TACHYON_SUCCESS)
+        return false;
+    if (!how.ready)
+        how.ready = rx_ready;
+    how.asleep = rx_asleep;
+    how.context = want;
+    tachyon_error_t error = TACHYON_SUCCESS;
+    if (!how.ready(want)) {
+        if (how.timeout_ns == 0) {
+            error = look_empty(want, &how);
+        } else {
+            /* While records come in bursts, looking often only takes the line away
+             * from the producer. */
+            if (ring_saw_burst(&bus->rx))
+                ty_pause_burst();
+            error = ty_link_wait(&bus->link, &how);
+        }
+    }
+    if (error != TACHYON_SUCCESS)
+        ty_bus_wait_failed(bus, error);
+    else if (want->look == RING_CORRUPT)
+        ty_bus_fail(bus, TACHYON_ERR_CORRUPT);
+    else
+        return true;
+    return false;
+}
+
+static const void *take(struct tachyon_bus *bus, uint32_t *type_id, size_t *actual_size,
+                        struct wait how) {
+    if (unlikely(!bus || !type_id || !actual_size)) {
+        ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
+                !bus       ? "bus"
+                : !type_id ? "type_id"
+                           : "actual_size");
+        return NULL;
+    }
+    struct rx_wait want = {.bus = bus};
+    if (unlikely(ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND) &&
+        !ty_bus_wait_rx(&want, how))
+        return NULL;
+    bus->rx.handed = want.record.bytes;
+    bus->rx.handed_count = 1;
+    *type_id = want.record.type_id;
+    *actual_size = want.record.size;
+    return want.record.payload;
+}
+
+const void *tachyon_acquire_rx(tachyon_bus_t *bus, uint32_t *type_id,
+                               size_t *actual_size) {
+    return take(bus, type_id, actual_size, (struct wait){.timeout_ns = 0});
+}
+
+const void *tachyon_acquire_rx_spin(tachyon_bus_t *bus, uint32_t *type_id,
+                                    size_t *actual_size, uint32_t max_spins) {
+    return take(bus, type_id, actual_size,
+                (struct wait){.spins = max_spins ? max_spins : WAIT_SPIN_FOR_EVER,
+                              .timeout_ns = -1,
+                              .never_sleep = true});
+}
+
+const void *tachyon_acquire_rx_timed(tachyon_bus_t *bus, uint32_t *type_id,
+                                     size_t *actual_size, uint32_t spin_threshold,
+                                     int64_t timeout_ns) {
+    return take(bus, type_id, actual_size,
+                (struct wait){.spins = spin_threshold, .timeout_ns = timeout_ns});
+}
+
+const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,
+                                        size_t *actual_size, uint32_t spin_threshold) {
+    return tachyon_acquire_rx_timed(bus, type_id, actual_size, spin_threshold, -1);
+}
+
+/* Release the first `bytes`, `count` messages, of what is handed out. */
+void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
+    ring_release(&bus->rx, bytes, count);
+    ty_link_order_waker(&bus->link);
+    if (unlikely(ring_producer_sleeps(&bus->rx)))
+        ty_link_wake(&bus->link);
+}
+
+static tachyon_error_t not_handed_out(struct tachyon_bus *bus) {
+    if (atomic_load(&bus->error) != TACHYON_SUCCESS)
+        return ty_bus_report(bus);
+    return ty_fail(TACHYON_ERR_EMPTY, 0, "no message is handed out");
+}
+
+tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus) {
+    if (unlikely(!bus))
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
+    if (unlikely(bus->rx.handed == 0))
+        return not_handed_out(bus);
+    ty_bus_release(bus, bus->rx.handed, bus->rx.handed_count);
+    return TACHYON_SUCCESS;
+}
+
+static size_t take_batch(struct tachyon_bus *bus, tachyon_msg_view_t *views,
+                         size_t max_msgs, struct wait how) {
+    if (!bus || !views) {
+        ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", !bus ? "bus" : "views");
+        return 0;
+    }
+    if (max_msgs == 0) {
+        ty_fail(TACHYON_ERR_INVALID_SZ, 0, "max_msgs is 0");
+        return 0;
+    }
+    struct rx_wait want = {.bus = bus};
+    if (ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND &&
+        !ty_bus_wait_rx(&want, how))
+        return 0;
+    uint64_t ahead = 0;
+    size_t count = 0;
+    do { /* what is wrong behind a good record shows when it is the first */
+        views[count++] = (tachyon_msg_view_t){.ptr = want.record.payload,
+                                              .actual_size = want.record.size,
+                                              .reserved_ = (size_t)want.record.bytes,
+                                              .type_id = want.record.type_id};
+        ahead += want.record.bytes;
+    } while (count < max_msgs &&
+             ring_look_at(&bus->rx, ahead, &want.record) == RING_FOUND);
+    bus->rx.handed = ahead;
+    bus->rx.handed_count = count;
+    return count;
+}
+
+size_t tachyon_acquire_rx_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
+                                size_t max_msgs) {
+    return take_batch(bus, views, max_msgs, (struct wait){.timeout_ns = 0});
+}
+
+size_t tachyon_drain_batch_timed(tachyon_bus_t *bus, tachyon_msg_view_t *views,
+                                 size_t max_msgs, uint32_t spin_threshold,
+                                 int64_t timeout_ns) {
+    return take_batch(bus, views, max_msgs,
+                      (struct wait){.spins = spin_threshold, .timeout_ns = timeout_ns});
+}
+
+size_t tachyon_drain_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
+                           size_t max_msgs, uint32_t spin_threshold) {
+    return tachyon_drain_batch_timed(bus, views, max_msgs, spin_threshold, -1);
+}
+
+tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
+                                        const tachyon_msg_view_t *views, size_t count) {
+    if (!bus || (!views && count > 0))
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", !bus ? "bus" : "views");
+    if (count == 0)
+        return TACHYON_SUCCESS;
+    if (bus->rx.handed == 0)
+        return not_handed_out(bus);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count && i < bus->rx.handed_count; i++)
+        bytes += views[i].reserved_;
+    bool all = count == bus->rx.handed_count;
+    if (count > bus->rx.handed_count || bytes % RING_LINE != 0 ||
+        (all ? bytes != bus->rx.handed : bytes >= bus->rx.handed))
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "%zu messages of %zu bytes of ring are not the first of the %zu "
+                       "handed out",
+                       count, (size_t)bytes, (size_t)bus->rx.handed_count);
+    ty_bus_release(bus, bytes, count);
+    return TACHYON_SUCCESS;
+}

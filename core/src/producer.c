@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sending. The hot path is ring_reserve, ring_commit and ring_publish; whatever else
+ * may be the matter, ring_reserve finds no room and the slow path finds out.
+ */
+#include "bus.h"
+
+#include <string.h>
+
+/* Flushes between two questions whether the peer lives. */
+#define FLUSHES_PER_LOOK 1024u
+
+struct tx_wait {
+    struct tachyon_bus *bus;
+    size_t size;
+    void *slot;
+    bool corrupt;
+};
+
+static bool tx_ready(void *context) {
+    struct tx_wait *want = context;
+    struct tachyon_bus *bus = want->bus;
+    want->corrupt =
+        !ring_refresh(&bus->tx) || (bus->make_progress && !bus->make_progress(bus));
+    if (!want->corrupt)
+        want->slot = ring_reserve(&bus->tx, want->size);
+    return want->corrupt || want->slot;
+}
+
+static void tx_asleep(void *context, bool flag) {
+    const struct tx_wait *want = context;
+    uint64_t bytes = ring_record_bytes(want->size > RING_INLINE_BYTES, want->size);
+    ring_want_space(&want->bus->tx, flag ? bytes : 0);
+    if (want->bus->make_progress)
+        ring_want_record(&want->bus->rx, flag);
+}
+
+static void *acquire_tx_slow(struct tachyon_bus *bus, size_t size, uint32_t spins,
+                             int64_t timeout_ns) {
+    if (ty_bus_claim(bus, TACHYON_ROLE_PRODUCER) != TACHYON_SUCCESS)
+        return NULL;
+    uint64_t most = ring_max_payload(bus->tx.capacity);
+    if (size > most) {
+        ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                "a message of %zu bytes can never fit: this ring takes %zu at most",
+                size, (size_t)most);
+        return NULL;
+    }
+    bus->tx.offset = 0;
+    tachyon_flush(bus);
+    struct tx_wait want = {.bus = bus, .size = size};
+    tachyon_error_t error = TACHYON_SUCCESS;
+    if (!tx_ready(&want)) {
+        bus->tx.full++;
+        if (timeout_ns == 0) {
+            ty_link_look(&bus->link);
+            error = ty_link_peer_error(&bus->link);
+            if (error == TACHYON_SUCCESS)
+                error = TACHYON_ERR_FULL;
+        } else {
+            error = ty_link_wait(&bus->link, &(struct wait){.ready = tx_ready,
+                                                            .asleep = tx_asleep,
+                                                            .context = &want,
+                                                            .spins = spins,
+                                                            .timeout_ns = timeout_ns});
+        }
+    }
+    if (error != TACHYON_SUCCESS)
+        ty_bus_wait_failed(bus, error);
+    else if (want.corrupt)
+        ty_bus_fail(bus, TACHYON_ERR_CORRUPT);
+    else
+        return want.slot;
+    return NULL;
+}
+
+void *tachyon_acquire_tx_timed(tachyon_bus_t *bus, size_t max_payload_size,
+                               uint32_t spin_threshold, int64_t timeout_ns) {
+    if (unlikely(!bus)) {
+        ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
+        return NULL;
+    }
+    void *slot = ring_reserve(&bus->tx, max_payload_size);
+    if (likely(slot))
+        return slot;
+    return acquire_tx_slow(bus, max_payload_size, spin_threshold, timeout_ns);
+}
+
+void *tachyon_acquire_tx(tachyon_bus_t *bus, size_t max_payload_size) {
+    return tachyon_acquire_tx_timed(bus, max_payload_size, 0, 0);
+}
+
+/* The hot path has found no open reservation. */
+static tachyon_error_t not_reserved(struct tachyon_bus *bus) {
+    if (atomic_load(&bus->error) != TACHYON_SUCCESS)
+        return ty_bus_report(bus);
+    return ty_fail(TACHYON_ERR_EMPTY, 0, "no message is reserved");
+}
+
+tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
+                              uint32_t type_id, uint64_t correlation_id) {
+    if (unlikely(bus->tx.offset == 0))
+        return not_reserved(bus);
+    if (unlikely(actual_size > bus->tx.reserved))
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "the message has %zu bytes, but only %zu are reserved",
+                       actual_size, (size_t)bus->tx.reserved);
+    ring_commit(&bus->tx, actual_size, type_id, correlation_id);
+    if (unlikely(bus->tx.unflushed >= RING_MAX_UNFLUSHED))
+        tachyon_flush(bus);
+    return TACHYON_SUCCESS;
+}
+
+tachyon_error_t tachyon_commit_tx(tachyon_bus_t *bus, size_t actual_size,
+                                  uint32_t type_id) {
+    if (unlikely(!bus))
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
+    return ty_bus_commit(bus, actual_size, type_id, 0);
+}
+
+tachyon_error_t tachyon_rollback_tx(tachyon_bus_t *bus) {
+    if (!bus)
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
+    if (bus->tx.offset == 0)
+        return not_reserved(bus);
+    bus->tx.offset = 0; /* its record word is still 0, so nothing was there */
+    return TACHYON_SUCCESS;
+}
+
+void tachyon_flush(tachyon_bus_t *bus) {
+    if (unlikely(!bus) || bus->tx.first_word == 0)
+        return;
+    ring_publish(&bus->tx);
+    ty_link_order_waker(&bus->link);
+    bool wake = ring_consumer_sleeps(&bus->tx);
+    if (likely(!wake && bus->tx.flushes % FLUSHES_PER_LOOK != 0))
+        return;
+    if (wake)
+        ty_link_wake(&bus->link);
+    else
+        ty_link_look(&bus->link);
+    tachyon_error_t error = ty_link_peer_error(&bus->link);
+    if (error != TACHYON_SUCCESS)
+        ty_bus_fail(bus, error);
+}
+
+tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t size,
+                             uint32_t type_id, uint32_t spin_threshold,
+                             int64_t timeout_ns) {
+    if (unlikely(!payload && size > 0))
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "payload is NULL, size is %zu", size);
+    void *slot = tachyon_acquire_tx_timed(bus, size, spin_threshold, timeout_ns);
+    if (unlikely(!slot))
+        return tachyon_last_error();
+    if (size > 0)
+        memcpy(slot, payload, size);
+    ring_commit(&bus->tx, size, type_id, 0);
+    tachyon_flush(bus);
+    return TACHYON_SUCCESS;
+}
