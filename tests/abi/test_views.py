@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tachyon import _native
 from views import Mismatch, Tools, Type, read_header
 
 
@@ -26,7 +27,14 @@ def test_swig_parses_every_prototype(tools: Tools) -> None:
     text = re.sub(r"/\*.*?\*/", "", tools.header.read_text(), flags=re.DOTALL)
     text = re.sub(r"^#.*(\\\n.*)*$", "", text, flags=re.MULTILINE)
     prototypes = set(re.findall(r"\b(tachyon_\w+)\((?!void \*context)[^()]*\);", text))
-    assert prototypes == set(read_header(tools.swig, tools.header).functions)
+    api = read_header(tools.swig, tools.interface, tools.header)
+    assert prototypes == set(api.functions)
+
+
+def test_the_python_module_has_the_same_values(tools: Tools) -> None:
+    api = read_header(tools.swig, tools.interface, tools.header)
+    for name, value in api.values.items():
+        assert getattr(_native, name) == value, name
 
 
 @pytest.mark.parametrize(

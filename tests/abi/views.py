@@ -173,11 +173,10 @@ def _run(command: list[str | Path], what: str) -> str:
     return done.stdout
 
 
-def read_header(swig: str, header: Path) -> Header:
-    """SWIG's view of `header`."""
+def read_header(swig: str, interface: Path, header: Path) -> Header:
+    """SWIG's view of `header`, through the interface that bindings are made from."""
     with tempfile.TemporaryDirectory() as scratch:
-        interface, tree = Path(scratch, "abi.i"), Path(scratch, "abi.xml")
-        interface.write_text('%module abi\n%include <stdint.i>\n%include "tachyon.h"\n')
+        tree = Path(scratch, "abi.xml")
         _run(
             [swig, "-xml", f"-I{header.parent}", "-o", tree, interface],
             f"SWIG cannot parse {header}",
@@ -386,6 +385,7 @@ class Tools:
 
     header: Path
     crate: Path  # the directory of lib.rs and bindings.rs
+    interface: Path  # tachyon.i
     shared: Path
     static: Path
     cc: str
@@ -396,7 +396,7 @@ class Tools:
     def check(self, header: Path | None = None, crate: Path | None = None) -> int:
         """Compare all views; the number of facts that agreed."""
         header, crate = header or self.header, crate or self.crate
-        api = read_header(self.swig, header)
+        api = read_header(self.swig, self.interface, header)
         seen = bindgen_names(crate / "bindings.rs")
         types = {*api.enums, *api.structs, *api.opaque}
         compare("functions", "SWIG", api.functions, "bindgen", seen["functions"])
@@ -417,7 +417,7 @@ class Tools:
 
     @staticmethod
     def from_json(text: str) -> "Tools":
-        paths = {"header", "crate", "shared", "static"}
+        paths = {"header", "crate", "interface", "shared", "static"}
         values = json.loads(text)
         places: dict[str, Any] = {k: Path(values[k]) for k in paths}
         return Tools(**(values | places))
