@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sleep, wake, close and crash of one ring, both directions: the consumer sleeps for
+ * data, the producer for room (core/src/link.c, ring.h). A lost wake-up is a deadlock,
+ * which Spin reports as an invalid end state; a lost message fails an assertion.
+ *
+ * Memory: -DSC stores at once. Otherwise TSO: each process has a FIFO store buffer that
+ * drains at any time (x86; ARM's store-release/load-acquire pairs are no weaker here
+ * than TSO with the fence that the code has between the store and the load).
+ * Order:  -DMEMBARRIER: the waker has no fence, the sleeper's membarrier drains both
+ * buffers. Otherwise both sides have a fence.
+ * Crash:  -DCRASH_PRODUCER, -DCRASH_CONSUMER: SIGKILL at any step.
+ * MUTANT: one deliberate fault each; the verifier must find it.
+ *   1 the waker has no order            2 the sleeper has no order
+ *   3 no second look before sleeping    4 the waker looks before it publishes
+ *   5 the waker answers a position that is not reached yet
+ *   6 bytes are taken between the second look and ppoll, not after it
+ *   7 an end that is noticed is not followed by a last look
+ *   8 the peer's end does not wake      9 close does not flush
+ */
+#ifndef MUTANT
+#define MUTANT 0
+#endif
+#ifndef MESSAGES
+#define MESSAGES 3 /* one more than fits, so that both ends sleep */
+#endif
+#define ROOM 2
+#define SPURIOUS 2 /* time-outs, signals */
+
+#define P 0
+#define C 1
+#define PUBLISHED 0
+#define WANTED_TAIL 1
+#define TAIL 2
+#define WANTED_HEAD 3
+
+byte memory[4];
+byte bytes_to[2];   /* wake-ups in the socket, by receiver */
+bool bye[2];        /* sent by ... */
+bool gone[2];       /* hang-up: the kernel has closed the socket of ... */
+bool crash[2];
+byte spurious = SPURIOUS;
+byte sent, received; /* what the ends did, for the assertions */
+
+#ifdef SC
+#define STORE(who, word, value) memory[word] = value
+#define FENCE(who) skip
+#define DRAIN(who) skip
+#else
+#define DEPTH 3
+typedef Buffer { byte word[DEPTH]; byte value[DEPTH]; byte count };
+Buffer buffer[2];
+
+#define STORE(who, w, v) \
+    atomic { \
+        buffer[who].count < DEPTH; \
+        buffer[who].word[buffer[who].count] = w; \
+        buffer[who].value[buffer[who].count] = v; \
+        buffer[who].count++ \
+    }
+inline drain_one(who) {
+    memory[buffer[who].word[0]] = buffer[who].value[0];
+    buffer[who].word[0] = buffer[who].word[1];
+    buffer[who].value[0] = buffer[who].value[1];
+    buffer[who].word[1] = buffer[who].word[2];
+    buffer[who].value[1] = buffer[who].value[2];
+    buffer[who].count--;
+    buffer[who].word[buffer[who].count] = 0; /* fewer states */
+    buffer[who].value[buffer[who].count] = 0
+}
+inline drain_all(who) {
+    do
+    :: buffer[who].count > 0 -> drain_one(who)
+    :: else -> break
+    od
+}
+#define FENCE(who) (buffer[who].count == 0)
+#define DRAIN(who) drain_all(who)
+
+active proctype store_buffers() {
+end: do
+    :: atomic { buffer[P].count > 0 -> drain_one(P) }
+    :: atomic { buffer[C].count > 0 -> drain_one(C) }
+    od
+}
+#endif
+
+/* ty_link_order_waker() */
+#if MUTANT == 1
+#define ORDER_WAKER(who) skip
+#elif defined(MEMBARRIER)
+#define ORDER_WAKER(who) skip
+#else
+#define ORDER_WAKER(who) FENCE(who)
+#endif
+
+/* order_sleeper() */
+#if MUTANT == 2
+#define ORDER_SLEEPER skip
+#elif defined(MEMBARRIER)
+#define ORDER_SLEEPER atomic { DRAIN(P); DRAIN(C) }
+#else
+#define ORDER_SLEEPER FENCE(me)
+#endif
+
+/* ring_must_wake() and ty_link_wake() */
+#if MUTANT == 5
+#define REACHED(position) true
+#else
+#define REACHED(position) ((position) >= wanted)
+#endif
+inline wake_if_wanted(word, position) {
+    wanted = memory[word];
+    if
+    :: wanted != 0 && wanted != woken && REACHED(position) ->
+        woken = wanted;
+        if /* a full socket does not block: wake-ups are waiting there already */
+        :: atomic { bytes_to[1 - me] < 2 -> bytes_to[1 - me]++ }
+        :: bytes_to[1 - me] == 2
+        fi
+    :: else
+    fi;
+    wanted = 0
+}
+
+#if MUTANT == 4
+#define PUBLISH_AND_WAKE(word, value, wanted_word) \
+    wake_if_wanted(wanted_word, value); STORE(me, word, value); ORDER_WAKER(me)
+#else
+#define PUBLISH_AND_WAKE(word, value, wanted_word) \
+    STORE(me, word, value); ORDER_WAKER(me); wake_if_wanted(wanted_word, value)
+#endif
+
+#if MUTANT == 8
+#define PEER_ENDED false
+#else
+#define PEER_ENDED (bye[1 - me] || gone[1 - me])
+#endif
+
+/* sleep_once(): `ready` is an expression over one load. Sets ended. */
+inline sleep_once(wanted_word, position, ready) {
+    STORE(me, wanted_word, position);
+    ORDER_SLEEPER;
+    if
+#if MUTANT == 3
+    :: true ->
+#else
+    :: ready -> skip
+    :: !(ready) ->
+#endif
+#if MUTANT == 6
+        bytes_to[me] = 0;
+#endif
+        if /* ppoll */
+        :: bytes_to[me] > 0
+        :: PEER_ENDED
+        :: atomic { spurious > 0 -> spurious-- }
+        fi;
+        atomic { ended = PEER_ENDED; if :: !ended -> bytes_to[me] = 0 :: else fi }
+    fi;
+    STORE(me, wanted_word, 0)
+}
+
+/* The look and its negation are one load in the code: taken as one step here. */
+#define DATA (memory[PUBLISHED] > taken)
+#define SPACE (head - memory[TAIL] < ROOM)
+
+active proctype producer() {
+    byte head, woken, wanted;
+    bool ended;
+    byte me = P;
+    {
+        do
+        :: head < MESSAGES && SPACE ->
+            head++;
+            sent = head;
+            PUBLISH_AND_WAKE(PUBLISHED, head, WANTED_HEAD)
+        :: head < MESSAGES && !SPACE ->
+            sleep_once(WANTED_TAIL, head + 1 - ROOM, SPACE);
+#if MUTANT == 7
+            if :: ended -> break :: else fi
+#else
+            if
+            :: SPACE -> ended = false
+            :: else -> if :: ended -> break :: else fi
+            fi
+#endif
+        :: head == MESSAGES -> break
+        od;
+#if MUTANT == 9
+        bye[P] = true; DRAIN(P)
+#else
+        FENCE(P); /* send() is a system call */
+        bye[P] = true
+#endif
+    } unless { crash[P] };
+    atomic { DRAIN(P); gone[P] = true }
+}
+
+active proctype consumer() {
+    byte taken, woken, wanted;
+    bool ended;
+    byte me = C;
+    {
+        do
+        :: DATA ->
+            taken++;
+            received = taken;
+            PUBLISH_AND_WAKE(TAIL, taken, WANTED_TAIL)
+        :: !DATA ->
+            sleep_once(WANTED_HEAD, taken + 1, DATA);
+#if MUTANT == 7
+            if :: ended -> break :: else fi
+#else
+            if
+            :: DATA -> ended = false
+            :: else -> if :: ended -> break :: else fi
+            fi
+#endif
+        od;
+        /* End of stream: everything that was published has been taken. */
+        assert(taken == memory[PUBLISHED] && (crash[P] || taken == MESSAGES));
+        FENCE(C);
+        bye[C] = true
+    } unless { crash[C] };
+    atomic { DRAIN(C); gone[C] = true }
+}
+
+#ifdef CRASH_PRODUCER
+active proctype kill_producer() {
+    if :: crash[P] = true :: skip fi
+}
+#endif
+#ifdef CRASH_CONSUMER
+active proctype kill_consumer() {
+    if :: crash[C] = true :: skip fi
+}
+#endif
