@@ -15,6 +15,12 @@
 typedef struct {} BusBase;
 
 %init %{
+    forbid_new_attributes(SWIGTYPE_p_TachyonBus);
+    forbid_new_attributes(SWIGTYPE_p_TxGuard);
+    forbid_new_attributes(SWIGTYPE_p_RxGuard);
+    forbid_new_attributes(SWIGTYPE_p_RxBatchGuard);
+    forbid_new_attributes(SWIGTYPE_p_RxMsgView);
+    forbid_new_attributes(SWIGTYPE_p_BusBase);
     if (message_init() < 0 || add_hot_methods(SWIGTYPE_p_TachyonBus) < 0) {
         return -1;
     }

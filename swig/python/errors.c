@@ -6,7 +6,8 @@ static PyObject *PeerDeadError;
 static PyObject *ClosedError;
 static PyObject *RingFull;
 
-enum { TEXT_ONLY = -1, ERRNO_IF_ANY = 0 }; /* or the errno to fall back on */
+/* Or the errno to fall back on. */
+enum { TEXT_ONLY = -1, ERRNO_IF_ANY = 0 };
 
 static const struct ErrorRow {
     tachyon_error_t code;
@@ -45,7 +46,10 @@ static PyObject *raise_error(tachyon_error_t code, const char *text, int system_
             row = error_table[i];
         }
     }
-    int number = system_errno != 0 ? system_errno : row.errno_rule;
+    int number = row.errno_rule;
+    if (system_errno != 0 && number != EADDRINUSE) { /* what is in use is in the text */
+        number = system_errno;
+    }
     PyObject *message = PyUnicode_DecodeFSDefault(text); /* it may quote a path */
     if (!message) {
         return NULL;
@@ -76,6 +80,20 @@ static PyObject *raise_last(void) {
     }
     return raise_error(tachyon_last_error(), tachyon_last_error_message(),
                        tachyon_last_errno());
+}
+
+/* raise_last() for listen and connect: their texts always name the path. */
+static PyObject *raise_last_about(const char *path) {
+    char text[1024];
+    const char *message = tachyon_last_error_message();
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    if (!strstr(message, path)) {
+        snprintf(text, sizeof text, "%s (%s)", message, path);
+        message = text;
+    }
+    return raise_error(tachyon_last_error(), message, tachyon_last_errno());
 }
 
 static int add_exception(PyObject *module, PyObject **slot, const char *name,

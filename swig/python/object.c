@@ -15,6 +15,13 @@ static PyTypeObject *type_of(swig_type_info *info) {
     return ((SwigPyClientData *)info->clientdata)->pytype;
 }
 
+/* SWIG gives every object a __dict__: a mistyped attribute would be kept in silence. */
+static void forbid_new_attributes(swig_type_info *info) {
+    PyTypeObject *type = type_of(info);
+    type->tp_dictoffset = 0;
+    PyType_Modified(type);
+}
+
 /* An object whose struct begins with a SwigPyObject; what follows that is not set. */
 static void *object_new(Pool *pool, swig_type_info *info, size_t size) {
     SwigPyObject *object = pool->count > 0 ? (SwigPyObject *)pool->item[--pool->count]

@@ -32,4 +32,7 @@
 %ignore tachyon_bus_t;
 %ignore tachyon_options;
 %ignore tachyon_msg_view_t;
+%ignore tachyon_rpc_bus;
+%ignore tachyon_rpc_bus_t;
+%ignore tachyon_rpc_stats_t;
 %immutable;

@@ -11,6 +11,7 @@
 %feature("python:tp_methods") RxBatchGuard "rx_batch_methods";
 %feature("python:sq_length") RxBatchGuard "rx_batch_length";
 %feature("python:sq_item") RxBatchGuard "rx_batch_item";
+%feature("python:tp_iter") RxBatchGuard "PySeqIter_New";
 %feature("docstring") RxBatchGuard
 "A batch of received messages, a sequence of RxMsgView.
 

@@ -60,23 +60,25 @@ static PyObject *acquire_rx(TachyonBus *bus, PyObject *spin_threshold,
 
 static PyTypeObject *Message; /* the NamedTuple of tachyon.message */
 
+/* What tuple.__new__ does for a subclass, without the tuple to copy from. */
 static PyObject *message_new(const RxCall *call) {
-    PyObject *fields = PyTuple_New(3);
-    PyObject *args = PyTuple_New(1);
-    PyObject *message = NULL;
-    if (fields && args) {
-        PyTuple_SET_ITEM(fields, 0, PyLong_FromUnsignedLong(call->type_id));
-        PyTuple_SET_ITEM(fields, 1, PyLong_FromSize_t(call->size));
-        PyTuple_SET_ITEM(fields, 2,
-                         PyBytes_FromStringAndSize(call->data, (Py_ssize_t)call->size));
-        PyTuple_SET_ITEM(args, 0, Py_NewRef(fields));
-        if (PyTuple_GET_ITEM(fields, 0) && PyTuple_GET_ITEM(fields, 1) &&
-            PyTuple_GET_ITEM(fields, 2)) {
-            message = PyTuple_Type.tp_new(Message, args, NULL);
-        }
+    PyObject *message = Message->tp_alloc(Message, 3);
+    if (!message) {
+        return NULL;
     }
-    Py_XDECREF(args);
-    Py_XDECREF(fields);
+#if PY_VERSION_HEX >= 0x030E0000
+    ((PyTupleObject *)message)->ob_hash = -1; /* not computed yet */
+#endif
+    PyObject *type_id = PyLong_FromUnsignedLong(call->type_id);
+    PyObject *size = PyLong_FromSize_t(call->size);
+    PyObject *data = PyBytes_FromStringAndSize(call->data, (Py_ssize_t)call->size);
+    PyTuple_SET_ITEM(message, 0, type_id);
+    PyTuple_SET_ITEM(message, 1, size);
+    PyTuple_SET_ITEM(message, 2, data);
+    if (!type_id || !size || !data) {
+        Py_DECREF(message);
+        return NULL;
+    }
     return message;
 }
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of connected buses, and peers in other processes."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tachyon import Bus
+
+
+class Pair(NamedTuple):
+    """Two ends of one ring in this process."""
+
+    producer: Bus
+    consumer: Bus
+
+
+Connect = Callable[..., Pair]
+StartPeer = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def socket_path(tmp_path: Path) -> str:
+    """Return a path that nothing occupies."""
+    return str(tmp_path / "bus.sock")
+
+
+@pytest.fixture
+def connect(socket_path: str) -> Iterator[Connect]:
+    """Return a function that makes a pair; the pairs are closed after the test."""
+    pairs: list[Pair] = []
+
+    def make(capacity: int = 1 << 16, path: str = socket_path, **options: Any) -> Pair:
+        ends: list[Bus] = []
+        thread = threading.Thread(
+            target=lambda: ends.append(
+                Bus.listen(path, capacity, timeout=10, **options)
+            )
+        )
+        thread.start()
+        producer = Bus.connect(path, timeout=10)
+        thread.join()
+        pair = Pair(producer, ends[0])
+        pairs.append(pair)
+        return pair
+
+    yield make
+    for pair in pairs:
+        for bus in pair:
+            bus._bus.destroy()
+
+
+@pytest.fixture
+def pair(connect: Connect) -> Pair:
+    """Return a pair with a ring of 64 KiB."""
+    return connect()
+
+
+@pytest.fixture
+def start_peer(socket_path: str) -> Iterator[StartPeer]:
+    """Return a function that runs Python code in another process.
+
+    The code finds the socket's path in `path`. Processes that still run after the test
+    are killed.
+    """
+    peers: list[subprocess.Popen[str]] = []
+
+    def start(code: str) -> "subprocess.Popen[str]":
+        prologue = (
+            "import os, signal, sys, time\n"
+            "from tachyon import *\n"
+            f"path = {socket_path!r}\n"
+        )
+        peer = subprocess.Popen(
+            [sys.executable, "-c", prologue + code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        peers.append(peer)
+        return peer
+
+    yield start
+    for peer in peers:
+        peer.kill()
+        peer.communicate()

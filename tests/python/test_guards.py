@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guard, its views and its bus: who may outlive whom, and what is refused."""
+
+import gc
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tachyon
+from tachyon import Bus, ClosedError, TachyonError, _native
+
+from conftest import Connect, Pair
+
+LEFT_WITH_A_VIEW = "still points into the slot"
+
+
+def test_view_kept_after_a_tx_guard_holds_the_slot(pair: Pair) -> None:
+    view = None
+    with pytest.raises(BufferError, match=LEFT_WITH_A_VIEW):
+        with pair.producer.send_zero_copy(8) as tx:
+            view = memoryview(tx)
+            tx.actual_size = 8
+    for acquire in (
+        lambda: pair.producer.send(b"x"),
+        lambda: pair.producer.send_zero_copy(8),
+        lambda: pair.producer._bus.acquire_tx(8),
+    ):
+        with pytest.raises(BufferError, match="release the view"):
+            acquire()
+    view[:] = b"harmless"
+    assert bytes(view) == b"harmless"
+    view.release()
+    pair.producer.send(b"next")
+    assert pair.consumer.recv(timeout=0).data == b"next", "the held slot was sent"
+
+
+def test_view_kept_after_an_rx_guard_holds_the_slot(pair: Pair) -> None:
+    pair.producer.send(b"first")
+    pair.producer.send(b"second")
+    view = None
+    with pytest.raises(BufferError, match=LEFT_WITH_A_VIEW):
+        with pair.consumer.recv_zero_copy() as rx:
+            view = memoryview(rx)[1:]
+    for acquire in (
+        lambda: pair.consumer.recv(timeout=0),
+        lambda: pair.consumer.recv_zero_copy(timeout=0),
+        lambda: pair.consumer._bus.acquire_rx(timeout=0),
+        lambda: pair.consumer.drain_batch(timeout=0),
+        lambda: next(pair.consumer),
+    ):
+        with pytest.raises(BufferError, match="release the view"):
+            acquire()
+    for _ in range(200):
+        pair.producer.send(bytes(64))
+    assert bytes(view) == b"irst", "the slot was reused"
+    del view
+    assert pair.consumer.recv(timeout=0).data == b"second"
+
+
+def test_view_kept_after_a_batch_holds_all_of_it(pair: Pair) -> None:
+    for i in range(3):
+        pair.producer.send(bytes([i]))
+    views: list[memoryview] = []
+    with pytest.raises(BufferError, match="2 views still point into the slot"):
+        with pair.consumer.drain_batch(2) as batch:
+            views = [memoryview(message) for message in batch]
+    views.pop().release()
+    with pytest.raises(BufferError, match="release the view"):
+        pair.consumer.recv(timeout=0)
+    views.pop().release()
+    assert pair.consumer.recv(timeout=0).data == b"\2"
+
+
+def test_leaving_twice_does_nothing_more(pair: Pair) -> None:
+    with pair.producer.send_zero_copy(8) as tx:
+        tx.actual_size = 8
+    tx.__exit__(None, None, None)
+    assert pair.consumer.recv(timeout=0).size == 8
+    with pytest.raises(TimeoutError):
+        pair.consumer.recv(timeout=0)
+
+
+def test_leaving_again_while_held_is_refused_again(pair: Pair) -> None:
+    tx = pair.producer.send_zero_copy(8)
+    view = memoryview(tx)
+    for _ in range(2):
+        with pytest.raises(BufferError, match=LEFT_WITH_A_VIEW):
+            tx.__exit__(None, None, None)
+    view.release()
+    tx.__exit__(None, None, None)
+
+
+def test_exception_is_kept_as_context_of_the_buffer_error(pair: Pair) -> None:
+    views = []
+    with pytest.raises(BufferError) as caught:
+        with pair.producer.send_zero_copy(8) as tx:
+            views.append(memoryview(tx))
+            raise ZeroDivisionError
+    assert isinstance(caught.value.__context__, ZeroDivisionError)
+    views.clear()
+
+
+def test_numpy_array_over_a_guard_counts_as_a_view(pair: Pair) -> None:
+    array = None
+    with pytest.raises(BufferError, match=LEFT_WITH_A_VIEW):
+        with pair.producer.send_zero_copy(16) as tx:
+            array = np.frombuffer(tx, dtype=np.uint64)
+            array[:] = 1
+    del array
+    pair.producer.send(b"next")
+
+
+def test_guard_that_was_left_gives_no_views(pair: Pair) -> None:
+    with pair.producer.send_zero_copy(8) as tx:
+        tx.actual_size = 8
+    with pair.consumer.recv_zero_copy() as rx:
+        pass
+    for guard in (tx, rx):
+        with pytest.raises(BufferError, match="was left"):
+            memoryview(guard)
+        with pytest.raises(TachyonError, match="was left"):
+            guard.__enter__()
+    assert (rx.actual_size, rx.type_id) == (8, 0)
+    for name in ("actual_size", "type_id"):
+        with pytest.raises(TachyonError, match="was left"):
+            setattr(tx, name, 1)
+
+
+def test_batch_that_was_left_gives_no_messages(pair: Pair) -> None:
+    pair.producer.send(b"x")
+    with pair.consumer.drain_batch() as batch:
+        message = batch[0]
+    assert len(batch) == 1
+    with pytest.raises(TachyonError, match="was left"):
+        batch[0]
+    with pytest.raises(BufferError, match="was left"):
+        memoryview(message)
+
+
+def test_second_guard_while_one_is_open_is_refused(pair: Pair) -> None:
+    with pair.producer.send_zero_copy(8) as tx:
+        for acquire in (
+            lambda: pair.producer.send_zero_copy(8),
+            lambda: pair.producer._bus.acquire_tx(8),
+            lambda: pair.producer.send(b"x"),
+        ):
+            with pytest.raises(TachyonError, match="still open"):
+                acquire()
+        tx.actual_size = 8
+    pair.producer.send(b"x")
+    with pair.consumer.recv_zero_copy() as rx:
+        for acquire in (
+            lambda: pair.consumer.recv_zero_copy(),
+            lambda: pair.consumer.recv(),
+            lambda: pair.consumer.drain_batch(),
+            lambda: next(pair.consumer),
+        ):
+            with pytest.raises(TachyonError, match="still open"):
+                acquire()
+        assert rx.actual_size == 8
+    assert pair.consumer.recv(timeout=0).data == b"x"
+
+
+def test_abandoned_tx_guard_is_rolled_back(pair: Pair) -> None:
+    tx = pair.producer.send_zero_copy(8)
+    tx.actual_size = 8
+    del tx
+    pair.producer.send(b"next")
+    assert pair.consumer.recv(timeout=0).data == b"next"
+
+
+def test_abandoned_rx_guards_release_their_messages(pair: Pair) -> None:
+    for i in range(4):
+        pair.producer.send(bytes([i]))
+    pair.consumer.recv_zero_copy()
+    pair.consumer.drain_batch(2)
+    assert pair.consumer.recv(timeout=0).data == b"\3"
+
+
+@pytest.mark.parametrize("size", [-1, 9, 2**70])
+def test_actual_size_beyond_the_reservation_is_refused(pair: Pair, size: int) -> None:
+    with pair.producer.send_zero_copy(8) as tx:
+        with pytest.raises(ValueError, match=f"from 0 to 8, not {size}"):
+            tx.actual_size = size
+        tx.actual_size = 8
+    assert pair.consumer.recv(timeout=0).size == 8
+
+
+def test_attributes_of_a_guard_cannot_be_deleted_or_mistyped(pair: Pair) -> None:
+    with pair.producer.send_zero_copy(8) as tx:
+        with pytest.raises(AttributeError):
+            del tx.actual_size
+        with pytest.raises(AttributeError):
+            tx.actualsize = 8  # type: ignore[attr-defined]
+        for value in ("8", 8.0, None):
+            with pytest.raises(TypeError):
+                tx.actual_size = value  # type: ignore[assignment]
+        with pytest.raises(ValueError, match="4294967296"):
+            tx.type_id = 1 << 32
+
+
+def test_destroy_with_live_views_is_refused(pair: Pair) -> None:
+    tx = pair.producer.send_zero_copy(8)
+    view = memoryview(tx)
+    for close in (
+        pair.producer._bus.destroy,
+        lambda: pair.producer.__exit__(None, None, None),
+    ):
+        with pytest.raises(BufferError, match="cannot close the bus"):
+            close()
+    view.release()
+    pair.producer._bus.destroy()
+    with pytest.raises(ClosedError):
+        tx.__exit__(None, None, None)
+
+
+def test_guard_of_a_closed_bus_is_dead(pair: Pair) -> None:
+    pair.producer.send(b"x")
+    rx = pair.consumer.recv_zero_copy()
+    with pytest.raises(ClosedError, match="before this message was sent"):
+        with pair.producer.send_zero_copy(8) as tx:
+            tx.actual_size = 8
+            pair.producer._bus.destroy()
+    pair.consumer._bus.destroy()
+    for guard in (tx, rx):
+        with pytest.raises(BufferError, match="closed"):
+            memoryview(guard)
+    rx.__exit__(None, None, None)
+
+
+def test_message_of_a_closed_bus_is_dead(pair: Pair) -> None:
+    pair.producer.send(b"x")
+    batch = pair.consumer.drain_batch()
+    message = batch[0]
+    pair.consumer._bus.destroy()
+    with pytest.raises(BufferError, match="closed"):
+        memoryview(message)
+    with pytest.raises(TachyonError):
+        batch[0]
+
+
+def test_ring_lives_as_long_as_a_view(socket_path: str, connect: Connect) -> None:
+    ends: list[Bus] = []
+    thread = threading.Thread(
+        target=lambda: ends.append(Bus.listen(socket_path, 1 << 16, timeout=10))
+    )
+    thread.start()
+    producer = Bus.connect(socket_path, timeout=10)
+    thread.join()
+    producer.send(b"first")
+    view = memoryview(ends.pop().recv_zero_copy())
+    gc.collect()
+    producer.send(b"the consumer is still there")
+    assert bytes(view) == b"first"
+    del view
+    with pytest.raises(ClosedError):
+        for _ in range(1000):
+            producer.send(bytes(100), timeout=10)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda bus: bus.send(b"x"),
+        lambda bus: bus.send_zero_copy(1),
+        lambda bus: bus.recv(),
+        lambda bus: bus.recv_zero_copy(),
+        lambda bus: bus.drain_batch(),
+        next,
+        lambda bus: bus.stats(),
+        lambda bus: bus.peer,
+        lambda bus: bus.max_payload,
+        lambda bus: bus.set_polling_mode(True),
+        lambda bus: bus.set_numa_node(0),
+        lambda bus: bus._bus.flush(),
+        lambda bus: bus._bus.acquire_tx(1),
+        lambda bus: bus._bus.acquire_rx(),
+        lambda bus: bus._bus.drain_batch(),
+    ],
+)
+def test_use_after_close_is_an_error(pair: Pair, use: Callable[[Bus], Any]) -> None:
+    with pair.producer:
+        pass
+    with pytest.raises(ClosedError, match="not open"):
+        use(pair.producer)
+    with pytest.raises(ClosedError, match="not open"):
+        use(Bus())
+
+
+def test_destroy_twice_is_harmless(pair: Pair) -> None:
+    pair.producer._bus.destroy()
+    pair.producer._bus.destroy()
+    tachyon.TachyonBus().destroy()
+
+
+@pytest.mark.parametrize(
+    "kind", [tachyon.TxGuard, tachyon.RxGuard, tachyon.RxBatchGuard, tachyon.RxMsgView]
+)
+def test_guards_are_made_by_a_bus_only(kind: Any) -> None:
+    with pytest.raises(TypeError):
+        kind()
+    with pytest.raises(TypeError):
+        kind.__new__(kind)
+    with pytest.raises(TypeError):
+        object.__new__(kind)
+    with pytest.raises(TypeError):
+        type("Sub", (kind,), {})()
+
+
+def test_foreign_self_is_refused(pair: Pair) -> None:
+    with pytest.raises(TypeError):
+        tachyon.TxGuard.__enter__(pair.producer)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        _native.TachyonBus.flush(pair.producer)  # type: ignore[arg-type]
+
+
+def test_a_bus_of_a_subclass_is_of_the_subclass(
+    socket_path: str, connect: Connect
+) -> None:
+    class Ticks(Bus):
+        def __init__(self) -> None:
+            super().__init__()
+            self.count = 0
+
+    assert isinstance(Ticks()._bus, tachyon.TachyonBus)
+    with pytest.raises(ConnectionError):
+        Ticks.connect(socket_path)
+
+
+def test_guards_and_buses_leak_nothing(connect: Connect) -> None:
+    pair = connect()
+    kinds = (tachyon.TxGuard, tachyon.RxGuard, tachyon.RxBatchGuard, tachyon.RxMsgView)
+
+    def exchange(count: int) -> None:
+        for _ in range(count):
+            with pair.producer.send_zero_copy(8) as tx, memoryview(tx):
+                pass
+            pair.producer.send(b"x")
+            pair.producer.send(b"y")
+            with pair.consumer.recv_zero_copy() as rx, memoryview(rx):
+                pass
+            with pair.consumer.drain_batch(1) as batch:
+                bytes(batch[0])
+            pair.consumer.recv()
+
+    exchange(10)
+    gc.collect()
+    before = [sys.getrefcount(kind) for kind in kinds], sys.getallocatedblocks()
+    exchange(1000)
+    gc.collect()
+    after = [sys.getrefcount(kind) for kind in kinds], sys.getallocatedblocks()
+    assert after[0] == before[0]
+    assert abs(after[1] - before[1]) < 50

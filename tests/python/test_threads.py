@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Threads: waiting leaves the interpreter to others; sharing a bus never corrupts."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tachyon import Bus, ClosedError, RingFull, TachyonError
+
+from conftest import Pair
+
+RECEIVE = [
+    lambda bus: bus.recv(),
+    lambda bus: bus.recv_zero_copy(),
+    lambda bus: bus.drain_batch(),
+    next,
+    lambda bus: bus.recv(timeout=60),
+]
+SEND = [
+    lambda bus: bus.send(bytes(100)),
+    lambda bus: bus.send_zero_copy(100),
+]
+Call = Callable[[Bus], Any]
+
+
+class Caller(threading.Thread):
+    """A thread that makes one call and keeps what came of it."""
+
+    def __init__(self, call: Call, bus: Bus) -> None:
+        super().__init__()
+        self.error: BaseException | None = None
+        self._call = call
+        self._bus = bus
+        self.start()
+        time.sleep(0.1)  # let it reach its wait
+
+    def run(self) -> None:
+        """Make the call."""
+        try:
+            self._call(self._bus)
+        except BaseException as error:
+            self.error = error
+
+    def outcome(self) -> BaseException | None:
+        """Wait for the end of the call and return its exception."""
+        self.join(5)
+        assert not self.is_alive()
+        return self.error
+
+
+def fill(bus: Bus) -> None:
+    """Send until the ring is full."""
+    with pytest.raises(RingFull):
+        while True:
+            bus.send(bytes(100), block=False)
+
+
+@pytest.mark.parametrize("call", RECEIVE)
+def test_destroy_ends_a_waiting_receive(pair: Pair, call: Call) -> None:
+    caller = Caller(call, pair.consumer)
+    pair.consumer._bus.destroy()
+    assert isinstance(caller.outcome(), ClosedError)
+    with pytest.raises(ClosedError):
+        pair.consumer.recv()
+
+
+@pytest.mark.parametrize("call", SEND)
+def test_destroy_ends_a_waiting_send(pair: Pair, call: Call) -> None:
+    fill(pair.producer)
+    caller = Caller(call, pair.producer)
+    pair.producer._bus.destroy()
+    assert isinstance(caller.outcome(), ClosedError)
+
+
+def test_destroy_ends_a_spinning_receive(pair: Pair) -> None:
+    pair.consumer.set_polling_mode(True)
+    caller = Caller(lambda bus: bus.recv(), pair.consumer)
+    pair.consumer._bus.destroy()
+    assert isinstance(caller.outcome(), ClosedError)
+
+
+@pytest.mark.parametrize("call", RECEIVE)
+def test_second_receiver_is_refused_while_one_waits(pair: Pair, call: Call) -> None:
+    caller = Caller(call, pair.consumer)
+    for second in RECEIVE:
+        with pytest.raises(TachyonError, match="another thread is waiting to receive"):
+            second(pair.consumer)
+    pair.producer.send(b"x")
+    assert caller.outcome() is None
+
+
+@pytest.mark.parametrize("call", SEND)
+def test_second_sender_is_refused_while_one_waits(pair: Pair, call: Call) -> None:
+    fill(pair.producer)
+    caller = Caller(call, pair.producer)
+    for second in SEND:
+        with pytest.raises(TachyonError, match="another thread is waiting to send"):
+            second(pair.producer)
+    pair.producer._bus.flush()
+    pair.consumer.recv()
+    assert caller.outcome() is None
+
+
+def test_second_opening_is_refused_while_one_waits(socket_path: str) -> None:
+    bus = Bus()
+    caller = Caller(lambda bus: bus._bus.listen(socket_path, 4096, timeout=5), bus)
+    for second in (
+        lambda: bus._bus.listen(socket_path, 4096),
+        lambda: bus._bus.connect(socket_path),
+        bus._bus.destroy,
+        bus.recv,
+    ):
+        with pytest.raises(TachyonError, match=r"another thread|being opened"):
+            second()
+    with Bus.connect(socket_path) as producer:
+        producer.send(b"x")
+        assert caller.outcome() is None
+        assert bus.recv(timeout=1).data == b"x"
+        with pytest.raises(TachyonError, match="open already"):
+            bus._bus.connect(socket_path)
+    bus._bus.destroy()
+
+
+@pytest.mark.parametrize("call", RECEIVE)
+def test_waiting_leaves_the_interpreter_to_others(pair: Pair, call: Call) -> None:
+    caller = Caller(call, pair.consumer)
+    start = time.monotonic()
+    count = sum(range(200_000))
+    assert time.monotonic() - start < 1
+    assert count == 19999900000
+    pair.producer.send(b"x")
+    assert caller.outcome() is None
+
+
+def test_threads_that_share_a_producer_lose_nothing(pair: Pair) -> None:
+    """Each send either succeeds or says that another thread is at it."""
+    count, threads = 2000, 4
+    received: list[bytes] = []
+
+    def send(number: int) -> None:
+        for i in range(count):
+            while True:
+                try:
+                    pair.producer.send(b"%d:%d" % (number, i) + bytes(200))
+                    break
+                except TachyonError as error:
+                    assert "another thread is waiting" in str(error)
+                    time.sleep(0)
+
+    def receive() -> None:
+        while len(received) < count * threads:
+            with pair.consumer.drain_batch(50, timeout=10) as batch:
+                received.extend(bytes(message)[:-200] for message in batch)
+
+    workers = [threading.Thread(target=send, args=(n,)) for n in range(threads)]
+    workers.append(threading.Thread(target=receive))
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for number in range(threads):
+        mine = [data for data in received if data.startswith(b"%d:" % number)]
+        assert mine == [b"%d:%d" % (number, i) for i in range(count)]
+
+
+def test_guards_from_many_threads_never_share_a_slot(pair: Pair) -> None:
+    count, threads = 500, 4
+    refused = 0
+    lock = threading.Lock()
+    received: list[bytes] = []
+
+    def send(number: int) -> None:
+        nonlocal refused
+        sent = 0
+        while sent < count:
+            try:
+                with pair.producer.send_zero_copy(8) as tx:
+                    with memoryview(tx) as view:
+                        view[:4] = bytes([number]) * 4
+                        time.sleep(0)
+                        view[4:] = bytes([number]) * 4
+                    tx.actual_size = 8
+                sent += 1
+            except TachyonError:
+                with lock:
+                    refused += 1
+                time.sleep(0)
+
+    def receive() -> None:
+        while len(received) < count * threads:
+            received.append(pair.consumer.recv(timeout=10).data)
+
+    workers = [threading.Thread(target=send, args=(n,)) for n in range(threads)]
+    workers.append(threading.Thread(target=receive))
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert sorted(received) == [
+        bytes([n]) * 8 for n in range(threads) for _ in range(count)
+    ]
+    assert refused > 0

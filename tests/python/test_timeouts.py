@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every waiting call comes back when its time is up, and not before."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tachyon import Bus, RingFull, TachyonError
+
+from conftest import Connect, Pair
+
+RECEIVE = [
+    lambda bus, timeout: bus.recv(timeout),
+    lambda bus, timeout: bus.recv_zero_copy(timeout),
+    lambda bus, timeout: bus.recv_zero_copy(timeout, spin_threshold=1_000_000),
+    lambda bus, timeout: bus.drain_batch(timeout=timeout),
+    lambda bus, timeout: bus._bus.acquire_rx(timeout=timeout),
+    lambda bus, timeout: bus._bus.drain_batch(spin_threshold=0, timeout=timeout),
+]
+SEND = [
+    lambda bus, timeout: bus.send(bytes(100), timeout=timeout),
+    lambda bus, timeout: bus.send_zero_copy(100, timeout=timeout),
+    lambda bus, timeout: bus._bus.acquire_tx(100, timeout=timeout),
+]
+Call = Callable[[Bus, Any], Any]
+
+
+def fill(bus: Bus) -> int:
+    """Send until the ring is full; return how many went in."""
+    count = 0
+    try:
+        while True:
+            bus.send(bytes(100), block=False)
+            count += 1
+    except RingFull:
+        return count
+
+
+def duration(call: Callable[[], Any]) -> float:
+    """Run a call that must time out and return how long it took."""
+    start = time.monotonic()
+    with pytest.raises(TimeoutError):
+        call()
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("seconds", [0, 0.001, 0.05, 0.3])
+@pytest.mark.parametrize("call", RECEIVE)
+def test_receive_times_out(pair: Pair, call: Call, seconds: float) -> None:
+    assert seconds <= duration(lambda: call(pair.consumer, seconds)) < seconds + 0.2
+
+
+@pytest.mark.parametrize("seconds", [0, 0.001, 0.05, 0.3])
+@pytest.mark.parametrize("call", SEND)
+def test_send_times_out_on_a_full_ring(pair: Pair, call: Call, seconds: float) -> None:
+    fill(pair.producer)
+    assert seconds <= duration(lambda: call(pair.producer, seconds)) < seconds + 0.2
+
+
+def test_pure_spin_times_out(pair: Pair) -> None:
+    pair.consumer.set_polling_mode(True)
+    assert 0.1 <= duration(lambda: pair.consumer.recv(0.1)) < 0.3
+
+
+def test_listen_times_out_and_frees_the_path(socket_path: str) -> None:
+    for seconds in (0, 0.05):
+        elapsed = duration(
+            lambda seconds=seconds: Bus.listen(socket_path, 4096, timeout=seconds)
+        )
+        assert seconds <= elapsed < seconds + 0.2
+
+
+def test_connect_keeps_trying_until_its_time_is_up(socket_path: str) -> None:
+    start = time.monotonic()
+    with pytest.raises((ConnectionError, TimeoutError)):
+        Bus.connect(socket_path, timeout=0.2)
+    assert 0.2 <= time.monotonic() - start < 0.5
+
+
+def test_connect_tries_once_by_default(socket_path: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(ConnectionError):
+        Bus.connect(socket_path)
+    assert time.monotonic() - start < 0.1
+
+
+def test_connect_finds_a_listener_that_comes_later(
+    socket_path: str, connect: Connect
+) -> None:
+    ends: list[Bus] = []
+    thread = threading.Thread(
+        target=lambda: ends.append(Bus.connect(socket_path, timeout=10))
+    )
+    thread.start()
+    time.sleep(0.1)
+    with Bus.listen(socket_path, 4096, timeout=10) as consumer:
+        thread.join()
+        with ends[0] as producer:
+            producer.send(b"x")
+            assert consumer.recv(timeout=1).data == b"x"
+
+
+@pytest.mark.parametrize("call", SEND)
+def test_full_ring_without_blocking_is_ring_full(pair: Pair, call: Call) -> None:
+    assert fill(pair.producer) > 100
+    for full in (
+        lambda: pair.producer.send(b"x", block=False),
+        lambda: pair.producer.send_zero_copy(1, block=False),
+        lambda: pair.producer._bus.acquire_tx(1, block=False),
+    ):
+        with pytest.raises(RingFull) as caught:
+            full()
+        assert isinstance(caught.value, TachyonError)
+    pair.consumer.recv()
+    call(pair.producer, 1)
+
+
+@pytest.mark.parametrize("call", SEND)
+@pytest.mark.parametrize("timeout", [None, 10])
+def test_send_waits_for_room(pair: Pair, call: Call, timeout: float | None) -> None:
+    fill(pair.producer)
+    done = threading.Event()
+
+    def send() -> None:
+        call(pair.producer, timeout)
+        done.set()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert not done.wait(0.05)
+    pair.consumer.recv()
+    assert done.wait(5)
+    thread.join()
+
+
+@pytest.mark.parametrize("call", RECEIVE)
+@pytest.mark.parametrize("timeout", [None, 10, math.inf, 1e30])
+def test_receive_waits_for_a_message(
+    pair: Pair, call: Call, timeout: float | None
+) -> None:
+    thread = threading.Timer(0.02, pair.producer.send, [b"x"])
+    thread.start()
+    call(pair.consumer, timeout)
+    thread.join()
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.001, math.nan])
+@pytest.mark.parametrize("call", RECEIVE)
+def test_negative_timeout_is_refused(pair: Pair, call: Call, timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout must be None or at least 0"):
+        call(pair.consumer, timeout)
+
+
+def test_timeout_must_be_a_number(pair: Pair) -> None:
+    with pytest.raises(TypeError):
+        pair.consumer.recv(timeout="1")  # type: ignore[arg-type]
