@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SWIG's, the C compiler's and bindgen's views of tachyon.h are one, and a change on
-any side alone is noticed."""
+"""Compare SWIG's, the C compiler's and bindgen's views of tachyon.h.
+
+They are one, and a change on any side alone is noticed.
+"""
 
 import os
 import re
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from views import MismatchError, Tools, Type, read_header
+
 from tachyon import _native
-from views import Mismatch, Tools, Type, read_header
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def test_the_python_module_has_the_same_values(tools: Tools) -> None:
 
 
 @pytest.mark.parametrize(
-    "swig, c, rust",
+    ("swig", "c", "rust"),
     [
         ("uint32_t", "uint32_t ", "u32"),
         ("p.q(const).char", "const char *", "*const core::ffi::c_char"),
@@ -56,9 +60,17 @@ def test_types_are_translated(swig: str, c: str, rust: str) -> None:
     assert Type.from_swig(swig).rust() == rust
 
 
-# (file, what stands there, what it becomes, what the comparison says)
+class Mutation(NamedTuple):
+    """A change to one file and what the comparison then complains about."""
+
+    file: str
+    present: str
+    replacement: str
+    complaint: str
+
+
 MUTATIONS = [
-    pytest.param(*case, id=f"{case[0]}:{case[1][:40]}".replace("\n", " "))
+    pytest.param(Mutation(*case), id=f"{case[0]}:{case[1][:40]}".replace("\n", " "))
     for case in [
         (
             "tachyon.h",
@@ -135,14 +147,9 @@ MUTATIONS = [
 ]
 
 
-@pytest.mark.parametrize("file, present, replacement, complaint", MUTATIONS)
+@pytest.mark.parametrize("mutation", MUTATIONS)
 def test_a_changed_side_is_noticed(
-    tools: Tools,
-    tmp_path: Path,
-    file: str,
-    present: str,
-    replacement: str,
-    complaint: str,
+    tools: Tools, tmp_path: Path, mutation: Mutation
 ) -> None:
     include, crate = tmp_path / "include", tmp_path / "src"
     include.mkdir()
@@ -150,9 +157,9 @@ def test_a_changed_side_is_noticed(
     shutil.copytree(tools.crate, crate)
     # lib.rs takes its documentation from beside its directory.
     shutil.copy(tools.crate.parent / "README.md", tmp_path)
-    target = (include if file == "tachyon.h" else crate) / file
+    target = (include if mutation.file == "tachyon.h" else crate) / mutation.file
     text = target.read_text()
-    assert present in text, f"{file} no longer contains {present!r}"
-    target.write_text(text.replace(present, replacement, 1))
-    with pytest.raises(Mismatch, match=re.escape(complaint)):
+    assert mutation.present in text, f"{mutation.file} lacks {mutation.present!r}"
+    target.write_text(text.replace(mutation.present, mutation.replacement, 1))
+    with pytest.raises(MismatchError, match=re.escape(mutation.complaint)):
         tools.check(include / "tachyon.h", crate)

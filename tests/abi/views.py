@@ -33,7 +33,7 @@ POINTER_SIZE = 8
 MACRO_SAMPLES = (0, 1, 0x1234, 0xFFFF)
 
 
-class Mismatch(AssertionError):
+class MismatchError(AssertionError):
     """Two views of the header differ."""
 
 
@@ -83,6 +83,7 @@ class Type:
         return f"{'const ' if self.const else ''}{self.name} {declarator}"
 
     def rust(self) -> str:
+        """Name this type in Rust."""
         if self.kind == "function":
             return f"Option<{self.rust_function()}>"
         if self.kind == "pointer":
@@ -98,7 +99,9 @@ class Type:
         return SCALARS[self.name][1] if self.name in SCALARS else f"sys::{self.name}"
 
     def rust_function(self) -> str:
-        assert self.kind == "function" and self.target
+        """Name the type of a function, which is not behind a pointer in Rust."""
+        assert self.kind == "function"
+        assert self.target
         parameters = ", ".join(p.rust() for p in self.parameters)
         result = (
             "" if self.target == Type("name", "void") else f" -> {self.target.rust()}"
@@ -106,6 +109,7 @@ class Type:
         return f'unsafe extern "C" fn({parameters}){result}'
 
     def size(self) -> int:
+        """Bytes, on a 64-bit machine."""
         return POINTER_SIZE if self.kind == "pointer" else SCALARS[self.name][0]
 
 
@@ -141,6 +145,7 @@ class Header:
 
     @property
     def enums(self) -> list[str]:
+        """Names of the enumerations."""
         return sorted(set(self.enum_of.values()))
 
     def layouts(self) -> dict[str, dict[str, int]]:
@@ -169,7 +174,7 @@ def _attributes(node: ET.Element) -> dict[str, str]:
 def _run(command: list[str | Path], what: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Mismatch(f"{what}:\n{done.stdout}{done.stderr}")
+        raise MismatchError(f"{what}:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -219,7 +224,7 @@ def _macro_calls(api: Header) -> list[str]:
     }
     calls["TACHYON_MSG_TYPE"] = calls["TACHYON_ROUTE_ID"]
     if api.macros != set(calls):
-        raise Mismatch(
+        raise MismatchError(
             f"macros with arguments: header {api.macros}, tested {set(calls)}"
         )
     return [f"{macro}({arguments})" for macro in calls for arguments in calls[macro]]
@@ -311,21 +316,26 @@ def rust_numbers(api: Header, rustc: str, crate: Path, library: Path) -> dict[st
     with tempfile.TemporaryDirectory() as scratch:
         source, program = Path(scratch, "probe.rs"), Path(scratch, "probe")
         source.write_text("\n".join(lines) + "\n")
-        common: list[str | Path] = [rustc, "--edition=2021", "--cap-lints=allow"]
-        bindings = Path(scratch, "libtachyon_sys.rlib")
+        compile_: list[str | Path] = [rustc, "--edition=2021", "--cap-lints=allow"]
+        rlib = Path(scratch, "libtachyon_sys.rlib")
+        as_rlib: list[str | Path] = [
+            "--crate-type=rlib",
+            "--crate-name=tachyon_sys",
+            "-o",
+            rlib,
+        ]
         _run(
-            [*common, "--crate-type=rlib", "--crate-name=tachyon_sys"]
-            + ["-o", bindings, crate / "lib.rs"],
+            [*compile_, *as_rlib, crate / "lib.rs"],
             "bindgen's layout assertions fail",
         )
+        link: list[str | Path] = [
+            f"-Lnative={library.parent}",
+            "-lstatic=tachyon",
+            "-o",
+            program,
+        ]
         _run(
-            [
-                *common,
-                "--extern",
-                f"tachyon_sys={bindings}",
-                f"-Lnative={library.parent}",
-            ]
-            + ["-lstatic=tachyon", "-o", program, source],
+            [*compile_, "--extern", f"tachyon_sys={rlib}", *link, source],
             "bindgen does not see what SWIG saw",
         )
         return _numbers(_run([program], "the Rust probe failed"))
@@ -337,7 +347,7 @@ def _numbers(text: str) -> dict[str, int]:
 
 
 def bindgen_names(bindings: Path) -> dict[str, set[str]]:
-    """The items that bindgen wrote, so that none is there which SWIG does not know."""
+    """List what bindgen wrote, so that nothing is there that SWIG does not know."""
     text = bindings.read_text()
     return {
         "functions": set(re.findall(r"^ +pub fn (\w+)", text, re.MULTILINE)),
@@ -353,7 +363,7 @@ def bindgen_names(bindings: Path) -> dict[str, set[str]]:
 
 
 def exported_symbols(nm: str, library: Path) -> set[str]:
-    """Defined dynamic symbols, without the version's own name."""
+    """List the defined dynamic symbols, without the version's own name."""
     listing = _run([nm, "-D", "--defined-only", library], f"{nm} cannot read {library}")
     symbols = (line.split() for line in listing.splitlines())
     return {name.split("@")[0] for _, kind, name in symbols if kind != "A"}
@@ -364,7 +374,7 @@ def compare(
 ) -> None:
     left, right = set(left), set(right)
     if left != right:
-        raise Mismatch(
+        raise MismatchError(
             f"{what}: only {one} has {sorted(left - right)},"
             f" only {other} has {sorted(right - left)}"
         )
@@ -376,7 +386,7 @@ def compare_numbers(
     compare("numbers", one, left, other, right)
     differing = {n: (left[n], right[n]) for n in left if left[n] != right[n]}
     if differing:
-        raise Mismatch(f"({one}, {other}) differ: {differing}")
+        raise MismatchError(f"({one}, {other}) differ: {differing}")
 
 
 @dataclass(frozen=True)
@@ -417,6 +427,7 @@ class Tools:
 
     @staticmethod
     def from_json(text: str) -> "Tools":
+        """Read what CMake has put into the environment."""
         paths = {"header", "crate", "interface", "shared", "static"}
         values = json.loads(text)
         places: dict[str, Any] = {k: Path(values[k]) for k in paths}
