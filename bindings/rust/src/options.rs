@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How to open a connection, and opening it.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+use tachyon_sys as sys;
+
+use crate::error::{check, fail};
+use crate::wait::Remaining;
+use crate::{Bus, RpcBus, TachyonError};
+
+/// Direction of one end of a [`Bus`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Role {
+    /// Decided by the first send or receive.
+    #[default]
+    None,
+    /// This end sends.
+    Producer,
+    /// This end receives.
+    Consumer,
+}
+
+/// Options of listening and connecting; a builder like [`std::fs::OpenOptions`].
+///
+/// A `path` is one of the file system (107 bytes at most), or `@name` for the abstract
+/// namespace. A `capacity` is in bytes, a power of two of at most 2 GiB; less than a page
+/// is rounded up to one.
+///
+/// ```
+/// use std::time::Duration;
+/// use tachyon_ipc::{Options, Role, TachyonError};
+///
+/// let options = Options::new().timeout(Duration::from_millis(5)).role(Role::Consumer);
+/// let error = options.listen("@options-example", 1 << 16).unwrap_err();
+/// assert_eq!(error, TachyonError::Timeout);
+/// assert_eq!(error.to_string(), "no peer connected to @options-example in time");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use]
+pub struct Options {
+    timeout: Option<Duration>,
+    mode: u32,
+    role: Role,
+    allowed_uids: Vec<u32>,
+    schema: u64,
+}
+
+impl Options {
+    /// The defaults: listen for ever, connect in one try, mode 0600, the same user only.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// When listening, the longest wait for a peer; when connecting, how long to go on
+    /// trying while nobody listens (zero: one try). [`Duration::MAX`] is for ever.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Permission bits of the listening socket; 0 stands for the default, 0o600.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Allows a peer of this user id. As soon as one is named, only those named are
+    /// allowed; this process's own is not implied.
+    pub fn allow_uid(mut self, uid: u32) -> Self {
+        self.allowed_uids.push(uid);
+        self
+    }
+
+    /// Allows a peer of any user id. A listener needs a wider [`mode`](Self::mode) too.
+    pub fn allow_any_uid(self) -> Self {
+        self.allow_uid(u32::MAX)
+    }
+
+    /// Declares the direction of this end, so that a peer that declares the same is
+    /// refused at once.
+    pub fn role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// Fingerprint of the message types: two ends with different ones are refused, 0 is
+    /// not compared.
+    pub fn schema(mut self, schema: u64) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    /// Creates a ring of `capacity` bytes and waits for one good peer.
+    ///
+    /// A stale socket at the path is replaced; clients that are silent, wrong or not
+    /// allowed are refused and listening goes on, as it does after a signal. On return
+    /// the path is free for the next listener.
+    ///
+    /// # Errors
+    /// `InvalidSize`, `AddrInUse`, `Permission`, `NetworkError` (such as a missing
+    /// directory), `Timeout`, or what the system refused.
+    pub fn listen(&self, path: impl AsRef<Path>, capacity: usize) -> Result<Bus, TachyonError> {
+        let open = |path: &CString, options: &sys::tachyon_options_t, out: &mut _| {
+            // SAFETY: path, options and out outlive the call.
+            unsafe { sys::tachyon_bus_listen_with(path.as_ptr(), capacity, options, out) }
+        };
+        // SAFETY: the handle is new and nobody else's.
+        self.open(path.as_ref(), self.timeout, open)
+            .map(|raw| unsafe { Bus::from_raw(raw) })
+    }
+
+    /// Attaches to a listener.
+    ///
+    /// # Errors
+    /// `NetworkError` at once when nobody listens, unless there is a
+    /// [`timeout`](Self::timeout), then `Timeout`; `AbiMismatch`, `Permission`, `Busy`
+    /// (both ends declared one role), `InvalidSize`, or what the system refused.
+    pub fn connect(&self, path: impl AsRef<Path>) -> Result<Bus, TachyonError> {
+        let open = |path: &CString, options: &sys::tachyon_options_t, out: &mut _| {
+            // SAFETY: path, options and out outlive the call.
+            unsafe { sys::tachyon_bus_connect_with(path.as_ptr(), options, out) }
+        };
+        // SAFETY: the handle is new and nobody else's.
+        self.open(path.as_ref(), self.keep_trying(), open)
+            .map(|raw| unsafe { Bus::from_raw(raw) })
+    }
+
+    /// [`listen`](Self::listen) for the callee: `cap_fwd` bytes of ring for requests,
+    /// `cap_rev` for replies.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen); `InvalidSize` when a role is declared.
+    pub fn rpc_listen(
+        &self,
+        path: impl AsRef<Path>,
+        cap_fwd: usize,
+        cap_rev: usize,
+    ) -> Result<RpcBus, TachyonError> {
+        let open = |path: &CString, options: &sys::tachyon_options_t, out: &mut _| {
+            // SAFETY: path, options and out outlive the call.
+            unsafe { sys::tachyon_rpc_listen_with(path.as_ptr(), cap_fwd, cap_rev, options, out) }
+        };
+        // SAFETY: the handle is new and nobody else's.
+        self.open(path.as_ref(), self.timeout, open)
+            .map(|raw| unsafe { RpcBus::from_raw(raw) })
+    }
+
+    /// [`connect`](Self::connect) for the caller.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); `InvalidSize` when a role is declared.
+    pub fn rpc_connect(&self, path: impl AsRef<Path>) -> Result<RpcBus, TachyonError> {
+        let open = |path: &CString, options: &sys::tachyon_options_t, out: &mut _| {
+            // SAFETY: path, options and out outlive the call.
+            unsafe { sys::tachyon_rpc_connect_with(path.as_ptr(), options, out) }
+        };
+        // SAFETY: the handle is new and nobody else's.
+        self.open(path.as_ref(), self.keep_trying(), open)
+            .map(|raw| unsafe { RpcBus::from_raw(raw) })
+    }
+
+    /// Connecting without time to go on trying is one try.
+    fn keep_trying(&self) -> Option<Duration> {
+        self.timeout.filter(|timeout| !timeout.is_zero())
+    }
+
+    /// Opens a handle, again after every signal.
+    fn open<T>(
+        &self,
+        path: &Path,
+        timeout: Option<Duration>,
+        open: impl Fn(&CString, &sys::tachyon_options_t, &mut *mut T) -> sys::tachyon_error_t,
+    ) -> Result<NonNull<T>, TachyonError> {
+        let path = CString::new(path.as_os_str().as_bytes()).map_err(|nul| {
+            let text = format!(
+                "the socket path has a NUL byte at position {}",
+                nul.nul_position()
+            );
+            fail(TachyonError::InvalidSize, &text)
+        })?;
+        let mut options = sys::tachyon_options_t {
+            size: std::mem::size_of::<sys::tachyon_options_t>(),
+            timeout_ns: 0, // the default: listen for ever, connect in one try
+            socket_mode: self.mode,
+            role: match self.role {
+                Role::None => sys::tachyon_role_t_TACHYON_ROLE_NONE,
+                Role::Producer => sys::tachyon_role_t_TACHYON_ROLE_PRODUCER,
+                Role::Consumer => sys::tachyon_role_t_TACHYON_ROLE_CONSUMER,
+            },
+            allowed_uids: match self.allowed_uids.as_slice() {
+                [] => ptr::null(),
+                uids => uids.as_ptr(),
+            },
+            allowed_uid_count: self.allowed_uids.len(),
+            schema: self.schema,
+            interrupted: None,
+            interrupted_context: ptr::null_mut(),
+        };
+        let remaining = timeout.map(Remaining::of);
+        loop {
+            if let Some(remaining) = &remaining {
+                options.timeout_ns = remaining.nanoseconds();
+            }
+            let mut raw = ptr::null_mut();
+            let code = open(&path, &options, &mut raw);
+            if code == sys::tachyon_error_t_TACHYON_ERR_INTERRUPTED {
+                continue;
+            }
+            check(code)?;
+            return Ok(NonNull::new(raw).expect("a success comes with a handle"));
+        }
+    }
+}
