@@ -33,7 +33,7 @@ impl Receiver {
         }
     }
 
-    /// Take everything up to the sentinel, and hand it back with the tally.
+    /// Take everything up to the sentinel, which is returned but not released.
     pub fn receive(&mut self, tally: &mut Tally) -> Result<MarketTick, String> {
         let rx = self.rx;
         let (mut type_id, mut size) = (0u32, 0usize);
@@ -58,24 +58,24 @@ impl Receiver {
             let tick = unsafe { message.cast::<MarketTick>().read_unaligned() };
             match type_id {
                 BID | ASK => tally.add(&tick, type_id),
-                SENTINEL => tally.stop(),
+                SENTINEL => return Ok(tick),
                 _ => return Err(format!("a message has the unknown type {type_id}")),
             }
             // SAFETY: the message is copied, and nothing points to it any more.
             if unsafe { tachyon_commit_rx(rx) } != SUCCESS {
                 return Err(last_message());
             }
-            if type_id == SENTINEL {
-                return Ok(tick);
-            }
         }
     }
 
-    /// Tell the producer that all is well. Without it, it takes us for dead: that is how
-    /// it learns of a stream that was not complete.
-    pub fn close(self) {
-        // SAFETY: `self` was the only owner.
-        unsafe { tachyon_bus_destroy(self.rx) };
+    /// Release the sentinel and close: the producer waits for this, and takes us for dead
+    /// without it. That is how it learns of a stream that was not complete.
+    pub fn accept(self) {
+        // SAFETY: `self` was the only owner, and nothing points to a message any more.
+        unsafe {
+            tachyon_commit_rx(self.rx);
+            tachyon_bus_destroy(self.rx);
+        }
     }
 }
 

@@ -50,18 +50,20 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     eprintln!("listening on {}", arguments.socket);
     let mut receiver = Receiver::listen(&arguments.socket, arguments.capacity)?;
     let mut tally = Tally::new(Progress::new());
-    let sentinel = receiver.receive(&mut tally).map_err(|message| {
+    let received = receiver.receive(&mut tally);
+    tally.stop();
+    let sentinel = received.map_err(|message| {
         let messages = tally.messages().separate_with_commas();
-        tally.stop();
         format!("{message}; {messages} ticks had come")
     })?;
     let report = Report::new(&tally, &sentinel);
     let fault = report.fault();
     if fault.is_none() {
-        receiver.close();
+        receiver.accept();
     }
     if arguments.json {
-        println!("{}", serde_json::json!(report));
+        let json = serde_json::to_string(&report).map_err(|error| error.to_string())?;
+        println!("{json}");
     } else {
         println!("{report}");
     }

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pair as a user runs it: results, both orders, broken input, and death."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+CONSUMER = os.environ["TACHYON_CONSUMER"]
+TIME_LIMIT = 60.0
+# "Within a second", and what this machine may take to schedule the one that ends.
+NOTICE_LIMIT = 1.0
+NEVER_ENDING = 4_000_000_000
+QUOTES = HERE.parent / "data" / "quotes.csv"
+HEADER = "date,symbol,side,price,quantity"
+
+
+class Side:
+    """A running producer or consumer."""
+
+    def __init__(self, *command: object) -> None:
+        self.process = subprocess.Popen(
+            [str(part) for part in command],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def finish(self, limit: float = TIME_LIMIT) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=limit)
+        return self.process.returncode, out, err
+
+
+class Pair:
+    def __init__(self, directory: Path) -> None:
+        self.socket = directory / "ticks.sock"
+        self._sides: list[Side] = []
+
+    def _start(self, *command: object) -> Side:
+        side = Side(*command, "--socket", self.socket)
+        self._sides.append(side)
+        return side
+
+    def consumer(self, *options: object) -> Side:
+        return self._start(CONSUMER, *options)
+
+    def producer(self, *options: object) -> Side:
+        return self._start(sys.executable, HERE / "producer.py", *options)
+
+    def wait_for_socket(self) -> None:
+        deadline = time.monotonic() + TIME_LIMIT
+        while not self.socket.exists():
+            assert time.monotonic() < deadline, "the consumer does not listen"
+            time.sleep(0.01)
+
+    def run(self, *options: object) -> dict[str, dict]:  # type: ignore[type-arg]
+        """Run both to their end, which must be a good one."""
+        consumer = self.consumer("--json")
+        self.wait_for_socket()
+        producer = self.producer("--json", *options)
+        results = {}
+        for name, side in (("producer", producer), ("consumer", consumer)):
+            status, out, err = side.finish()
+            assert status == 0, f"{name}: {err}"
+            results[name] = json.loads(out)
+        return results
+
+    def kill(self) -> None:
+        for side in self._sides:
+            side.process.kill()
+            side.process.communicate()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    pair = Pair(tmp_path)
+    yield pair
+    pair.kill()
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 1_121, 100_000])
+@pytest.mark.parametrize("options", [(), ("--no-timestamp",)], ids=["timed", "untimed"])
+def test_every_count_arrives_whole(
+    pair: Pair, count: int, options: tuple[str, ...]
+) -> None:
+    results = pair.run("--count", count, *options)
+    consumer = results["consumer"]
+    assert (consumer["messages"], consumer["expected"], consumer["lost"]) == (
+        count,
+        count,
+        0,
+    )
+    assert consumer["checksum_matches"] is True
+    assert (consumer["bids"], consumer["asks"]) == ((count + 1) // 2, count // 2)
+    assert results["producer"]["sent"] == count
+    assert (consumer["latency_ns"] is None) == bool(options)
+
+
+def test_the_default_run_is_500_000_ticks(pair: Pair) -> None:
+    consumer = pair.consumer()
+    pair.wait_for_socket()
+    producer = pair.producer()
+    produced, producer_out, producer_err = producer.finish()
+    consumed, consumer_out, consumer_err = consumer.finish()
+    assert (produced, consumed) == (0, 0), producer_err + consumer_err
+    lines = consumer_out.splitlines()
+    assert lines[:4] == [
+        "messages: 500,000",
+        "lost: 0",
+        "bids: 250,000",
+        "asks: 250,000",
+    ]
+    assert lines[4].startswith("throughput: ")
+    assert [f" {p} " in lines[5] for p in ("p50", "p90", "p99", "p99.9", "max")] == [
+        True
+    ] * 5
+    assert producer_out.startswith("sent: 500,000 ticks")
+
+
+def test_latencies_are_ordered_and_positive(pair: Pair) -> None:
+    latency = pair.run("--count", 10_000)["consumer"]["latency_ns"]
+    values = [latency[key] for key in ("p50", "p90", "p99", "p99_9", "max")]
+    assert values == sorted(values)
+    assert 0 < values[0] < 1_000_000_000
+
+
+def test_a_producer_that_starts_first_says_that_it_waits(pair: Pair) -> None:
+    producer = pair.producer("--count", 1_000)
+    assert producer.process.stderr is not None
+    assert producer.process.stderr.readline() == (
+        f"waiting for a consumer to listen on {pair.socket}\n"
+    )
+    consumer = pair.consumer("--json")
+    status, _, err = producer.finish()
+    assert (status, err) == (0, "")
+    status, out, _ = consumer.finish()
+    assert (status, json.loads(out)["messages"]) == (0, 1_000)
+
+
+def test_another_input_is_cycled(pair: Pair, tmp_path: Path) -> None:
+    quotes = tmp_path / "quotes.csv"
+    quotes.write_text(
+        f"{HEADER}\n2026-01-02,EIGHTLNG,ask,1e300,4294967295\n"
+        "2026-01-02,X,bid,0.125,0\n2026-01-03,EIGHTLNG,bid,3,7\n"
+    )
+    consumer = pair.run("--input", quotes, "--count", 301)["consumer"]
+    assert (consumer["bids"], consumer["asks"]) == (200, 101)
+    assert consumer["last"] == {
+        "EIGHTLNG": {"side": "ask", "price": 1e300, "quantity": 4294967295},
+        "X": {"side": "bid", "price": 0.125, "quantity": 0},
+    }
+
+
+GOOD = "2026-01-02,AAPL,bid,1.5,100"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "cause"),
+    [
+        ("", 1, "no column symbol, side, price, quantity"),
+        (f"{HEADER}\n", 1, "no row"),
+        (f"date,symbol,price,quantity\n{GOOD}\n", 1, "no column side"),
+        (f"{HEADER}\n{GOOD}\n2026-01-02,AAPL,bid,1.5\n", 3, "5 fields"),
+        (f"{HEADER}\n{GOOD},1\n", 2, "5 fields"),
+        (f"{HEADER}\n{GOOD}\n{GOOD}\n2026-01-02,,bid,1.5,1\n", 4, "symbol ''"),
+        (f"{HEADER}\n2026-01-02,NINECHARS,bid,1.5,1\n", 2, "symbol 'NINECHARS'"),
+        (f"{HEADER}\n2026-01-02,ÄÖ,bid,1.5,1\n", 2, "symbol"),
+        (f"{HEADER}\n2026-01-02,AAPL,BUY,1.5,1\n", 2, "side 'BUY'"),
+        (f"{HEADER}\n2026-01-02,AAPL,bid,abc,1\n", 2, "price 'abc'"),
+        (f"{HEADER}\n2026-01-02,AAPL,bid,nan,1\n", 2, "price 'nan'"),
+        (f"{HEADER}\n2026-01-02,AAPL,bid,-1,1\n", 2, "price '-1'"),
+        (f"{HEADER}\n2026-01-02,AAPL,bid,inf,1\n", 2, "price 'inf'"),
+        (f"{HEADER}\n2026-01-02,AAPL,bid,1.5,4294967296\n", 2, "quantity '4294967296'"),
+        (f"{HEADER}\n2026-01-02,AAPL,bid,1.5,-1\n", 2, "quantity '-1'"),
+        (f"{HEADER}\n2026-01-02,AAPL,bid,1.5,1.5\n", 2, "quantity '1.5'"),
+        (f'{HEADER}\n2026-01-02,"AAPL"x,bid,1.5,1\n', 2, "expected after"),
+    ],
+)
+def test_a_broken_row_is_named_before_anything_is_sent(
+    pair: Pair, tmp_path: Path, text: str, line: int, cause: str
+) -> None:
+    quotes = tmp_path / "quotes.csv"
+    quotes.write_text(text, encoding="utf-8")
+    # Nobody listens: it does not come to that.
+    status, out, err = pair.producer("--input", quotes).finish()
+    assert (status, out) == (1, "")
+    assert err.startswith(f"producer: {quotes}, line {line}: ")
+    assert cause in err
+    assert err.count("\n") == 1
+
+
+def test_a_byte_that_is_no_text_is_a_broken_row(pair: Pair, tmp_path: Path) -> None:
+    quotes = tmp_path / "quotes.csv"
+    quotes.write_bytes(
+        f"{HEADER}\n{GOOD}\n2026-01-02,A\xff,bid,1.5,1\n".encode("latin-1")
+    )
+    status, _, err = pair.producer("--input", quotes).finish()
+    assert status == 1
+    assert f"{quotes}, line 3: symbol" in err
+
+
+def test_a_missing_input_is_named(pair: Pair, tmp_path: Path) -> None:
+    status, _, err = pair.producer("--input", tmp_path / "none.csv").finish()
+    assert status == 1
+    assert "none.csv" in err
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "4294967296", "many"])
+def test_a_count_that_the_sentinel_cannot_carry_is_refused(
+    pair: Pair, count: str
+) -> None:
+    status, _, err = pair.producer("--count", count).finish()
+    assert status == 2
+    assert "--count" in err
+
+
+@pytest.mark.parametrize(
+    "sent_signal", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name
+)
+@pytest.mark.parametrize("victim", ["producer", "consumer"])
+def test_the_end_of_one_side_ends_the_other(
+    pair: Pair, victim: str, sent_signal: signal.Signals
+) -> None:
+    sides = {"consumer": pair.consumer()}
+    pair.wait_for_socket()
+    sides["producer"] = pair.producer("--count", NEVER_ENDING)
+    survivor = sides["consumer" if victim == "producer" else "producer"]
+    # The line of progress that each prints once a second: both are at it.
+    for side in sides.values():
+        assert side.process.stderr is not None
+        while "of 4,000,000,000" not in (line := side.process.stderr.readline()) and (
+            not line.startswith("received")
+        ):
+            assert line != "", "it ended before it began"
+
+    sides[victim].process.send_signal(sent_signal)
+    killed = time.monotonic()
+    status, _, err = survivor.finish()
+    assert time.monotonic() - killed < NOTICE_LIMIT
+    assert status == 1
+    other = "producer" if victim == "producer" else "consumer"
+    assert f"the {other} " in err
+    status, _, _ = sides[victim].finish()
+    assert status != 0
+
+
+def test_what_the_consumer_did_not_take_fails_the_producer(pair: Pair) -> None:
+    """The ring has room for all of it, so that the producer never runs into the end."""
+    consumer = pair.consumer("--capacity", 1 << 28)
+    pair.wait_for_socket()
+    producer = pair.producer("--count", 3_000_000)
+    assert consumer.process.stderr is not None
+    while not consumer.process.stderr.readline().startswith("received"):
+        pass
+    consumer.process.kill()
+    status, out, err = producer.finish()
+    assert (status, out) == (1, "")
+    assert "the consumer " in err
