@@ -15,9 +15,9 @@ import statistics
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NamedTuple
 
 from tachyon import Bus
 
@@ -37,6 +37,7 @@ class NullGuard:
     """What a guard costs whose entering and leaving do nothing."""
 
     __slots__ = ("actual_size",)
+    actual_size: int
 
     def __enter__(self) -> "NullGuard":
         return self
@@ -52,9 +53,9 @@ def null_send_zero_copy(size: int, type_id: int) -> NullGuard:
     return GUARD
 
 
-def floor(_: Bus, count: int) -> int:
+def floor(bus: Bus, count: int) -> int:
     start = time.perf_counter_ns()
-    for i in range(count):
+    for _ in range(count):
         with null_send_zero_copy(size=SIZE, type_id=1) as tx:
             with memoryview(BUFFER) as mv:
                 struct.pack_into(FMT, mv, 0, SYMBOL, PRICE, QUANTITY, time.time_ns())
@@ -62,7 +63,7 @@ def floor(_: Bus, count: int) -> int:
     return time.perf_counter_ns() - start
 
 
-def floor_without_timestamp(_: Bus, count: int) -> int:
+def floor_without_timestamp(bus: Bus, count: int) -> int:
     start = time.perf_counter_ns()
     for i in range(count):
         with null_send_zero_copy(size=SIZE, type_id=1) as tx:
@@ -77,7 +78,7 @@ def floor_without_timestamp(_: Bus, count: int) -> int:
 
 def send_zero_copy(bus: Bus, count: int) -> int:
     start = time.perf_counter_ns()
-    for i in range(count):
+    for _ in range(count):
         with bus.send_zero_copy(size=SIZE, type_id=1) as tx:
             with memoryview(tx) as mv:
                 struct.pack_into(FMT, mv, 0, SYMBOL, PRICE, QUANTITY, time.time_ns())
@@ -172,17 +173,20 @@ class Benchmark:
             raise RuntimeError("the other process answered out of turn")
 
     def sending(self, work: Timed, count: int) -> float:
+        """Time per message while the other process drains."""
         self._link.send(("drain", count))
         ns = work(self._outgoing, count)
         self._done()
         return ns / count
 
     def receiving(self, work: Timed, count: int) -> float:
+        """Time per message when all of them are there."""
         self._link.send(("fill", count))
         self._done()
         return work(self._incoming, count) / count
 
     def alone(self, work: Timed, count: int) -> float:
+        """Time per message that is not sent."""
         return work(self._outgoing, count) / count
 
     def round_trips(self, count: int) -> list[int]:
@@ -198,59 +202,80 @@ class Benchmark:
         return times
 
 
-def row(identity: str, title: str, values: Iterable[float], floor_ns: float | None,
-        limit_ns: float | None = None) -> dict[str, Any]:
-    samples = list(values)
+def row(
+    identity: str,
+    title: str,
+    samples: list[float],
+    floors: list[float] | None = None,
+    limit_ns: float | None = None,
+) -> dict[str, Any]:
+    """Medians of the samples and of their ratios to the floor of the same round."""
     value = statistics.median(samples)
+    ratio = None
+    if floors is not None:
+        ratio = statistics.median(
+            own / floor for own, floor in zip(samples, floors, strict=True)
+        )
     return {
         "id": identity,
         "title": title,
         "regime": "any",
         "value": value,
         "unit": "ns",
-        "ratio": value / floor_ns if floor_ns else None,
-        "ratio_to": "floor" if floor_ns else "",
+        "ratio": ratio,
+        "ratio_to": "" if ratio is None else "floor",
         "goal": f"<= {limit_ns:.0f} ns" if limit_ns else None,
         "met": value <= limit_ns if limit_ns else None,
         "samples": len(samples),
     }
 
 
+class Case(NamedTuple):
+    """What is timed, in which way, and against which floor."""
+
+    id: str
+    title: str
+    how: Callable[[Benchmark, Timed, int], float]
+    work: Timed
+    floor: str | None = "floor"
+    limit_ns: float | None = None
+
+
+CASES = (
+    Case("floor", "floor: the pattern without a bus", Benchmark.alone, floor, None),
+    # 0.8 M ticks a second leave 1,250 ns for each.
+    Case("send_zero_copy", "send_zero_copy pattern, with time stamp",
+         Benchmark.sending, send_zero_copy, limit_ns=1250),
+    Case("floor_no_time", "floor, without time stamp",
+         Benchmark.alone, floor_without_timestamp, None),
+    Case("send_zero_copy_no_time", "send_zero_copy pattern, without time stamp",
+         Benchmark.sending, send_zero_copy_without_timestamp, "floor_no_time"),
+    Case("send", "bus.send(bytes)", Benchmark.sending, send),
+    Case("iterate", "for message in bus", Benchmark.receiving, iterate),
+    Case("recv_zero_copy", "recv_zero_copy, memoryview, unpack",
+         Benchmark.receiving, recv_zero_copy),
+    Case("drain_batch", "drain_batch, bytes() of each",
+         Benchmark.receiving, drain_batch),
+)  # fmt: skip
+
+
 def measure(bench: Benchmark, repeats: int, count: int) -> list[dict[str, Any]]:
-    # (id, title, how, what, goal): 0.8 M ticks a second leave 1,250 ns for each.
-    cases: list[tuple[str, str, Callable[[Timed, int], float], Timed, float | None]] = [
-        ("floor", "floor: the pattern's statements without a bus", bench.alone, floor, None),
-        ("send_zero_copy", "send_zero_copy pattern, with time stamp", bench.sending,
-         send_zero_copy, 1250),
-        ("floor_no_time", "floor, without time stamp", bench.alone,
-         floor_without_timestamp, None),
-        ("send_zero_copy_no_time", "send_zero_copy pattern, without time stamp",
-         bench.sending, send_zero_copy_without_timestamp, None),
-        ("send", "bus.send(bytes)", bench.sending, send, None),
-        ("iterate", "for message in bus", bench.receiving, iterate, None),
-        ("recv_zero_copy", "recv_zero_copy, memoryview, unpack", bench.receiving,
-         recv_zero_copy, None),
-        ("drain_batch", "drain_batch, bytes() of each", bench.receiving, drain_batch, None),
-    ]
-    samples: dict[str, list[float]] = {case[0]: [] for case in cases}
+    samples: dict[str, list[float]] = {case.id: [] for case in CASES}
     p50: list[float] = []
     p99: list[float] = []
     for _ in range(repeats):
-        for identity, _, how, work, _ in cases:
-            samples[identity].append(how(work, count))
+        for case in CASES:
+            samples[case.id].append(case.how(bench, case.work, count))
         times = sorted(bench.round_trips(count // 4))
         p50.append(times[len(times) // 2])
         p99.append(times[len(times) * 99 // 100])
 
-    floors = {identity: statistics.median(samples[identity]) for identity, *_ in cases
-              if identity.startswith("floor")}
     rows = []
-    for identity, title, how, _, limit in cases:
-        own = "floor_no_time" if identity.endswith("no_time") else "floor"
-        reference = None if identity.startswith("floor") else floors[own]
-        rows.append(row(identity, title, samples[identity], reference, limit))
-    rows.append(row("round_trip_p50", "round trip, send and iteration, p50", p50, None))
-    rows.append(row("round_trip_p99", "round trip, send and iteration, p99", p99, None))
+    for case in CASES:
+        floors = samples[case.floor] if case.floor else None
+        rows.append(row(case.id, case.title, samples[case.id], floors, case.limit_ns))
+    rows.append(row("round_trip_p50", "round trip, send and iteration, p50", p50))
+    rows.append(row("round_trip_p99", "round trip, send and iteration, p99", p99))
     return rows
 
 
@@ -270,7 +295,7 @@ def main() -> None:
     peer_link.close()  # so that its death ends a recv() here
     with Bus.connect(f"{path}-in", timeout=20) as outgoing:
         with Bus.listen(f"{path}-out", CAPACITY) as incoming:
-            repeats, count = (2, 2_000) if args.quick else (9, 50_000)
+            repeats, count = (5, 5_000) if args.quick else (15, 100_000)
             rows = measure(Benchmark(outgoing, incoming, link), repeats, count)
             link.send(("stop", 0))
             other.join()

@@ -22,7 +22,7 @@ pub fn fail(doing: &str) -> ! {
     panic!("{doing}: {}", message.to_string_lossy());
 }
 
-fn check(error: tachyon_error_t, doing: &str) {
+pub fn check(error: tachyon_error_t, doing: &str) {
     if error != tachyon_error_t_TACHYON_SUCCESS {
         fail(doing);
     }
@@ -33,6 +33,15 @@ pub fn version() -> String {
     // SAFETY: static storage, never NULL.
     let version = unsafe { CStr::from_ptr(tachyon_version()) };
     version.to_string_lossy().into_owned()
+}
+
+/// Options for connecting to a process that may not listen yet.
+pub fn patient() -> tachyon_options_t {
+    // SAFETY: zero is every option's default.
+    let mut options: tachyon_options_t = unsafe { std::mem::zeroed() };
+    options.size = std::mem::size_of::<tachyon_options_t>();
+    options.timeout_ns = 20_000_000_000;
+    options
 }
 
 impl Bus {
@@ -49,13 +58,9 @@ impl Bus {
     pub fn connect(path: &str) -> Bus {
         let path = CString::new(path).expect("a path without NUL");
         let mut bus = std::ptr::null_mut();
-        // SAFETY: zero is every option's default, and all pointers outlive the call.
-        let error = unsafe {
-            let mut options: tachyon_options_t = std::mem::zeroed();
-            options.size = std::mem::size_of::<tachyon_options_t>();
-            options.timeout_ns = 20_000_000_000;
-            tachyon_bus_connect_with(path.as_ptr(), &options, &mut bus)
-        };
+        let options = patient();
+        // SAFETY: all pointers outlive the call.
+        let error = unsafe { tachyon_bus_connect_with(path.as_ptr(), &options, &mut bus) };
         check(error, "connect");
         Bus(bus)
     }
@@ -181,7 +186,7 @@ impl Bus {
 }
 
 #[inline(always)]
-fn payload_of(bytes: &[u8]) -> Payload {
+pub fn payload_of(bytes: &[u8]) -> Payload {
     assert_eq!(bytes.len(), SIZE, "a message has lost its size");
     // SAFETY: the length was checked; a payload is aligned to 32.
     unsafe { bytes.as_ptr().cast::<Payload>().read() }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::machine::{pin, Pinning};
+use crate::rpc::RpcBus;
 use crate::shared::{Shared, Signals};
 use crate::shared_index::{SharedIndexMemory, SharedIndexRing, CAPACITY};
 
@@ -31,6 +32,8 @@ pub struct Link<'a> {
     pub forward: Bus,
     /// From the peer to the lead.
     pub back: Bus,
+    /// The peer is the callee.
+    pub rpc: RpcBus,
     pub shared_index: SharedIndexRing<'a>,
     stream: UnixStream,
 }
@@ -140,6 +143,7 @@ pub fn with_peer<T>(
             signals: &signals,
             forward,
             back: Bus::connect(&path("back")),
+            rpc: RpcBus::listen(&path("rpc"), CAPACITY),
             shared_index: SharedIndexRing::consumer(&memory),
             stream: peer_stream,
         };
@@ -162,6 +166,7 @@ pub fn with_peer<T>(
         signals: &signals,
         forward,
         back: Bus::listen(&path("back"), CAPACITY),
+        rpc: RpcBus::connect(&path("rpc")),
         shared_index: SharedIndexRing::producer(&memory),
         stream: lead_stream,
     };

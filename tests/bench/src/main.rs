@@ -12,6 +12,7 @@ mod link;
 mod machine;
 mod percentile;
 mod report;
+mod rpc;
 mod shared;
 mod shared_index;
 

@@ -19,8 +19,9 @@ pub enum Regime {
 pub enum Reference {
     /// The raw line around the sample.
     Line,
-    /// Another metric of the same round, both taken relative to their lines.
-    Of(&'static str),
+    /// Another metric of the same round, by its id and its name in the table; both
+    /// are taken relative to their lines.
+    Of(&'static str, &'static str),
     Nothing,
 }
 
@@ -113,7 +114,7 @@ fn ratio(sample: &Sample, all: &[Sample]) -> Option<f64> {
     match sample.metric.reference {
         Reference::Nothing => None,
         Reference::Line => Some(sample.value / sample.line_ns),
-        Reference::Of(id) => {
+        Reference::Of(id, _) => {
             let other = all
                 .iter()
                 .find(|other| other.round == sample.round && other.metric.id == id)?;
@@ -150,7 +151,7 @@ fn rows_of(metric: Metric, samples: &[Sample]) -> Vec<Value> {
                 "ratio_to": match metric.reference {
                     Reference::Nothing => "",
                     Reference::Line => "line",
-                    Reference::Of(_) => "ours",
+                    Reference::Of(_, name) => name,
                 },
                 "goal": metric.goal.map(|goal| goal.text(metric.unit)),
                 "met": metric.goal.and_then(|goal| goal.is_met(value, ratio)),
