@@ -1,0 +1,789 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* link.c: sleeping, waking, time-outs, signals, and how the end of a peer
+ * shows. */
+#include "bus.h"
+#include "peers.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define SLACK_MS 250 /* what a busy machine may add */
+
+/* ---- Two links over a socket pair ---- */
+
+struct ends {
+    struct link ours, theirs;
+};
+
+static void ends_open(struct ends *ends) {
+    int sockets[2];
+    CHECK_EQ(
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets), 0);
+    ty_link_init(&ends->ours);
+    ty_link_init(&ends->theirs);
+    ends->ours.socket = sockets[0];
+    ends->theirs.socket = sockets[1];
+}
+
+static void ends_free(struct ends *ends) {
+    ty_link_free(&ends->ours);
+    ty_link_free(&ends->theirs);
+}
+
+/* A wait for a flag. */
+struct waiting {
+    struct link *link;
+    _Atomic bool flag;
+    _Atomic int looks, to_sleep, to_wake;
+    void (*on_sleep)(struct waiting *waiting);
+    struct ends *ends;
+    int64_t timeout_ms;
+    uint64_t spins;
+    bool never_sleep;
+    tachyon_error_t error;
+};
+
+static bool flag_is_set(void *context) {
+    struct waiting *waiting = context;
+    atomic_fetch_add(&waiting->looks, 1);
+    return atomic_load(&waiting->flag);
+}
+
+static void flag_asleep(void *context, bool asleep) {
+    struct waiting *waiting = context;
+    atomic_fetch_add(asleep ? &waiting->to_sleep : &waiting->to_wake, 1);
+    if (asleep && waiting->on_sleep)
+        waiting->on_sleep(waiting);
+}
+
+static tachyon_error_t wait_for_flag(struct waiting *waiting) {
+    return ty_link_wait(
+        waiting->link,
+        &(struct wait){.ready = flag_is_set,
+                       .asleep = flag_asleep,
+                       .context = waiting,
+                       .spins = waiting->spins,
+                       .timeout_ns =
+                           waiting->timeout_ms < 0 ? -1 : waiting->timeout_ms * 1000000,
+                       .never_sleep = waiting->never_sleep});
+}
+
+static void *wait_body(void *context) {
+    struct waiting *waiting = context;
+    waiting->error = wait_for_flag(waiting);
+    return NULL;
+}
+
+/* Returns when the thread sleeps, or spins if it never does. */
+static pthread_t start_waiting(struct waiting *waiting) {
+    pthread_t thread = test_thread(wait_body, waiting);
+    while (atomic_load(waiting->spins > 1000 ? &waiting->looks : &waiting->to_sleep) ==
+           0)
+        test_sleep_ms(1);
+    test_sleep_ms(20);
+    return thread;
+}
+
+TEST(a_wait_for_what_is_there_ends_at_once) {
+    struct ends ends;
+    ends_open(&ends);
+    struct waiting waiting = {.link = &ends.ours, .flag = true, .timeout_ms = -1};
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_SUCCESS);
+    CHECK_EQ(ends.ours.sleeps, 0);
+    CHECK_EQ(atomic_load(&waiting.to_sleep), atomic_load(&waiting.to_wake));
+    ends_free(&ends);
+}
+
+TEST(a_wakeup_ends_a_sleep) {
+    for (uint64_t spins = 0; spins <= 1000; spins += 500) {
+        struct ends ends;
+        ends_open(&ends);
+        struct waiting waiting = {.link = &ends.ours, .timeout_ms = -1, .spins = spins};
+        pthread_t thread = start_waiting(&waiting);
+        CHECK_EQ(ends.ours.sleeps, 1);
+        atomic_store(&waiting.flag, true);
+        ty_link_wake(&ends.theirs);
+        test_join(thread);
+        CHECK_EQ(waiting.error, TACHYON_SUCCESS);
+        CHECK_EQ(ends.theirs.wakes, 1);
+        CHECK_EQ(atomic_load(&waiting.to_sleep), 1);
+        CHECK_EQ(atomic_load(&waiting.to_wake), 1);
+        ends_free(&ends);
+    }
+}
+
+TEST(a_wakeup_for_nothing_lets_the_wait_go_on) {
+    struct ends ends;
+    ends_open(&ends);
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = -1};
+    pthread_t thread = start_waiting(&waiting);
+    for (int i = 0; i < 10; i++) {
+        ty_link_wake(&ends.theirs);
+        test_sleep_ms(2);
+    }
+    atomic_store(&waiting.flag, true);
+    ty_link_wake(&ends.theirs);
+    test_join(thread);
+    CHECK_EQ(waiting.error, TACHYON_SUCCESS);
+    CHECK_IN(ends.ours.sleeps, 2, 12);
+    ends_free(&ends);
+}
+
+TEST(a_wait_lasts_as_long_as_its_timeout) {
+    static const int64_t timeouts_ms[] = {0, 1, 50, 200};
+    static const uint64_t spins[] = {0, 100, WAIT_SPIN_FOR_EVER};
+    for (size_t t = 0; t < 4; t++)
+        for (size_t s = 0; s < 3; s++) {
+            struct ends ends;
+            ends_open(&ends);
+            struct waiting waiting = {
+                .link = &ends.ours, .timeout_ms = timeouts_ms[t], .spins = spins[s]};
+            int64_t begin = test_now_ms();
+            CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT);
+            CHECK_IN(test_now_ms() - begin, timeouts_ms[t] - 1,
+                     timeouts_ms[t] + SLACK_MS);
+            ends_free(&ends);
+        }
+}
+
+TEST(pure_spin_never_sleeps) {
+    struct ends ends;
+    ends_open(&ends);
+    atomic_store(&ends.ours.pure_spin, true);
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = 20};
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT);
+    CHECK_EQ(ends.ours.sleeps, 0);
+    CHECK_EQ(atomic_load(&waiting.to_sleep), 0);
+    CHECK(atomic_load(&waiting.looks) > 1000);
+    ends_free(&ends);
+}
+
+TEST(a_wait_that_never_sleeps_ends_after_its_looks) {
+    static const uint64_t spins[] = {0, 1, 10, 5000};
+    for (size_t i = 0; i < 4; i++) {
+        struct ends ends;
+        ends_open(&ends);
+        struct waiting waiting = {.link = &ends.ours,
+                                  .timeout_ms = -1,
+                                  .spins = spins[i],
+                                  .never_sleep = true};
+        CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_EMPTY);
+        CHECK_EQ(atomic_load(&waiting.looks), spins[i]);
+        CHECK_EQ(atomic_load(&waiting.to_sleep), 0);
+        ends_free(&ends);
+    }
+}
+
+TEST(a_second_thread_that_waits_is_told_busy) {
+    struct ends ends;
+    ends_open(&ends);
+    struct waiting first = {.link = &ends.ours, .timeout_ms = -1};
+    struct waiting second = {.link = &ends.ours, .timeout_ms = -1};
+    pthread_t thread = start_waiting(&first);
+    CHECK_EQ(wait_for_flag(&second), TACHYON_ERR_BUSY);
+    atomic_store(&first.flag, true);
+    ty_link_wake(&ends.theirs);
+    test_join(thread);
+    CHECK_EQ(first.error, TACHYON_SUCCESS);
+    second.timeout_ms = 0;
+    CHECK_EQ(wait_for_flag(&second), TACHYON_ERR_TIMEOUT); /* its turn now */
+    ends_free(&ends);
+}
+
+/* ---- The end of a peer ---- */
+
+enum end { END_BYE, END_DEATH, END_OUR_CLOSE };
+
+static void end_now(struct ends *ends, enum end end) {
+    if (end == END_BYE)
+        ty_link_close(&ends->theirs);
+    if (end == END_OUR_CLOSE)
+        ty_link_close(&ends->ours);
+    else
+        ty_link_free(&ends->theirs); /* all that is left of a dead process */
+}
+
+static tachyon_error_t end_error(enum end end) {
+    return end == END_DEATH ? TACHYON_ERR_PEER_DEAD : TACHYON_ERR_CLOSED;
+}
+
+TEST(fault_6_every_end_of_a_peer_ends_a_wait_and_tells_which_it_was) {
+    static const uint64_t spins[] = {0, WAIT_SPIN_FOR_EVER};
+    for (enum end end = END_BYE; end <= END_OUR_CLOSE; end++)
+        for (int before = 0; before < 2; before++)
+            for (size_t s = 0; s < 2; s++) {
+                struct ends ends;
+                ends_open(&ends);
+                struct waiting waiting = {
+                    .link = &ends.ours, .timeout_ms = -1, .spins = spins[s]};
+                if (before)
+                    end_now(&ends, end);
+                pthread_t thread =
+                    before ? test_thread(wait_body, &waiting) : start_waiting(&waiting);
+                if (!before)
+                    end_now(&ends, end);
+                test_join(thread);
+                if (waiting.error != end_error(end))
+                    FAIL("end %d (before %d, spins %zu) gives %d", (int)end, before, s,
+                         (int)waiting.error);
+                ends_free(&ends);
+            }
+}
+
+TEST(what_was_published_before_the_end_is_found_first) {
+    for (enum end end = END_BYE; end <= END_DEATH; end++)
+        for (uint64_t spins = 0; spins <= 100; spins += 100) {
+            struct ends ends;
+            ends_open(&ends);
+            struct waiting waiting = {
+                .link = &ends.ours, .timeout_ms = -1, .spins = spins};
+            pthread_t thread = start_waiting(&waiting);
+            atomic_store(&waiting.flag, true);
+            end_now(&ends, end);
+            test_join(thread);
+            CHECK_EQ(waiting.error, TACHYON_SUCCESS);
+            atomic_store(&waiting.flag, false);
+            CHECK_EQ(wait_for_flag(&waiting), end_error(end));
+            ends_free(&ends);
+        }
+}
+
+TEST(a_look_notices_the_end_and_keeps_what_it_saw_first) {
+    for (enum end end = END_BYE; end <= END_DEATH; end++) {
+        struct ends ends;
+        ends_open(&ends);
+        CHECK_EQ(ty_link_look(&ends.ours), LINK_ALIVE);
+        CHECK_EQ(ty_link_peer_error(&ends.ours), TACHYON_SUCCESS);
+        end_now(&ends, end);
+        for (int i = 0; i < 3; i++)
+            CHECK_EQ(ty_link_look(&ends.ours),
+                     end == END_BYE ? LINK_CLOSED : LINK_DEAD);
+        CHECK_EQ(ty_link_peer_error(&ends.ours), end_error(end));
+        ends_free(&ends);
+    }
+}
+
+TEST(a_look_takes_no_wakeup_from_the_sleeper) {
+    struct ends ends;
+    char byte;
+    ends_open(&ends);
+    ty_link_wake(&ends.theirs);
+    for (int i = 0; i < 10; i++)
+        CHECK_EQ(ty_link_look(&ends.ours), LINK_ALIVE);
+    CHECK_EQ(recv(ends.ours.socket, &byte, 1, MSG_DONTWAIT), 1);
+    ends_free(&ends);
+}
+
+TEST(a_wakeup_of_a_peer_that_is_gone_raises_no_signal_and_is_noticed) {
+    for (enum end end = END_BYE; end <= END_DEATH; end++) {
+        struct ends ends;
+        ends_open(&ends);
+        end_now(&ends, end);
+        ty_link_wake(&ends.ours);
+        CHECK_EQ(ty_link_peer_error(&ends.ours), end_error(end));
+        ends_free(&ends);
+    }
+}
+
+//<pending
+/* A waker that is always a little early: the sleeper finds what it waits for on
+ * its second look, so it never polls and the wake-up's byte stays in the
+ * socket. */
+static void wake_early(struct waiting *waiting) {
+    ty_link_wake(&waiting->ends->theirs);
+    atomic_store(&waiting->flag, true);
+}
+
+// pending>
+TEST(wakeups_that_nobody_reads_never_block) {
+    struct ends ends;
+    ends_open(&ends);
+    for (int i = 0; i < 100000; i++)
+        ty_link_wake(&ends.theirs);
+    CHECK_EQ(ends.theirs.wakes, 100000);
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = 50};
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT);
+    ends_free(&ends);
+}
+
+struct flood {
+    int socket;
+    _Atomic bool stop;
+};
+
+static void *flood_body(void *context) {
+    struct flood *flood = context;
+    char bytes[512];
+    memset(bytes, 'x', sizeof bytes);
+    while (!atomic_load(&flood->stop))
+        if (send(flood->socket, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+            sched_yield();
+    return NULL;
+}
+
+TEST(a_flood_of_bytes_holds_nobody_beyond_the_timeout) {
+    struct ends ends;
+    ends_open(&ends);
+    struct flood flood = {.socket = ends.theirs.socket};
+    pthread_t thread = test_thread(flood_body, &flood);
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = 100};
+    int64_t begin = test_now_ms();
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT);
+    CHECK_IN(test_now_ms() - begin, 99, 100 + SLACK_MS);
+    atomic_store(&flood.stop, true);
+    test_join(thread);
+    ends_free(&ends);
+}
+
+/* ---- Signals ---- */
+
+static _Atomic int signals;
+
+static void count_signal(int number) {
+    (void)number;
+    atomic_fetch_add(&signals, 1);
+}
+
+static void catch_signal(int number, int flags) {
+    struct sigaction action = {.sa_handler = count_signal, .sa_flags = flags};
+    CHECK_EQ(sigaction(number, &action, NULL), 0);
+}
+
+TEST(a_signal_ends_a_sleep) {
+    static const int flags[] = {0, SA_RESTART};
+    for (size_t i = 0; i < 2; i++) {
+        struct ends ends;
+        ends_open(&ends);
+        catch_signal(SIGUSR1, flags[i]);
+        struct waiting waiting = {.link = &ends.ours, .timeout_ms = -1};
+        pthread_t thread = start_waiting(&waiting);
+        CHECK_EQ(pthread_kill(thread, SIGUSR1), 0);
+        test_join(thread);
+        CHECK_EQ(waiting.error, TACHYON_ERR_INTERRUPTED);
+        CHECK_EQ(atomic_load(&waiting.to_wake), 1);
+        ends_free(&ends);
+    }
+    CHECK_EQ(atomic_load(&signals), 2);
+}
+
+TEST(a_blocked_signal_ends_no_sleep) {
+    struct ends ends;
+    sigset_t usr1;
+    ends_open(&ends);
+    catch_signal(SIGUSR1, 0);
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+    CHECK_EQ(pthread_kill(pthread_self(), SIGUSR1), 0);
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = 50};
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT);
+    CHECK_EQ(atomic_load(&signals), 0);
+    pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
+    CHECK_EQ(atomic_load(&signals), 1);
+    ends_free(&ends);
+}
+
+static void signal_ourselves(struct waiting *waiting) {
+    (void)waiting;
+    CHECK_EQ(pthread_kill(pthread_self(), SIGUSR1), 0);
+    CHECK_EQ(atomic_load(&signals), 0); /* not yet: the wait holds it back */
+}
+
+TEST(a_signal_right_before_the_sleep_is_not_slept_through) {
+    struct ends ends;
+    ends_open(&ends);
+    catch_signal(SIGUSR1, SA_RESTART);
+    struct waiting waiting = {
+        .link = &ends.ours, .timeout_ms = 5000, .on_sleep = signal_ourselves};
+    int64_t begin = test_now_ms();
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_INTERRUPTED);
+    CHECK_IN(test_now_ms() - begin, 0, SLACK_MS);
+    CHECK_EQ(atomic_load(&signals), 1);
+    ends_free(&ends);
+}
+
+static int hook_result;
+static _Atomic int hook_calls;
+
+static int hook(void *context) {
+    sigset_t blocked;
+    CHECK_EQ(pthread_sigmask(SIG_SETMASK, NULL, &blocked), 0);
+    if (context == NULL) /* before a sleep; while it spins nothing is blocked */
+        CHECK_EQ(sigismember(&blocked, SIGINT), 1);
+    atomic_fetch_add(&hook_calls, 1);
+    return hook_result;
+}
+
+TEST(the_interrupted_hook_is_asked_with_signals_blocked_and_can_end_the_wait) {
+    struct ends ends;
+    sigset_t after;
+    ends_open(&ends);
+    ends.ours.interrupted = hook;
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = 20};
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT);
+    CHECK_EQ(atomic_load(&hook_calls), 1);
+    hook_result = 1;
+    waiting.timeout_ms = -1;
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_INTERRUPTED);
+    CHECK_EQ(atomic_load(&hook_calls), 2);
+    waiting.flag = true;
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_SUCCESS);
+    CHECK_EQ(atomic_load(&hook_calls), 2); /* not asked when there is no sleep */
+    CHECK_EQ(pthread_sigmask(SIG_SETMASK, NULL, &after), 0);
+    CHECK_EQ(sigismember(&after, SIGINT), 0);
+    ends_free(&ends);
+}
+
+TEST(the_interrupted_hook_ends_a_wait_that_only_spins) {
+    struct ends ends;
+    ends_open(&ends);
+    ends.ours.interrupted = hook;
+    ends.ours.interrupted_context = &ends;
+    hook_result = 1;
+    atomic_store(&ends.ours.pure_spin, true);
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = -1};
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_INTERRUPTED);
+    ends_free(&ends);
+}
+
+TEST(fault_10_timeouts_hold_in_a_storm_of_signals) {
+    static const int64_t timeouts_ms[] = {0, 1, 50, 300};
+    struct itimerval storm = {.it_interval.tv_usec = 500, .it_value.tv_usec = 500};
+    catch_signal(SIGALRM, SA_RESTART);
+    struct pair pair = pair_open(4096);
+    CHECK_OK(tachyon_send(pair.connector, "", 0, 1, 0, 0));
+    while (tachyon_acquire_tx(pair.connector, 1000))
+        CHECK_OK(tachyon_commit_tx(pair.connector, 1000, 1));
+    uint32_t type;
+    size_t size;
+    CHECK(tachyon_acquire_rx(pair.listener, &type, &size));
+    struct pair idle = pair_open(4096);
+    CHECK_EQ(setitimer(ITIMER_REAL, &storm, NULL), 0);
+    for (size_t i = 0; i < 4; i++)
+        for (int call = 0; call < 3; call++) {
+            int64_t begin = ty_now_ns(), timeout = timeouts_ms[i] * 1000000;
+            int64_t end = begin + timeout;
+            tachyon_error_t error;
+            do { /* as a user does who wants to wait on */
+                int64_t left = end - ty_now_ns();
+                left = left < 0 ? 0 : left;
+                tachyon_msg_view_t view;
+                if (call == 0)
+                    CHECK(!tachyon_acquire_rx_timed(idle.listener, &type, &size, 10,
+                                                    left));
+                else if (call == 1)
+                    CHECK(
+                        !tachyon_drain_batch_timed(idle.listener, &view, 1, 10, left));
+                else
+                    CHECK(!tachyon_acquire_tx_timed(pair.connector, 1000, 10, left));
+                error = tachyon_last_error();
+            } while (error == TACHYON_ERR_INTERRUPTED);
+            if (error != TACHYON_ERR_TIMEOUT &&
+                error != (call == 2 ? TACHYON_ERR_FULL : TACHYON_ERR_EMPTY))
+                FAIL("call %d gives %s", call, tachyon_last_error_message());
+            CHECK_IN((ty_now_ns() - begin) / 1000000, timeouts_ms[i] - 1,
+                     timeouts_ms[i] + SLACK_MS);
+        }
+    storm = (struct itimerval){0};
+    CHECK_EQ(setitimer(ITIMER_REAL, &storm, NULL), 0);
+    CHECK(atomic_load(&signals) > 100);
+    pair_close(&pair);
+    pair_close(&idle);
+}
+
+/* ---- Closing from another thread ---- */
+
+TEST(join_returns_when_the_waiting_thread_has_left) {
+    struct ends ends;
+    ends_open(&ends);
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = -1};
+    pthread_t thread = start_waiting(&waiting);
+    ty_link_close(&ends.ours);
+    ty_link_close(&ends.ours); /* idempotent */
+    ty_link_join(&ends.ours);
+    CHECK(!atomic_load(&ends.ours.waiting));
+    test_join(thread);
+    CHECK_EQ(waiting.error, TACHYON_ERR_CLOSED);
+    ends_free(&ends);
+}
+
+struct blocked {
+    tachyon_bus_t *bus;
+    bool sending;
+    tachyon_error_t error;
+    _Atomic bool entered;
+};
+
+static void *blocked_body(void *context) {
+    struct blocked *blocked = context;
+    uint32_t type;
+    size_t size;
+    const void *slot;
+    atomic_store(&blocked->entered, true);
+    if (blocked->sending)
+        slot = tachyon_acquire_tx_timed(blocked->bus, 3000, 0, -1);
+    else
+        slot = tachyon_acquire_rx_blocking(blocked->bus, &type, &size, 0);
+    blocked->error = slot ? TACHYON_SUCCESS : tachyon_last_error();
+    return NULL;
+}
+
+/* ---- Death ---- */
+
+enum peer_does { PEER_SLEEPS, PEER_SENDS, PEER_CLONES };
+
+/* What a peer has told the kernel to be visible, however it dies. */
+struct progress {
+    _Atomic uint64_t committed, flushed;
+};
+
+struct peer {
+    const char *path;
+    enum peer_does does;
+    int ready[2];
+    struct progress *progress;
+};
+
+/* Messages of all sizes, flushed one by one or in batches, for ever. */
+static void send_for_ever(tachyon_bus_t *bus, struct progress *progress) {
+    uint64_t state = (uint64_t)getpid();
+    size_t most = tachyon_max_payload(bus);
+    for (uint64_t number = 0;;) {
+        for (uint64_t n = test_random_below(&state, 70); n > 0; n--) {
+            size_t size = message_size(number, most < 3000 ? most : 3000);
+            void *slot = tachyon_acquire_tx_timed(bus, size, 100, -1);
+            if (!slot)
+                FAIL("%s", tachyon_last_error_message());
+            message_write(number, slot, size);
+            if (test_random_below(&state, 8) == 0) {
+                CHECK_OK(tachyon_rollback_tx(bus));
+                continue;
+            }
+            number++;
+            atomic_store(&progress->committed, number);
+            CHECK_OK(tachyon_commit_tx(bus, size, (uint32_t)number));
+        }
+        tachyon_flush(bus);
+        atomic_store(&progress->flushed, number);
+    }
+}
+
+static void peer_body(void *context) {
+    struct peer *peer = context;
+    tachyon_bus_t *bus;
+    tachyon_options_t options = options_with_timeout_ms(10000);
+    CHECK_OK(tachyon_bus_connect_with(peer->path, &options, &bus));
+    if (peer->does == PEER_CLONES && syscall(SYS_clone, 0, 0, 0, 0, 0) == 0)
+        for (;;) /* holds the socket, unknown to libc; ends with the group */
+            pause();
+    CHECK_EQ(write(peer->ready[1], "r", 1), 1);
+    if (peer->does == PEER_SENDS)
+        send_for_ever(bus, peer->progress);
+    for (;;)
+        pause();
+}
+
+static pid_t start_peer(struct peer *peer, struct listening *listening) {
+    char byte;
+    listening->path = peer->path = test_path("death");
+    CHECK_EQ(pipe(peer->ready), 0);
+    pid_t pid = test_spawn(peer_body, peer);
+    listening_start(listening);
+    if (listening_join(listening) != TACHYON_SUCCESS)
+        FAIL("%s", listening->message);
+    CHECK_EQ(read(peer->ready[0], &byte, 1), 1);
+    close(peer->ready[0]);
+    close(peer->ready[1]);
+    return pid;
+}
+
+static void check_death_noticed(enum peer_does does) {
+    for (int sending = 0; sending < 2; sending++) {
+        struct peer peer = {.does = does};
+        struct listening listening = {.capacity = 4096};
+        pid_t pid = start_peer(&peer, &listening);
+        struct blocked blocked = {.bus = listening.bus, .sending = sending};
+        if (sending)
+            CHECK_OK(tachyon_send(listening.bus, (char[3000]){0}, 3000, 1, 0, 0));
+        pthread_t thread = test_thread(blocked_body, &blocked);
+        while (atomic_load(&listening.bus->link.sleeps) == 0)
+            test_sleep_ms(1);
+        CHECK_EQ(kill(pid, SIGKILL), 0);
+        int64_t begin = test_now_ms();
+        test_join(thread);
+        CHECK_IN(test_now_ms() - begin, 0, SLACK_MS);
+        CHECK_EQ(test_wait(pid), -SIGKILL);
+        CHECK_EQ(blocked.error, TACHYON_ERR_PEER_DEAD);
+        CHECK_EQ(tachyon_get_state(listening.bus), TACHYON_STATE_DISCONNECTED);
+        CHECK_EQ(tachyon_last_error(), TACHYON_ERR_PEER_DEAD);
+        tachyon_bus_destroy(listening.bus);
+    }
+}
+
+TEST(a_killed_peer_ends_a_blocked_call_at_once) {
+    check_death_noticed(PEER_SLEEPS);
+}
+
+TEST(a_killed_peer_is_noticed_although_a_raw_clone_holds_its_socket) {
+    int pidfd = ty_pidfd_open(getpid());
+    if (pidfd < 0)
+        test_skip("this kernel gives no pidfd");
+    close(pidfd);
+    check_death_noticed(PEER_CLONES);
+}
+
+TEST(an_end_that_never_waits_learns_of_the_death_too) {
+    for (int sending = 0; sending < 3; sending++) {
+        struct peer peer = {.does = PEER_SLEEPS};
+        struct listening listening = {.capacity = 4096};
+        pid_t pid = start_peer(&peer, &listening);
+        CHECK_EQ(kill(pid, SIGKILL), 0);
+        CHECK_EQ(test_wait(pid), -SIGKILL);
+        uint32_t type;
+        size_t size;
+        int calls = 0;
+        if (sending == 0)
+            while (!tachyon_acquire_rx(listening.bus, &type, &size) &&
+                   tachyon_last_error() == TACHYON_ERR_EMPTY)
+                CHECK(++calls < 100000);
+        else if (sending == 1) /* the ring is full soon */
+            while (tachyon_send(listening.bus, "x", 1, 1, 0, 0) == TACHYON_SUCCESS)
+                CHECK(++calls < 100);
+        else
+            CHECK_EQ(tachyon_get_state(listening.bus), TACHYON_STATE_DISCONNECTED);
+        CHECK_EQ(tachyon_last_error(), TACHYON_ERR_PEER_DEAD);
+        tachyon_bus_destroy(listening.bus);
+    }
+}
+
+TEST(fault_7_what_was_flushed_before_a_kill_is_delivered) {
+    uint64_t state = 7;
+    struct progress *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE,
+                                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(progress != MAP_FAILED);
+    for (int run = 0; run < 100; run++) {
+        *progress = (struct progress){0};
+        struct peer peer = {.does = PEER_SENDS, .progress = progress};
+        struct listening listening = {.capacity = run % 2 ? 4096 : 1 << 16};
+        pid_t pid = start_peer(&peer, &listening);
+        int64_t until = ty_now_ns() + (int64_t)test_random_below(&state, 3000000);
+        bool drains = run % 4 < 2; /* or lets it run into the full ring */
+        uint64_t received = 0;
+        for (bool killed = false;;) {
+            uint32_t type;
+            size_t size;
+            if (!killed && ty_now_ns() >= until) {
+                CHECK_EQ(kill(pid, SIGKILL), 0);
+                killed = true;
+            }
+            if (!killed && !drains)
+                continue;
+            const void *message =
+                tachyon_acquire_rx_timed(listening.bus, &type, &size, 100,
+                                         killed ? INT64_C(5000000000) : 100000);
+            if (!message && !killed)
+                continue;
+            if (!message)
+                break;
+            CHECK_EQ(size, message_size(received, 3000));
+            CHECK(message_is(received, message, size));
+            received++;
+            CHECK_EQ(type, (uint32_t)received);
+            CHECK_OK(tachyon_commit_rx(listening.bus));
+        }
+        CHECK_EQ(tachyon_last_error(), TACHYON_ERR_PEER_DEAD);
+        CHECK_EQ(test_wait(pid), -SIGKILL);
+        CHECK_IN(received, progress->flushed, progress->committed);
+        tachyon_bus_destroy(listening.bus);
+    }
+    munmap(progress, sizeof *progress);
+}
+
+/* ---- No wake-up is lost ---- */
+
+struct stream {
+    tachyon_bus_t *bus;
+    uint64_t count;
+    uint32_t spins;
+    unsigned delay; /* pauses between two messages, at most */
+    bool single_fences;
+};
+
+static void hesitate(uint64_t *state, unsigned most) {
+    if (most > 0)
+        for (uint64_t n = test_random_below(state, most); n > 0; n--)
+            ty_pause();
+}
+
+static void *stream_send(void *context) {
+    struct stream *stream = context;
+    uint64_t state = stream->spins;
+    for (uint64_t number = 0; number < stream->count; number++) {
+        hesitate(&state, stream->delay);
+        size_t size = message_size(number, 1000);
+        uint8_t *slot = tachyon_acquire_tx_timed(stream->bus, size, stream->spins,
+                                                 INT64_C(10000000000));
+        if (!slot)
+            FAIL("message %ju: %s", (uintmax_t)number, tachyon_last_error_message());
+        message_write(number, slot, size);
+        CHECK_OK(tachyon_commit_tx(stream->bus, size, (uint32_t)number));
+        tachyon_flush(stream->bus);
+    }
+    return NULL;
+}
+
+static void stream_receive(struct stream *stream) {
+    uint64_t state = ~(uint64_t)stream->spins;
+    for (uint64_t number = 0; number < stream->count; number++) {
+        uint32_t type;
+        size_t size;
+        hesitate(&state, stream->delay);
+        /* Longer than any scheduling delay: this passes only if a wake-up is lost.
+         */
+        const void *message = tachyon_acquire_rx_timed(
+            stream->bus, &type, &size, stream->spins, INT64_C(10000000000));
+        if (!message)
+            FAIL("message %ju: %s", (uintmax_t)number, tachyon_last_error_message());
+        CHECK_EQ(type, (uint32_t)number);
+        CHECK_EQ(size, message_size(number, 1000));
+        CHECK(message_is(number, message, size));
+        CHECK_OK(tachyon_commit_rx(stream->bus));
+    }
+}
+
+static void run_streams(bool expedited) {
+    static const uint32_t spins[] = {0, 1, 100, 1000};
+    static const unsigned delays[][2] = {{0, 0}, {300, 0}, {0, 300}, {100, 100}};
+    for (size_t s = 0; s < 4; s++)
+        for (size_t d = 0; d < 4; d++) {
+            struct pair pair = pair_open(4096);
+            if (!expedited)
+                pair.listener->link.expedited = pair.connector->link.expedited = false;
+            struct stream sender = {.bus = pair.connector,
+                                    .count = test_sanitized() ? 1500 : 6000,
+                                    .spins = spins[s],
+                                    .delay = delays[d][0]};
+            struct stream receiver = sender;
+            receiver.bus = pair.listener;
+            receiver.delay = delays[d][1];
+            pthread_t thread = test_thread(stream_send, &sender);
+            stream_receive(&receiver);
+            test_join(thread);
+            pair_close(&pair);
+        }
+}
+
+TEST(fault_2_no_wakeup_is_lost) {
+    run_streams(true);
+}
+
+TEST(fault_2_no_wakeup_is_lost_without_membarrier) {
+    run_streams(false);
+}
