@@ -109,6 +109,10 @@ static int add_exception(PyObject *module, PyObject **slot, const char *name,
 }
 
 static int errors_init(PyObject *module) {
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError, "tachyon does not run in subinterpreters");
+        return -1;
+    }
     if (add_exception(module, &TachyonError, "tachyon.TachyonError", PyExc_Exception,
                       "Something that only Tachyon can run into. `code` is the number "
                       "from the C API, TACHYON_ERR_*.") < 0 ||

@@ -23,10 +23,38 @@ struct Guard {
     tachyon_error_t (*give_back)(tachyon_bus_t *);
     GuardState state;
     Py_ssize_t views;
+    PyObject *buf; /* the view that the guard made itself; one of `views` */
 };
+
+/* Release the guard's own view, unless something still uses that. */
+static void guard_drop_buf(Guard *guard) {
+    PyObject *buf = guard->buf;
+    if (!buf) {
+        return;
+    }
+    PyObject *result = PyObject_CallMethod(buf, "release", NULL);
+    if (!result) {
+        PyErr_Clear(); /* it counts among `views` until its last user is gone */
+    }
+    Py_XDECREF(result);
+    guard->buf = NULL;
+    Py_DECREF(buf);
+}
+
+/* A guard and its own view hold each other: nobody else may be left that holds them. */
+static void side_drop_abandoned(const Side *side) {
+    Guard *guard = side->guard;
+    if (guard && guard->buf && Py_REFCNT(guard) == 1 && Py_REFCNT(guard->buf) == 1) {
+        guard_drop_buf(guard);
+    }
+}
 
 /* May a call use this direction now? 0, or -1 with an exception. */
 static int side_claim(const Side *side) {
+    if (!side->guard && !side->waiting) {
+        return 0;
+    }
+    side_drop_abandoned(side);
     if (!side->guard && !side->waiting) {
         return 0;
     }
@@ -55,6 +83,7 @@ static void guard_init(Guard *guard, PyObject *owner, tachyon_bus_t *handle, Sid
     guard->give_back = give_back;
     guard->state = GUARD_OPEN;
     guard->views = 0;
+    guard->buf = NULL;
     side->guard = guard;
 }
 
@@ -67,6 +96,7 @@ static void guard_end(Guard *guard) {
 /* The block is left: 1 to finish the slot, 0 when there is nothing to finish, -1 with a
    BufferError while views are alive. */
 static int guard_leave(Guard *guard) {
+    guard_drop_buf(guard);
     if (guard->state == GUARD_OPEN && guard->views == 0) {
         guard_end(guard);
         return 1;
@@ -106,6 +136,15 @@ static void guard_release_view(Guard *guard) {
         guard->give_back(guard->handle);
         guard_end(guard);
     }
+}
+
+static PyObject *guard_get_buf(PyObject *self, void *unused) {
+    (void)unused;
+    Guard *guard = (Guard *)self;
+    if (!guard->buf) {
+        guard->buf = PyMemoryView_FromObject(self);
+    }
+    return Py_XNewRef(guard->buf);
 }
 
 static PyObject *guard_enter(PyObject *self, PyObject *unused) {

@@ -153,6 +153,12 @@ static PyMemberDef rx_guard_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
+static PyGetSetDef rx_guard_getset[] = {
+    {"buf", guard_get_buf, NULL, "A view of the message, released with the guard.",
+     NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyMethodDef rx_guard_methods[] = {
     {"__enter__", guard_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))rx_guard_exit, METH_FASTCALL, NULL},

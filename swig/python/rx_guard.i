@@ -7,6 +7,7 @@
 %feature("python:tp_new") RxGuard "no_new";
 %feature("python:tp_dealloc") RxGuard "rx_guard_dealloc";
 %feature("python:tp_methods") RxGuard "rx_guard_methods";
+%feature("python:tp_getset") RxGuard "rx_guard_getset";
 %feature("python:tp_members") RxGuard "rx_guard_members";
 %feature("python:bf_getbuffer") RxGuard "rx_guard_getbuffer";
 %feature("python:bf_releasebuffer") RxGuard "rx_guard_releasebuffer";

@@ -220,6 +220,18 @@ static void side_lose(Side *side) {
     }
 }
 
+static Py_ssize_t side_views(const Side *side) {
+    Guard *guard = side->guard;
+    if (!guard) {
+        return 0;
+    }
+    Py_INCREF(guard);
+    guard_drop_buf(guard);
+    Py_ssize_t views = guard->views;
+    Py_DECREF(guard); /* an abandoned one goes here */
+    return views;
+}
+
 static PyObject *TachyonBus_destroy(TachyonBus *bus) {
     if (!bus->open) {
         if (bus->opening) {
@@ -227,8 +239,7 @@ static PyObject *TachyonBus_destroy(TachyonBus *bus) {
         }
         Py_RETURN_NONE;
     }
-    Py_ssize_t views = (bus->tx.guard ? bus->tx.guard->views : 0) +
-                       (bus->rx.guard ? bus->rx.guard->views : 0);
+    Py_ssize_t views = side_views(&bus->tx) + side_views(&bus->rx);
     if (views > 0) {
         PyErr_Format(PyExc_BufferError,
                      "cannot close the bus: %zd view%s still point%s into its ring",

@@ -221,6 +221,7 @@ static PyGetSetDef tx_guard_getset[] = {
      "Bytes to send, at most those reserved; 0 until set.", NULL},
     {"type_id", tx_guard_get_type_id, tx_guard_set_type_id, "Type of the message.",
      NULL},
+    {"buf", guard_get_buf, NULL, "A view of the slot, released with the guard.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

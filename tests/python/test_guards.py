@@ -2,6 +2,7 @@
 """A guard, its views and its bus: who may outlive whom, and what is refused."""
 
 import gc
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -112,6 +113,54 @@ def test_numpy_array_over_a_guard_counts_as_a_view(pair: Pair) -> None:
             array[:] = 1
     del array
     pair.producer.send(b"next")
+
+
+def test_buf_is_released_with_the_guard(pair: Pair) -> None:
+    with pair.producer.send_zero_copy(8) as tx:
+        view = tx.buf
+        assert tx.buf is view
+        view[:] = b"in place"
+        tx.actual_size = 8
+    with pair.consumer.recv_zero_copy(timeout=0) as rx:
+        assert (bytes(rx.buf), rx.buf.readonly) == (b"in place", True)
+        received = rx.buf
+    for stale in (view, received):
+        with pytest.raises(ValueError, match="released"):
+            stale[0]
+
+
+def test_array_over_buf_holds_the_slot(pair: Pair) -> None:
+    array = None
+    with pytest.raises(BufferError, match=LEFT_WITH_A_VIEW):
+        with pair.producer.send_zero_copy(8) as tx:
+            array = np.frombuffer(tx.buf, np.uint8)
+            tx.actual_size = 8
+    with pytest.raises(BufferError, match="release the view"):
+        pair.producer.send(b"x")
+    del array
+    pair.producer.send(b"next")
+    assert pair.consumer.recv(timeout=0).data == b"next"
+
+
+def test_slice_of_buf_holds_the_slot(pair: Pair) -> None:
+    pair.producer.send(b"first")
+    pair.producer.send(b"second")
+    part = None
+    with pytest.raises(BufferError, match=LEFT_WITH_A_VIEW):
+        with pair.consumer.recv_zero_copy() as rx:
+            part = rx.buf[1:]
+    assert bytes(part) == b"irst"
+    part.release()
+    assert pair.consumer.recv(timeout=0).data == b"second"
+
+
+def test_abandoned_guard_with_buf_is_rolled_back(pair: Pair) -> None:
+    pair.producer.send_zero_copy(8).buf[:] = b"nothing!"
+    pair.producer.send(b"next")
+    assert pair.consumer.recv(timeout=0).data == b"next"
+    pair.producer.send_zero_copy(8).buf[:] = b"nothing!"
+    pair.producer._bus.destroy()
+    assert list(pair.consumer) == []
 
 
 def test_guard_that_was_left_gives_no_views(pair: Pair) -> None:
@@ -289,6 +338,11 @@ def test_use_after_close_is_an_error(pair: Pair, use: Callable[[Bus], Any]) -> N
         use(pair.producer)
     with pytest.raises(ClosedError, match="not open"):
         use(Bus())
+
+
+def test_repr_names_size_and_peer(pair: Pair) -> None:
+    assert repr(pair.producer) == f"<tachyon.Bus of 65536 bytes, peer {os.getpid()}>"
+    assert repr(Bus()) == "<tachyon.Bus, not open>"
 
 
 def test_destroy_twice_is_harmless(pair: Pair) -> None:

@@ -61,6 +61,13 @@ class Bus(_native.BusBase):
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        name = f"{type(self).__module__.split('.')[0]}.{type(self).__qualname__}"
+        try:
+            return f"<{name} of {self.stats().capacity} bytes, peer {self.peer.pid}>"
+        except _native.TachyonError:
+            return f"<{name}, not open>"
+
     @classmethod
     def listen(
         cls: type[AnyBus],

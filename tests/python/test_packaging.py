@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sdist installs on every Python that is here, with nothing but a C compiler.
+
+The build runs with a PATH on which there is no swig, no cmake and no make: they come
+from PyPI. What it built is then put through the whole test suite.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SUITE = Path(__file__).parent
+PROBE = """
+import ensurepip, os, sys, sysconfig, venv
+assert os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))
+print(sys.executable)
+"""
+SMOKE = """
+import os, sys, tachyon
+assert "site-packages" in tachyon.__file__, tachyon.__file__
+path = sys.argv[1]
+if os.fork() == 0:
+    with tachyon.Bus.connect(path, timeout=10) as bus:
+        with bus.send_zero_copy(size=5, type_id=1) as tx:
+            with memoryview(tx) as view:
+                view[:] = b"hello"
+            tx.actual_size = 5
+    os._exit(0)
+with tachyon.Bus.listen(path, 4096, timeout=10) as bus:
+    print(tachyon.__version__, [tuple(message) for message in bus])
+"""
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def interpreters() -> dict[str, str]:
+    """Find the Pythons on PATH that run, also those that pyenv hides behind shims."""
+    found = {}
+    for minor in range(10, 15):
+        version = f"3.{minor}"
+        for environment in ({}, {"PYENV_VERSION": version}):
+            probe = subprocess.run(
+                ["/usr/bin/env", f"python{version}", "-c", PROBE],
+                env={**os.environ, **environment},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if probe.returncode == 0:
+                found[version] = probe.stdout.strip()
+                break
+    return found or {"{}.{}".format(*sys.version_info): sys.executable}
+
+
+@pytest.fixture(scope="module")
+def bare_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a directory with a C compiler and its tools, and nothing else."""
+    directory = tmp_path_factory.mktemp("bin")
+    for tool in ("cc", "gcc", "as", "ld", "ar", "ranlib", "strip", "sh", "env"):
+        place = shutil.which(tool)
+        if place:
+            (directory / tool).symlink_to(os.path.realpath(place))
+    return str(directory)
+
+
+def run(*command: object, path: str, cwd: Path) -> str:
+    """Run a command on a bare PATH and return what it prints."""
+    network = re.compile(r"(PIP|SSL)_.*|.*_(proxy|PROXY|CA_BUNDLE)")
+    environment = {
+        **{name: os.environ[name] for name in os.environ if network.fullmatch(name)},
+        "PATH": path,
+        "HOME": os.environ.get("HOME", str(cwd)),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIPENV_VENV_IN_PROJECT": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+    return result.stdout
+
+
+def smoke(python: Path, path: str, cwd: Path) -> None:
+    """Send one message with an installed package."""
+    output = run(python, "-c", SMOKE, cwd / "smoke.sock", path=path, cwd=cwd)
+    assert re.fullmatch(r"\d+\.\d+\.\d+ \[\(1, 5, b'hello'\)\]\n", output)
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory, bare_path: str) -> Path:
+    """Build the sdist."""
+    directory = tmp_path_factory.mktemp("sdist")
+    run(
+        *(sys.executable, "-m", "build", "--sdist", "--outdir", directory, ROOT),
+        path=bare_path,
+        cwd=directory,
+    )
+    (archive,) = directory.iterdir()
+    return archive
+
+
+def test_sdist_has_what_the_build_needs_and_no_more(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        top = archive.getnames()[0].split("/", maxsplit=1)[0]
+        names = {name.removeprefix(top + "/") for name in archive.getnames()}
+    assert {
+        "CMakeLists.txt",
+        "LICENSE",
+        "README.md",
+        "PKG-INFO",
+        "pyproject.toml",
+        "core/include/tachyon.h",
+        "swig/tachyon.i",
+        "bindings/python/tachyon/py.typed",
+        "bindings/python/tachyon/_native.pyi",
+    } <= names
+    assert not [
+        n for n in names if n.startswith(("tests", "build", "rust", "examples"))
+    ]
+    assert not [n for n in names if n.endswith((".pyc", ".so", ".o"))]
+
+
+@pytest.mark.parametrize("version", INTERPRETERS := interpreters())
+def test_wheel_from_the_sdist_passes_the_suite(
+    version: str, sdist: Path, bare_path: str, tmp_path: Path
+) -> None:
+    run(INTERPRETERS[version], "-m", "venv", "venv", path=bare_path, cwd=tmp_path)
+    python = tmp_path / "venv/bin/python"
+    run(
+        *(python, "-m", "pip", "wheel", "--no-deps", "-w", tmp_path, sdist),
+        path=bare_path,
+        cwd=tmp_path,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    tag = "cp" + version.replace(".", "")
+    assert re.fullmatch(rf"tachyon_ipc-[\d.]+-{tag}-{tag}-linux_\w+\.whl", wheel.name)
+    run(
+        *(python, "-m", "pip", "install", wheel),
+        *("pytest", "pytest-timeout", "hypothesis", "numpy"),
+        path=bare_path,
+        cwd=tmp_path,
+    )
+    smoke(python, bare_path, tmp_path)
+    suite = tmp_path / "suite"
+    shutil.copytree(SUITE, suite, ignore=shutil.ignore_patterns("test_packaging*"))
+    run(python, "-m", "pytest", "-q", suite, path=bare_path, cwd=tmp_path)
+
+
+def test_pip_installs_from_a_checkout(bare_path: str, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "venv", "venv", path=bare_path, cwd=tmp_path)
+    python = tmp_path / "venv/bin/python"
+    build_dir = f"build-dir={tmp_path / 'build'}"
+    run(
+        *(python, "-m", "pip", "install", "-C", build_dir, ROOT),
+        path=bare_path,
+        cwd=tmp_path,
+    )
+    smoke(python, bare_path, tmp_path)
+
+
+def test_pipenv_installs_from_the_sdist(
+    sdist: Path, bare_path: str, tmp_path: Path
+) -> None:
+    run(sys.executable, "-m", "venv", "tools", path=bare_path, cwd=tmp_path)
+    tools = tmp_path / "tools/bin"
+    run(
+        tools / "python", "-m", "pip", "install", "pipenv", path=bare_path, cwd=tmp_path
+    )
+    project = tmp_path / "project"
+    project.mkdir()
+    path = f"{tools}:{bare_path}"
+    run(tools / "pipenv", "install", sdist, path=path, cwd=project)
+    assert "tachyon" in (project / "Pipfile").read_text()
+    smoke(project / ".venv/bin/python", path, project)
