@@ -33,14 +33,15 @@ impl Effort {
         paced_messages: 2_000,
         idle_ns: 500_000_000,
     };
-    /// Short enough that the machine seldom changes regime within a sample.
+    /// Short enough that the machine seldom changes regime within a sample, and that
+    /// the scheduler leaves most of them alone.
     pub const FULL: Effort = Effort {
         line_rounds: 5_000,
         round_trips: 10_000,
-        messages: 100_000,
-        large_messages: 2_000,
-        wakes: 500,
-        paced_messages: 10_000,
+        messages: 20_000,
+        large_messages: 1_000,
+        wakes: 200,
+        paced_messages: 5_000,
         idle_ns: 1_000_000_000,
     };
 }

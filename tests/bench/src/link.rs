@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::bus::Bus;
 use crate::clock::Clock;
-use crate::machine::{pin, Pinning};
+use crate::machine::{pin, preemptions, Pinning};
 use crate::rpc::RpcBus;
 use crate::shared::{Shared, Signals};
 use crate::shared_index::{SharedIndexMemory, SharedIndexRing, CAPACITY};
@@ -61,6 +61,12 @@ impl Link<'_> {
         // SAFETY: only arms a timer; its signal ends the process.
         unsafe { libc::alarm(STUCK_AFTER_S) };
         self.stream.write_all(&[case]).expect("the peer is there");
+    }
+
+    /// Lead: how often either process has lost its core to another.
+    pub fn preemptions(&self) -> u64 {
+        let peer = PEER.load(Ordering::Relaxed).to_string();
+        preemptions("self") + preemptions(&peer)
     }
 
     pub fn answer(&mut self, answer: Answer) {

@@ -55,6 +55,16 @@ fn first_line(path: &str) -> String {
     text.lines().next().unwrap_or("unknown").trim().to_string()
 }
 
+/// How often the scheduler has taken the core away from a process ("self" or its id).
+pub fn preemptions(process: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let mut lines = status.lines();
+    lines
+        .find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"))
+        .and_then(|count| count.trim().parse().ok())
+        .unwrap_or(0)
+}
+
 /// A field of the first processor in /proc/cpuinfo.
 fn cpuinfo(field: &str) -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;

@@ -81,8 +81,10 @@ fn measure_case(
 ) -> Vec<Sample> {
     let case = cases::ALL[index];
     let before = measure_line(effort, link).p50_ns;
+    let preemptions = link.preemptions();
     link.start(index as u8);
     let values = case.lead(effort, link);
+    let preempted = link.preemptions() != preemptions;
     let after = measure_line(effort, link).p50_ns;
 
     let regime_at = |line_ns| match line_ns < near_below {
@@ -91,7 +93,7 @@ fn measure_case(
     };
     let regime = match (regime_at(before), regime_at(after)) {
         _ if case.once() => Some(Regime::Any),
-        (one, other) if one == other => Some(one),
+        (one, other) if one == other && !preempted => Some(one),
         _ => None,
     };
     let metrics = case.metrics().into_iter();
@@ -216,19 +218,17 @@ fn benchmark(options: &Options, pinning: Pinning) -> Result<(), Box<dyn Error>> 
     let run = link::with_peer(pinning, clock, serve, |link| {
         measure_all(&effort, budget, options.near_below, link)
     })?;
-    let mixed = run
-        .samples
-        .iter()
-        .filter(|sample| sample.regime.is_none())
-        .count();
+    let samples = run.samples.iter();
+    let left_out = samples.filter(|sample| sample.regime.is_none()).count();
 
     let lines = line_rows(&run.lines, options.near_below);
     report::print("The yardstick", &lines);
     let rows = report::rows(&run.samples);
     report::print("The core, two processes", &rows);
-    if mixed > 0 {
+    if left_out > 0 {
         println!(
-            "  {mixed} of {} values left out: the line changed regime meanwhile",
+            "  {left_out} of {} values left out: a process lost its core, or the line \
+             changed regime",
             run.samples.len()
         );
     }
@@ -256,7 +256,8 @@ fn benchmark(options: &Options, pinning: Pinning) -> Result<(), Box<dyn Error>> 
             "mode": if options.quick { "quick" } else { "full" },
             "near_below_ns": options.near_below,
             "machine": machine,
-            "left_out": mixed,
+            "values": run.samples.len(),
+            "left_out": left_out,
             "line": lines,
             "core": rows,
             "instructions": instructions,

@@ -19,9 +19,8 @@ pub enum Regime {
 pub enum Reference {
     /// The raw line around the sample.
     Line,
-    /// Another metric of the same round, by its id and its name in the table; both
-    /// are taken relative to their lines.
-    Of(&'static str, &'static str),
+    /// Another metric of the same round; both are taken relative to their lines.
+    Of(&'static str),
     Nothing,
 }
 
@@ -87,7 +86,7 @@ pub struct Sample {
     pub metric: Metric,
     pub value: f64,
     pub line_ns: f64,
-    /// `None` when the machine changed regime in between.
+    /// `None` when the machine changed regime in between, or a process lost its core.
     pub regime: Option<Regime>,
 }
 
@@ -114,7 +113,7 @@ fn ratio(sample: &Sample, all: &[Sample]) -> Option<f64> {
     match sample.metric.reference {
         Reference::Nothing => None,
         Reference::Line => Some(sample.value / sample.line_ns),
-        Reference::Of(id, _) => {
+        Reference::Of(id) => {
             let other = all
                 .iter()
                 .find(|other| other.round == sample.round && other.metric.id == id)?;
@@ -149,9 +148,8 @@ fn rows_of(metric: Metric, samples: &[Sample]) -> Vec<Value> {
                 "unit": metric.unit,
                 "ratio": ratio,
                 "ratio_to": match metric.reference {
-                    Reference::Nothing => "",
                     Reference::Line => "line",
-                    Reference::Of(_, name) => name,
+                    Reference::Of(_) | Reference::Nothing => "",
                 },
                 "goal": metric.goal.map(|goal| goal.text(metric.unit)),
                 "met": metric.goal.and_then(|goal| goal.is_met(value, ratio)),

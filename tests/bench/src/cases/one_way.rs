@@ -57,7 +57,7 @@ impl Case for SharedIndex {
             Metric::quotient(
                 "speedup_over_shared_index",
                 "shared-index ring's time / ours",
-                Reference::Of("one_way_unbatched", "ours"),
+                Reference::Of("one_way_unbatched"),
             )
             .with_goal(Goal::RatioAtLeast(2.0)),
         ]

@@ -55,13 +55,13 @@ impl Case for RpcRoundTrip {
             Metric::quotient(
                 "rpc_over_bus",
                 "RPC's p50 / the bus round trip's",
-                Reference::Of("round_trip_p50", "bus"),
+                Reference::Of("round_trip_p50"),
             )
             .with_goal(Goal::RatioAtMost(1.3)),
             Metric::quotient(
                 "rpc_gain_of_outstanding",
                 "RPC one by one / with 64 outstanding, per call",
-                Reference::Of("rpc_outstanding", "64"),
+                Reference::Of("rpc_outstanding"),
             )
             .with_goal(Goal::RatioAtLeast(3.0)),
         ]

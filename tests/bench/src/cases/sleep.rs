@@ -69,7 +69,7 @@ impl Case for FutexWake {
             Metric::quotient(
                 "futex_over_wake",
                 "bare futex's time / ours",
-                Reference::Of("wake_p50", "ours"),
+                Reference::Of("wake_p50"),
             ),
         ]
     }
