@@ -313,53 +313,6 @@ TEST(the_last_release_closes) {
     pair_close(&pair);
 }
 
-//<pending
-/* ---- Closing from elsewhere ---- */
-
-static tachyon_bus_t *closed_by_hook, *flushed_by_hook;
-
-static int close_in_hook(void *context) {
-    (void)context;
-    if (flushed_by_hook)
-        tachyon_flush(flushed_by_hook);
-    flushed_by_hook = NULL;
-    tachyon_bus_close(closed_by_hook);
-    return 0;
-}
-
-struct busy {
-    tachyon_bus_t *bus;
-    bool sending;
-    _Atomic uint64_t calls;
-    tachyon_error_t error;
-};
-
-/* Never waits: polls, or sends into a ring that is being emptied. */
-static void *busy_body(void *context) {
-    struct busy *busy = context;
-    tachyon_error_t error = TACHYON_SUCCESS;
-    while (error == TACHYON_SUCCESS || error == TACHYON_ERR_EMPTY ||
-           error == TACHYON_ERR_FULL) {
-        uint32_t its_type;
-        size_t its_size;
-        if (busy->sending) {
-            error = tachyon_send(busy->bus, "message", 7, 1, 0, 0);
-        } else {
-            const char *message = tachyon_acquire_rx(busy->bus, &its_type, &its_size);
-            error = message ? TACHYON_SUCCESS : tachyon_last_error();
-            if (message) {
-                CHECK_EQ(its_size, 7);
-                CHECK_EQ(memcmp(message, "message", 7), 0);
-                error = tachyon_commit_rx(busy->bus);
-            }
-        }
-        atomic_fetch_add(&busy->calls, 1);
-    }
-    busy->error = error;
-    return NULL;
-}
-
-// pending>
 /* ---- Looking ---- */
 
 TEST(the_peer_is_who_the_kernel_says) {

@@ -292,16 +292,6 @@ TEST(a_wakeup_of_a_peer_that_is_gone_raises_no_signal_and_is_noticed) {
     }
 }
 
-//<pending
-/* A waker that is always a little early: the sleeper finds what it waits for on
- * its second look, so it never polls and the wake-up's byte stays in the
- * socket. */
-static void wake_early(struct waiting *waiting) {
-    ty_link_wake(&waiting->ends->theirs);
-    atomic_store(&waiting->flag, true);
-}
-
-// pending>
 TEST(wakeups_that_nobody_reads_never_block) {
     struct ends ends;
     ends_open(&ends);
