@@ -9,6 +9,7 @@ The messages and the closing sentinel are described in market_tick.h. The exit s
 import argparse
 import contextlib
 import csv
+import errno
 import itertools
 import json
 import math
@@ -123,11 +124,11 @@ def connect(path: str) -> Bus:
     """Connect to the consumer, waiting for it when it does not listen yet."""
     try:
         return Bus.connect(path)
-    except ConnectionError:
-        print(
-            f"waiting for a consumer to listen on {path}", file=sys.stderr, flush=True
-        )
-        return Bus.connect(path, timeout=math.inf)
+    except ConnectionError as error:
+        if error.errno not in (errno.ENOENT, errno.ECONNREFUSED):
+            raise
+    print(f"waiting for a consumer to listen on {path}", file=sys.stderr, flush=True)
+    return Bus.connect(path, timeout=None)
 
 
 def send_ticks(bus: Bus, rows: Sequence[Row], count: int, timestamped: bool) -> None:

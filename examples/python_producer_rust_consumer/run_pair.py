@@ -45,7 +45,7 @@ def start_consumer(program: Path, options: Sequence[str], socket: Path) -> Proce
 
 
 def start_producer(options: Sequence[str]) -> Process:
-    """Start it without: what it says is shown when it has ended."""
+    """Start it without: its result, or what went wrong, is shown when it has ended."""
     return subprocess.Popen(
         [sys.executable, HERE / "producer.py", *options],
         text=True,
@@ -73,10 +73,10 @@ def run_pair(
             wait_for_both(consumer, producer)
         consumer_out, _ = consumer.communicate()
         producer_out, producer_err = producer.communicate()
-        print(producer_err, end="", file=sys.stderr)
         if consumer.returncode or producer.returncode:
             print(
-                f"the pair failed: exit status {consumer.returncode} of the consumer, "
+                f"{producer_err}the pair failed: exit status "
+                f"{consumer.returncode} of the consumer, "
                 f"{producer.returncode} of the producer",
                 file=sys.stderr,
             )

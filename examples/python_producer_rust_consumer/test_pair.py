@@ -4,6 +4,8 @@
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -11,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from producer import ASK, BID, FMT, SENTINEL
+
+from tachyon import Bus, PeerDeadError
 
 HERE = Path(__file__).resolve().parent
 CONSUMER = os.environ["TACHYON_CONSUMER"]
@@ -210,6 +215,65 @@ def test_a_missing_input_is_named(pair: Pair, tmp_path: Path) -> None:
     status, _, err = pair.producer("--input", tmp_path / "none.csv").finish()
     assert status == 1
     assert "none.csv" in err
+
+
+def test_a_listener_that_is_no_tachyon_is_not_waited_for(pair: Pair) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(pair.socket))
+        listener.listen()
+        producer = pair.producer()
+        with listener.accept()[0] as client:
+            client.sendall(b"220 mail.example.org ESMTP\r\n" * 20)
+            status, _, err = producer.finish()
+    assert status == 1
+    assert "no Tachyon" in err
+
+
+def tick(price: float = 1.0, quantity: int = 2, stamp: int = 0) -> bytes:
+    return struct.pack(FMT, b"AAPL", price, quantity, stamp)
+
+
+BITS_OF_ONE = struct.unpack("<Q", struct.pack("<d", 1.0))[0]
+GOOD_SUM = BITS_OF_ONE + 2 + BID
+
+
+@pytest.mark.parametrize(
+    ("messages", "cause"),
+    [
+        (
+            [(tick(), BID), (tick(0, 2, GOOD_SUM), SENTINEL)],
+            "1 ticks came, 2 were sent",
+        ),
+        (
+            [(tick(), BID), (tick(0, 0, GOOD_SUM), SENTINEL)],
+            "1 ticks came, 0 were sent",
+        ),
+        ([(tick(), BID), (tick(0, 1, GOOD_SUM + 1), SENTINEL)], "sum"),
+        ([(tick(), ASK), (tick(0, 1, GOOD_SUM), SENTINEL)], "sum"),
+        ([(tick(quantity=3), BID), (tick(0, 1, GOOD_SUM), SENTINEL)], "sum"),
+        ([(tick(price=1.5), BID), (tick(0, 1, GOOD_SUM), SENTINEL)], "sum"),
+        ([(tick()[:-1], BID)], "31 bytes"),
+        ([(tick(), 3)], "unknown type 3"),
+        ([(tick(), BID)], "without its sentinel; 1 ticks had come"),
+    ],
+)
+def test_a_consumer_refuses_a_stream_that_is_not_whole(
+    pair: Pair, messages: list[tuple[bytes, int]], cause: str
+) -> None:
+    consumer = pair.consumer()
+    pair.wait_for_socket()
+    with Bus.connect(pair.socket, timeout=TIME_LIMIT) as bus:
+        for data, type_id in messages:
+            bus.send(data, type_id)
+        if cause.startswith("without"):
+            bus._bus.destroy()
+        else:
+            # The producer's way to learn whether all was taken.
+            with pytest.raises(PeerDeadError):
+                bus.send_zero_copy(size=bus.max_payload)
+    status, _, err = consumer.finish()
+    assert status == 1
+    assert cause in err
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "4294967296", "many"])

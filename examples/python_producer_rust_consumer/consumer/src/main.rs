@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    eprintln!("listening on {}", arguments.socket);
+    eprintln!("waiting for a producer on {}", arguments.socket);
     let mut receiver = Receiver::listen(&arguments.socket, arguments.capacity)?;
     let mut tally = Tally::new(Progress::new());
     let received = receiver.receive(&mut tally);
