@@ -70,7 +70,7 @@ impl<'bus> RxBatchGuard<'bus> {
     /// Releases all messages, as dropping does.
     ///
     /// # Errors
-    /// `Closed` when this bus has been closed meanwhile.
+    /// `Closed` and the like when the connection has ended meanwhile.
     pub fn commit(self) -> Result<(), TachyonError> {
         let count = self.views.len();
         self.commit_first(count)
@@ -80,8 +80,8 @@ impl<'bus> RxBatchGuard<'bus> {
     /// receive.
     ///
     /// # Errors
-    /// `InvalidSize` when there are not as many (all are released then); `Closed` when this
-    /// bus has been closed meanwhile.
+    /// `InvalidSize` when there are not as many (all are released then); `Closed` and
+    /// the like when the connection has ended meanwhile.
     pub fn commit_first(mut self, count: usize) -> Result<(), TachyonError> {
         if count > self.views.len() {
             let text = format!(

@@ -13,8 +13,8 @@ use tachyon_sys as sys;
 use crate::error::{check, fail, last};
 use crate::wait::{try_now, wait, wait_for_ever};
 use crate::{
-    Consumer, Messages, Options, Peer, Producer, RxBatchGuard, RxGuard, State, Stats, TachyonError,
-    TxGuard, SPIN_THRESHOLD,
+    Closer, Consumer, Messages, Options, Peer, Producer, RxBatchGuard, RxGuard, State, Stats,
+    TachyonError, TxGuard, SPIN_THRESHOLD,
 };
 
 /// Bytes of ring that a message takes at least.
@@ -530,13 +530,20 @@ impl Bus {
         Stats::from_raw(stats)
     }
 
-    /// Shows the peer what was committed and ends the stream: every later call fails with
-    /// [`TachyonError::Closed`]. What guards hold stays readable. Dropping the bus does the
-    /// same.
+    /// Shows the peer what was committed and ends the stream: every later call that finds
+    /// no room or no message fails with [`TachyonError::Closed`]. What guards hold stays
+    /// readable. Dropping the bus does the same.
     pub fn close(&self) {
-        // SAFETY: the handle is open, and no other thread is using it. The memory stays
-        // mapped, so guards stay valid.
+        self.flush();
+        // SAFETY: the handle is open. The memory stays mapped, so guards stay valid.
         unsafe { sys::tachyon_bus_close(self.as_ptr()) }
+    }
+
+    /// Something to close this bus with from another thread.
+    #[must_use]
+    pub fn closer(&self) -> Closer {
+        // SAFETY: the handle is open.
+        unsafe { Closer::of(self.raw) }
     }
 }
 
@@ -563,7 +570,8 @@ impl Received {
 
 impl Drop for Bus {
     fn drop(&mut self) {
-        // SAFETY: the handle is ours, and guards borrow the bus, so there is none.
+        self.close(); // a Closer may live on
+                      // SAFETY: the handle is ours, and guards borrow the bus, so there is none.
         unsafe { sys::tachyon_bus_destroy(self.as_ptr()) }
     }
 }

@@ -6,6 +6,7 @@
 
 mod batch;
 mod bus;
+mod closer;
 mod consumer;
 mod error;
 mod messages;
@@ -22,6 +23,7 @@ mod wait;
 
 pub use batch::{BatchIter, RxBatchGuard, RxMsgView};
 pub use bus::Bus;
+pub use closer::Closer;
 pub use consumer::Consumer;
 pub use error::TachyonError;
 pub use messages::Messages;

@@ -557,17 +557,14 @@ impl RpcBus {
         Ok(RpcStats::from_raw(stats))
     }
 
-    /// Ends the connection: every later call fails with [`TachyonError::Closed`]. What
-    /// guards hold stays readable. Dropping the handle does the same.
-    ///
-    /// # Errors
-    /// `Busy` while another thread uses the handle.
-    pub fn close(&self) -> Result<(), TachyonError> {
-        let _entered = self.owner.enter()?;
-        // SAFETY: the handle is open and this thread's. The memory stays mapped, so guards
-        // stay valid.
+    /// Ends the connection, from any thread: a call that is waiting returns, and it and
+    /// every later one that finds no room or no message fails with
+    /// [`TachyonError::Closed`]. What guards hold stays readable. Dropping the handle does
+    /// the same.
+    pub fn close(&self) {
+        // SAFETY: the handle is open; any thread may call this. The memory stays mapped, so
+        // guards stay valid.
         unsafe { sys::tachyon_rpc_close(self.as_ptr()) };
-        Ok(())
     }
 }
 

@@ -53,7 +53,7 @@ impl<'bus> RxGuard<'bus> {
     /// Releases the message, as dropping does.
     ///
     /// # Errors
-    /// `Closed` when this bus has been closed meanwhile.
+    /// `Closed` and the like when the connection has ended meanwhile.
     #[inline]
     pub fn commit(self) -> Result<(), TachyonError> {
         let released = self.release();
@@ -79,6 +79,6 @@ impl AsRef<[u8]> for RxGuard<'_> {
 impl Drop for RxGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.release(); // fails only when the bus has been closed, which released it
+        self.release(); // fails only when the connection has ended, which released it
     }
 }

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What may go to other threads, or be shared between them: checked by the compiler.
+
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+use std::fmt::Debug;
+use tachyon_ipc::*;
+
+assert_impl_all!(Bus: Send, Debug);
+assert_not_impl_any!(Bus: Sync, Clone);
+assert_impl_all!(Producer: Send, Debug);
+assert_impl_all!(Consumer: Send, Debug);
+assert_not_impl_any!(Producer: Sync, Clone);
+assert_not_impl_any!(Consumer: Sync, Clone);
+assert_impl_all!(Closer: Send, Sync, Clone, Debug);
+assert_impl_all!(RpcBus: Send, Sync, Debug);
+
+assert_not_impl_any!(TxGuard<'static>: Send, Sync, Clone);
+assert_not_impl_any!(RxGuard<'static>: Send, Sync, Clone);
+assert_not_impl_any!(RxBatchGuard<'static>: Send, Sync, Clone);
+assert_not_impl_any!(RxMsgView<'static>: Send, Sync);
+assert_not_impl_any!(RpcTxGuard<'static>: Send, Sync, Clone);
+assert_not_impl_any!(RpcRxGuard<'static>: Send, Sync, Clone);
+
+assert_impl_all!(TachyonError: std::error::Error, Clone, PartialEq, Eq, Send, Sync);

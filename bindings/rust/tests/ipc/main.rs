@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The crate as its users see it. One program, so that it is linked once.
+
+mod auto_traits;
+mod batch;
+mod bus;
+mod errors;
+mod forerunner;
+mod guards;
+mod halves;
+mod processes;
+mod rpc;
+mod signals;
+mod support;
+mod timeouts;
