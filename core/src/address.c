@@ -139,7 +139,7 @@ tachyon_error_t ty_address_listen(struct address *address, const char *path,
                                   uint32_t mode) {
     struct sockaddr_un name;
     socklen_t length = 0;
-    struct stat bound;
+    struct stat bound = {0};
     *address = ADDRESS_NONE;
     address->path = path;
     tachyon_error_t error = parse(path, &name, &length);
@@ -169,7 +169,8 @@ tachyon_error_t ty_address_listen(struct address *address, const char *path,
             address->device = bound.st_dev;
             address->inode = bound.st_ino;
         }
-        if (chmod(path, mode) != 0) { /* exactly, whatever the umask */
+        /* Exactly, whatever the umask. */
+        if ((bound.st_mode & 0777) != mode && chmod(path, mode) != 0) {
             error = ty_fail(TACHYON_ERR_CHMOD, errno, "cannot set mode %04o of %s",
                             mode, path);
             goto fail;

@@ -3,9 +3,10 @@
  * The bus: opening, closing and looking at one end of a connection.
  *
  * Owns: the handle. Its hot path (producer.c, consumer.c) works on an armed ring; every
- * exceptional state (role not claimed yet, closed, dead peer, corrupt ring, forked
- * child) is a disarmed ring, on which the fast look finds nothing, and the slow path
- * then tells which it is. So the hot path has no check for any of them.
+ * exceptional state (role not claimed yet, dead peer, corrupt ring, forked child) is a
+ * disarmed ring, on which the fast look finds nothing, and the slow path then tells
+ * which it is. So the hot path checks none of them; only a close, which may come from
+ * any thread and so must not touch the rings, is a flag of its own.
  */
 #include "bus.h"
 
@@ -61,6 +62,8 @@ void ty_bus_arm_rx(struct tachyon_bus *bus, const struct region *region) {
 tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role) {
     if (atomic_load(&bus->error) != TACHYON_SUCCESS)
         return ty_bus_report(bus);
+    if (atomic_load(&bus->link.closing))
+        return ty_bus_fail(bus, TACHYON_ERR_CLOSED);
     int claimed = TACHYON_ROLE_NONE;
     if (!atomic_compare_exchange_strong(&bus->role, &claimed, role))
         return claimed == role || claimed == BUS_ROLE_BOTH
@@ -93,7 +96,9 @@ tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role) {
 
 tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *receiving) {
     int error = atomic_load(&bus->error);
-    if (error == TACHYON_SUCCESS && ty_link_look(&bus->link) != LINK_ALIVE) {
+    if (error == TACHYON_SUCCESS && atomic_load(&bus->link.closing)) {
+        error = TACHYON_ERR_CLOSED;
+    } else if (error == TACHYON_SUCCESS && ty_link_look(&bus->link) != LINK_ALIVE) {
         /* Undelivered messages keep a receiving end usable. Any thread may ask, so
          * this reads the shared words, not the consumer's own. */
         const struct ring_shared *shared = region_shared(receiving);
@@ -103,7 +108,7 @@ tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *recei
                              ~(uint64_t)(RING_LINE - 1));
         if (atomic_load(&bus->role) == TACHYON_ROLE_PRODUCER ||
             atomic_load_explicit(&line->word, memory_order_acquire) == 0)
-            error = ty_link_peer_error(&bus->link);
+            error = ty_link_error(&bus->link);
     }
     switch (error) {
     case TACHYON_SUCCESS:
@@ -203,24 +208,12 @@ tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *sessi
     return ty_fork_watch(&bus->watch);
 }
 
-void ty_bus_close(struct tachyon_bus *bus) {
-    /* Nobody waits: we may touch the rings. Otherwise the waiting thread has flushed
-     * before it went to wait, and it will fail the bus itself. */
-    bool idle = !atomic_exchange(&bus->link.waiting, true);
-    if (idle) {
-        bus->tx.offset = 0;
-        tachyon_flush(bus);
-    }
-    ty_link_close(&bus->link);
-    if (idle) {
-        ty_bus_fail(bus, TACHYON_ERR_CLOSED);
-        atomic_store_explicit(&bus->link.waiting, false, memory_order_release);
-    }
-}
-
+/* Everything but the memory; nobody else uses the bus, unless blocked in a call. */
 void ty_bus_free(struct tachyon_bus *bus) {
-    ty_bus_close(bus);
     ty_link_join(&bus->link);
+    bus->tx.offset = 0;
+    tachyon_flush(bus);
+    ty_link_close(&bus->link);
     ty_fork_unwatch(&bus->watch);
     ty_link_free(&bus->link);
     for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
@@ -285,7 +278,7 @@ void tachyon_bus_ref(tachyon_bus_t *bus) {
 
 void tachyon_bus_close(tachyon_bus_t *bus) {
     if (bus)
-        ty_bus_close(bus);
+        ty_link_close(&bus->link);
 }
 
 void tachyon_bus_destroy(tachyon_bus_t *bus) {

@@ -23,6 +23,11 @@ struct tachyon_bus {
     bool (*make_progress)(struct tachyon_bus *bus);
 };
 
+/* Has this end been closed, perhaps by another thread? */
+static inline bool bus_closing(const struct tachyon_bus *bus) {
+    return atomic_load_explicit(&bus->link.closing, memory_order_relaxed);
+}
+
 #define BUS_ROLE_BOTH 3 /* an RPC bus: each end sends and receives */
 
 struct rx_wait {
@@ -35,7 +40,6 @@ struct rx_wait {
 tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *session);
 void ty_bus_arm_tx(struct tachyon_bus *bus, const struct region *region);
 void ty_bus_arm_rx(struct tachyon_bus *bus, const struct region *region);
-void ty_bus_close(struct tachyon_bus *bus);
 void ty_bus_free(struct tachyon_bus *bus); /* all but the struct */
 tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *receiving);
 

@@ -104,7 +104,11 @@ static tachyon_error_t connect_once(const char *path, enum handshake_kind kind,
         TACHYON_SUCCESS)
         goto fail;
     /* A listener of another version may be gone already; what it wrote tells. */
-    ty_handshake_send(session->socket, &hello, NULL, 0);
+    if (!ty_handshake_send(session->socket, &hello, NULL, 0) && errno != EPIPE &&
+        errno != ECONNRESET) {
+        error = ty_fail(TACHYON_ERR_NETWORK, errno, "cannot greet the listener");
+        goto fail;
+    }
     if ((error = receive_answer(session->socket, &answer, fds, &fd_count, deadline,
                                 options)) != TACHYON_SUCCESS)
         goto fail;

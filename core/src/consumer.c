@@ -11,6 +11,8 @@
 static bool rx_ready(void *context) {
     struct rx_wait *want = context;
     want->look = ring_look_at(&want->bus->rx, 0, &want->record);
+    if (want->look == RING_CORRUPT)
+        ty_bus_fail(want->bus, TACHYON_ERR_CORRUPT);
     return want->look != RING_EMPTY;
 }
 
@@ -18,15 +20,20 @@ static void rx_asleep(void *context, bool flag) {
     ring_want_record(&((struct rx_wait *)context)->bus->rx, flag);
 }
 
-/* One look that found nothing; is there nobody left to send? */
-static tachyon_error_t look_empty(struct rx_wait *want, const struct wait *how) {
+static void rx_failed(void *context, tachyon_error_t error) {
+    ty_bus_wait_failed(((struct rx_wait *)context)->bus, error);
+}
+
+/* One look has found nothing; is there nobody left to send? */
+static void look_empty(struct rx_wait *want, const struct wait *how) {
     struct tachyon_bus *bus = want->bus;
     if (++bus->empty_looks % EMPTY_LOOKS_PER_LOOK == 0)
         ty_link_look(&bus->link);
-    tachyon_error_t error = ty_link_peer_error(&bus->link);
+    tachyon_error_t error = ty_link_error(&bus->link);
     if (error == TACHYON_SUCCESS)
-        return TACHYON_ERR_EMPTY;
-    return how->ready(want) ? TACHYON_SUCCESS : error;
+        ty_bus_wait_failed(bus, TACHYON_ERR_EMPTY);
+    else if (!how->ready(want)) /* it may have published right before its end */
+        ty_bus_wait_failed(bus, error);
 }
 
 bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
@@ -36,26 +43,21 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
     if (!how.ready)
         how.ready = rx_ready;
     how.asleep = rx_asleep;
+    how.failed = rx_failed;
     how.context = want;
-    tachyon_error_t error = TACHYON_SUCCESS;
-    if (!how.ready(want)) {
-        if (how.timeout_ns == 0) {
-            error = look_empty(want, &how);
-        } else {
-            /* While records come in bursts, looking often only takes the line away
-             * from the producer. */
-            if (ring_saw_burst(&bus->rx))
-                ty_pause_burst();
-            error = ty_link_wait(&bus->link, &how);
-        }
+    if (how.ready(want))
+        return want->look == RING_FOUND;
+    if (how.timeout_ns == 0) {
+        look_empty(want, &how);
+    } else {
+        /* While records come in bursts, looking often only takes the line away from
+         * the producer. */
+        if (ring_saw_burst(&bus->rx))
+            ty_pause_burst();
+        if (ty_link_wait(&bus->link, &how) == TACHYON_ERR_BUSY)
+            ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
     }
-    if (error != TACHYON_SUCCESS)
-        ty_bus_wait_failed(bus, error);
-    else if (want->look == RING_CORRUPT)
-        ty_bus_fail(bus, TACHYON_ERR_CORRUPT);
-    else
-        return true;
-    return false;
+    return want->look == RING_FOUND;
 }
 
 static const void *take(struct tachyon_bus *bus, uint32_t *type_id, size_t *actual_size,
@@ -68,7 +70,8 @@ static const void *take(struct tachyon_bus *bus, uint32_t *type_id, size_t *actu
         return NULL;
     }
     struct rx_wait want = {.bus = bus};
-    if (unlikely(ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND) &&
+    if (unlikely(ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND ||
+                 bus_closing(bus)) &&
         !ty_bus_wait_rx(&want, how))
         return NULL;
     bus->rx.handed = want.record.bytes;
@@ -107,8 +110,8 @@ const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,
 void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
     ring_release(&bus->rx, bytes, count);
     ty_link_order_waker(&bus->link);
-    if (unlikely(ring_producer_sleeps(&bus->rx)))
-        ty_link_wake(&bus->link);
+    if (unlikely(ring_producer_sleeps(&bus->rx)) && !ty_link_wake(&bus->link))
+        bus->rx.woken = 0; /* the next release tries again */
 }
 
 static tachyon_error_t not_handed_out(struct tachyon_bus *bus) {
@@ -137,7 +140,7 @@ static size_t take_batch(struct tachyon_bus *bus, tachyon_msg_view_t *views,
         return 0;
     }
     struct rx_wait want = {.bus = bus};
-    if (ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND &&
+    if ((ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND || bus_closing(bus)) &&
         !ty_bus_wait_rx(&want, how))
         return 0;
     uint64_t ahead = 0;
@@ -180,16 +183,23 @@ tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
         return TACHYON_SUCCESS;
     if (bus->rx.handed == 0)
         return not_handed_out(bus);
+    /* The views are the caller's memory: each must stand where the one before ends. */
     uint64_t bytes = 0;
-    for (size_t i = 0; i < count && i < bus->rx.handed_count; i++)
+    bool match = count <= bus->rx.handed_count;
+    for (size_t i = 0; i < count && match; i++) {
+        const struct ring_line *line =
+            ring_line_at(bus->rx.data, bus->rx.mask, bus->rx.tail + bytes);
+        bool next_line = views[i].ptr == line + 1;
+        match =
+            (next_line || views[i].ptr == line->payload) &&
+            views[i].reserved_ == ring_record_bytes(next_line, views[i].actual_size);
         bytes += views[i].reserved_;
-    bool all = count == bus->rx.handed_count;
-    if (count > bus->rx.handed_count || bytes % RING_LINE != 0 ||
-        (all ? bytes != bus->rx.handed : bytes >= bus->rx.handed))
+    }
+    if (!match || bytes > bus->rx.handed ||
+        (count == bus->rx.handed_count) != (bytes == bus->rx.handed))
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
-                       "%zu messages of %zu bytes of ring are not the first of the %zu "
-                       "handed out",
-                       count, (size_t)bytes, (size_t)bus->rx.handed_count);
+                       "these %zu views are not the first of the %zu handed out", count,
+                       (size_t)bus->rx.handed_count);
     ty_bus_release(bus, bytes, count);
     return TACHYON_SUCCESS;
 }

@@ -12,8 +12,7 @@
 #include <pthread.h>
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int registration_error;
+static bool registered; /* under the mutex */
 static struct fork_watch *watches;
 
 static void before_fork(void) {
@@ -34,17 +33,16 @@ static void after_fork_in_child(void) {
     pthread_mutex_unlock(&mutex);
 }
 
-static void register_handlers(void) {
-    registration_error =
-        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-}
-
 tachyon_error_t ty_fork_watch(struct fork_watch *watch) {
-    pthread_once(&once, register_handlers);
-    if (registration_error != 0)
-        return ty_fail(TACHYON_ERR_MEM, registration_error,
-                       "cannot register the fork handlers");
     pthread_mutex_lock(&mutex);
+    int refused = registered ? 0
+                             : pthread_atfork(before_fork, after_fork_in_parent,
+                                              after_fork_in_child);
+    registered = refused == 0;
+    if (!registered) {
+        pthread_mutex_unlock(&mutex);
+        return ty_fail(TACHYON_ERR_MEM, refused, "cannot register the fork handlers");
+    }
     watch->next = watches;
     watch->link = &watches;
     if (watches)

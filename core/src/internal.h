@@ -98,6 +98,7 @@ struct link {
     bool expedited;       /* both processes are registered for membarrier */
     _Atomic int peer;     /* enum link_peer */
     _Atomic bool closing; /* this end is being closed */
+    _Atomic bool said_bye;
     _Atomic bool waiting; /* a thread is inside ty_link_wait() */
     _Atomic bool pure_spin;
     int (*interrupted)(void *context);
@@ -109,6 +110,9 @@ struct link {
 struct wait {
     bool (*ready)(void *context);             /* look; true ends the wait */
     void (*asleep)(void *context, bool flag); /* say so to the peer in shared memory */
+    /* Deal with a wait that did not succeed, before a closing thread may go on. NULL:
+     * nothing to do. Not called for BUSY. */
+    void (*failed)(void *context, tachyon_error_t error);
     void *context;
     uint64_t spins;
     int64_t timeout_ns;
@@ -120,10 +124,11 @@ struct wait {
 void ty_link_init(struct link *link);
 tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait);
 enum link_peer ty_link_look(struct link *link);
-tachyon_error_t ty_link_peer_error(struct link *link);
-void ty_link_wake(struct link *link);
-void ty_link_close(struct link *link);    /* end the stream, wake a sleeper */
-void ty_link_join(struct link *link);     /* until no thread is in ty_link_wait() */
+/* Why the link is no longer of use: CLOSED (by either end), PEER_DEAD, or SUCCESS. */
+tachyon_error_t ty_link_error(struct link *link);
+bool ty_link_wake(struct link *link);     /* false: not sent, try again later */
+void ty_link_close(struct link *link);    /* end the stream, wake our sleeper */
+void ty_link_join(struct link *link);     /* wake our sleeper, wait until it has left */
 void ty_link_free(struct link *link);     /* close the descriptors */
 void ty_link_in_child(struct link *link); /* after fork */
 

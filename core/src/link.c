@@ -30,6 +30,7 @@
 
 #define LOOKS_PER_CHECK 256u /* looks between two glances at closing and the clock */
 #define CHECKS_PER_LINK 16u  /* such checks between two system calls */
+#define WAKE_TRIES 8         /* the kernel may be short of memory for a moment */
 #define UNORDERED_SLEEP_NS 1000000 /* longest sleep when membarrier is refused */
 
 void ty_link_init(struct link *link) {
@@ -50,7 +51,8 @@ static void set_peer(struct link *link, enum link_peer peer) {
 
 /*
  * Look at the bytes that have arrived; true if a bye is among them. Only wake-ups are
- * ever taken out, so a bye is still there for whoever looks next.
+ * ever taken out, so a bye is still there for whoever looks next. There are never more
+ * than a few: a sleeper takes them out before it says that it sleeps.
  */
 static bool read_bytes(struct link *link, bool may_take) {
     char bytes[256];
@@ -72,8 +74,8 @@ static int poll_link(struct link *link, int64_t deadline, const sigset_t *signal
     int result = ty_poll(fds, 2, deadline, signals);
     if (result <= 0)
         return result;
-    /* The bye precedes the hang-up in the queue, so look for it first. */
-    if ((fds[0].revents & POLLIN) && read_bytes(link, may_take))
+    /* The bye precedes the hang-up and the process's end, so look for it first. */
+    if (read_bytes(link, may_take))
         set_peer(link, LINK_CLOSED);
     if ((fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) || fds[1].revents)
         set_peer(link, LINK_DEAD);
@@ -86,7 +88,9 @@ enum link_peer ty_link_look(struct link *link) {
     return peer_of(link);
 }
 
-tachyon_error_t ty_link_peer_error(struct link *link) {
+tachyon_error_t ty_link_error(struct link *link) {
+    if (atomic_load_explicit(&link->closing, memory_order_relaxed))
+        return TACHYON_ERR_CLOSED;
     switch (peer_of(link)) {
     case LINK_CLOSED:
         return TACHYON_ERR_CLOSED;
@@ -97,13 +101,20 @@ tachyon_error_t ty_link_peer_error(struct link *link) {
     }
 }
 
-void ty_link_wake(struct link *link) {
+bool ty_link_wake(struct link *link) {
     const char byte = BYTE_WAKE;
     atomic_fetch_add_explicit(&link->wakes, 1, memory_order_relaxed);
-    /* A full socket means that wake-ups are waiting there already. */
-    if (send(link->socket, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
-        (errno == EPIPE || errno == ECONNRESET))
-        ty_link_look(link);
+    for (int tries = 0; tries < WAKE_TRIES; tries++) {
+        /* A full socket means that wake-ups are waiting there already. */
+        if (send(link->socket, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ||
+            errno == EAGAIN)
+            return true;
+        if (errno == EPIPE || errno == ECONNRESET) {
+            ty_link_look(link);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- Waiting ---- */
@@ -116,12 +127,10 @@ static bool order_sleeper(const struct link *link) {
 
 /* Why the wait must end although nothing is ready; SUCCESS: it goes on. */
 static tachyon_error_t reason_to_stop(struct link *link, const struct wait *wait) {
-    if (atomic_load(&link->closing))
-        return TACHYON_ERR_CLOSED;
-    if (peer_of(link) != LINK_ALIVE)
-        /* It may have published right before: look once more. */
-        return wait->ready(wait->context) ? TACHYON_SUCCESS : ty_link_peer_error(link);
-    return TACHYON_SUCCESS;
+    tachyon_error_t error = ty_link_error(link);
+    /* The peer may have published right before its end: look once more. */
+    return error != TACHYON_SUCCESS && wait->ready(wait->context) ? TACHYON_SUCCESS
+                                                                  : error;
 }
 
 /* SUCCESS: ready. EMPTY: the looks are used up. */
@@ -157,6 +166,8 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
                                   int64_t deadline) {
     tachyon_error_t error = TACHYON_ERR_EMPTY;
     sigset_t before;
+    /* A wake-up for a sleep that ended without it; more than one would pile up. */
+    read_bytes(link, true);
     /* From here to ppoll() a signal stays pending, so none is slept through. */
     ty_block_signals(&before);
     wait->asleep(wait->context, true);
@@ -165,7 +176,7 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
     int polled = 0, polled_errno = 0;
     if (wait->ready(wait->context)) {
         error = TACHYON_SUCCESS;
-    } else if (atomic_load(&link->closing) || peer_of(link) != LINK_ALIVE) {
+    } else if (ty_link_error(link) != TACHYON_SUCCESS) {
         error = reason_to_stop(link, wait);
     } else if (link_interrupted(link)) {
         error = TACHYON_ERR_INTERRUPTED;
@@ -182,12 +193,11 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
 
     if (error != TACHYON_ERR_EMPTY)
         return error;
+    error = ty_link_error(link); /* noticed before the last look */
     if (wait->ready(wait->context))
         return TACHYON_SUCCESS;
-    if (atomic_load(&link->closing))
-        return TACHYON_ERR_CLOSED;
-    if (peer_of(link) != LINK_ALIVE) /* noticed before that last look */
-        return ty_link_peer_error(link);
+    if (error != TACHYON_SUCCESS)
+        return error;
     if (polled < 0)
         return polled_errno == EINTR ? TACHYON_ERR_INTERRUPTED : TACHYON_ERR_SYSTEM;
     if (deadline != TY_NEVER && ty_now_ns() >= deadline)
@@ -210,6 +220,8 @@ tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait) {
         deadline = ty_deadline(wait->timeout_ns);
     while (error == TACHYON_ERR_EMPTY && !wait->never_sleep)
         error = sleep_once(link, wait, deadline);
+    if (error != TACHYON_SUCCESS && wait->failed)
+        wait->failed(wait->context, error);
     atomic_store_explicit(&link->waiting, false, memory_order_release);
     return error;
 }
@@ -218,13 +230,17 @@ tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait) {
 
 void ty_link_close(struct link *link) {
     const char byte = BYTE_BYE;
-    if (atomic_exchange(&link->closing, true) || link->socket < 0)
+    atomic_store(&link->closing, true);
+    if (link->socket < 0 || atomic_exchange(&link->said_bye, true))
         return;
     (void)!send(link->socket, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(link->socket, SHUT_RDWR); /* wakes our own sleeper too */
 }
 
 void ty_link_join(struct link *link) {
+    /* Wakes our sleeper without telling the peer, who may still get a last flush. */
+    if (!atomic_exchange(&link->closing, true) && link->socket >= 0)
+        shutdown(link->socket, SHUT_RD);
     while (atomic_load_explicit(&link->waiting, memory_order_acquire))
         sched_yield();
 }

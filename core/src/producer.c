@@ -22,9 +22,15 @@ static bool tx_ready(void *context) {
     struct tachyon_bus *bus = want->bus;
     want->corrupt =
         !ring_refresh(&bus->tx) || (bus->make_progress && !bus->make_progress(bus));
-    if (!want->corrupt)
+    if (want->corrupt)
+        ty_bus_fail(bus, TACHYON_ERR_CORRUPT);
+    else
         want->slot = ring_reserve(&bus->tx, want->size);
     return want->corrupt || want->slot;
+}
+
+static void tx_failed(void *context, tachyon_error_t error) {
+    ty_bus_wait_failed(((struct tx_wait *)context)->bus, error);
 }
 
 static void tx_asleep(void *context, bool flag) {
@@ -35,8 +41,29 @@ static void tx_asleep(void *context, bool flag) {
         ring_want_record(&want->bus->rx, flag);
 }
 
+/* The wait for room has begun: by looking at the peer, or by waiting for it. */
+static void wait_for_room(struct tx_wait *want, uint32_t spins, int64_t timeout_ns) {
+    struct tachyon_bus *bus = want->bus;
+    bus->tx.full++;
+    if (timeout_ns == 0) {
+        ty_link_look(&bus->link);
+        tachyon_error_t error = ty_link_error(&bus->link);
+        ty_bus_wait_failed(bus, error == TACHYON_SUCCESS ? TACHYON_ERR_FULL : error);
+    } else if (ty_link_wait(&bus->link, &(struct wait){.ready = tx_ready,
+                                                       .asleep = tx_asleep,
+                                                       .failed = tx_failed,
+                                                       .context = want,
+                                                       .spins = spins,
+                                                       .timeout_ns = timeout_ns}) ==
+               TACHYON_ERR_BUSY) {
+        ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
+    }
+}
+
 static void *acquire_tx_slow(struct tachyon_bus *bus, size_t size, uint32_t spins,
                              int64_t timeout_ns) {
+    bus->tx.offset = 0;
+    tachyon_flush(bus); /* may find the peer gone: before the claim reports that */
     if (ty_bus_claim(bus, TACHYON_ROLE_PRODUCER) != TACHYON_SUCCESS)
         return NULL;
     uint64_t most = ring_max_payload(bus->tx.capacity);
@@ -46,32 +73,10 @@ static void *acquire_tx_slow(struct tachyon_bus *bus, size_t size, uint32_t spin
                 size, (size_t)most);
         return NULL;
     }
-    bus->tx.offset = 0;
-    tachyon_flush(bus);
     struct tx_wait want = {.bus = bus, .size = size};
-    tachyon_error_t error = TACHYON_SUCCESS;
-    if (!tx_ready(&want)) {
-        bus->tx.full++;
-        if (timeout_ns == 0) {
-            ty_link_look(&bus->link);
-            error = ty_link_peer_error(&bus->link);
-            if (error == TACHYON_SUCCESS)
-                error = TACHYON_ERR_FULL;
-        } else {
-            error = ty_link_wait(&bus->link, &(struct wait){.ready = tx_ready,
-                                                            .asleep = tx_asleep,
-                                                            .context = &want,
-                                                            .spins = spins,
-                                                            .timeout_ns = timeout_ns});
-        }
-    }
-    if (error != TACHYON_SUCCESS)
-        ty_bus_wait_failed(bus, error);
-    else if (want.corrupt)
-        ty_bus_fail(bus, TACHYON_ERR_CORRUPT);
-    else
-        return want.slot;
-    return NULL;
+    if (!tx_ready(&want))
+        wait_for_room(&want, spins, timeout_ns);
+    return want.slot;
 }
 
 void *tachyon_acquire_tx_timed(tachyon_bus_t *bus, size_t max_payload_size,
@@ -81,7 +86,7 @@ void *tachyon_acquire_tx_timed(tachyon_bus_t *bus, size_t max_payload_size,
         return NULL;
     }
     void *slot = ring_reserve(&bus->tx, max_payload_size);
-    if (likely(slot))
+    if (likely(slot && !bus_closing(bus)))
         return slot;
     return acquire_tx_slow(bus, max_payload_size, spin_threshold, timeout_ns);
 }
@@ -133,13 +138,11 @@ void tachyon_flush(tachyon_bus_t *bus) {
     ring_publish(&bus->tx);
     ty_link_order_waker(&bus->link);
     bool wake = ring_consumer_sleeps(&bus->tx);
-    if (likely(!wake && bus->tx.flushes % FLUSHES_PER_LOOK != 0))
-        return;
-    if (wake)
-        ty_link_wake(&bus->link);
-    else
+    if (wake && !ty_link_wake(&bus->link))
+        bus->tx.woken = 0; /* the next flush tries again */
+    else if (unlikely(bus->tx.flushes % FLUSHES_PER_LOOK == 0))
         ty_link_look(&bus->link);
-    tachyon_error_t error = ty_link_peer_error(&bus->link);
+    tachyon_error_t error = ty_link_error(&bus->link);
     if (error != TACHYON_SUCCESS)
         ty_bus_fail(bus, error);
 }

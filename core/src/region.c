@@ -125,6 +125,14 @@ tachyon_error_t ty_region_attach(struct region *region, int fd, uint64_t capacit
                         (intmax_t)stat.st_size, expected);
         goto fail;
     }
+    if ((uint64_t)stat.st_blocks * 512 <
+        expected) { /* the memory would be ours to find */
+        error = ty_fail(TACHYON_ERR_CORRUPT, 0,
+                        "only %jd of the %" PRIu64
+                        " bytes of the listener's shared memory are allocated",
+                        (intmax_t)stat.st_blocks * 512, expected);
+        goto fail;
+    }
     if ((error = map_twice(region)) != TACHYON_SUCCESS)
         goto fail;
     return TACHYON_SUCCESS;

@@ -94,8 +94,8 @@ struct ring_producer {
     uint32_t offset;     /* payload's distance from head; 0 without reservation */
     uint32_t unflushed;
     struct ring_shared *shared;
-    uint64_t capacity;
-    uint64_t woken; /* value of wanted_head already answered */
+    uint64_t capacity; /* 0 while disarmed */
+    uint64_t woken;    /* value of wanted_head already answered */
     uint64_t messages, flushes, full;
 };
 
@@ -149,6 +149,7 @@ static inline bool ring_must_wake(uint64_t wanted, uint64_t reached, uint64_t *w
 
 static inline void ring_producer_disarm(struct ring_producer *p) {
     p->shared = &ty_ring_idle_shared;
+    p->capacity = 0;
     p->limit = 0;
     p->offset = 0;
     p->first_word = 0;

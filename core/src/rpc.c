@@ -24,6 +24,7 @@ struct call {
     void *reply;   /* kept copy, or NULL */
     size_t size;   /* of that copy */
     uint32_t type; /* of that copy */
+    bool lost;     /* its reply came when there was no memory to keep it */
 };
 
 struct tachyon_rpc_bus {
@@ -100,6 +101,8 @@ static tachyon_error_t check(const struct tachyon_rpc_bus *rpc, bool caller) {
     if (unlikely(atomic_load_explicit(&rpc->bus.link.waiting, memory_order_relaxed)) &&
         atomic_load(&rpc->bus.error) == TACHYON_SUCCESS)
         return ty_fail(TACHYON_ERR_BUSY, 0, "another thread is waiting on this handle");
+    if (unlikely(bus_closing(&rpc->bus)))
+        return ty_bus_claim((struct tachyon_bus *)(uintptr_t)&rpc->bus, BUS_ROLE_BOTH);
     return TACHYON_SUCCESS;
 }
 
@@ -186,6 +189,8 @@ static void settle(struct tachyon_rpc_bus *rpc, const struct ring_record *record
         call->type = record->type_id;
         rpc->stats.kept++;
     } else {
+        if (call && !call->reply)
+            call->lost = true;
         rpc->stats.dropped++; /* unknown, a second reply, or no memory */
     }
     rpc->bus.rx.handed = record->bytes;
@@ -225,6 +230,8 @@ static bool reply_ready(void *context) {
     struct reply_wait *want = context;
     want->rx.look = settle_before((struct tachyon_rpc_bus *)(void *)want->rx.bus,
                                   want->id, &want->rx.record);
+    if (want->rx.look == RING_CORRUPT)
+        ty_bus_fail(want->rx.bus, TACHYON_ERR_CORRUPT);
     return want->rx.look != RING_EMPTY;
 }
 
@@ -254,6 +261,12 @@ const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_
         *actual_size = call->size;
         *msg_type = call->type;
         return call->reply;
+    }
+    if (call->lost) {
+        end_call(rpc, call);
+        ty_fail(TACHYON_ERR_MEM, 0, "no memory to keep the reply to call %" PRIu64,
+                correlation_id);
+        return NULL;
     }
     struct reply_wait want = {.rx.bus = &rpc->bus, .id = correlation_id};
     if ((ring_look_at(&rpc->bus.rx, 0, &want.rx.record) != RING_FOUND ||
@@ -540,7 +553,7 @@ void tachyon_rpc_ref(tachyon_rpc_bus_t *rpc) {
 
 void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) {
     if (rpc)
-        ty_bus_close(&rpc->bus);
+        tachyon_bus_close(&rpc->bus);
 }
 
 void tachyon_rpc_destroy(tachyon_rpc_bus_t *rpc) {

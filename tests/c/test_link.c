@@ -260,12 +260,12 @@ TEST(a_look_notices_the_end_and_keeps_what_it_saw_first) {
         struct ends ends;
         ends_open(&ends);
         CHECK_EQ(ty_link_look(&ends.ours), LINK_ALIVE);
-        CHECK_EQ(ty_link_peer_error(&ends.ours), TACHYON_SUCCESS);
+        CHECK_EQ(ty_link_error(&ends.ours), TACHYON_SUCCESS);
         end_now(&ends, end);
         for (int i = 0; i < 3; i++)
             CHECK_EQ(ty_link_look(&ends.ours),
                      end == END_BYE ? LINK_CLOSED : LINK_DEAD);
-        CHECK_EQ(ty_link_peer_error(&ends.ours), end_error(end));
+        CHECK_EQ(ty_link_error(&ends.ours), end_error(end));
         ends_free(&ends);
     }
 }
@@ -287,7 +287,7 @@ TEST(a_wakeup_of_a_peer_that_is_gone_raises_no_signal_and_is_noticed) {
         ends_open(&ends);
         end_now(&ends, end);
         ty_link_wake(&ends.ours);
-        CHECK_EQ(ty_link_peer_error(&ends.ours), end_error(end));
+        CHECK_EQ(ty_link_error(&ends.ours), end_error(end));
         ends_free(&ends);
     }
 }
