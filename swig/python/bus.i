@@ -21,7 +21,8 @@ typedef struct {} BusBase;
     forbid_new_attributes(SWIGTYPE_p_RxBatchGuard);
     forbid_new_attributes(SWIGTYPE_p_RxMsgView);
     forbid_new_attributes(SWIGTYPE_p_BusBase);
-    if (message_init() < 0 || add_hot_methods(SWIGTYPE_p_TachyonBus) < 0) {
+    if (guard_module_init() < 0 || message_init() < 0 ||
+        add_hot_methods(SWIGTYPE_p_TachyonBus) < 0) {
         return -1;
     }
 %}

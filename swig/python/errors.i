@@ -4,13 +4,6 @@
 #include "errors.c"
 %}
 
-%typemap(out) tachyon_error_t {
-    if ($1 != TACHYON_SUCCESS) {
-        raise_last();
-        SWIG_fail;
-    }
-    $result = Py_NewRef(Py_None);
-}
 /* Results of functions that raise by themselves. */
 %typemap(out) PyObject * "$result = $1; if (!$result) SWIG_fail;"
 

@@ -26,13 +26,20 @@ struct Guard {
     PyObject *buf; /* the view that the guard made itself; one of `views` */
 };
 
+static PyObject *release_name; /* "release", interned */
+
+static int guard_module_init(void) {
+    release_name = PyUnicode_InternFromString("release");
+    return release_name ? 0 : -1;
+}
+
 /* Release the guard's own view, unless something still uses that. */
 static void guard_drop_buf(Guard *guard) {
     PyObject *buf = guard->buf;
     if (!buf) {
         return;
     }
-    PyObject *result = PyObject_CallMethod(buf, "release", NULL);
+    PyObject *result = PyObject_CallMethodNoArgs(buf, release_name);
     if (!result) {
         PyErr_Clear(); /* it counts among `views` until its last user is gone */
     }

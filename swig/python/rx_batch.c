@@ -70,7 +70,7 @@ static PyObject *drain_batch(TachyonBus *bus, PyObject *max_msgs,
     if (call.count == 0 &&
         (parse_timeout(timeout, &timeout_ns) < 0 ||
          may_wait(TACHYON_ERR_EMPTY, timeout_ns) < 0 ||
-         bus_wait(bus, &bus->rx, attempt_drain, &call, timeout_ns) < 0)) {
+         bus_wait_open(bus, &bus->rx, attempt_drain, &call, timeout_ns) < 0)) {
         return NULL;
     }
     RxBatchGuard *batch =

@@ -35,7 +35,7 @@ static int receive(TachyonBus *bus, RxCall *call, PyObject *timeout) {
         may_wait(TACHYON_ERR_EMPTY, timeout_ns) < 0) {
         return -1;
     }
-    return bus_wait(bus, &bus->rx, attempt_acquire_rx, call, timeout_ns);
+    return bus_wait_open(bus, &bus->rx, attempt_acquire_rx, call, timeout_ns);
 }
 
 static PyObject *acquire_rx(TachyonBus *bus, PyObject *spin_threshold,

@@ -57,8 +57,9 @@ static int tachyon_bus_init(PyObject *self, PyObject *args, PyObject *kwargs) {
 static void release_handle(TachyonBus *bus) {
     tachyon_bus_t *handle = bus->handle;
     bus->handle = NULL;
-    Py_BEGIN_ALLOW_THREADS tachyon_bus_destroy(handle);
-    Py_END_ALLOW_THREADS
+    PyThreadState *thread = PyEval_SaveThread();
+    tachyon_bus_destroy(handle);
+    PyEval_RestoreThread(thread);
 }
 
 static void tachyon_bus_dealloc(PyObject *self) {
@@ -166,13 +167,13 @@ static PyObject *bus_open(TachyonBus *bus, const char *path, const size_t *capac
     tachyon_bus_t *handle = NULL;
     tachyon_error_t error;
     for (;;) {
-        Py_BEGIN_ALLOW_THREADS error =
-            capacity ? tachyon_bus_listen_with(path, *capacity, options, &handle)
-                     : tachyon_bus_connect_with(path, options, &handle);
-        Py_END_ALLOW_THREADS
-            /* A signal whose handler did not raise does not end a wait in Python. */
-            if (error != TACHYON_ERR_INTERRUPTED || PyErr_Occurred() ||
-                PyErr_CheckSignals() < 0) {
+        PyThreadState *thread = PyEval_SaveThread();
+        error = capacity ? tachyon_bus_listen_with(path, *capacity, options, &handle)
+                         : tachyon_bus_connect_with(path, options, &handle);
+        PyEval_RestoreThread(thread);
+        /* A signal whose handler did not raise does not end a wait in Python. */
+        if (error != TACHYON_ERR_INTERRUPTED || PyErr_Occurred() ||
+            PyErr_CheckSignals() < 0) {
             break;
         }
         if (deadline_ns > 0) {

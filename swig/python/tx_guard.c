@@ -59,7 +59,7 @@ static PyObject *acquire_tx(TachyonBus *bus, PyObject *size, uint32_t type_id,
     if (!call.data) {
         seconds_t timeout_ns;
         if (may_wait_for_room(block, timeout, &timeout_ns) < 0 ||
-            bus_wait(bus, &bus->tx, attempt_acquire_tx, &call, timeout_ns) < 0) {
+            bus_wait_open(bus, &bus->tx, attempt_acquire_tx, &call, timeout_ns) < 0) {
             return NULL;
         }
     }

@@ -5,6 +5,10 @@
 /* One call into the core that may block; runs without the interpreter's lock. */
 typedef bool (*Attempt)(TachyonBus *bus, void *call, int64_t timeout_ns);
 
+static void raise_closed_meanwhile(void) {
+    raise_error(TACHYON_ERR_CLOSED, "another thread has closed the bus", 0);
+}
+
 /* Repeat `attempt` until it succeeds: 0, or -1 with an exception. A signal whose
    handler does not raise does not end the wait. */
 static int bus_wait(TachyonBus *bus, Side *side, Attempt attempt, void *call,
@@ -14,8 +18,10 @@ static int bus_wait(TachyonBus *bus, Side *side, Attempt attempt, void *call,
     side->waiting = true;
     ++bus->waiters;
     for (;;) {
-        Py_BEGIN_ALLOW_THREADS done = attempt(bus, call, timeout_ns);
-        Py_END_ALLOW_THREADS if (done || PyErr_Occurred()) {
+        PyThreadState *thread = PyEval_SaveThread();
+        done = attempt(bus, call, timeout_ns);
+        PyEval_RestoreThread(thread);
+        if (done || PyErr_Occurred()) {
             break;
         }
         if (tachyon_last_error() != TACHYON_ERR_INTERRUPTED || !bus->open) {
@@ -31,18 +37,27 @@ static int bus_wait(TachyonBus *bus, Side *side, Attempt attempt, void *call,
         }
     }
     side->waiting = false;
-    --bus->waiters;
-    if (!bus->open) {
-        if (bus->waiters == 0) {
-            release_handle(bus);
-        }
-        if (!PyErr_Occurred() || PyErr_ExceptionMatches(TachyonError)) {
-            PyErr_Clear();
-            raise_error(TACHYON_ERR_CLOSED, "another thread has closed the bus", 0);
-        }
-        return -1;
+    if (--bus->waiters == 0 && !bus->open) {
+        release_handle(bus);
+    }
+    if (!done && !bus->open && PyErr_ExceptionMatches(TachyonError)) {
+        PyErr_Clear();
+        raise_closed_meanwhile();
     }
     return done ? 0 : -1;
+}
+
+/* bus_wait() for what is worth nothing once another thread has closed the bus. */
+static int bus_wait_open(TachyonBus *bus, Side *side, Attempt attempt, void *call,
+                         int64_t timeout_ns) {
+    if (bus_wait(bus, side, attempt, call, timeout_ns) < 0) {
+        return -1;
+    }
+    if (!bus->open) {
+        raise_closed_meanwhile();
+        return -1;
+    }
+    return 0;
 }
 
 /* What to do after an attempt that did not wait has failed: 0 to wait, -1 with an

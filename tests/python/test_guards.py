@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guard, its views and its bus: who may outlive whom, and what is refused."""
 
+import copy
 import gc
 import os
+import pickle
+import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -365,6 +369,37 @@ def test_guards_are_made_by_a_bus_only(kind: Any) -> None:
         type("Sub", (kind,), {})()
 
 
+def test_what_swig_adds_to_an_object_cannot_break_it(pair: Pair) -> None:
+    swig_base = tachyon.TachyonBus.__mro__[1]
+    for kind in (tachyon.TachyonBus, tachyon.TxGuard, Bus):
+        with pytest.raises(TypeError):
+            swig_base.__new__(kind)
+    for _ in range(10):
+        tx: Any = pair.producer.send_zero_copy(8)
+        tx.actual_size = 8
+        tx.thisown = True
+        tx.disown()
+        tx.acquire()
+        tx.append(pair.consumer._bus)
+        assert tx.next() is not None
+        assert int(tx) == int(tx.this)
+        for copier in (copy.copy, pickle.dumps):
+            with pytest.raises(TypeError):
+                copier(tx)
+        del tx
+    pair.producer.send(b"still there")
+    assert pair.consumer.recv(timeout=0).data == b"still there"
+
+
+def test_weak_references_die_with_their_guard(pair: Pair) -> None:
+    tx = pair.producer.send_zero_copy(8)
+    reference = weakref.ref(tx)
+    del tx
+    assert reference() is None
+    with pair.producer.send_zero_copy(8):
+        assert reference() is None
+
+
 def test_foreign_self_is_refused(pair: Pair) -> None:
     with pytest.raises(TypeError):
         tachyon.TxGuard.__enter__(pair.producer)  # type: ignore[arg-type]
@@ -383,6 +418,21 @@ def test_a_bus_of_a_subclass_is_of_the_subclass(
     assert isinstance(Ticks()._bus, tachyon.TachyonBus)
     with pytest.raises(ConnectionError):
         Ticks.connect(socket_path)
+
+
+def test_subinterpreter_is_refused() -> None:
+    code = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+attempt = "try: import tachyon\\nexcept ImportError as e: print(e)"
+interpreters.run_string(interpreters.create(), attempt)
+"""
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "subinterpreter" in output.stdout + output.stderr
 
 
 def test_guards_and_buses_leak_nothing(connect: Connect) -> None:

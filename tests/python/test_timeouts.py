@@ -158,3 +158,10 @@ def test_negative_timeout_is_refused(pair: Pair, call: Call, timeout: float) -> 
 def test_timeout_must_be_a_number(pair: Pair) -> None:
     with pytest.raises(TypeError):
         pair.consumer.recv(timeout="1")  # type: ignore[arg-type]
+
+
+def test_idle_receiver_uses_no_cpu(pair: Pair) -> None:
+    before = time.process_time()
+    with pytest.raises(TimeoutError):
+        pair.consumer.recv(timeout=0.5)
+    assert time.process_time() - before < 0.05

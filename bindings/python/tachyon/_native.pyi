@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What SWIG makes of tachyon.h and swig/python; tests/python/test_stub.py compares.
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from types import TracebackType
 from typing import Final, Literal, final
@@ -124,7 +124,7 @@ class TachyonBus:
         capacity: int,
         timeout: float | None = None,
         mode: int = 0,
-        allowed_uids: Sequence[int] | None = None,
+        allowed_uids: Iterable[int] | None = None,
         role: int = 0,
         schema: int = 0,
     ) -> None: ...
@@ -132,7 +132,7 @@ class TachyonBus:
         self,
         socket_path: StrPath,
         timeout: float | None = 0,
-        allowed_uids: Sequence[int] | None = None,
+        allowed_uids: Iterable[int] | None = None,
         role: int = 0,
         schema: int = 0,
     ) -> None: ...

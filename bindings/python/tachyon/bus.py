@@ -2,7 +2,7 @@
 """One end of a connection. What runs once a message is in the generated BusBase."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple, TypeVar
 
@@ -76,7 +76,7 @@ class Bus(_native.BusBase):
         *,
         timeout: float | None = None,
         mode: int = 0o600,
-        allowed_uids: Sequence[int] | None = None,
+        allowed_uids: Iterable[int] | None = None,
         role: Role = Role.NONE,
         schema: int = 0,
     ) -> AnyBus:
@@ -112,7 +112,7 @@ class Bus(_native.BusBase):
         socket_path: StrPath,
         *,
         timeout: float | None = 0,
-        allowed_uids: Sequence[int] | None = None,
+        allowed_uids: Iterable[int] | None = None,
         role: Role = Role.NONE,
         schema: int = 0,
     ) -> AnyBus:
