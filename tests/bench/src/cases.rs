@@ -41,7 +41,7 @@ impl Effort {
         messages: 20_000,
         large_messages: 1_000,
         wakes: 200,
-        paced_messages: 5_000,
+        paced_messages: 2_000,
         idle_ns: 1_000_000_000,
     };
 }
