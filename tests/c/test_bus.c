@@ -313,6 +313,101 @@ TEST(the_last_release_closes) {
     pair_close(&pair);
 }
 
+/* ---- Closing from elsewhere ---- */
+
+static tachyon_bus_t *closed_by_hook, *flushed_by_hook;
+
+static int close_in_hook(void *context) {
+    (void)context;
+    if (flushed_by_hook)
+        tachyon_flush(flushed_by_hook);
+    flushed_by_hook = NULL;
+    tachyon_bus_close(closed_by_hook);
+    return 0;
+}
+
+TEST(a_close_during_a_wait_that_succeeds_still_ends_the_stream) {
+    /* The message and the close both come while this end is about to sleep. */
+    for (int silent = 0; silent < 2; silent++) {
+        tachyon_options_t options = options_with_timeout_ms(10000);
+        options.interrupted = NULL;
+        struct pair pair = pair_open_with(4096, &options, NULL);
+        void *slot = tachyon_acquire_tx(pair.connector, 4);
+        memcpy(slot, "last", 4);
+        CHECK_OK(tachyon_commit_tx(pair.connector, 4, 1));
+        closed_by_hook = pair.listener;
+        flushed_by_hook = silent ? NULL : pair.connector;
+        pair.listener->link.interrupted = close_in_hook;
+        const void *message =
+            tachyon_acquire_rx_blocking(pair.listener, &type, &size, 0);
+        if (silent)
+            CHECK(!message);
+        if (!message) /* the close came first: fine */
+            CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED);
+        else
+            tachyon_commit_rx(pair.listener);
+        pair.listener->link.interrupted = NULL;
+        CHECK_EQ(tachyon_get_state(pair.listener), TACHYON_STATE_DISCONNECTED);
+        CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED);
+        CHECK_REFUSED(tachyon_acquire_rx(pair.listener, &type, &size),
+                      TACHYON_ERR_CLOSED);
+        CHECK_REFUSED(tachyon_acquire_rx_blocking(pair.listener, &type, &size, 0),
+                      TACHYON_ERR_CLOSED);
+        CHECK_SAYS("this handle has been closed");
+        pair_close(&pair);
+    }
+}
+
+struct busy {
+    tachyon_bus_t *bus;
+    bool sending;
+    _Atomic uint64_t calls;
+    tachyon_error_t error;
+};
+
+/* Never waits: polls, or sends into a ring that is being emptied. */
+static void *busy_body(void *context) {
+    struct busy *busy = context;
+    tachyon_error_t error = TACHYON_SUCCESS;
+    while (error == TACHYON_SUCCESS || error == TACHYON_ERR_EMPTY ||
+           error == TACHYON_ERR_FULL) {
+        uint32_t its_type;
+        size_t its_size;
+        if (busy->sending) {
+            error = tachyon_send(busy->bus, "message", 7, 1, 0, 0);
+        } else {
+            const char *message = tachyon_acquire_rx(busy->bus, &its_type, &its_size);
+            error = message ? TACHYON_SUCCESS : tachyon_last_error();
+            if (message) {
+                CHECK_EQ(its_size, 7);
+                CHECK_EQ(memcmp(message, "message", 7), 0);
+                error = tachyon_commit_rx(busy->bus);
+            }
+        }
+        atomic_fetch_add(&busy->calls, 1);
+    }
+    busy->error = error;
+    return NULL;
+}
+
+TEST(close_from_any_thread_ends_an_end_that_is_in_full_swing) {
+    for (int i = 0; i < 200; i++) {
+        struct pair pair = pair_open(4096);
+        struct busy sender = {.bus = pair.connector, .sending = true};
+        struct busy receiver = {.bus = pair.listener};
+        pthread_t threads[] = {test_thread(busy_body, &sender),
+                               test_thread(busy_body, &receiver)};
+        while (atomic_load(&receiver.calls) < 200 || atomic_load(&sender.calls) < 200)
+            continue;
+        tachyon_bus_close(i % 2 ? pair.connector : pair.listener);
+        test_join(threads[0]);
+        test_join(threads[1]);
+        CHECK_EQ(sender.error, TACHYON_ERR_CLOSED);
+        CHECK_EQ(receiver.error, TACHYON_ERR_CLOSED);
+        pair_close(&pair);
+    }
+}
+
 /* ---- Looking ---- */
 
 TEST(the_peer_is_who_the_kernel_says) {

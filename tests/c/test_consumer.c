@@ -169,7 +169,8 @@ TEST(fault_7_a_clean_close_loses_nothing_that_was_committed) {
             if (destroy) {
                 tachyon_bus_destroy(pair.connector);
                 pair.connector = NULL;
-            } else {
+            } else { /* which does not flush */
+                tachyon_flush(pair.connector);
                 tachyon_bus_close(pair.connector);
             }
             CHECK_EQ(tachyon_get_state(pair.listener), TACHYON_STATE_READY);
@@ -250,6 +251,80 @@ TEST(a_batch_of_no_room_is_refused) {
     CHECK_REFUSED(tachyon_drain_batch_timed(pair.listener, &view, 0, 0, 5),
                   TACHYON_ERR_INVALID_SZ);
     pair_close(&pair);
+}
+
+/* Four messages of 64, 128, 192 and 64 bytes of ring, all handed out. */
+static void hand_out_four(struct pair *pair, tachyon_msg_view_t *views) {
+    static const size_t sizes[] = {10, 40, 100, 5};
+    char payload[100] = {1};
+    *pair = pair_open(4096);
+    for (uint32_t number = 0; number < 4; number++)
+        CHECK_OK(tachyon_send(pair->connector, payload, sizes[number], number, 0, 0));
+    CHECK_EQ(tachyon_acquire_rx_batch(pair->listener, views, 10), 4);
+}
+
+TEST(a_commit_of_anything_but_the_first_of_the_batch_releases_nothing) {
+    tachyon_msg_view_t views[10], wrong[10];
+    struct pair pair;
+    for (int mistake = 0; mistake < 10; mistake++) {
+        memset(views, 0, sizeof views);
+        hand_out_four(&pair, views);
+        memcpy(wrong, views, sizeof wrong);
+        const tachyon_msg_view_t *given = wrong;
+        size_t count = 4;
+        switch (mistake) {
+        case 0: /* not the first */
+            given = views + 1;
+            count = 1;
+            break;
+        case 1:
+            given = views + 1;
+            count = 2;
+            break;
+        case 2:
+            given = views + 1;
+            count = 3;
+            break;
+        case 3: /* more than there are */
+            count = 5;
+            break;
+        case 4:
+            count = SIZE_MAX;
+            break;
+        case 5: /* what commit needs unchanged */
+            wrong[0].reserved_ = 0;
+            count = 1;
+            break;
+        case 6:
+            wrong[0].reserved_ = 128;
+            count = 1;
+            break;
+        case 7:
+            wrong[1].reserved_ += 64;
+            count = 2;
+            break;
+        case 8:
+            wrong[0].reserved_ = SIZE_MAX - 63;
+            wrong[1].reserved_ = 192;
+            count = 2;
+            break;
+        case 9: /* in another order */
+            wrong[0] = views[1];
+            wrong[1] = views[0];
+            count = 1;
+            break;
+        }
+        tachyon_error_t error = tachyon_commit_rx_batch(pair.listener, given, count);
+        if (error != TACHYON_ERR_INVALID_SZ)
+            FAIL("mistake %d: %s", mistake, tachyon_strerror(error));
+        CHECK_EQ(tachyon_last_error(), TACHYON_ERR_INVALID_SZ);
+        /* Nothing was released: the right ones still are. */
+        CHECK_OK(tachyon_commit_rx_batch(pair.listener, views, 2));
+        CHECK_OK(tachyon_commit_rx_batch(pair.listener, views + 2, 2));
+        CHECK_REFUSED(tachyon_acquire_rx(pair.listener, &type, &size),
+                      TACHYON_ERR_EMPTY);
+        pair_close(&pair);
+    }
 }
 
 TEST(fault_11_a_batch_over_the_wrap_loses_nothing) {

@@ -292,6 +292,39 @@ TEST(a_wakeup_of_a_peer_that_is_gone_raises_no_signal_and_is_noticed) {
     }
 }
 
+/* A waker that is always a little early: the sleeper finds what it waits for on
+ * its second look, so it never polls and the wake-up's byte stays in the
+ * socket. */
+static void wake_early(struct waiting *waiting) {
+    ty_link_wake(&waiting->ends->theirs);
+    atomic_store(&waiting->flag, true);
+}
+
+TEST(wakeups_that_came_early_do_not_hide_the_end_of_the_stream) {
+    static const int counts[] = {1, 100, 255, 256, 257, 270, 1000, 10000};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        for (int look = 0; look < 2; look++) {
+            struct ends ends;
+            ends_open(&ends);
+            for (int n = 0; n < counts[i]; n++) {
+                struct waiting waiting = {.link = &ends.ours,
+                                          .timeout_ms = -1,
+                                          .on_sleep = wake_early,
+                                          .ends = &ends};
+                CHECK_EQ(wait_for_flag(&waiting), TACHYON_SUCCESS);
+            }
+            end_now(&ends, END_BYE);
+            struct waiting last = {.link = &ends.ours, .timeout_ms = 2000};
+            if (look)
+                ty_link_look(&ends.ours);
+            tachyon_error_t error = wait_for_flag(&last);
+            if (error != TACHYON_ERR_CLOSED)
+                FAIL("after %d early wake-ups (look %d): %s", counts[i], look,
+                     tachyon_strerror(error));
+            ends_free(&ends);
+        }
+}
+
 TEST(wakeups_that_nobody_reads_never_block) {
     struct ends ends;
     ends_open(&ends);
@@ -523,6 +556,50 @@ static void *blocked_body(void *context) {
         slot = tachyon_acquire_rx_blocking(blocked->bus, &type, &size, 0);
     blocked->error = slot ? TACHYON_SUCCESS : tachyon_last_error();
     return NULL;
+}
+
+TEST(destroy_from_another_thread_ends_a_blocked_call_and_waits_for_it) {
+    /* From long before the sleep to long after: the blocked call must have left
+     * the handle before its memory goes. */
+    uint64_t state = 11;
+    for (int i = 0; i < 300; i++) {
+        struct pair pair = pair_open(4096);
+        struct blocked blocked = {.bus = pair.listener, .sending = i % 2};
+        if (blocked.sending) /* fill the ring */
+            CHECK_OK(tachyon_send(pair.listener, (char[3000]){0}, 3000, 1, 0, 0));
+        tachyon_bus_ref(pair.listener); /* the other thread's */
+        pthread_t thread = test_thread(blocked_body, &blocked);
+        while (!atomic_load(&blocked.entered))
+            sched_yield();
+        if (i % 4 < 2) /* asleep, mostly */
+            while (atomic_load(&pair.listener->link.sleeps) == 0)
+                sched_yield();
+        for (uint64_t n = test_random_below(&state, 20000); n > 0; n--)
+            ty_pause();
+        bool was_waiting = atomic_load(&pair.listener->link.waiting);
+        tachyon_bus_close(pair.listener);
+        test_join(thread);
+        if (was_waiting || i % 4 < 2)
+            CHECK_EQ(blocked.error, TACHYON_ERR_CLOSED);
+        tachyon_bus_destroy(pair.listener);
+        pair_close(&pair);
+    }
+}
+
+TEST(destroy_frees_nothing_under_a_blocked_call) {
+    for (int i = 0; i < 300; i++) {
+        struct pair pair = pair_open(4096);
+        struct blocked blocked = {.bus = pair.listener};
+        pthread_t thread = test_thread(blocked_body, &blocked);
+        while (!atomic_load(&blocked.entered) ||
+               atomic_load(&pair.listener->link.sleeps) == 0)
+            sched_yield();
+        tachyon_bus_destroy(pair.listener);
+        pair.listener = NULL;
+        test_join(thread);
+        CHECK_EQ(blocked.error, TACHYON_ERR_CLOSED);
+        pair_close(&pair);
+    }
 }
 
 /* ---- Death ---- */

@@ -96,9 +96,18 @@ TEST(who_attaches_sees_what_the_creator_wrote) {
 static int make_memfd(off_t bytes, int seals) {
     int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     CHECK(fd >= 0);
-    CHECK_EQ(ftruncate(fd, bytes), 0);
+    if (bytes > 0)
+        CHECK_EQ(fallocate(fd, 0, 0, bytes), 0);
     if (seals)
         CHECK_EQ(fcntl(fd, F_ADD_SEALS, seals), 0);
+    return fd;
+}
+
+static int make_sparse(void) {
+    int fd = memfd_create("sparse", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    CHECK(fd >= 0);
+    CHECK_EQ(ftruncate(fd, SHARED + 4096), 0);
+    CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
     return fd;
 }
 
@@ -144,6 +153,7 @@ TEST(fault_5_what_is_no_sealed_ring_is_not_mapped) {
         {"empty", make_memfd(0, sealed), TACHYON_ERR_CORRUPT},
         {"short", make_memfd(SHARED + 4095, sealed), TACHYON_ERR_CORRUPT},
         {"without header", make_memfd(4096, sealed), TACHYON_ERR_CORRUPT},
+        {"sparse", make_sparse(), TACHYON_ERR_CORRUPT},
         {"long", make_memfd(SHARED + 8192, sealed), TACHYON_ERR_CORRUPT},
         {"read-only", reopen_read_only(make_memfd(SHARED + 4096, sealed)),
          TACHYON_ERR_MAP},

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* listener.c against clients that are silent, wrong, rude or many. */
+#include "peers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SOON_MS 400 /* 100 ms is the goal, on a machine that is not busy */
+
+/* A good client gets in, soon, and the pair works. */
+static void expect_good_client(struct listening *listening) {
+    tachyon_options_t options = options_with_timeout_ms(0);
+    tachyon_bus_t *bus;
+    uint32_t type;
+    size_t size;
+    int64_t begin = test_now_ms();
+    CHECK_OK(tachyon_bus_connect_with(listening->path, &options, &bus));
+    int64_t took = test_now_ms() - begin;
+    if (listening_join(listening) != TACHYON_SUCCESS)
+        FAIL("listen: %s", listening->message);
+    CHECK_IN(took, 0, SOON_MS);
+    CHECK_OK(tachyon_send(listening->bus, "good", 4, 1, 0, 0));
+    const char *message = tachyon_acquire_rx_timed(bus, &type, &size, 0, 1000000000);
+    CHECK(message && size == 4 && memcmp(message, "good", 4) == 0);
+    tachyon_bus_destroy(bus);
+    tachyon_bus_destroy(listening->bus);
+}
+
+static void start_listener(struct listening *listening) {
+    *listening = (struct listening){.path = test_path("bus"), .capacity = 4096};
+    listening_start(listening);
+}
+
+static void send_hello(int client, const struct wire_greeting *hello) {
+    wire_send(client, hello, sizeof *hello, NULL, 0);
+}
+
+/* Waits for the answer and its descriptor. */
+static struct wire_greeting receive_answer(int client, size_t expected_fds) {
+    struct wire_greeting answer;
+    int fds[4];
+    size_t count = 4;
+    CHECK_EQ(wire_receive(client, &answer, sizeof answer, fds, &count, 3000),
+             sizeof answer);
+    CHECK_EQ(count, expected_fds);
+    while (count > 0)
+        close(fds[--count]);
+    CHECK_EQ(answer.magic, WIRE_MAGIC);
+    CHECK_EQ(answer.version, WIRE_VERSION);
+    return answer;
+}
+
+/* ---- One bad client ---- */
+
+enum bad_client {
+    BAD_SILENT,
+    BAD_LEAVES,
+    BAD_HALF_CLOSES,
+    BAD_GARBAGE,
+    BAD_SHORT_HELLO,
+    BAD_MAGIC,
+    BAD_VERSION,
+    BAD_KIND,
+    BAD_SCHEMA,
+    BAD_ROLE,
+    BAD_NO_ACKNOWLEDGE,
+    BAD_WRONG_ACKNOWLEDGE,
+    BAD_LEAVES_AFTER_HELLO,
+    BAD_LEAVES_AFTER_ANSWER,
+    BAD_TALKS_ON,
+    BAD_PASSES_DESCRIPTORS,
+    BAD_KINDS,
+};
+
+static int bad_client(const char *path, enum bad_client kind) {
+    struct wire_greeting hello = wire_hello();
+    int client = wire_connect(path);
+    char garbage[4096];
+    memset(garbage, 'G', sizeof garbage);
+    switch (kind) {
+    case BAD_SILENT:
+    case BAD_KINDS:
+        break;
+    case BAD_LEAVES:
+        close(client);
+        return -1;
+    case BAD_HALF_CLOSES:
+        CHECK_EQ(shutdown(client, SHUT_WR), 0);
+        break;
+    case BAD_GARBAGE:
+        wire_send(client, garbage, sizeof garbage, NULL, 0);
+        break;
+    case BAD_SHORT_HELLO:
+        wire_send(client, &hello, sizeof hello - 1, NULL, 0);
+        break;
+    case BAD_MAGIC:
+        hello.magic++;
+        send_hello(client, &hello);
+        break;
+    case BAD_VERSION:
+        hello.version = 4;
+        send_hello(client, &hello);
+        break;
+    case BAD_KIND:
+        hello.kind = WIRE_RPC;
+        send_hello(client, &hello);
+        break;
+    case BAD_SCHEMA:
+        hello.schema = 7;
+        send_hello(client, &hello);
+        break;
+    case BAD_ROLE:
+        hello.role = TACHYON_ROLE_PRODUCER;
+        send_hello(client, &hello);
+        break;
+    case BAD_NO_ACKNOWLEDGE:
+        send_hello(client, &hello);
+        break;
+    case BAD_WRONG_ACKNOWLEDGE:
+        send_hello(client, &hello);
+        receive_answer(client, 1);
+        wire_send(client, "Z", 1, NULL, 0);
+        break;
+    case BAD_LEAVES_AFTER_HELLO:
+        send_hello(client, &hello);
+        close(client);
+        return -1;
+    case BAD_LEAVES_AFTER_ANSWER:
+        send_hello(client, &hello);
+        receive_answer(client, 1);
+        close(client);
+        return -1;
+    case BAD_TALKS_ON:
+        send_hello(client, &hello);
+        wire_send(client, garbage, sizeof garbage, NULL, 0);
+        break;
+    case BAD_PASSES_DESCRIPTORS: {
+        const int fds[] = {0, 1, 2};
+        wire_send(client, garbage, 10, fds, 3);
+        break;
+    }
+    }
+    return client;
+}
+
+TEST(a_bad_client_alone_is_refused_with_the_reason) {
+    static const struct {
+        enum bad_client kind;
+        tachyon_error_t status;
+    } table[] = {
+        {BAD_MAGIC, TACHYON_ERR_ABI_MISMATCH},
+        {BAD_VERSION, TACHYON_ERR_ABI_MISMATCH},
+        {BAD_KIND, TACHYON_ERR_ABI_MISMATCH},
+        {BAD_GARBAGE, TACHYON_ERR_ABI_MISMATCH},
+        {BAD_SCHEMA, TACHYON_ERR_ABI_MISMATCH},
+        {BAD_ROLE, TACHYON_ERR_BUSY},
+        {BAD_SILENT, TACHYON_ERR_ABI_MISMATCH},
+        {BAD_SHORT_HELLO, TACHYON_ERR_ABI_MISMATCH},
+    };
+    struct listening listening = {.path = test_path("bus"), .capacity = 4096};
+    listening.options.schema = 9;
+    listening.options.role = TACHYON_ROLE_PRODUCER;
+    listening_start(&listening);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        int client = bad_client(listening.path, table[i].kind);
+        struct wire_greeting answer = receive_answer(client, 1);
+        CHECK_EQ(answer.status, table[i].status);
+        CHECK(wire_ends(client, 1000));
+        close(client);
+    }
+    expect_good_client(&listening);
+}
+
+TEST(a_refusal_shows_no_ring) {
+    struct listening listening;
+    start_listener(&listening);
+    struct wire_greeting hello = wire_hello(), answer;
+    hello.version++;
+    int client = wire_connect(listening.path), fd;
+    size_t count = 1;
+    send_hello(client, &hello);
+    CHECK_EQ(wire_receive(client, &answer, sizeof answer, &fd, &count, 3000),
+             sizeof answer);
+    CHECK_EQ(count, 1);
+    struct stat stat;
+    CHECK_EQ(fstat(fd, &stat), 0);
+    CHECK_EQ(stat.st_size, 0);
+    close(fd);
+    close(client);
+    expect_good_client(&listening);
+}
+
+TEST(a_silent_client_of_the_forerunner_can_tell_the_version) {
+    /* It says nothing and reads 32 bytes and one descriptor. */
+    struct listening listening;
+    start_listener(&listening);
+    int client = wire_connect(listening.path), fd;
+    uint32_t words[8];
+    size_t count = 1;
+    int64_t begin = test_now_ms();
+    CHECK_EQ(wire_receive(client, words, sizeof words, &fd, &count, 3000), 32);
+    CHECK_IN(test_now_ms() - begin, 500, 2000); /* it was given time for a hello */
+    CHECK_EQ(words[0], 0x54414348);
+    CHECK_EQ(words[1], 100);
+    CHECK_EQ(count, 1);
+    close(fd);
+    close(client);
+    expect_good_client(&listening);
+}
+
+TEST(a_client_that_was_answered_and_left_leaves_its_memory_to_nobody) {
+    struct listening listening;
+    start_listener(&listening);
+    struct wire_greeting hello = wire_hello(), answer;
+    int client = wire_connect(listening.path), fd;
+    size_t count = 1;
+    send_hello(client, &hello);
+    CHECK_EQ(wire_receive(client, &answer, sizeof answer, &fd, &count, 3000),
+             sizeof answer);
+    CHECK_EQ(answer.status, TACHYON_SUCCESS);
+    CHECK_EQ(answer.capacity[0], 4096);
+    CHECK_EQ(count, 1);
+    struct region region;
+    CHECK_OK(ty_region_attach(&region, fd, answer.capacity[0]));
+    close(client);
+
+    tachyon_bus_t *bus;
+    CHECK_OK(tachyon_bus_connect(listening.path, &bus));
+    CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
+    CHECK_OK(tachyon_send(bus, "secret", 6, 1, 0, 0));
+    CHECK_EQ(atomic_load(&ring_line_at(region_data(&region), 4095, 0)->word), 0);
+    atomic_store(&ring_line_at(region_data(&region), 4095, 0)->word, UINT64_MAX);
+    uint32_t type;
+    size_t size;
+    CHECK(tachyon_acquire_rx(listening.bus, &type, &size));
+    ty_region_free(&region);
+    tachyon_bus_destroy(bus);
+    tachyon_bus_destroy(listening.bus);
+}
+
+TEST(a_bye_right_behind_the_acknowledge_is_no_failure) {
+    struct listening listening;
+    start_listener(&listening);
+    struct wire_greeting hello = wire_hello();
+    int client = wire_connect(listening.path);
+    send_hello(client, &hello);
+    CHECK_EQ(receive_answer(client, 1).status, TACHYON_SUCCESS);
+    wire_send(client, "AB", 2, NULL, 0);
+    close(client);
+    CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
+    uint32_t type;
+    size_t size;
+    CHECK_REFUSED(tachyon_acquire_rx_blocking(listening.bus, &type, &size, 0),
+                  TACHYON_ERR_CLOSED);
+    tachyon_bus_destroy(listening.bus);
+}
+
+TEST(a_hello_may_come_byte_by_byte) {
+    struct listening listening;
+    start_listener(&listening);
+    struct wire_greeting hello = wire_hello();
+    int client = wire_connect(listening.path);
+    for (size_t i = 0; i < sizeof hello; i++) {
+        wire_send(client, (const char *)&hello + i, 1, NULL, 0);
+        if (i % 8 == 0)
+            test_sleep_ms(1);
+    }
+    CHECK_EQ(receive_answer(client, 1).status, TACHYON_SUCCESS);
+    wire_send(client, "A", 1, NULL, 0);
+    CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
+    close(client);
+    tachyon_bus_destroy(listening.bus);
+}
+
+/* ---- Many ---- */
+
+TEST(a_good_client_gets_in_among_many_silent_ones) {
+    static const int counts[] = {1, 63, 64, 65, 120};
+    int clients[120];
+    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+        struct listening listening;
+        start_listener(&listening);
+        for (int i = 0; i < counts[c]; i++)
+            clients[i] = wire_connect(listening.path);
+        expect_good_client(&listening);
+        for (int i = 0; i < counts[c]; i++)
+            close(clients[i]);
+    }
+}
+
+TEST(fault_8_a_thousand_refusals_leak_nothing) {
+    struct listening listening = {.path = test_path("bus"), .capacity = 4096};
+    listening.options.schema = 9;
+    listening.options.role = TACHYON_ROLE_PRODUCER;
+    listening_start(&listening);
+    size_t before = test_count_fds();
+    for (int i = 0; i < 1000; i++) {
+        /* All that need no second of patience. */
+        static const enum bad_client kinds[] = {BAD_LEAVES,
+                                                BAD_HALF_CLOSES,
+                                                BAD_GARBAGE,
+                                                BAD_MAGIC,
+                                                BAD_VERSION,
+                                                BAD_KIND,
+                                                BAD_SCHEMA,
+                                                BAD_ROLE,
+                                                BAD_WRONG_ACKNOWLEDGE,
+                                                BAD_TALKS_ON,
+                                                BAD_LEAVES_AFTER_HELLO,
+                                                BAD_LEAVES_AFTER_ANSWER,
+                                                BAD_PASSES_DESCRIPTORS};
+        int client = bad_client(listening.path, kinds[i % 13]);
+        if (client >= 0)
+            close(client);
+    }
+    test_sleep_ms(50);
+    CHECK_IN(test_count_fds(), 0, before + 2); /* but for one being looked at */
+    tachyon_bus_t *bus;
+    int64_t begin = test_now_ms();
+    CHECK_OK(tachyon_bus_connect(listening.path, &bus));
+    CHECK_IN(test_now_ms() - begin, 0, SOON_MS);
+    CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
+    tachyon_bus_destroy(bus);
+    tachyon_bus_destroy(listening.bus);
+}
+
+/* ---- A kernel without descriptors ---- */
+
+static void listen_short_of_fds(void *context) {
+    int *report = context;
+    tachyon_options_t options = options_with_timeout_ms(20000);
+    struct rlimit limit = {.rlim_cur = 12, .rlim_max = 12};
+    tachyon_bus_t *bus;
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK_OK(tachyon_bus_listen_with(test_path("bus"), 4096, &options, &bus));
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    int64_t used_ms = (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+    CHECK_EQ(write(report[1], &used_ms, sizeof used_ms), sizeof used_ms);
+    tachyon_bus_destroy(bus);
+}
+
+TEST(fault_8_out_of_descriptors_neither_spins_nor_loses_the_good_client) {
+    int report[2], clients[8];
+    CHECK_EQ(pipe2(report, O_CLOEXEC), 0);
+    const char *path = test_path("bus");
+    pid_t pid = test_spawn(listen_short_of_fds, report);
+    for (int i = 0; i < 8; i++)
+        clients[i] = wire_connect(path);
+    int64_t begin = test_now_ms();
+    test_sleep_ms(400);
+    tachyon_options_t options = options_with_timeout_ms(20000);
+    tachyon_bus_t *bus;
+    CHECK_OK(tachyon_bus_connect_with(path, &options, &bus));
+    int64_t wall_ms = test_now_ms() - begin, used_ms;
+    CHECK_EQ(read(report[0], &used_ms, sizeof used_ms), sizeof used_ms);
+    if (used_ms > wall_ms / 3)
+        FAIL("%jd ms of CPU in %jd ms", (intmax_t)used_ms, (intmax_t)wall_ms);
+    tachyon_bus_destroy(bus);
+    CHECK_EQ(test_wait(pid), 0);
+    for (int i = 0; i < 8; i++)
+        close(clients[i]);
+    close(report[0]);
+    close(report[1]);
+}
