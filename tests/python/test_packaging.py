@@ -11,12 +11,14 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = Path(__file__).parent
+PACKAGE = ROOT / "bindings/python/tachyon"
 PROBE = """
 import ensurepip, os, sys, sysconfig, venv
 assert os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))
@@ -147,6 +149,12 @@ def test_wheel_from_the_sdist_passes_the_suite(
     (wheel,) = tmp_path.glob("*.whl")
     tag = "cp" + version.replace(".", "")
     assert re.fullmatch(rf"tachyon_ipc-[\d.]+-{tag}-{tag}-linux_\w+\.whl", wheel.name)
+    with zipfile.ZipFile(wheel) as archive:
+        names = {n for n in archive.namelist() if ".dist-info/" not in n}
+    package = {f"tachyon/{n.name}" for n in PACKAGE.iterdir() if n.is_file()}
+    (native,) = names - package
+    assert native.startswith("tachyon/_native.")
+    assert package <= names
     run(
         *(python, "-m", "pip", "install", wheel),
         *("pytest", "pytest-timeout", "hypothesis", "numpy"),

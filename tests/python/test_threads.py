@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Threads: waiting leaves the interpreter to others; sharing a bus never corrupts."""
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import pytest
 
 from tachyon import Bus, ClosedError, RingFull, TachyonError
 
-from conftest import Pair
+from conftest import Connect, Pair
 
 RECEIVE = [
     lambda bus: bus.recv(),
@@ -203,3 +204,71 @@ def test_guards_from_many_threads_never_share_a_slot(pair: Pair) -> None:
         bytes([n]) * 8 for n in range(threads) for _ in range(count)
     ]
     assert refused > 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_mix_of_calls_ends_in_a_result_or_an_error(
+    connect: Connect, seed: int
+) -> None:
+    """Four threads on each end do what they like while the buses are closed."""
+    pair = connect(capacity=4096)
+    rng = random.Random(seed)
+    stop = threading.Event()
+    crashed: list[BaseException] = []
+
+    def zero_copy(bus: Bus) -> None:
+        with bus.send_zero_copy(50, timeout=0.001) as tx, memoryview(tx) as view:
+            view[:] = bytes(50)
+            tx.actual_size = 50
+
+    def batch(bus: Bus) -> None:
+        with bus.drain_batch(5, timeout=0.001) as messages:
+            assert all(bytes(message) == bytes(50) for message in messages)
+
+    def one(bus: Bus) -> None:
+        with bus.recv_zero_copy(timeout=0.001) as rx:
+            assert bytes(rx) == bytes(50)
+
+    calls: list[Call] = [
+        zero_copy,
+        batch,
+        one,
+        lambda bus: bus.send(bytes(50), timeout=0.001),
+        lambda bus: bus.recv(timeout=0.001),
+        lambda bus: bus._bus.flush(),
+        lambda bus: bus.stats(),
+        lambda bus: bus.peer,
+    ]
+
+    def work(bus: Bus, seed: int) -> None:
+        choose = random.Random(seed).choice
+        while not stop.is_set():
+            try:
+                choose(calls)(bus)
+            except (TachyonError, TimeoutError, BufferError):
+                pass
+            except BaseException as error:
+                crashed.append(error)
+                return
+
+    threads = [
+        threading.Thread(target=work, args=(bus, rng.random()))
+        for bus in pair
+        for _ in range(4)
+    ]
+    pair.producer.send(bytes(50))
+    for thread in threads:
+        thread.start()
+    time.sleep(rng.uniform(0.05, 0.2))
+    for bus in rng.sample(pair, 2):
+        while True:
+            try:
+                bus._bus.destroy()
+                break
+            except BufferError:
+                time.sleep(0.001)
+        time.sleep(0.02)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert crashed == []
