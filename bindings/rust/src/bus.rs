@@ -313,6 +313,7 @@ impl Bus {
         unsafe { sys::tachyon_flush(self.as_ptr()) }
     }
 
+    #[inline]
     pub(crate) fn sending(&self) -> &Slot {
         &self.sending
     }
@@ -470,6 +471,7 @@ impl Bus {
         (count > 0).then_some(count)
     }
 
+    #[inline]
     pub(crate) fn receiving(&self) -> &Slot {
         &self.receiving
     }

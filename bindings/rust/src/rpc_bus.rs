@@ -170,6 +170,7 @@ impl RpcBus {
     /// `BufferFull` at once when there is no room; `InvalidSize` when it can never fit;
     /// `Busy` while an [`RpcTxGuard`] is alive, while another thread uses the handle, or on
     /// a callee; `Closed`, `PeerDead`, `Corrupt`, `Forked`.
+    #[inline]
     pub fn acquire_call(&self, max_size: usize) -> Result<RpcTxGuard<'_>, TachyonError> {
         self.acquire_call_timeout(max_size, Duration::ZERO)
     }
@@ -180,6 +181,7 @@ impl RpcBus {
     /// # Errors
     /// As [`acquire_call`](Self::acquire_call), but `Timeout` instead of `BufferFull`
     /// (unless `timeout` is zero).
+    #[inline]
     pub fn acquire_call_timeout(
         &self,
         max_size: usize,
@@ -207,6 +209,7 @@ impl RpcBus {
     ///
     /// # Errors
     /// As [`acquire_call`](Self::acquire_call). Nothing is sent then.
+    #[inline]
     pub fn call(&self, payload: &[u8], msg_type: u32) -> Result<u64, TachyonError> {
         self.call_timeout(payload, msg_type, Duration::ZERO)
     }
@@ -216,6 +219,7 @@ impl RpcBus {
     ///
     /// # Errors
     /// As [`acquire_call_timeout`](Self::acquire_call_timeout). Nothing is sent then.
+    #[inline]
     pub fn call_timeout(
         &self,
         payload: &[u8],
@@ -248,6 +252,7 @@ impl RpcBus {
     /// `InvalidSize` when `correlation_id` is 0; as [`acquire_call`](Self::acquire_call)
     /// otherwise, but `Busy` on a caller. Whether that request is waiting for a reply shows
     /// at the commit.
+    #[inline]
     pub fn acquire_reply(
         &self,
         correlation_id: u64,
@@ -262,6 +267,7 @@ impl RpcBus {
     /// # Errors
     /// As [`acquire_reply`](Self::acquire_reply), but `Timeout` instead of `BufferFull`
     /// (unless `timeout` is zero).
+    #[inline]
     pub fn acquire_reply_timeout(
         &self,
         correlation_id: u64,
@@ -295,6 +301,7 @@ impl RpcBus {
     /// # Errors
     /// `InvalidSize` when no such request is waiting for a reply, such as a second reply to
     /// one; otherwise as [`acquire_reply`](Self::acquire_reply). Nothing is sent then.
+    #[inline]
     pub fn reply(
         &self,
         correlation_id: u64,
@@ -310,6 +317,7 @@ impl RpcBus {
     /// # Errors
     /// As [`reply`](Self::reply), but `Timeout` instead of `BufferFull` (unless `timeout`
     /// is zero).
+    #[inline]
     pub fn reply_timeout(
         &self,
         correlation_id: u64,
@@ -336,6 +344,7 @@ impl RpcBus {
         })
     }
 
+    #[inline]
     pub(crate) fn sending(&self) -> &Slot {
         &self.sending
     }
@@ -357,6 +366,7 @@ impl RpcBus {
     /// `InvalidSize` when no such call is outstanding; `Closed` or `PeerDead` when the
     /// callee is gone; `Busy` while an [`RpcRxGuard`] is alive, while another thread uses
     /// the handle, or on a callee; `Corrupt`, `Forked`.
+    #[inline]
     pub fn wait(
         &self,
         correlation_id: u64,
@@ -372,6 +382,7 @@ impl RpcBus {
     ///
     /// # Errors
     /// As [`wait`](Self::wait); `Timeout`, or `BufferEmpty` when `timeout` is zero.
+    #[inline]
     pub fn wait_timeout(
         &self,
         correlation_id: u64,
@@ -389,6 +400,7 @@ impl RpcBus {
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
+    #[inline]
     pub fn try_wait(&self, correlation_id: u64) -> Result<Option<RpcRxGuard<'_>>, TachyonError> {
         let entered = self.enter_to_receive()?;
         let reply = try_now(|ns| self.look_for_reply(correlation_id, 0, ns))?;
@@ -435,6 +447,7 @@ impl RpcBus {
     /// when the caller has closed and every request has been served, `PeerDead` when it died
     /// instead; `Busy` while an [`RpcRxGuard`] is alive, while another thread uses the
     /// handle, or on a caller; `OutOfMemory`, `Corrupt`, `Forked`.
+    #[inline]
     pub fn serve(&self, spin_threshold: u32) -> Result<RpcRxGuard<'_>, TachyonError> {
         self.serve_ns(spin_threshold, FOR_EVER)
     }
@@ -443,6 +456,7 @@ impl RpcBus {
     ///
     /// # Errors
     /// As [`serve`](Self::serve); `Timeout`, or `BufferEmpty` when `timeout` is zero.
+    #[inline]
     pub fn serve_timeout(
         &self,
         spin_threshold: u32,
@@ -451,6 +465,7 @@ impl RpcBus {
         self.serve_ns(spin_threshold, nanoseconds(timeout))
     }
 
+    #[inline]
     fn serve_ns(
         &self,
         spin_threshold: u32,
@@ -467,6 +482,7 @@ impl RpcBus {
     ///
     /// # Errors
     /// As [`serve`](Self::serve).
+    #[inline]
     pub fn try_serve(&self) -> Result<Option<RpcRxGuard<'_>>, TachyonError> {
         let entered = self.enter_to_receive()?;
         let request = try_now(|ns| self.look_for_request(0, ns))?;
@@ -502,8 +518,14 @@ impl RpcBus {
         RpcRxGuard::new(self, entered, message, correlation_id, is_request)
     }
 
+    #[inline]
     pub(crate) fn receiving(&self) -> &Slot {
         &self.receiving
+    }
+
+    #[inline]
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
     }
 
     // ---- Looking, closing ----

@@ -2,12 +2,13 @@
 //! The guards of remote procedure calls.
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use tachyon_sys as sys;
 
 use crate::bus::Received;
-use crate::error::check;
+use crate::error::{check, reported};
 use crate::rpc_owner::Entered;
 use crate::{tx_guard, RpcBus, TachyonError};
 
@@ -27,8 +28,6 @@ pub struct RpcTxGuard<'a> {
     outgoing: Outgoing,
     slot: NonNull<u8>,
     max_size: usize,
-    reserved: bool,
-    _entered: Entered<'a>,
 }
 
 impl<'a> RpcTxGuard<'a> {
@@ -39,13 +38,12 @@ impl<'a> RpcTxGuard<'a> {
         slot: NonNull<u8>,
         max_size: usize,
     ) -> Self {
+        entered.stay();
         Self {
             bus,
             outgoing,
             slot,
             max_size,
-            reserved: true,
-            _entered: entered,
         }
     }
 
@@ -82,24 +80,50 @@ impl<'a> RpcTxGuard<'a> {
     /// `InvalidSize` when `actual_size` exceeds [`max_size`](Self::max_size), or when no
     /// such request is waiting for a reply; `OutOfMemory`; `Closed` and the like when the
     /// connection has ended since. The room is given back then.
-    pub fn commit(mut self, actual_size: usize, msg_type: u32) -> Result<u64, TachyonError> {
-        let bus = self.bus.as_ptr();
+    #[inline]
+    pub fn commit(self, actual_size: usize, msg_type: u32) -> Result<u64, TachyonError> {
+        let guard = ManuallyDrop::new(self);
+        let (bus, outgoing) = (guard.bus, guard.outgoing);
         let mut correlation_id = 0;
-        // SAFETY: the handle is open and this thread's, the reservation ours.
-        check(unsafe {
-            match self.outgoing {
-                Outgoing::Call => {
-                    sys::tachyon_rpc_commit_call(bus, actual_size, msg_type, &mut correlation_id)
-                }
+        // SAFETY: the handle is open and this thread's, the reservation was the guard's.
+        let code = unsafe {
+            match outgoing {
+                Outgoing::Call => sys::tachyon_rpc_commit_call(
+                    bus.as_ptr(),
+                    actual_size,
+                    msg_type,
+                    &mut correlation_id,
+                ),
                 Outgoing::Reply(id) => {
                     correlation_id = id;
-                    sys::tachyon_rpc_commit_reply(bus, id, actual_size, msg_type)
+                    sys::tachyon_rpc_commit_reply(bus.as_ptr(), id, actual_size, msg_type)
                 }
             }
-        })?;
-        self.reserved = false;
+        };
+        if code != sys::tachyon_error_t_TACHYON_SUCCESS {
+            let error = reported(code);
+            roll_back(bus, outgoing);
+            return Err(error);
+        }
+        bus.sending().free();
+        bus.owner().leave();
         Ok(correlation_id)
     }
+}
+
+/// Gives back what a guard had reserved.
+#[cold]
+fn roll_back(bus: &RpcBus, outgoing: Outgoing) {
+    // SAFETY: the handle is open and this thread's. It fails only when the connection has
+    // ended, and the reservation with it.
+    unsafe {
+        match outgoing {
+            Outgoing::Call => sys::tachyon_rpc_rollback_call(bus.as_ptr()),
+            Outgoing::Reply(_) => sys::tachyon_rpc_rollback_reply(bus.as_ptr()),
+        }
+    }
+    bus.sending().free();
+    bus.owner().leave();
 }
 
 impl AsMut<[u8]> for RpcTxGuard<'_> {
@@ -110,18 +134,9 @@ impl AsMut<[u8]> for RpcTxGuard<'_> {
 }
 
 impl Drop for RpcTxGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
-        self.bus.sending().free();
-        if !self.reserved {
-            return;
-        }
-        // SAFETY: the handle is open and this thread's, the reservation ours.
-        unsafe {
-            match self.outgoing {
-                Outgoing::Call => sys::tachyon_rpc_rollback_call(self.bus.as_ptr()),
-                Outgoing::Reply(_) => sys::tachyon_rpc_rollback_reply(self.bus.as_ptr()),
-            }
-        }
+        roll_back(self.bus, self.outgoing);
     }
 }
 
@@ -141,14 +156,12 @@ pub struct RpcRxGuard<'a> {
     bus: &'a RpcBus,
     message: Received,
     is_request: bool,
-    held: bool,
     /// Size in bytes. For information: writing to it changes nothing.
     pub actual_size: usize,
     /// Message type that the sender gave it.
     pub type_id: u32,
     /// Which call this is the request or the reply of.
     pub correlation_id: u64,
-    _entered: Entered<'a>,
 }
 
 impl<'a> RpcRxGuard<'a> {
@@ -160,15 +173,14 @@ impl<'a> RpcRxGuard<'a> {
         correlation_id: u64,
         is_request: bool,
     ) -> Self {
+        entered.stay();
         Self {
             bus,
             is_request,
-            held: true,
             actual_size: message.size,
             type_id: message.type_id,
             correlation_id,
             message,
-            _entered: entered,
         }
     }
 
@@ -186,24 +198,26 @@ impl<'a> RpcRxGuard<'a> {
     ///
     /// # Errors
     /// `Closed` and the like when the connection has ended meanwhile.
-    pub fn commit(mut self) -> Result<(), TachyonError> {
-        check(self.release())
-    }
-
     #[inline]
-    fn release(&mut self) -> sys::tachyon_error_t {
-        self.held = false;
-        self.bus.receiving().free();
-        // SAFETY: the handle is open and this thread's, and the message is the one that was
-        // handed out.
-        unsafe {
-            if self.is_request {
-                sys::tachyon_rpc_commit_serve(self.bus.as_ptr())
-            } else {
-                sys::tachyon_rpc_commit_rx(self.bus.as_ptr())
-            }
-        }
+    pub fn commit(self) -> Result<(), TachyonError> {
+        let guard = ManuallyDrop::new(self);
+        check(release(guard.bus, guard.is_request))
     }
+}
+
+#[inline]
+fn release(bus: &RpcBus, is_request: bool) -> sys::tachyon_error_t {
+    // SAFETY: the handle is open and this thread's, and what is held is the guard's.
+    let code = unsafe {
+        if is_request {
+            sys::tachyon_rpc_commit_serve(bus.as_ptr())
+        } else {
+            sys::tachyon_rpc_commit_rx(bus.as_ptr())
+        }
+    };
+    bus.receiving().free();
+    bus.owner().leave();
+    code
 }
 
 impl AsRef<[u8]> for RpcRxGuard<'_> {
@@ -214,10 +228,10 @@ impl AsRef<[u8]> for RpcRxGuard<'_> {
 }
 
 impl Drop for RpcRxGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
-        if self.held {
-            self.release(); // fails only when the connection has ended, which released it
-        }
+        // Fails only when the connection has ended, which released it.
+        release(self.bus, self.is_request);
     }
 }
 

@@ -2,6 +2,7 @@
 //! Which thread has an `RpcBus`.
 
 use std::cell::Cell;
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::fail;
@@ -22,12 +23,18 @@ pub(crate) struct Owner {
 unsafe impl Sync for Owner {}
 
 /// A number for the calling thread, never that of another one, living or dead.
+#[inline]
 fn this_thread() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     thread_local! {
-        static NUMBER: u64 = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        static NUMBER: Cell<u64> = const { Cell::new(0) };
     }
-    NUMBER.with(|number| *number)
+    NUMBER.with(|number| {
+        if number.get() == 0 {
+            number.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+        number.get()
+    })
 }
 
 impl Owner {
@@ -48,6 +55,16 @@ impl Owner {
         Ok(Entered { owner: self })
     }
 
+    /// The end of what has entered; by this thread, as often as it has entered.
+    #[inline]
+    pub(crate) fn leave(&self) {
+        let depth = self.depth.get() - 1;
+        self.depth.set(depth);
+        if depth == 0 {
+            self.thread.store(0, Ordering::Release);
+        }
+    }
+
     #[cold]
     fn refuse() -> TachyonError {
         fail(
@@ -62,14 +79,18 @@ pub(crate) struct Entered<'a> {
     owner: &'a Owner,
 }
 
+impl Entered<'_> {
+    /// Hand the duty to leave over to a guard.
+    #[inline]
+    pub(crate) fn stay(self) {
+        mem::forget(self);
+    }
+}
+
 impl Drop for Entered<'_> {
     #[inline]
     fn drop(&mut self) {
-        let depth = self.owner.depth.get() - 1;
-        self.owner.depth.set(depth);
-        if depth == 0 {
-            self.owner.thread.store(0, Ordering::Release);
-        }
+        self.owner.leave();
     }
 }
 

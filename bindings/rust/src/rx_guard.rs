@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A received message.
 
-use std::mem;
+use std::mem::ManuallyDrop;
 
 use tachyon_sys as sys;
 
@@ -56,17 +56,15 @@ impl<'bus> RxGuard<'bus> {
     /// `Closed` and the like when the connection has ended meanwhile.
     #[inline]
     pub fn commit(self) -> Result<(), TachyonError> {
-        let released = self.release();
-        mem::forget(self);
-        check(released)
+        check(release(ManuallyDrop::new(self).bus))
     }
+}
 
-    #[inline]
-    fn release(&self) -> sys::tachyon_error_t {
-        self.bus.receiving().free();
-        // SAFETY: the handle is open, and the message is the one that was handed out.
-        unsafe { sys::tachyon_commit_rx(self.bus.as_ptr()) }
-    }
+#[inline]
+fn release(bus: &Bus) -> sys::tachyon_error_t {
+    bus.receiving().free();
+    // SAFETY: the handle is open, and what is handed out is the guard's message.
+    unsafe { sys::tachyon_commit_rx(bus.as_ptr()) }
 }
 
 impl AsRef<[u8]> for RxGuard<'_> {
@@ -79,6 +77,6 @@ impl AsRef<[u8]> for RxGuard<'_> {
 impl Drop for RxGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.release(); // fails only when the connection has ended, which released it
+        release(self.bus); // fails only when the connection has ended, which released it
     }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A reserved slot.
 
-use std::mem;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use tachyon_sys as sys;
 
-use crate::error::check;
+use crate::error::reported;
 use crate::{Bus, TachyonError};
 
 /// Room for one outgoing message, to be written in place.
@@ -77,12 +77,26 @@ impl<'bus> TxGuard<'bus> {
     /// the like when the connection has ended since. The room is given back then.
     #[inline]
     pub fn commit_unflushed(self, actual_size: usize, type_id: u32) -> Result<(), TachyonError> {
-        // SAFETY: the handle is open and the reservation ours.
-        check(unsafe { sys::tachyon_commit_tx(self.bus.as_ptr(), actual_size, type_id) })?;
-        self.bus.sending().free();
-        mem::forget(self); // nothing is left to roll back
+        let bus = ManuallyDrop::new(self).bus; // in registers: this is the hot path
+                                               // SAFETY: the handle is open and the reservation was the guard's.
+        let code = unsafe { sys::tachyon_commit_tx(bus.as_ptr(), actual_size, type_id) };
+        if code != sys::tachyon_error_t_TACHYON_SUCCESS {
+            let error = reported(code);
+            roll_back(bus);
+            return Err(error);
+        }
+        bus.sending().free();
         Ok(())
     }
+}
+
+/// Gives back what a guard had reserved.
+#[cold]
+fn roll_back(bus: &Bus) {
+    // SAFETY: the handle is open. It fails only when the connection has ended, and the
+    // reservation with it.
+    unsafe { sys::tachyon_rollback_tx(bus.as_ptr()) };
+    bus.sending().free();
 }
 
 /// Copies `data` into a slot of `max_size` bytes.
@@ -111,10 +125,8 @@ impl AsMut<[u8]> for TxGuard<'_> {
 }
 
 impl Drop for TxGuard<'_> {
+    #[inline]
     fn drop(&mut self) {
-        // SAFETY: the handle is open and the reservation ours. It fails only when the
-        // connection has ended, and the reservation with it.
-        unsafe { sys::tachyon_rollback_tx(self.bus.as_ptr()) };
-        self.bus.sending().free();
+        roll_back(self.bus);
     }
 }
