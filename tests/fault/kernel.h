@@ -49,7 +49,7 @@ enum kernel_call {
 #define X(name, text) CALL_##name,
     KERNEL_CALLS(X)
 #undef X
-    KERNEL_CALL_COUNT
+        KERNEL_CALL_COUNT
 };
 
 const char *kernel_call_name(enum kernel_call call);

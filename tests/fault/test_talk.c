@@ -325,7 +325,8 @@ TEST(a_reply_that_cannot_be_kept_is_not_waited_for_in_vain) {
     kernel_refuse_always(CALL_MALLOC, 0);
     CHECK(error == TACHYON_SUCCESS || error == TACHYON_ERR_MEM);
     if (!reply)
-        reply = tachyon_rpc_wait_timed(calls.caller, second, &size, &type, 0, 1000 * MS);
+        reply =
+            tachyon_rpc_wait_timed(calls.caller, second, &size, &type, 0, 1000 * MS);
     CHECK(reply && type == second);
     CHECK_OK(tachyon_rpc_commit_rx(calls.caller));
 
