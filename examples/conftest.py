@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -16,12 +17,12 @@ TIME_LIMIT = 60.0
 class Program:
     """A running example."""
 
-    def __init__(self, *command: object) -> None:
+    def __init__(self, *command: object, stdin: int | IO[bytes]) -> None:
         if str(command[0]).endswith(".py"):
             command = (sys.executable, *command)
         self.process = subprocess.Popen(
             [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -56,8 +57,8 @@ def start() -> Iterator[Start]:
     """Return a function that starts a program; those still running are killed."""
     programs: list[Program] = []
 
-    def run(*command: object) -> Program:
-        programs.append(Program(*command))
+    def run(*command: object, stdin: int | IO[bytes] = subprocess.DEVNULL) -> Program:
+        programs.append(Program(*command, stdin=stdin))
         return programs[-1]
 
     yield run
@@ -66,10 +67,18 @@ def start() -> Iterator[Start]:
         program.process.communicate()
 
 
+def wait_until_listening(socket: Path) -> None:
+    """Wait for a listener that no peer may have found yet."""
+    _wait(lambda: socket.exists())
+
+
 def wait_until_connected(socket: Path) -> None:
-    """Wait for a listener to come and, having its peer, to give the path free again."""
+    """Wait for a listener to have its peer: it gives the path free again."""
+    _wait(lambda: not socket.exists())
+
+
+def _wait(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + TIME_LIMIT
-    for listening in (True, False):
-        while socket.exists() != listening:
-            assert time.monotonic() < deadline, "the two do not meet"
-            time.sleep(0.001)
+    while not condition():
+        assert time.monotonic() < deadline, "the two do not meet"
+        time.sleep(0.001)

@@ -8,7 +8,7 @@ import pytest
 
 from tachyon import Bus
 
-from conftest import Start, wait_until_connected
+from conftest import Start, wait_until_connected, wait_until_listening
 
 HERE = Path(__file__).resolve().parent
 NEVER_ENDING = 10**12
@@ -33,12 +33,11 @@ def test_every_number_arrives(
 def test_the_death_of_one_ends_the_other(
     start: Start, socket: Path, victim: str
 ) -> None:
-    programs = {
-        "consumer": start(HERE / "consumer.py", "--socket", socket),
-        "producer": start(
-            HERE / "producer.py", "--socket", socket, "--count", NEVER_ENDING
-        ),
-    }
+    programs = {"consumer": start(HERE / "consumer.py", "--socket", socket)}
+    wait_until_listening(socket)
+    programs["producer"] = start(
+        HERE / "producer.py", "--socket", socket, "--count", NEVER_ENDING
+    )
     wait_until_connected(socket)
     programs.pop(victim).kill()
     ((survivor, program),) = programs.items()
