@@ -60,9 +60,20 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
     return want->look == RING_FOUND;
 }
 
-static const void *take(struct tachyon_bus *bus, uint32_t *type_id, size_t *actual_size,
-                        struct wait how) {
-    if (unlikely(!bus || !type_id || !actual_size)) {
+static inline const void *hand_out(struct tachyon_bus *bus,
+                                   const struct ring_record *record, uint32_t *type_id,
+                                   size_t *actual_size) {
+    bus->rx.handed = record->bytes;
+    bus->rx.handed_count = 1;
+    *type_id = record->type_id;
+    *actual_size = record->size;
+    return record->payload;
+}
+
+static out_of_line const void *take_slow(struct tachyon_bus *bus, uint32_t *type_id,
+                                      size_t *actual_size, uint64_t spins,
+                                      int64_t timeout_ns, bool never_sleep) {
+    if (!bus || !type_id || !actual_size) {
         ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
                 !bus       ? "bus"
                 : !type_id ? "type_id"
@@ -70,35 +81,39 @@ static const void *take(struct tachyon_bus *bus, uint32_t *type_id, size_t *actu
         return NULL;
     }
     struct rx_wait want = {.bus = bus};
-    if (unlikely(ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND ||
-                 bus_closing(bus)) &&
-        !ty_bus_wait_rx(&want, how))
+    if (!ty_bus_wait_rx(&want, (struct wait){.spins = spins,
+                                             .timeout_ns = timeout_ns,
+                                             .never_sleep = never_sleep}))
         return NULL;
-    bus->rx.handed = want.record.bytes;
-    bus->rx.handed_count = 1;
-    *type_id = want.record.type_id;
-    *actual_size = want.record.size;
-    return want.record.payload;
+    return hand_out(bus, &want.record, type_id, actual_size);
+}
+
+/* The fast look; what a wait needs is only put together when there must be one. */
+static inline const void *take(struct tachyon_bus *bus, uint32_t *type_id,
+                               size_t *actual_size, uint64_t spins, int64_t timeout_ns,
+                               bool never_sleep) {
+    struct ring_record record;
+    if (likely(bus && type_id && actual_size) &&
+        likely(ring_look_at(&bus->rx, 0, &record) == RING_FOUND && !bus_closing(bus)))
+        return hand_out(bus, &record, type_id, actual_size);
+    return take_slow(bus, type_id, actual_size, spins, timeout_ns, never_sleep);
 }
 
 const void *tachyon_acquire_rx(tachyon_bus_t *bus, uint32_t *type_id,
                                size_t *actual_size) {
-    return take(bus, type_id, actual_size, (struct wait){.timeout_ns = 0});
+    return take(bus, type_id, actual_size, 0, 0, false);
 }
 
 const void *tachyon_acquire_rx_spin(tachyon_bus_t *bus, uint32_t *type_id,
                                     size_t *actual_size, uint32_t max_spins) {
-    return take(bus, type_id, actual_size,
-                (struct wait){.spins = max_spins ? max_spins : WAIT_SPIN_FOR_EVER,
-                              .timeout_ns = -1,
-                              .never_sleep = true});
+    return take(bus, type_id, actual_size, max_spins ? max_spins : WAIT_SPIN_FOR_EVER,
+                -1, true);
 }
 
 const void *tachyon_acquire_rx_timed(tachyon_bus_t *bus, uint32_t *type_id,
                                      size_t *actual_size, uint32_t spin_threshold,
                                      int64_t timeout_ns) {
-    return take(bus, type_id, actual_size,
-                (struct wait){.spins = spin_threshold, .timeout_ns = timeout_ns});
+    return take(bus, type_id, actual_size, spin_threshold, timeout_ns, false);
 }
 
 const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,

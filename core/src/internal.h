@@ -21,6 +21,8 @@
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+/* For slow paths: keeps their stack and saved registers out of the fast path. */
+#define out_of_line __attribute__((noinline))
 
 /* ---- error.c: the calling thread's last error ---- */
 

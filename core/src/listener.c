@@ -85,28 +85,6 @@ static void drop_client(struct listener *listener, size_t index) {
     listener->starved = false;
 }
 
-static void accept_clients(struct listener *listener) {
-    for (;;) {
-        int socket =
-            accept4(listener->address.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (socket < 0) {
-            listener->starved = errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-                                errno == ENOBUFS;
-            return;
-        }
-        struct client client = {.socket = socket, .deadline = ty_now_ns() + HELLO_NS};
-        if (ty_handshake_check_peer(socket, &listener->options, &client.peer) !=
-            TACHYON_SUCCESS) {
-            refuse(listener, socket, TACHYON_ERR_PERMISSION);
-            ty_close(&socket);
-            continue;
-        }
-        if (listener->client_count == MAX_CLIENTS)
-            drop_client(listener, listener->clients[0].answered ? 1 : 0);
-        listener->clients[listener->client_count++] = client;
-    }
-}
-
 static bool hello_complete(const struct client *client) {
     return client->received == sizeof client->hello;
 }
@@ -135,9 +113,68 @@ static bool read_acknowledge(const struct client *client) {
            byte == WIRE_ACKNOWLEDGE;
 }
 
-/* Answer the first client that has greeted, unless one is being answered. */
+/* The client to give up when the table is full: the oldest that has not greeted. Its
+ * number, or client_count when all have: then the others must wait in the backlog. */
+static size_t dispensable(const struct listener *listener) {
+    size_t i = 0;
+    while (i < listener->client_count && hello_complete(&listener->clients[i]))
+        i++;
+    return i;
+}
+
+static bool full(const struct listener *listener) {
+    return listener->client_count == MAX_CLIENTS &&
+           dispensable(listener) == MAX_CLIENTS;
+}
+
+static void accept_clients(struct listener *listener) {
+    for (int accepted = 0; accepted < MAX_CLIENTS && !full(listener); accepted++) {
+        int socket =
+            accept4(listener->address.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (socket < 0) {
+            listener->starved = errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+                                errno == ENOBUFS;
+            return;
+        }
+        struct client client = {.socket = socket, .deadline = ty_now_ns() + HELLO_NS};
+        if (ty_handshake_check_peer(socket, &listener->options, &client.peer) !=
+            TACHYON_SUCCESS) {
+            refuse(listener, socket, TACHYON_ERR_PERMISSION);
+            ty_close(&socket);
+            continue;
+        }
+        /* Now, so that one which greets at once is not taken for a silent one. */
+        if (!read_hello(listener, &client)) {
+            ty_close(&socket);
+            continue;
+        }
+        if (listener->client_count == MAX_CLIENTS)
+            drop_client(listener, dispensable(listener));
+        listener->clients[listener->client_count++] = client;
+    }
+}
+
+static tachyon_error_t answer(struct listener *listener, struct client *client) {
+    if (!listener->regions[0].map) {
+        tachyon_error_t error = create_regions(listener);
+        if (error != TACHYON_SUCCESS)
+            return error;
+    }
+    int fds[HANDSHAKE_MAX_RINGS];
+    for (unsigned i = 0; i < handshake_rings(listener->kind); i++)
+        fds[i] = listener->regions[i].fd;
+    client->answered = true;
+    client->deadline = ty_now_ns();
+    if (ty_handshake_send(client->socket, &listener->answer, fds,
+                          handshake_rings(listener->kind)))
+        client->deadline += HELLO_NS; /* else it expires at once */
+    return TACHYON_SUCCESS;
+}
+
+/* Answer the first client that has greeted, unless one is being answered; that one
+ * must hurry when another waits. */
 static tachyon_error_t answer_next(struct listener *listener) {
-    struct client *waiting = NULL, *answered = NULL;
+    struct client *answered = NULL, *waiting = NULL;
     for (size_t i = 0; i < listener->client_count; i++) {
         struct client *client = &listener->clients[i];
         if (client->answered)
@@ -147,25 +184,11 @@ static tachyon_error_t answer_next(struct listener *listener) {
     }
     if (!waiting)
         return TACHYON_SUCCESS;
-    int64_t now = ty_now_ns();
-    if (answered) {
-        answered->deadline = ty_earlier(answered->deadline, now + IMPATIENT_NS);
-        waiting->deadline = now + HELLO_NS; /* it is our turn to act, not its */
-        return TACHYON_SUCCESS;
+    if (!answered) {
+        tachyon_error_t error = answer(listener, waiting);
+        return error == TACHYON_SUCCESS ? answer_next(listener) : error;
     }
-    if (!listener->regions[0].map) {
-        tachyon_error_t error = create_regions(listener);
-        if (error != TACHYON_SUCCESS)
-            return error;
-    }
-    int fds[HANDSHAKE_MAX_RINGS];
-    for (unsigned i = 0; i < handshake_rings(listener->kind); i++)
-        fds[i] = listener->regions[i].fd;
-    waiting->answered = true;
-    waiting->deadline = now + HELLO_NS;
-    if (!ty_handshake_send(waiting->socket, &listener->answer, fds,
-                           handshake_rings(listener->kind)))
-        waiting->deadline = now; /* expires at once */
+    answered->deadline = ty_earlier(answered->deadline, ty_now_ns() + IMPATIENT_NS);
     return TACHYON_SUCCESS;
 }
 
@@ -180,7 +203,8 @@ static void expire_clients(struct listener *listener) {
     int64_t now = ty_now_ns();
     for (size_t i = 0; i < listener->client_count;) {
         struct client *client = &listener->clients[i];
-        if (now < client->deadline) {
+        bool our_turn = hello_complete(client) && !client->answered;
+        if (our_turn || now < client->deadline) {
             i++;
             continue;
         }
@@ -205,8 +229,9 @@ static tachyon_error_t listen_round(struct listener *listener, int64_t deadline,
     int64_t until = deadline;
     struct pollfd fds[1 + MAX_CLIENTS];
     size_t count = listener->client_count;
-    fds[0] = (struct pollfd){.fd = listener->starved ? -1 : listener->address.socket,
-                             .events = POLLIN};
+    bool deaf = listener->starved || full(listener);
+    fds[0] =
+        (struct pollfd){.fd = deaf ? -1 : listener->address.socket, .events = POLLIN};
     if (listener->starved) {
         until = ty_earlier(until, now + STARVED_NS);
         listener->starved = false;
@@ -214,7 +239,8 @@ static tachyon_error_t listen_round(struct listener *listener, int64_t deadline,
     for (size_t i = 0; i < count; i++) {
         fds[i + 1] =
             (struct pollfd){.fd = listener->clients[i].socket, .events = POLLIN};
-        until = ty_earlier(until, listener->clients[i].deadline);
+        if (!hello_complete(&listener->clients[i]) || listener->clients[i].answered)
+            until = ty_earlier(until, listener->clients[i].deadline);
     }
     error = ty_handshake_poll(fds, count + 1, until, &listener->options);
     if (error != TACHYON_SUCCESS)

@@ -60,8 +60,8 @@ static void wait_for_room(struct tx_wait *want, uint32_t spins, int64_t timeout_
     }
 }
 
-static void *acquire_tx_slow(struct tachyon_bus *bus, size_t size, uint32_t spins,
-                             int64_t timeout_ns) {
+static out_of_line void *acquire_tx_slow(struct tachyon_bus *bus, size_t size,
+                                      uint32_t spins, int64_t timeout_ns) {
     bus->tx.offset = 0;
     tachyon_flush(bus); /* may find the peer gone: before the claim reports that */
     if (ty_bus_claim(bus, TACHYON_ROLE_PRODUCER) != TACHYON_SUCCESS)
@@ -132,12 +132,8 @@ tachyon_error_t tachyon_rollback_tx(tachyon_bus_t *bus) {
     return TACHYON_SUCCESS;
 }
 
-void tachyon_flush(tachyon_bus_t *bus) {
-    if (unlikely(!bus) || bus->tx.first_word == 0)
-        return;
-    ring_publish(&bus->tx);
-    ty_link_order_waker(&bus->link);
-    bool wake = ring_consumer_sleeps(&bus->tx);
+/* Wake the consumer, or only ask whether it still lives. */
+static out_of_line void flush_slow(struct tachyon_bus *bus, bool wake) {
     if (wake && !ty_link_wake(&bus->link))
         bus->tx.woken = 0; /* the next flush tries again */
     else if (unlikely(bus->tx.flushes % FLUSHES_PER_LOOK == 0))
@@ -145,6 +141,16 @@ void tachyon_flush(tachyon_bus_t *bus) {
     tachyon_error_t error = ty_link_error(&bus->link);
     if (error != TACHYON_SUCCESS)
         ty_bus_fail(bus, error);
+}
+
+void tachyon_flush(tachyon_bus_t *bus) {
+    if (unlikely(!bus) || bus->tx.first_word == 0)
+        return;
+    ring_publish(&bus->tx);
+    ty_link_order_waker(&bus->link);
+    bool wake = ring_consumer_sleeps(&bus->tx);
+    if (unlikely(wake || bus->tx.flushes % FLUSHES_PER_LOOK == 0))
+        flush_slow(bus, wake);
 }
 
 tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t size,

@@ -43,9 +43,10 @@
 #define RING_LINE 64u
 #define RING_INLINE_BYTES 32u /* largest payload that shares the header's line */
 #define RING_OVERHEAD 128u    /* the record's first line and the word after it */
-#define RING_MAX_UNFLUSHED                                                             \
-    64u                         /* commits after which the producer flushes by itself  \
-                                 */
+/* Commits after which the producer flushes by itself. */
+#define RING_MAX_UNFLUSHED 64u
+#define RING_BURST 4u /* more records than this between two empty looks */
+#define RING_AHEAD_BYTES (16u * RING_LINE) /* how far ahead lines are taken over */
 #define RING_SHARED_BYTES 8192u /* one page the producer writes, one the consumer */
 
 #define RING_LENGTH_BITS 0x7FFFFFFFu
@@ -147,6 +148,18 @@ static inline bool ring_must_wake(uint64_t wanted, uint64_t reached, uint64_t *w
 
 /* ---- Producer ---- */
 
+/*
+ * Fetch a line from the consumer's cache for writing, before it is needed. It must lie
+ * before `limit`: there the consumer has read it and does not look again.
+ */
+static inline void ring_take_over(struct ring_line *line) {
+#if defined(__x86_64__) /* the builtin would only fetch it for reading */
+    __asm__ volatile("prefetchw %0" : : "m"(*line));
+#else
+    __builtin_prefetch(line, 1);
+#endif
+}
+
 static inline void ring_producer_disarm(struct ring_producer *p) {
     p->shared = &ty_ring_idle_shared;
     p->capacity = 0;
@@ -217,6 +230,8 @@ static inline void ring_commit(struct ring_producer *p, size_t size, uint32_t ty
     }
     p->head = next;
     p->offset = 0;
+    if (next + RING_AHEAD_BYTES + RING_LINE <= p->limit)
+        ring_take_over(ring_line_at(p->data, p->mask, next + RING_AHEAD_BYTES));
     p->unflushed++;
     p->messages++;
 }
@@ -320,9 +335,12 @@ static inline void ring_want_record(struct ring_consumer *c, bool asleep) {
                           memory_order_relaxed);
 }
 
-/* More than one record since the last empty look: records come in bursts. */
+/*
+ * Several records since the last empty look: they come in bursts. A round trip that
+ * is answered at once yields two now and then, and must not pay for a burst.
+ */
 static inline bool ring_saw_burst(struct ring_consumer *c) {
-    bool burst = c->messages - c->quiet_messages > 1;
+    bool burst = c->messages - c->quiet_messages > RING_BURST;
     c->quiet_messages = c->messages;
     return burst;
 }

@@ -41,8 +41,9 @@ def verify(spin: str, cc: str, work: Path, defines: list[str]) -> tuple[int, int
     work.mkdir(parents=True)
 
     def run(*command: str) -> str:
-        return subprocess.run(command, cwd=work, check=True, capture_output=True,
-                              text=True).stdout
+        return subprocess.run(
+            command, cwd=work, check=True, capture_output=True, text=True
+        ).stdout
 
     run(spin, *defines, "-a", str(MODEL))
     run(cc, "-O2", "-DSAFETY", "-o", "pan", "pan.c")
@@ -60,18 +61,27 @@ def main(spin: str, cc: str, workdir: str) -> int:
         return 77
     wrong = 0
     work = Path(workdir)
-    for (memory, flags), (crash, more) in itertools.product(MEMORIES.items(),
-                                                            CRASHES.items()):
+    for (memory, flags), (crash, more) in itertools.product(
+        MEMORIES.items(), CRASHES.items()
+    ):
         errors, states = verify(spin, cc, work, flags + more)
         wrong += errors != 0
-        print(f"{memory:16} {crash:14} {states:9,} states: "
-              f"{'holds' if errors == 0 else 'FAILS'}", flush=True)
+        print(
+            f"{memory:16} {crash:14} {states:9,} states: "
+            f"{'holds' if errors == 0 else 'FAILS'}",
+            flush=True,
+        )
     for mutant, (memory, crash) in MUTANTS.items():
-        flags = MEMORIES[memory] + CRASHES[crash] + [f"-DMUTANT={mutant}", "-DMESSAGES=4"]
+        flags = (
+            MEMORIES[memory] + CRASHES[crash] + [f"-DMUTANT={mutant}", "-DMESSAGES=4"]
+        )
         errors, states = verify(spin, cc, work, flags)
         wrong += errors == 0
-        print(f"mutant {mutant} ({memory}, {crash}): "
-              f"{'found' if errors else 'NOT FOUND'} after {states:,} states", flush=True)
+        print(
+            f"mutant {mutant} ({memory}, {crash}): "
+            f"{'found' if errors else 'NOT FOUND'} after {states:,} states",
+            flush=True,
+        )
     print(f"{'all as it must be' if wrong == 0 else f'{wrong} wrong'}")
     return int(wrong != 0)
 
