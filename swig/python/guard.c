@@ -39,12 +39,12 @@ static void guard_drop_buf(Guard *guard) {
     if (!buf) {
         return;
     }
+    guard->buf = NULL; /* now: an abandoned guard dies with the view */
     PyObject *result = PyObject_CallMethodNoArgs(buf, release_name);
     if (!result) {
         PyErr_Clear(); /* it counts among `views` until its last user is gone */
     }
     Py_XDECREF(result);
-    guard->buf = NULL;
     Py_DECREF(buf);
 }
 

@@ -55,7 +55,8 @@ static PyObject *drain_batch(TachyonBus *bus, PyObject *max_msgs,
     seconds_t timeout_ns;
     uint64_t most = DEFAULT_BATCH;
     if (parse_unsigned(max_msgs, "max_msgs", SIZE_MAX, &most) < 0 ||
-        parse_spin(spin_threshold, &call.spin_threshold) < 0) {
+        parse_spin(spin_threshold, &call.spin_threshold) < 0 ||
+        parse_timeout(timeout, &timeout_ns) < 0) {
         return NULL;
     }
     if (most == 0) {
@@ -68,8 +69,7 @@ static PyObject *drain_batch(TachyonBus *bus, PyObject *max_msgs,
     }
     call.count = tachyon_acquire_rx_batch(bus->handle, bus->views, call.max_msgs);
     if (call.count == 0 &&
-        (parse_timeout(timeout, &timeout_ns) < 0 ||
-         may_wait(TACHYON_ERR_EMPTY, timeout_ns) < 0 ||
+        (may_wait(TACHYON_ERR_EMPTY, timeout_ns) < 0 ||
          bus_wait_open(bus, &bus->rx, attempt_drain, &call, timeout_ns) < 0)) {
         return NULL;
     }

@@ -24,15 +24,14 @@ static bool attempt_acquire_rx(TachyonBus *bus, void *context, int64_t timeout_n
 
 static int receive(TachyonBus *bus, RxCall *call, PyObject *timeout) {
     seconds_t timeout_ns;
-    if (bus_claim(bus, &bus->rx) < 0) {
+    if (parse_timeout(timeout, &timeout_ns) < 0 || bus_claim(bus, &bus->rx) < 0) {
         return -1;
     }
     call->data = tachyon_acquire_rx(bus->handle, &call->type_id, &call->size);
     if (call->data) {
         return 0;
     }
-    if (parse_timeout(timeout, &timeout_ns) < 0 ||
-        may_wait(TACHYON_ERR_EMPTY, timeout_ns) < 0) {
+    if (may_wait(TACHYON_ERR_EMPTY, timeout_ns) < 0) {
         return -1;
     }
     return bus_wait_open(bus, &bus->rx, attempt_acquire_rx, call, timeout_ns);
@@ -60,25 +59,21 @@ static PyObject *acquire_rx(TachyonBus *bus, PyObject *spin_threshold,
 
 static PyTypeObject *Message; /* the NamedTuple of tachyon.message */
 
-/* What tuple.__new__ does for a subclass, without the tuple to copy from. */
-static PyObject *message_new(const RxCall *call) {
+/* What tuple.__new__ does for a subclass, without the tuple to copy from. Steals. */
+static PyObject *message_new(PyObject *type_id, PyObject *size, PyObject *data) {
     PyObject *message = Message->tp_alloc(Message, 3);
     if (!message) {
+        Py_DECREF(type_id);
+        Py_DECREF(size);
+        Py_DECREF(data);
         return NULL;
     }
 #if PY_VERSION_HEX >= 0x030E0000
     ((PyTupleObject *)message)->ob_hash = -1; /* not computed yet */
 #endif
-    PyObject *type_id = PyLong_FromUnsignedLong(call->type_id);
-    PyObject *size = PyLong_FromSize_t(call->size);
-    PyObject *data = PyBytes_FromStringAndSize(call->data, (Py_ssize_t)call->size);
     PyTuple_SET_ITEM(message, 0, type_id);
     PyTuple_SET_ITEM(message, 1, size);
     PyTuple_SET_ITEM(message, 2, data);
-    if (!type_id || !size || !data) {
-        Py_DECREF(message);
-        return NULL;
-    }
     return message;
 }
 
@@ -87,11 +82,19 @@ static PyObject *receive_message(TachyonBus *bus, PyObject *timeout) {
     if (receive(bus, &call, timeout) < 0) {
         return NULL;
     }
-    PyObject *message = message_new(&call);
-    if (message) {
-        tachyon_commit_rx(bus->handle);
+    PyObject *type_id = PyLong_FromUnsignedLong(call.type_id);
+    PyObject *size = PyLong_FromSize_t(call.size);
+    PyObject *data = PyBytes_FromStringAndSize(call.data, (Py_ssize_t)call.size);
+    if (!type_id || !size || !data) {
+        Py_XDECREF(type_id);
+        Py_XDECREF(size);
+        Py_XDECREF(data);
+        return NULL; /* not committed: the message comes again */
     }
-    return message;
+    /* Before the tuple: making that may collect garbage, whose finalizers may receive.
+     */
+    tachyon_commit_rx(bus->handle);
+    return message_new(type_id, size, data);
 }
 
 /* tp_iternext: ends with the stream. */

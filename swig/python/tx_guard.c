@@ -24,44 +24,42 @@ static bool attempt_acquire_tx(TachyonBus *bus, void *context, int64_t timeout_n
     return call->data != NULL;
 }
 
-/* `block` and `timeout` as one number: 0 does not wait. */
-static int parse_blocking(PyObject *block, PyObject *timeout, bool *may_block,
-                          seconds_t *timeout_ns) {
+/* Whether and how long to wait for room. */
+typedef struct Patience {
+    bool block;
+    seconds_t timeout_ns;
+} Patience;
+
+static int parse_patience(PyObject *block, PyObject *timeout, Patience *patience) {
     int truth = block ? PyObject_IsTrue(block) : 1;
-    *may_block = truth != 0;
-    return truth < 0 ? -1 : parse_timeout(timeout, timeout_ns);
+    patience->block = truth > 0;
+    return truth < 0 ? -1 : parse_timeout(timeout, &patience->timeout_ns);
 }
 
-/* Why there is no room, and whether to wait: 0 to wait, -1 with an exception. */
-static int may_wait_for_room(PyObject *block, PyObject *timeout,
-                             seconds_t *timeout_ns) {
-    bool may_block;
-    if (parse_blocking(block, timeout, &may_block, timeout_ns) < 0) {
-        return -1;
-    }
-    if (!may_block) {
+/* After an attempt that did not wait: 0 to wait, -1 with an exception. */
+static int may_wait_for_room(const Patience *patience) {
+    if (!patience->block) {
         raise_last();
         return -1;
     }
-    return may_wait(TACHYON_ERR_FULL, *timeout_ns);
+    return may_wait(TACHYON_ERR_FULL, patience->timeout_ns);
 }
 
 static PyObject *acquire_tx(TachyonBus *bus, PyObject *size, uint32_t type_id,
                             PyObject *timeout, PyObject *block, bool flush) {
     TxCall call;
+    Patience patience;
     uint64_t bytes = 0;
     if (parse_unsigned(size, "size", SIZE_MAX, &bytes) < 0 ||
-        bus_claim(bus, &bus->tx) < 0) {
+        parse_patience(block, timeout, &patience) < 0 || bus_claim(bus, &bus->tx) < 0) {
         return NULL;
     }
     call.size = (size_t)bytes;
     call.data = tachyon_acquire_tx(bus->handle, call.size);
-    if (!call.data) {
-        seconds_t timeout_ns;
-        if (may_wait_for_room(block, timeout, &timeout_ns) < 0 ||
-            bus_wait_open(bus, &bus->tx, attempt_acquire_tx, &call, timeout_ns) < 0) {
-            return NULL;
-        }
+    if (!call.data && (may_wait_for_room(&patience) < 0 ||
+                       bus_wait_open(bus, &bus->tx, attempt_acquire_tx, &call,
+                                     patience.timeout_ns) < 0)) {
+        return NULL;
     }
     TxGuard *tx = object_new(&bus->tx_guards, SWIGTYPE_p_TxGuard, sizeof *tx);
     if (!tx) {
@@ -91,32 +89,32 @@ static bool attempt_send(TachyonBus *bus, void *context, int64_t timeout_ns) {
                         DEFAULT_SPIN, timeout_ns) == TACHYON_SUCCESS;
 }
 
-static int send_payload(TachyonBus *bus, SendCall *call, PyObject *timeout,
-                        PyObject *block) {
-    seconds_t timeout_ns;
+static int send_payload(TachyonBus *bus, SendCall *call, const Patience *patience) {
     if (bus_claim(bus, &bus->tx) < 0) {
         return -1;
     }
     if (attempt_send(bus, call, 0)) {
         return 0;
     }
-    if (may_wait_for_room(block, timeout, &timeout_ns) < 0) {
+    if (may_wait_for_room(patience) < 0) {
         return -1;
     }
-    return bus_wait(bus, &bus->tx, attempt_send, call, timeout_ns);
+    return bus_wait(bus, &bus->tx, attempt_send, call, patience->timeout_ns);
 }
 
 static PyObject *bus_send(TachyonBus *bus, PyObject *data, PyObject *type_id,
                           PyObject *timeout, PyObject *block) {
     SendCall call = {0};
+    Patience patience;
     int sent;
-    if (type_id && parse_type_id(type_id, &call.type_id) < 0) {
+    if (parse_type_id(type_id, &call.type_id) < 0 ||
+        parse_patience(block, timeout, &patience) < 0) {
         return NULL;
     }
     if (PyBytes_CheckExact(data)) {
         call.payload = PyBytes_AS_STRING(data);
         call.size = (size_t)PyBytes_GET_SIZE(data);
-        sent = send_payload(bus, &call, timeout, block);
+        sent = send_payload(bus, &call, &patience);
     } else {
         Py_buffer view;
         if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
@@ -124,7 +122,7 @@ static PyObject *bus_send(TachyonBus *bus, PyObject *data, PyObject *type_id,
         }
         call.payload = view.buf;
         call.size = (size_t)view.len;
-        sent = send_payload(bus, &call, timeout, block);
+        sent = send_payload(bus, &call, &patience);
         PyBuffer_Release(&view);
     }
     return sent < 0 ? NULL : Py_NewRef(Py_None);

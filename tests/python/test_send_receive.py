@@ -88,6 +88,25 @@ def test_low_level_guard_waits_for_the_flush(pair: Pair) -> None:
         assert (rx.actual_size, rx.type_id) == (8, 5)
 
 
+def test_flush_inside_an_open_guard_touches_only_what_was_committed(pair: Pair) -> None:
+    data = bytes(range(1, 101))
+    for size in (len(data), 0):
+        with pair.producer._bus.acquire_tx(0):
+            pass
+        with pair.producer._bus.acquire_tx(len(data)) as tx:
+            memoryview(tx)[:50] = data[:50]
+            pair.producer._bus.flush()
+            memoryview(tx)[50:] = data[50:]
+            tx.actual_size = size
+        assert pair.consumer.recv(timeout=0).data == b""
+        with pytest.raises(TimeoutError):
+            pair.consumer.recv(timeout=0)
+        pair.producer._bus.flush()
+        assert pair.consumer.recv(timeout=0).data == data[:size]
+        with pytest.raises(TimeoutError):
+            pair.consumer.recv(timeout=0)
+
+
 def test_exception_in_the_block_sends_nothing(pair: Pair) -> None:
     with pytest.raises(ZeroDivisionError), pair.producer.send_zero_copy(8) as tx:
         tx.actual_size = 8
