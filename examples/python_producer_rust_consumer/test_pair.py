@@ -6,88 +6,60 @@ import os
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from producer import ASK, BID, FMT, SENTINEL
 
 from tachyon import Bus, PeerDeadError
 
+from conftest import (
+    TIME_LIMIT,
+    Program,
+    Start,
+    wait_until_connected,
+    wait_until_listening,
+)
+
 HERE = Path(__file__).resolve().parent
 CONSUMER = os.environ["TACHYON_CONSUMER"]
-TIME_LIMIT = 60.0
-# "Within a second", and what this machine may take to schedule the one that ends.
-NOTICE_LIMIT = 1.0
+NOTICE_LIMIT = 1.0  # seconds from the end of one side to that of the other
 NEVER_ENDING = 4_000_000_000
-QUOTES = HERE.parent / "data" / "quotes.csv"
 HEADER = "date,symbol,side,price,quantity"
 
-
-class Side:
-    """A running producer or consumer."""
-
-    def __init__(self, *command: object) -> None:
-        self.process = subprocess.Popen(
-            [str(part) for part in command],
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-
-    def finish(self, limit: float = TIME_LIMIT) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=limit)
-        return self.process.returncode, out, err
+Result = dict[str, Any]
 
 
 class Pair:
-    def __init__(self, directory: Path) -> None:
-        self.socket = directory / "ticks.sock"
-        self._sides: list[Side] = []
+    """The two programs on one socket."""
 
-    def _start(self, *command: object) -> Side:
-        side = Side(*command, "--socket", self.socket)
-        self._sides.append(side)
-        return side
+    def __init__(self, start: Start, socket: Path) -> None:
+        self._start = start
+        self.socket = socket
 
-    def consumer(self, *options: object) -> Side:
-        return self._start(CONSUMER, *options)
+    def consumer(self, *options: object) -> Program:
+        """Start the consumer and wait until it listens."""
+        consumer = self._start(CONSUMER, "--socket", self.socket, *options)
+        wait_until_listening(self.socket)
+        return consumer
 
-    def producer(self, *options: object) -> Side:
-        return self._start(sys.executable, HERE / "producer.py", *options)
+    def producer(self, *options: object) -> Program:
+        return self._start(HERE / "producer.py", "--socket", self.socket, *options)
 
-    def wait_for_socket(self) -> None:
-        deadline = time.monotonic() + TIME_LIMIT
-        while not self.socket.exists():
-            assert time.monotonic() < deadline, "the consumer does not listen"
-            time.sleep(0.01)
-
-    def run(self, *options: object) -> dict[str, dict]:  # type: ignore[type-arg]
-        """Run both to their end, which must be a good one."""
+    def run(self, *options: object) -> tuple[Result, Result]:
+        """Run both to their end, which must be a good one: (producer's, consumer's)."""
         consumer = self.consumer("--json")
-        self.wait_for_socket()
         producer = self.producer("--json", *options)
-        results = {}
-        for name, side in (("producer", producer), ("consumer", consumer)):
-            status, out, err = side.finish()
-            assert status == 0, f"{name}: {err}"
-            results[name] = json.loads(out)
-        return results
-
-    def kill(self) -> None:
-        for side in self._sides:
-            side.process.kill()
-            side.process.communicate()
+        produced, consumed = producer.finish(), consumer.finish()
+        assert (produced[0], consumed[0]) == (0, 0), produced[2] + consumed[2]
+        return json.loads(produced[1]), json.loads(consumed[1])
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(tmp_path)
-    yield pair
-    pair.kill()
+def pair(start: Start, socket: Path) -> Pair:
+    return Pair(start, socket)
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 1_121, 100_000])
@@ -95,8 +67,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 def test_every_count_arrives_whole(
     pair: Pair, count: int, options: tuple[str, ...]
 ) -> None:
-    results = pair.run("--count", count, *options)
-    consumer = results["consumer"]
+    producer, consumer = pair.run("--count", count, *options)
     assert (consumer["messages"], consumer["expected"], consumer["lost"]) == (
         count,
         count,
@@ -104,13 +75,12 @@ def test_every_count_arrives_whole(
     )
     assert consumer["checksum_matches"] is True
     assert (consumer["bids"], consumer["asks"]) == ((count + 1) // 2, count // 2)
-    assert results["producer"]["sent"] == count
+    assert producer["sent"] == count
     assert (consumer["latency_ns"] is None) == bool(options)
 
 
 def test_the_default_run_is_500_000_ticks(pair: Pair) -> None:
     consumer = pair.consumer()
-    pair.wait_for_socket()
     producer = pair.producer()
     produced, producer_out, producer_err = producer.finish()
     consumed, consumer_out, consumer_err = consumer.finish()
@@ -130,7 +100,8 @@ def test_the_default_run_is_500_000_ticks(pair: Pair) -> None:
 
 
 def test_latencies_are_ordered_and_positive(pair: Pair) -> None:
-    latency = pair.run("--count", 10_000)["consumer"]["latency_ns"]
+    _, consumer = pair.run("--count", 10_000)
+    latency = consumer["latency_ns"]
     values = [latency[key] for key in ("p50", "p90", "p99", "p99_9", "max")]
     assert values == sorted(values)
     assert 0 < values[0] < 1_000_000_000
@@ -155,7 +126,7 @@ def test_another_input_is_cycled(pair: Pair, tmp_path: Path) -> None:
         f"{HEADER}\n2026-01-02,EIGHTLNG,ask,1e300,4294967295\n"
         "2026-01-02,X,bid,0.125,0\n2026-01-03,EIGHTLNG,bid,3,7\n"
     )
-    consumer = pair.run("--input", quotes, "--count", 301)["consumer"]
+    _, consumer = pair.run("--input", quotes, "--count", 301)
     assert (consumer["bids"], consumer["asks"]) == (200, 101)
     assert consumer["last"] == {
         "EIGHTLNG": {"side": "ask", "price": 1e300, "quantity": 4294967295},
@@ -261,7 +232,6 @@ def test_a_consumer_refuses_a_stream_that_is_not_whole(
     pair: Pair, messages: list[tuple[bytes, int]], cause: str
 ) -> None:
     consumer = pair.consumer()
-    pair.wait_for_socket()
     with Bus.connect(pair.socket, timeout=TIME_LIMIT) as bus:
         for data, type_id in messages:
             bus.send(data, type_id)
@@ -292,38 +262,38 @@ def test_a_count_that_the_sentinel_cannot_carry_is_refused(
 def test_the_end_of_one_side_ends_the_other(
     pair: Pair, victim: str, sent_signal: signal.Signals
 ) -> None:
-    sides = {"consumer": pair.consumer()}
-    pair.wait_for_socket()
-    sides["producer"] = pair.producer("--count", NEVER_ENDING)
-    survivor = sides["consumer" if victim == "producer" else "producer"]
-    # The line of progress that each prints once a second: both are at it.
-    for side in sides.values():
-        assert side.process.stderr is not None
-        while "of 4,000,000,000" not in (line := side.process.stderr.readline()) and (
-            not line.startswith("received")
-        ):
-            assert line != "", "it ended before it began"
+    consumer = pair.consumer()
+    producer = pair.producer("--count", NEVER_ENDING)
+    wait_for_line(consumer, "received")
+    wait_for_line(producer, "sent")
 
-    sides[victim].process.send_signal(sent_signal)
+    ended, survivor = (
+        (producer, consumer) if victim == "producer" else (consumer, producer)
+    )
+    ended.process.send_signal(sent_signal)
     killed = time.monotonic()
     status, _, err = survivor.finish()
     assert time.monotonic() - killed < NOTICE_LIMIT
     assert status == 1
-    other = "producer" if victim == "producer" else "consumer"
-    assert f"the {other} " in err
-    status, _, _ = sides[victim].finish()
-    assert status != 0
+    assert f"the {victim} " in err
+    assert ended.finish()[0] != 0
+
+
+def wait_for_line(program: Program, start: str) -> None:
+    """Wait for a line of progress on stderr; there is one each second."""
+    assert program.process.stderr is not None
+    for line in program.process.stderr:
+        if line.startswith(start):
+            return
+    pytest.fail(f"it ended without a line that starts with {start!r}")
 
 
 def test_what_the_consumer_did_not_take_fails_the_producer(pair: Pair) -> None:
     """The ring has room for all of it, so that the producer never runs into the end."""
-    consumer = pair.consumer("--capacity", 1 << 28)
-    pair.wait_for_socket()
-    producer = pair.producer("--count", 3_000_000)
-    assert consumer.process.stderr is not None
-    while not consumer.process.stderr.readline().startswith("received"):
-        pass
-    consumer.process.kill()
+    consumer = pair.consumer("--capacity", 1 << 26)
+    producer = pair.producer("--count", 1_000_000)
+    wait_until_connected(pair.socket)
+    consumer.kill()
     status, out, err = producer.finish()
     assert (status, out) == (1, "")
     assert "the consumer " in err
