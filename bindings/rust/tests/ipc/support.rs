@@ -40,10 +40,7 @@ pub fn rpc_pair(capacity: usize) -> (RpcBus, RpcBus) {
 }
 
 /// Listen with `options`, connect with `connect`; what both say.
-pub fn meet<T: Send + 'static>(
-    listen: Options,
-    connect: impl FnOnce(&str) -> Result<T, TachyonError>,
-) -> (Result<Bus, TachyonError>, Result<T, TachyonError>) {
+pub fn meet<T>(listen: Options, connect: impl FnOnce(&str) -> T) -> (Result<Bus, TachyonError>, T) {
     let path = path();
     let address = path.clone();
     let listener = thread::spawn(move || listen.listen(address, 4096));
