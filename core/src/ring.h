@@ -245,9 +245,10 @@ static inline void ring_publish(struct ring_producer *p) {
     p->unflushed = 0;
     p->flushes++;
     /* Clear the word that a one-line record will need, now that waiting is free:
-     * between that record's payload and its word it would cost a cache miss. */
+     * between that record's payload and its word it would cost a cache miss. Not under
+     * an open reservation, whose payload may lie there. */
     uint64_t next = p->head + RING_LINE;
-    if (next + RING_LINE <= p->limit) {
+    if (p->offset == 0 && next + RING_LINE <= p->limit) {
         atomic_store_explicit(&ring_line_at(p->data, p->mask, next)->word, 0,
                               memory_order_relaxed);
         p->cleared = next;

@@ -166,6 +166,25 @@ TEST(a_rollback_between_commits_keeps_what_was_committed) {
     arena_free(&arena);
 }
 
+TEST(a_flush_leaves_an_open_reservation_alone) {
+    struct arena arena = arena_make(4096);
+    send_one(&arena, 1, 1, 1, 1); /* not flushed yet */
+    uint8_t *payload = ring_reserve(&arena.producer, 100);
+    memset(payload, 0x5A, 100);
+    ring_publish(&arena.producer);
+    for (size_t i = 0; i < 100; i++)
+        CHECK_EQ(payload[i], 0x5A);
+    memset(payload, 0xA5, 100);
+    arena.producer.offset = 0; /* rolled back: what it held must not be a record */
+    send_one(&arena, 1, 1, 2, 2);
+    ring_publish(&arena.producer);
+    take_one(&arena, 1, 1, 1);
+    take_one(&arena, 1, 2, 2);
+    struct ring_record record;
+    CHECK_EQ(ring_look_at(&arena.consumer, 0, &record), RING_EMPTY);
+    arena_free(&arena);
+}
+
 TEST(fault_11_an_emptied_ring_takes_any_legal_message_at_any_offset) {
     for (size_t capacity = 4096; capacity <= 16384; capacity *= 2) {
         struct arena arena = arena_make(capacity);
@@ -462,6 +481,12 @@ static uint8_t model_byte(uint64_t number, size_t index) {
     return (uint8_t)(number * 37 + index * 11 + (index >> 8) + 3);
 }
 
+static void model_flush(struct model *model) {
+    if (model->arena.producer.first_word)
+        ring_publish(&model->arena.producer);
+    model->visible = model->count;
+}
+
 static void model_send(struct model *model, size_t size) {
     struct ring_producer *p = &model->arena.producer;
     uint64_t capacity = p->capacity;
@@ -469,10 +494,7 @@ static void model_send(struct model *model, size_t size) {
     bool fits = model->used + bytes + 64 <= capacity;
     uint8_t *payload = ring_reserve(p, size);
     if (!payload) {
-        if (p->first_word) {
-            ring_publish(p);
-            model->visible = model->count;
-        }
+        model_flush(model);
         CHECK(ring_refresh(p));
         payload = ring_reserve(p, size);
     }
@@ -482,6 +504,8 @@ static void model_send(struct model *model, size_t size) {
     CHECK_EQ((uintptr_t)payload % (size <= 32 ? 32 : 64), 0);
     CHECK(payload >= model->arena.data &&
           payload + size <= model->arena.data + 2 * capacity);
+    if (test_random_below(&model->state, 8) == 0)
+        model_flush(model); /* under the open reservation */
     uint64_t choice = test_random_below(&model->state, 16);
     if (choice < 4) { /* spoil it; given back, or replaced by the next one */
         memset(payload, (int)test_random(&model->state), size);
@@ -575,18 +599,14 @@ TEST(a_million_random_operations_agree_with_a_list) {
             if (choice < sends) {
                 model_send(&model, model_size(&model));
             } else if (choice < sends + 1) {
-                if (model.arena.producer.first_word)
-                    ring_publish(&model.arena.producer);
-                model.visible = model.count;
+                model_flush(&model);
             } else {
                 size_t most = 1 + (size_t)test_random_below(&model.state, 20);
                 model_receive(&model, most,
                               (size_t)test_random_below(&model.state, most + 2));
             }
         }
-        if (model.arena.producer.first_word)
-            ring_publish(&model.arena.producer);
-        model.visible = model.count;
+        model_flush(&model);
         model_receive(&model, SIZE_MAX, SIZE_MAX);
         CHECK_EQ(model.count, 0);
         CHECK_EQ(model.arena.producer.messages, model.number);
