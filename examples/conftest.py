@@ -69,7 +69,7 @@ def start() -> Iterator[Start]:
 
 def wait_until_listening(socket: Path) -> None:
     """Wait for a listener that no peer may have found yet."""
-    _wait(lambda: socket.exists())
+    _wait(socket.exists)
 
 
 def wait_until_connected(socket: Path) -> None:
