@@ -228,15 +228,17 @@ extern "C" {
     pub fn tachyon_bus_ref(bus: *mut tachyon_bus_t);
 }
 extern "C" {
-    /** Release a handle; NULL is ignored. The last release flushes what was committed,
- rolls back an open reservation, tells the peer that the stream has ended, waits
- for a blocked call in another thread to leave, and frees everything.*/
+    /** Release a handle; NULL is ignored. The last release ends a blocked call of another
+ thread and waits until it has left, rolls back an open reservation, flushes what was
+ committed, tells the peer that the stream has ended, and frees everything. No other
+ thread may be in a call that does not block.*/
     pub fn tachyon_bus_destroy(bus: *mut tachyon_bus_t);
 }
 extern "C" {
-    /** Flush and end the stream but keep the memory mapped: a blocked call in any thread
- returns and every later one fails with TACHYON_ERR_CLOSED. Slots already handed
- out stay readable until tachyon_bus_destroy(). Idempotent; NULL is ignored.
+    /** End the stream, from any thread: a blocked call on this handle returns, and it and
+ every later one fails with TACHYON_ERR_CLOSED. Does not flush: a producer calls
+ tachyon_flush() first. The memory stays mapped until tachyon_bus_destroy().
+ Idempotent; NULL is ignored.
 
  Threads: any.  Blocks: no.  System calls: yes.*/
     pub fn tachyon_bus_close(bus: *mut tachyon_bus_t);
