@@ -59,3 +59,8 @@ fn serve(address: &str) -> Result<(), TachyonError> {
         }
     }
 }
+
+#[test]
+fn every_call_is_answered() {
+    assert_eq!(main(), Ok(()));
+}

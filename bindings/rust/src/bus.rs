@@ -2,7 +2,6 @@
 //! One end of a connection.
 
 use std::cell::Cell;
-use std::ffi::c_void;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -10,7 +9,9 @@ use std::time::Duration;
 
 use tachyon_sys as sys;
 
-use crate::error::{check, fail, last};
+use crate::error::{check, last};
+use crate::received::Received;
+use crate::slot::Slot;
 use crate::wait::{try_now, wait, wait_for_ever};
 use crate::{
     Closer, Consumer, Messages, Options, Peer, Producer, RxBatchGuard, RxGuard, State, Stats,
@@ -87,36 +88,6 @@ pub struct Bus {
 // SAFETY: the library lets any thread use a handle as long as one does at a time. A guard
 // borrows the bus, which is not Sync, so no guard stays behind on the other thread.
 unsafe impl Send for Bus {}
-
-/// Whether a guard of one direction is alive.
-#[derive(Default)]
-pub(crate) struct Slot(Cell<bool>);
-
-impl Slot {
-    #[inline]
-    pub(crate) fn must_be_free(&self, guard: &str) -> Result<(), TachyonError> {
-        if self.0.get() {
-            return Err(Self::taken(guard));
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn taken(guard: &str) -> TachyonError {
-        let text = format!("a {guard} of this handle is alive: commit or drop it first");
-        fail(TachyonError::Busy, &text)
-    }
-
-    #[inline]
-    pub(crate) fn take(&self) {
-        self.0.set(true);
-    }
-
-    #[inline]
-    pub(crate) fn free(&self) {
-        self.0.set(false);
-    }
-}
 
 impl Bus {
     /// Takes a handle over.
@@ -550,25 +521,6 @@ impl Bus {
 }
 
 pub(crate) type View = sys::tachyon_msg_view_t;
-
-/// A message that the library has handed out.
-#[derive(Debug)]
-pub(crate) struct Received {
-    pub(crate) payload: NonNull<u8>,
-    pub(crate) size: usize,
-    pub(crate) type_id: u32,
-}
-
-impl Received {
-    #[inline]
-    pub(crate) fn new(payload: *const c_void, size: usize, type_id: u32) -> Option<Self> {
-        NonNull::new(payload.cast_mut().cast()).map(|payload| Self {
-            payload,
-            size,
-            type_id,
-        })
-    }
-}
 
 impl Drop for Bus {
     fn drop(&mut self) {

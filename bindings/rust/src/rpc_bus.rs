@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tachyon_sys as sys;
 
-use crate::bus::{Received, Slot};
 use crate::error::{check, fail, last};
+use crate::received::Received;
 use crate::rpc_guard::Outgoing;
 use crate::rpc_owner::{Entered, Owner};
+use crate::slot::Slot;
 use crate::wait::{nanoseconds, try_now, wait, wait_for_ever, FOR_EVER};
 use crate::{Options, Peer, RpcRxGuard, RpcStats, RpcTxGuard, State, TachyonError, SPIN_THRESHOLD};
 

@@ -7,8 +7,8 @@ use std::ptr::NonNull;
 
 use tachyon_sys as sys;
 
-use crate::bus::Received;
 use crate::error::{check, reported};
+use crate::received::Received;
 use crate::rpc_owner::Entered;
 use crate::{tx_guard, RpcBus, TachyonError};
 

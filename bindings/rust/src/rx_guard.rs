@@ -5,8 +5,8 @@ use std::mem::ManuallyDrop;
 
 use tachyon_sys as sys;
 
-use crate::bus::Received;
 use crate::error::check;
+use crate::received::Received;
 use crate::{Bus, TachyonError};
 
 /// A received message, read in place.
