@@ -112,11 +112,9 @@ static tachyon_error_t connect_once(const char *path, enum handshake_kind kind,
     if ((error = receive_answer(session->socket, &answer, fds, &fd_count, deadline,
                                 options)) != TACHYON_SUCCESS)
         goto fail;
-    /* A refusal need not fit us in anything but its first words. */
-    if (answer.magic == WIRE_MAGIC && answer.version == WIRE_VERSION &&
-        answer.kind == (uint32_t)kind && (error = refusal(&answer)) != TACHYON_SUCCESS)
-        goto fail;
-    if ((error = ty_handshake_check(&answer, kind, options)) != TACHYON_SUCCESS)
+    /* What we find ourselves says more than the listener's status. */
+    if ((error = ty_handshake_check(&answer, kind, options)) != TACHYON_SUCCESS ||
+        (error = refusal(&answer)) != TACHYON_SUCCESS)
         goto fail;
     if (fd_count != needed) {
         error = ty_fail(TACHYON_ERR_CORRUPT, 0,

@@ -82,7 +82,7 @@ tachyon_error_t ty_handshake_check(const struct greeting *theirs,
                        "the peer's message schema is %016" PRIx64 ", ours %016" PRIx64,
                        theirs->schema, options->schema);
     if (theirs->role != TACHYON_ROLE_NONE && theirs->role == options->role)
-        return ty_fail(TACHYON_ERR_BUSY, 0, "both ends declared themselves %s",
+        return ty_fail(TACHYON_ERR_BUSY, 0, "both ends declared the role of %s",
                        options->role == TACHYON_ROLE_PRODUCER ? "producer"
                                                               : "consumer");
     return TACHYON_SUCCESS;
