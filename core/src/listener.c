@@ -154,41 +154,43 @@ static void accept_clients(struct listener *listener) {
     }
 }
 
-static tachyon_error_t answer(struct listener *listener, struct client *client) {
-    if (!listener->regions[0].map) {
-        tachyon_error_t error = create_regions(listener);
-        if (error != TACHYON_SUCCESS)
-            return error;
-    }
+/* Offer the memory to a client. False: it cannot be answered. */
+static bool answer(const struct listener *listener, struct client *client) {
     int fds[HANDSHAKE_MAX_RINGS];
     for (unsigned i = 0; i < handshake_rings(listener->kind); i++)
         fds[i] = listener->regions[i].fd;
     client->answered = true;
-    client->deadline = ty_now_ns();
-    if (ty_handshake_send(client->socket, &listener->answer, fds,
-                          handshake_rings(listener->kind)))
-        client->deadline += HELLO_NS; /* else it expires at once */
-    return TACHYON_SUCCESS;
+    client->deadline = ty_now_ns() + HELLO_NS;
+    return ty_handshake_send(client->socket, &listener->answer, fds,
+                             handshake_rings(listener->kind));
 }
 
 /* Answer the first client that has greeted, unless one is being answered; that one
  * must hurry when another waits. */
 static tachyon_error_t answer_next(struct listener *listener) {
-    struct client *answered = NULL, *waiting = NULL;
-    for (size_t i = 0; i < listener->client_count; i++) {
+    struct client *answered = NULL;
+    for (size_t i = 0; i < listener->client_count; i++)
+        if (listener->clients[i].answered)
+            answered = &listener->clients[i];
+    for (size_t i = 0; i < listener->client_count;) {
         struct client *client = &listener->clients[i];
-        if (client->answered)
-            answered = client;
-        else if (!waiting && hello_complete(client))
-            waiting = client;
+        if (client->answered || !hello_complete(client)) {
+            i++;
+        } else if (answered) {
+            answered->deadline =
+                ty_earlier(answered->deadline, ty_now_ns() + IMPATIENT_NS);
+            break;
+        } else {
+            tachyon_error_t error =
+                listener->regions[0].map ? TACHYON_SUCCESS : create_regions(listener);
+            if (error != TACHYON_SUCCESS)
+                return error;
+            if (answer(listener, client))
+                answered = client;
+            else
+                drop_client(listener, i); /* and look at the one that moved here */
+        }
     }
-    if (!waiting)
-        return TACHYON_SUCCESS;
-    if (!answered) {
-        tachyon_error_t error = answer(listener, waiting);
-        return error == TACHYON_SUCCESS ? answer_next(listener) : error;
-    }
-    answered->deadline = ty_earlier(answered->deadline, ty_now_ns() + IMPATIENT_NS);
     return TACHYON_SUCCESS;
 }
 
