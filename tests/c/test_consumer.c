@@ -184,6 +184,33 @@ TEST(fault_7_a_clean_close_loses_nothing_that_was_committed) {
         }
 }
 
+static void *wait_until_closed(void *context) {
+    uint32_t its_type;
+    size_t its_size;
+    CHECK_REFUSED(tachyon_acquire_rx_blocking(context, &its_type, &its_size, 0),
+                  TACHYON_ERR_CLOSED);
+    return NULL;
+}
+
+TEST(a_second_thread_that_waits_on_a_handle_is_told_busy) {
+    struct pair pair = pair_open(4096);
+    tachyon_msg_view_t view;
+    pthread_t thread = test_thread(wait_until_closed, pair.listener);
+    while (atomic_load(&pair.listener->link.sleeps) == 0)
+        test_sleep_ms(1);
+    CHECK_REFUSED(tachyon_acquire_rx_blocking(pair.listener, &type, &size, 0),
+                  TACHYON_ERR_BUSY);
+    CHECK_SAYS("another thread is waiting");
+    CHECK_REFUSED(tachyon_acquire_rx_spin(pair.listener, &type, &size, 5),
+                  TACHYON_ERR_BUSY);
+    CHECK_REFUSED(tachyon_drain_batch_timed(pair.listener, &view, 1, 0, 1000000),
+                  TACHYON_ERR_BUSY);
+    CHECK_EQ(tachyon_get_state(pair.listener), TACHYON_STATE_READY);
+    tachyon_bus_close(pair.connector);
+    test_join(thread);
+    pair_close(&pair);
+}
+
 /* ---- Batches ---- */
 
 TEST(a_batch_holds_what_is_there_in_order) {

@@ -151,6 +151,33 @@ static int bad_client(const char *path, enum bad_client kind) {
     return client;
 }
 
+TEST(fault_8_a_good_client_gets_in_whatever_a_bad_one_does) {
+    for (enum bad_client kind = 0; kind < BAD_KINDS; kind++) {
+        struct listening listening = {.path = test_path("bus"), .capacity = 4096};
+        listening.options.schema = 9;
+        listening.options.role = TACHYON_ROLE_PRODUCER;
+        listening_start(&listening);
+        int client = bad_client(listening.path, kind);
+        tachyon_bus_t *bus;
+        int64_t begin = test_now_ms();
+        tachyon_error_t error = tachyon_bus_connect(listening.path, &bus);
+        int64_t took = test_now_ms() - begin;
+        if (error != TACHYON_SUCCESS)
+            FAIL("behind bad client %d: %s", (int)kind, tachyon_last_error_message());
+        if (took > SOON_MS)
+            FAIL("behind bad client %d it took %jd ms", (int)kind, (intmax_t)took);
+        if (listening_join(&listening) != TACHYON_SUCCESS)
+            FAIL("bad client %d: %s", (int)kind, listening.message);
+        if (client >= 0) {
+            CHECK(wire_ends(client, 1000)); /* nothing is kept of it */
+            close(client);
+        }
+        CHECK_OK(tachyon_send(listening.bus, "good", 4, 1, 0, 0));
+        tachyon_bus_destroy(bus);
+        tachyon_bus_destroy(listening.bus);
+    }
+}
+
 TEST(a_bad_client_alone_is_refused_with_the_reason) {
     static const struct {
         enum bad_client kind;
@@ -294,6 +321,42 @@ TEST(a_good_client_gets_in_among_many_silent_ones) {
         for (int i = 0; i < counts[c]; i++)
             close(clients[i]);
     }
+}
+
+/* The listener is about to sleep; all this happens before it looks again. */
+static struct {
+    const char *path;
+    int good, bad[100];
+    _Atomic bool done;
+} burst;
+
+static int burst_of_clients(void *context) {
+    struct wire_greeting hello = wire_hello();
+    (void)context;
+    if (burst.done)
+        return 0;
+    burst.good = wire_connect(burst.path);
+    send_hello(burst.good, &hello);
+    for (int i = 0; i < 100; i++)
+        burst.bad[i] = wire_connect(burst.path);
+    burst.done = true;
+    return 0;
+}
+
+TEST(a_burst_of_clients_does_not_push_out_the_one_that_has_greeted) {
+    struct listening listening = {.path = burst.path = test_path("bus"),
+                                  .capacity = 4096};
+    listening.options.interrupted = burst_of_clients;
+    listening_start(&listening);
+    while (!burst.done)
+        sched_yield();
+    CHECK_EQ(receive_answer(burst.good, 1).status, TACHYON_SUCCESS);
+    wire_send(burst.good, "A", 1, NULL, 0);
+    CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
+    close(burst.good);
+    for (int i = 0; i < 100; i++)
+        close(burst.bad[i]);
+    tachyon_bus_destroy(listening.bus);
 }
 
 TEST(fault_8_a_thousand_refusals_leak_nothing) {

@@ -300,6 +300,28 @@ TEST(a_producer_that_waits_goes_on_when_there_is_room) {
     }
 }
 
+static void *wait_until_closed(void *context) {
+    CHECK_REFUSED(tachyon_acquire_tx_timed(context, 3000, 0, -1), TACHYON_ERR_CLOSED);
+    return NULL;
+}
+
+TEST(a_second_thread_that_waits_on_a_handle_is_told_busy) {
+    struct pair pair = pair_open(4096);
+    CHECK_OK(tachyon_send(pair.connector, (char[3000]){0}, 3000, 1, 0, 0));
+    pthread_t thread = test_thread(wait_until_closed, pair.connector);
+    while (atomic_load(&pair.connector->link.sleeps) == 0)
+        test_sleep_ms(1);
+    CHECK_REFUSED(tachyon_acquire_tx_timed(pair.connector, 3000, 0, -1),
+                  TACHYON_ERR_BUSY);
+    CHECK_SAYS("another thread is waiting");
+    CHECK_ERROR(tachyon_send(pair.connector, (char[3000]){0}, 3000, 1, 0, 1000000),
+                TACHYON_ERR_BUSY);
+    CHECK_EQ(tachyon_get_state(pair.connector), TACHYON_STATE_READY);
+    tachyon_bus_close(pair.listener);
+    test_join(thread);
+    pair_close(&pair);
+}
+
 TEST(an_empty_message_may_have_no_payload_pointer) {
     struct pair pair = pair_open(4096);
     CHECK_OK(tachyon_send(pair.connector, NULL, 0, 9, 0, 0));
