@@ -60,12 +60,20 @@ def table(results: dict[str, list[Result]]) -> str:
     return "\n".join(lines)
 
 
-def machine() -> str:
+def circumstances() -> str:
     models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    return (
-        f"{models[0] if models else platform.machine()}, {os.cpu_count()} CPUs, "
-        f"Linux {platform.release()}, Python {platform.python_version()}"
-    )
+    parts = [
+        models[0] if models else platform.machine(),
+        f"{os.cpu_count()} CPUs",
+        f"Linux {platform.release().split('-')[0]}",
+        f"Python {platform.python_version()}",
+        "no pinning",
+    ]
+    if os.sched_getscheduler(0) == os.SCHED_FIFO:
+        parts.append(
+            "both sides at real-time priority, so that nothing else runs between"
+        )
+    return ", ".join(parts)
 
 
 def main() -> None:
@@ -76,8 +84,8 @@ def main() -> None:
     results = measure(args.consumer, args.runs)
     count = next(iter(results.values()))[0]["consumer"]["messages"]
     text = (
-        f"{count:,} ticks, the run with the median rate of {args.runs} each, no "
-        f"pinning; {machine()}.\n\n{table(results)}"
+        f"{count:,} ticks; the run with the median rate of {args.runs} each. "
+        f"{circumstances()}.\n\n{table(results)}"
     )
     before, rest = README.read_text().split("written by update_results.py -->\n")
     after = rest[rest.index("<!-- end of results -->") :]
