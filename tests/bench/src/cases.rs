@@ -10,6 +10,7 @@ mod sleep;
 use crate::bus::Payload;
 use crate::link::Link;
 use crate::report::Metric;
+use crate::wakers::Descriptor;
 
 /// How much of everything; fixed before the fork, so that both processes agree.
 #[derive(Clone, Copy)]
@@ -58,7 +59,7 @@ pub trait Case {
 }
 
 /// In the order of a round: what is compared with each other stands side by side.
-pub const ALL: [&dyn Case; 11] = [
+pub const ALL: [&dyn Case; 13] = [
     &round_trip::RoundTrip,
     &round_trip::RpcRoundTrip,
     &round_trip::RpcOutstanding,
@@ -68,6 +69,8 @@ pub const ALL: [&dyn Case; 11] = [
     &one_way::Large,
     &sleep::Wake,
     &sleep::FutexWake,
+    &sleep::DescriptorWake(Descriptor::Socket),
+    &sleep::DescriptorWake(Descriptor::Eventfd),
     &paced::Paced,
     &sleep::Idle,
 ];

@@ -12,6 +12,7 @@ use crate::machine::{pin, preemptions, Pinning};
 use crate::rpc::RpcBus;
 use crate::shared::{Shared, Signals};
 use crate::shared_index::{SharedIndexMemory, SharedIndexRing, CAPACITY};
+use crate::wakers::Descriptors;
 
 /// No single measurement takes longer; one that does has hung.
 const STUCK_AFTER_S: u32 = 60;
@@ -35,6 +36,7 @@ pub struct Link<'a> {
     /// The peer is the callee.
     pub rpc: RpcBus,
     pub shared_index: SharedIndexRing<'a>,
+    pub descriptors: &'a Descriptors,
     stream: UnixStream,
 }
 
@@ -127,6 +129,7 @@ pub fn with_peer<T>(
     // SAFETY: both hold atomics and plain bytes only.
     let signals = unsafe { Shared::<Signals>::zeroed() }?;
     let memory = unsafe { Shared::<SharedIndexMemory>::zeroed() }?;
+    let descriptors = Descriptors::new()?;
     let (lead_stream, peer_stream) = UnixStream::pair()?;
     let lead_pid = std::process::id();
     // "@": the abstract namespace, which leaves no file behind.
@@ -151,6 +154,7 @@ pub fn with_peer<T>(
             back: Bus::connect(&path("back")),
             rpc: RpcBus::listen(&path("rpc"), CAPACITY),
             shared_index: SharedIndexRing::consumer(&memory),
+            descriptors: &descriptors,
             stream: peer_stream,
         };
         let mut case = [END];
@@ -174,6 +178,7 @@ pub fn with_peer<T>(
         back: Bus::listen(&path("back"), CAPACITY),
         rpc: RpcBus::connect(&path("rpc")),
         shared_index: SharedIndexRing::producer(&memory),
+        descriptors: &descriptors,
         stream: lead_stream,
     };
     let result = measure(&mut link);

@@ -5,7 +5,6 @@
 mod bus;
 mod cases;
 mod clock;
-mod futex;
 mod instructions;
 mod line;
 mod link;
@@ -15,6 +14,7 @@ mod report;
 mod rpc;
 mod shared;
 mod shared_index;
+mod wakers;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 
 use super::{message, Case, Effort};
 use crate::clock::ticks;
-use crate::futex;
 use crate::link::Link;
 use crate::percentile::Percentiles;
 use crate::report::{Goal, Metric, Reference};
+use crate::wakers::{futex_wait, futex_wake, Descriptor};
 
 /// Time until a peer that went to sleep 50 us ago has taken the message.
 fn time_wakes(link: &mut Link, wakes: u64, mut wake: impl FnMut(&mut Link, u64)) -> Vec<f64> {
@@ -78,7 +78,7 @@ impl Case for FutexWake {
         let times = time_wakes(link, effort.wakes, |link, number| {
             let word = &link.signals.futex.word;
             word.store(number as u32, Ordering::SeqCst);
-            futex::wake(word);
+            futex_wake(word);
         });
         vec![times[0], times[1], times[0]]
     }
@@ -90,10 +90,50 @@ impl Case for FutexWake {
         link.meet();
         for number in first..first + effort.wakes {
             while word.load(Ordering::SeqCst) == seen {
-                futex::wait(word, seen);
+                futex_wait(word, seen);
             }
             seen = word.load(Ordering::SeqCst);
             awake.store(number, Ordering::Release);
+        }
+    }
+}
+
+/// The wake-up by a descriptor alone: why the core sends a byte on its socket.
+pub struct DescriptorWake(pub Descriptor);
+
+impl Case for DescriptorWake {
+    fn metrics(&self) -> Vec<Metric> {
+        match self.0 {
+            Descriptor::Socket => vec![
+                Metric::time("socket_wake_p50", "the same with a bare socket, p50"),
+                Metric::time("socket_wake_p99", "the same with a bare socket, p99"),
+            ],
+            Descriptor::Eventfd => vec![
+                Metric::time("eventfd_wake_p50", "the same with a bare eventfd, p50"),
+                Metric::time("eventfd_wake_p99", "the same with a bare eventfd, p99"),
+                Metric::quotient(
+                    "eventfd_over_socket",
+                    "bare eventfd's time / bare socket's",
+                    Reference::Of("socket_wake_p50"),
+                ),
+            ],
+        }
+    }
+
+    fn lead(&self, effort: &Effort, link: &mut Link) -> Vec<f64> {
+        let mut times = time_wakes(link, effort.wakes, |link, _| link.descriptors.wake(self.0));
+        if matches!(self.0, Descriptor::Eventfd) {
+            times.push(times[0]);
+        }
+        times
+    }
+
+    fn peer(&self, effort: &Effort, link: &mut Link) {
+        let first = link.signals.awake.word.load(Ordering::Relaxed) + 1;
+        link.meet();
+        for number in first..first + effort.wakes {
+            link.descriptors.sleep(self.0);
+            link.signals.awake.word.store(number, Ordering::Release);
         }
     }
 }
