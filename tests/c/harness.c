@@ -142,17 +142,23 @@ uint64_t test_random_below(uint64_t *state, uint64_t bound) {
     return test_random(state) % bound;
 }
 
-bool test_sanitized(void) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#ifndef __has_feature /* clang's way to tell */
+#define __has_feature(feature) 0
+#endif
+
+bool test_race_detector(void) {
+#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
     return true;
 #else
     return false;
 #endif
+}
+
+bool test_sanitized(void) {
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+    return true;
 #else
-    return false;
+    return test_race_detector();
 #endif
 }
 
@@ -229,9 +235,8 @@ static int64_t limit_ms(void) {
     return seconds ? atoll(seconds) * 1000 : LIMIT_MS;
 }
 
-/* Its exit status, or -signal; 0 milliseconds left is a failure too. */
+/* Its exit status, or -signal, which is also how a test ends that takes too long. */
 static int run_in_child(const struct test_case *test, const sigset_t *child_signals) {
-    const sigset_t *before = child_signals;
     pid_t pid = fork();
     if (pid < 0)
         return -1;
@@ -257,7 +262,7 @@ static int run_in_child(const struct test_case *test, const sigset_t *child_sign
             break;
         }
         struct timespec wait = {.tv_sec = (time_t)(left / 1000), .tv_nsec = 1000000};
-        sigtimedwait(before, NULL, &wait);
+        sigtimedwait(child_signals, NULL, &wait);
     }
     kill(-pid, SIGKILL); /* what a failed test has left behind */
     return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);

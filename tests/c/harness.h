@@ -85,8 +85,10 @@ void test_sleep_ms(int64_t milliseconds);
 uint64_t test_random(uint64_t *state);
 uint64_t test_random_below(uint64_t *state, uint64_t bound);
 
-/* Times are longer under a sanitizer, address space is not limited. */
+/* A sanitizer takes time, and more address space than any limit leaves. */
 bool test_sanitized(void);
+/* ThreadSanitizer, to which misuse by two threads is a race however it is refused. */
+bool test_race_detector(void);
 
 pthread_t test_thread(void *(*body)(void *context), void *context);
 void *test_join(pthread_t thread);
