@@ -54,6 +54,16 @@ tachyon_error_t ty_fail(tachyon_error_t error, int system, const char *format, .
     return error;
 }
 
+tachyon_error_t ty_fail_about(tachyon_error_t error, const char *subject) {
+    size_t length = strlen(tachyon_last_error_message());
+    if (!strstr(tachyon_last_error_message(), subject)) {
+        if (last.text[0] == '\0') /* the text was the table's */
+            memcpy(last.text, tachyon_strerror(error), length + 1);
+        snprintf(last.text + length, sizeof last.text - length, " (%s)", subject);
+    }
+    return error;
+}
+
 tachyon_error_t ty_fail_plain(tachyon_error_t error) {
     last.error = error;
     last.system = 0;

@@ -30,6 +30,9 @@
 tachyon_error_t ty_fail(tachyon_error_t error, int system, const char *format, ...)
     __attribute__((format(printf, 3, 4), cold));
 
+/* Add what the last failure is about, unless its text says so already. */
+tachyon_error_t ty_fail_about(tachyon_error_t error, const char *subject);
+
 /* Record a failure whose text is tachyon_strerror(), for calls that fail often. */
 tachyon_error_t ty_fail_plain(tachyon_error_t error);
 
