@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int64_t full_seconds(void) {
     const char *text = getenv("TACHYON_FULL_SECONDS");
@@ -18,7 +19,8 @@ struct length length_begin(const char *goal, const char *unit, uint64_t quick,
     length.deadline_ms = length.begin_ms + full_seconds() * 1000;
     if (full_seconds() == 0) {
         length.deadline_ms = INT64_MAX;
-        length.wanted = test_sanitized() ? quick / 10 + 1 : quick;
+        bool slow = test_sanitized() && strcmp(unit, "seconds") != 0;
+        length.wanted = slow ? quick / 10 + 1 : quick;
     }
     return length;
 }

@@ -15,7 +15,7 @@ struct length {
     int64_t deadline_ms, begin_ms;
 };
 
-/* Under a sanitizer a quick run does a tenth. */
+/* Under a sanitizer a quick run does a tenth, unless the unit is seconds. */
 struct length length_begin(const char *goal, const char *unit, uint64_t quick,
                            uint64_t full);
 /* Look before each unit; the caller counts `done`. */

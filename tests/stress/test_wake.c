@@ -25,8 +25,9 @@
 #define TIMEOUT_MS 200
 #define LATE_MS 50
 #define SLEEP_NS 3000 /* from the last look to the sleep, and the message's own way */
-#define HEAD_START_NS 1000 /* for the producer, which learns late that it is its turn  \
-                            */
+#define HEAD_START_NS                                                                  \
+    1000 /* for the producer, which learns late that it is its turn                    \
+          */
 #define STEP_NS 37
 
 #ifdef EXPECT_LOST_WAKEUPS

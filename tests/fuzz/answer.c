@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connector before a listener that answers with any bytes, in any pieces, and
+ * passes any descriptors. It succeeds exactly when all of it is right, and then every
+ * byte of what it has mapped can be touched.
+ */
+#include "internal.h"
+
+static tachyon_error_t connect_to_input(const char *path, int *out_socket);
+#define ty_address_connect connect_to_input
+#include "connector.c" /* the product's */
+#undef ty_address_connect
+
+#include "fuzz.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define KINDS 10
+#define GOOD 2 /* the first kinds are what they should be, for these capacities */
+#define MOST_FDS 4
+
+static const uint64_t capacities[GOOD] = {FUZZ_CAPACITY, 2 * FUZZ_CAPACITY};
+static int pool[KINDS];
+static int peer_end = -1, our_end = -1;
+
+static tachyon_error_t connect_to_input(const char *path, int *out_socket) {
+    (void)path;
+    *out_socket = our_end;
+    our_end = -1;
+    return TACHYON_SUCCESS;
+}
+
+static int make_memory(off_t size, bool allocated, int seals) {
+    int fd = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    CHECK(fd >= 0);
+    CHECK_EQ(allocated ? fallocate(fd, 0, 0, size) : ftruncate(fd, size), 0);
+    CHECK_EQ(fcntl(fd, F_ADD_SEALS, seals), 0);
+    return fd;
+}
+
+static void make_pool(void) {
+    const off_t size = RING_SHARED_BYTES + FUZZ_CAPACITY;
+    const int seals = F_SEAL_SHRINK | F_SEAL_GROW;
+    int pipe_ends[2], sockets[2];
+    CHECK_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+    pool[0] = make_memory(size, true, seals);
+    pool[1] = make_memory(size + FUZZ_CAPACITY, true, seals | F_SEAL_SEAL);
+    pool[2] = make_memory(size, true, 0);
+    pool[3] = make_memory(size, true, F_SEAL_GROW);
+    pool[4] = make_memory(size - 1, true, seals);
+    pool[5] = make_memory(0, false, seals);
+    pool[6] = make_memory(size, false, seals); /* no pages */
+    pool[7] = pipe_ends[0];
+    pool[8] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    pool[9] = sockets[0];
+}
+
+static void pass(const void *bytes, size_t size, const int *fds, size_t count) {
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * MOST_FDS)];
+        struct cmsghdr align;
+    } control = {{0}};
+    struct iovec data = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = size};
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    if (count > 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+        memcpy(CMSG_DATA(header), fds, sizeof(int) * count);
+    }
+    CHECK_EQ(sendmsg(peer_end, &message, MSG_NOSIGNAL | MSG_DONTWAIT), (ssize_t)size);
+}
+
+struct offer {
+    struct greeting answer;
+    size_t sent; /* bytes of it */
+    size_t kinds[MOST_FDS], count;
+};
+
+static bool is_good(const struct offer *offer, enum handshake_kind kind,
+                    const tachyon_options_t *options) {
+    const struct greeting *answer = &offer->answer;
+    bool good = offer->sent == sizeof *answer && answer->magic == WIRE_MAGIC &&
+                answer->version == WIRE_VERSION && answer->kind == (uint32_t)kind &&
+                answer->status == TACHYON_SUCCESS &&
+                (answer->role == TACHYON_ROLE_NONE || answer->role != options->role) &&
+                (answer->schema == 0 || options->schema == 0 ||
+                 answer->schema == options->schema) &&
+                offer->count == handshake_rings(kind);
+    for (size_t i = 0; good && i < offer->count; i++)
+        good = offer->kinds[i] < GOOD &&
+               answer->capacity[i] == capacities[offer->kinds[i]];
+    return good;
+}
+
+static void make_offer(struct input *input, struct offer *offer,
+                       enum handshake_kind kind) {
+    *offer = (struct offer){
+        .answer = {.magic = WIRE_MAGIC, .version = WIRE_VERSION, .kind = kind}};
+    offer->count = input_below(input, 4) ? handshake_rings(kind)
+                                         : input_below(input, MOST_FDS + 1);
+    for (size_t i = 0; i < offer->count; i++) {
+        offer->kinds[i] = input_below(input, 4) ? input_below(input, GOOD)
+                                                : input_below(input, KINDS);
+        if (i < HANDSHAKE_MAX_RINGS && offer->kinds[i] < GOOD)
+            offer->answer.capacity[i] = capacities[offer->kinds[i]];
+        else if (i < HANDSHAKE_MAX_RINGS)
+            offer->answer.capacity[i] = FUZZ_CAPACITY;
+    }
+    switch (input_below(input, 6)) {
+    case 0:
+        ((uint8_t *)&offer->answer)[input_below(input, sizeof offer->answer)] ^=
+            (uint8_t)input_number(input, 1);
+        break;
+    case 1:
+        offer->answer.status = (uint32_t)input_below(input, 30);
+        break;
+    case 2:
+        offer->answer.capacity[input_below(input, 2)] = input_number(input, 8);
+        break;
+    case 3:
+        offer->answer.role = (uint32_t)input_below(input, 4);
+        offer->answer.schema = input_below(input, 4);
+        break;
+    }
+}
+
+static void send_offer(struct input *input, struct offer *offer) {
+    int fds[MOST_FDS];
+    size_t most = input_below(input, 8) ? sizeof offer->answer
+                                        : input_below(input, sizeof offer->answer);
+    for (size_t i = 0; i < offer->count; i++)
+        fds[i] = pool[offer->kinds[i]];
+    bool passed = offer->count == 0;
+    for (int pieces = 0; offer->sent < most; pieces++) {
+        size_t size = most - offer->sent;
+        if (pieces < 8 && input_below(input, 2))
+            size = 1 + input_below(input, size);
+        bool with_fds =
+            !passed && (size == most - offer->sent || input_below(input, 2));
+        pass((uint8_t *)&offer->answer + offer->sent, size, fds,
+             with_fds ? offer->count : 0);
+        passed |= with_fds;
+        offer->sent += size;
+    }
+    if (!passed)
+        offer->count = 0;
+    shutdown(peer_end, SHUT_WR);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    struct input input = {bytes, size};
+    struct session session;
+    struct offer offer;
+    tachyon_options_t options = {.socket_mode = 0600};
+    int ends[2];
+    if (pool[0] == 0)
+        make_pool();
+    int lowest_fd = dup(0);
+    close(lowest_fd);
+
+    enum handshake_kind kind = input_below(&input, 2) ? HANDSHAKE_BUS : HANDSHAKE_RPC;
+    options.role = kind == HANDSHAKE_BUS ? (uint32_t)input_below(&input, 3) : 0;
+    options.schema = input_below(&input, 3);
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends),
+             0);
+    peer_end = ends[0];
+    our_end = ends[1];
+    make_offer(&input, &offer, kind);
+    send_offer(&input, &offer);
+    tachyon_error_t error = connect_once("fuzz", kind, &options, TY_NEVER, &session);
+    CHECK_EQ(error == TACHYON_SUCCESS, is_good(&offer, kind, &options));
+    if (error == TACHYON_SUCCESS) {
+        for (size_t i = 0; i < handshake_rings(kind); i++) {
+            const struct region *region = &session.regions[i];
+            volatile uint8_t *map = region->map;
+            map[0] = map[region->data_offset] = 1;
+            CHECK_EQ(map[region->data_offset + region->capacity], 1); /* mapped twice */
+            map[region->data_offset + 2 * region->capacity - 1] = 0;
+            map[region->data_offset] = 0;
+        }
+        ty_handshake_free_regions(session.regions);
+        ty_close(&session.socket);
+        ty_close(&session.pidfd);
+    } else {
+        CHECK_EQ(tachyon_last_error(), error);
+    }
+    close(peer_end);
+    int lowest_after = dup(0);
+    close(lowest_after);
+    CHECK_EQ(lowest_after, lowest_fd);
+    return 0;
+}

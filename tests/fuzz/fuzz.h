@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the fuzz targets share. A target reads an input as a list of actions: what the
+ * hostile peer writes where, and what the honest side calls meanwhile. It uses the
+ * product's sources, on memory that lies between two inaccessible pages.
+ *
+ * Each target is one program: with libFuzzer where the compiler has it, otherwise with
+ * random.c, which feeds it random inputs.
+ */
+#ifndef TACHYON_FUZZ_H
+#define TACHYON_FUZZ_H
+
+#include "arena.h"
+#include "bus.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+/* ---- Reading the input; when it is used up, everything is 0 ---- */
+
+struct input {
+    const uint8_t *at;
+    size_t left;
+};
+
+static inline uint64_t input_number(struct input *input, size_t bytes) {
+    uint64_t number = 0;
+    for (size_t i = 0; i < bytes && input->left > 0; i++, input->left--)
+        number |= (uint64_t)*input->at++ << 8 * i;
+    return number;
+}
+
+static inline uint64_t input_below(struct input *input, uint64_t bound) {
+    return input_number(input, bound <= 256 ? 1 : 2) % bound;
+}
+
+/* A size around the interesting ones. */
+static inline uint64_t input_size(struct input *input, uint64_t most) {
+    static const uint64_t edges[] = {0, 1, 31, 32, 33, 63, 64, 65, 128};
+    uint64_t choice = input_below(input, 16);
+    if (choice < 9)
+        return edges[choice];
+    if (choice < 12)
+        return most + 2 - input_below(input, 256);
+    return choice < 15 ? input_below(input, most + 1) : input_number(input, 8);
+}
+
+/* ---- A bus whose peer is the input ---- */
+
+#define FUZZ_CAPACITY 4096u
+
+extern struct arena fuzz_arenas[HANDSHAKE_MAX_RINGS];
+
+/* A session on empty rings, with a socket that swallows wake-ups. */
+struct session fuzz_session(enum ring_side side);
+
+/* A publication word as the hostile peer makes them: mostly just about right. */
+uint64_t fuzz_word(struct input *input);
+/* Write a shared word, near what the honest side works on. */
+void fuzz_write(struct input *input, struct arena *arena, uint64_t position);
+
+/* The span lies in the ring, so touching it is harmless; touch it. */
+void fuzz_touch(const struct arena *arena, const void *payload, size_t size);
+void fuzz_fill(const struct arena *arena, void *payload, size_t size);
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The listener among clients that send any bytes in any pieces at any time. It chooses
+ * only one that has greeted well, was answered, and then acknowledged; and memory that
+ * one client has seen is never offered to another.
+ */
+#include "listener.c" /* the product's: its rounds are nobody else's business */
+
+#include "fuzz.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CLIENTS 4
+#define STREAM 128
+
+struct stranger {
+    int end;      /* theirs */
+    int listener; /* the number of the listener's socket: its name */
+    uint8_t stream[STREAM];
+    size_t sent;
+    ino_t seen[HANDSHAKE_MAX_RINGS]; /* memory that was offered */
+};
+
+static struct stranger strangers[CLIENTS];
+static size_t stranger_count;
+
+static void come(struct listener *listener) {
+    int ends[2];
+    if (stranger_count == CLIENTS)
+        return;
+    CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends),
+             0);
+    strangers[stranger_count++] =
+        (struct stranger){.end = ends[0], .listener = ends[1]};
+    listener->clients[listener->client_count++] =
+        (struct client){.socket = ends[1], .deadline = TY_NEVER};
+}
+
+static void speak(struct stranger *stranger, const void *bytes, size_t size) {
+    if (size > STREAM - stranger->sent)
+        size = STREAM - stranger->sent;
+    ssize_t count = send(stranger->end, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (count <= 0)
+        return;
+    memcpy(stranger->stream + stranger->sent, bytes, (size_t)count);
+    stranger->sent += (size_t)count;
+}
+
+static void greet(struct stranger *stranger, struct input *input, uint32_t kind) {
+    struct greeting hello = {
+        .magic = WIRE_MAGIC, .version = WIRE_VERSION, .kind = kind};
+    size_t size = sizeof hello;
+    switch (input_below(input, 8)) {
+    case 0:
+        ((uint8_t *)&hello)[input_below(input, sizeof hello)] ^=
+            (uint8_t)input_number(input, 1);
+        break;
+    case 1:
+        hello.role = (uint32_t)input_below(input, 4);
+        hello.schema = input_below(input, 4);
+        break;
+    case 2:
+        size = input_below(input, sizeof hello);
+        break;
+    }
+    speak(stranger, &hello, size);
+}
+
+static void listen_to(struct stranger *stranger) {
+    struct greeting answer;
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * 8)];
+        struct cmsghdr align;
+    } control;
+    struct iovec data = {.iov_base = &answer, .iov_len = sizeof answer};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
+    if (recvmsg(stranger->end, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) <= 0)
+        return;
+    CHECK_EQ(answer.magic, WIRE_MAGIC);
+    size_t offered = 0;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
+         header = CMSG_NXTHDR(&message, header))
+        for (size_t i = 0; i < (header->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+            int fd;
+            struct stat about;
+            memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+            CHECK_EQ(fstat(fd, &about), 0);
+            close(fd);
+            if (about.st_size == 0)
+                continue; /* the consolation of a refused one */
+            CHECK(offered < HANDSHAKE_MAX_RINGS);
+            stranger->seen[offered++] = about.st_ino;
+        }
+    CHECK(offered == 0 || answer.status == TACHYON_SUCCESS);
+}
+
+static bool is_good(const struct stranger *stranger, const struct listener *listener) {
+    struct greeting hello;
+    memcpy(&hello, stranger->stream, sizeof hello);
+    return stranger->sent > sizeof hello && hello.magic == WIRE_MAGIC &&
+           hello.version == WIRE_VERSION && hello.kind == (uint32_t)listener->kind &&
+           (hello.role == TACHYON_ROLE_NONE || hello.role != listener->options.role) &&
+           (hello.schema == 0 || listener->options.schema == 0 ||
+            hello.schema == listener->options.schema) &&
+           stranger->stream[sizeof hello] == WIRE_ACKNOWLEDGE;
+}
+
+/* The last one of that name: the listener may have dropped earlier ones. */
+static struct stranger *named(int listener_socket) {
+    for (size_t i = stranger_count; i-- > 0;)
+        if (strangers[i].listener == listener_socket)
+            return &strangers[i];
+    return NULL;
+}
+
+/* One round, in which somebody is heard. True: somebody was chosen. */
+static bool hold_round(struct listener *listener) {
+    size_t chosen = 0;
+    tachyon_error_t error = listen_round(listener, ty_now_ns() + 20000, &chosen);
+    CHECK(error == TACHYON_SUCCESS || error == TACHYON_ERR_EMPTY ||
+          error == TACHYON_ERR_TIMEOUT);
+    size_t answered = 0;
+    for (size_t i = 0; i < listener->client_count; i++)
+        answered += listener->clients[i].answered;
+    CHECK(answered <= 1); /* so that no two share memory */
+    for (size_t i = 0; i < stranger_count; i++)
+        listen_to(&strangers[i]);
+    if (error != TACHYON_SUCCESS)
+        return false;
+    struct stranger *good = named(listener->clients[chosen].socket);
+    CHECK(good && good->seen[0] != 0 && is_good(good, listener));
+    for (size_t i = 0; i < stranger_count; i++)
+        for (size_t j = 0; j < HANDSHAKE_MAX_RINGS; j++)
+            CHECK(&strangers[i] == good || strangers[i].seen[j] == 0 ||
+                  strangers[i].seen[j] != good->seen[j]);
+    return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    static struct listener listener;
+    struct input input = {bytes, size};
+    int lowest_fd = dup(0);
+    close(lowest_fd);
+    listener = (struct listener){.kind = input_below(&input, 2) ? HANDSHAKE_BUS
+                                                                : HANDSHAKE_RPC,
+                                 .address = ADDRESS_NONE,
+                                 .capacities = {FUZZ_CAPACITY, FUZZ_CAPACITY},
+                                 .regions = {REGION_NONE, REGION_NONE}};
+    listener.options.schema = input_below(&input, 3);
+    listener.options.role =
+        listener.kind == HANDSHAKE_BUS ? (uint32_t)input_below(&input, 3) : 0;
+    listener.answer = (struct greeting){.magic = WIRE_MAGIC, .version = WIRE_VERSION};
+    stranger_count = 0;
+    come(&listener);
+    bool chosen = false;
+    for (bool heard = false; input.left > 0 && !chosen;) {
+        struct stranger *stranger = &strangers[input_below(&input, stranger_count)];
+        uint8_t piece[16];
+        switch (input_below(&input, 8)) {
+        case 0:
+            come(&listener);
+            break;
+        case 1:
+        case 2:
+            greet(stranger, &input, listener.kind);
+            heard = true;
+            break;
+        case 3:
+            speak(stranger, "A", 1);
+            heard = true;
+            break;
+        case 4:
+            for (size_t i = 0; i < sizeof piece; i++)
+                piece[i] = (uint8_t)input_number(&input, 1);
+            speak(stranger, piece, input_below(&input, sizeof piece + 1));
+            heard = true;
+            break;
+        case 5:
+            shutdown(stranger->end, input_below(&input, 2) ? SHUT_WR : SHUT_RDWR);
+            heard = true;
+            break;
+        case 6:
+            if (listener.client_count > 0)
+                listener.clients[input_below(&input, listener.client_count)].deadline =
+                    0;
+            heard = true;
+            break;
+        default:
+            chosen = heard && hold_round(&listener);
+            heard = false;
+        }
+    }
+    while (listener.client_count > 0)
+        drop_client(&listener, 0);
+    ty_handshake_free_regions(listener.regions);
+    for (size_t i = 0; i < stranger_count; i++)
+        close(strangers[i].end);
+    int lowest_after = dup(0);
+    close(lowest_after);
+    CHECK_EQ(lowest_after, lowest_fd);
+    return 0;
+}

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+# Can the fuzzers see? Each bug below is planted in a copy of the core, and the target
+# that should find it must do so in time.
+#
+# cmake -DCOMPILER= -DROOT=<source tree> -DWORK=<directory> [-DONLY=<regex>]
+#       [-DSECONDS=60] [-DFUZZER=ON] [-DFLAGS=...] -P planted.cmake
+# FUZZER: the compiler has libFuzzer; else the inputs are random.
+cmake_minimum_required(VERSION 3.25)
+if(NOT SECONDS)
+    set(SECONDS 60)
+endif()
+set(found 0)
+set(missed "")
+
+# bug(<name> <target> <file> <text> <replacement>)
+function(bug name target file text replacement)
+    if(ONLY AND NOT name MATCHES "${ONLY}")
+        return()
+    endif()
+    set(copy "${WORK}/${name}")
+    file(REMOVE_RECURSE "${copy}")
+    file(COPY "${ROOT}/core/src/" DESTINATION "${copy}")
+    execute_process(COMMAND "${CMAKE_COMMAND}" "-DSOURCE=${copy}/${file}"
+                            "-DOUTPUT=${copy}/${file}" "-DTEXT=${text}"
+                            "-DREPLACEMENT=${replacement}"
+                            -P "${ROOT}/tests/mutate.cmake"
+                    COMMAND_ERROR_IS_FATAL ANY)
+    # A target that includes a source of the core is not linked with it too.
+    file(STRINGS "${ROOT}/tests/fuzz/${target}.c" included REGEX "^#include \"[a-z]+\\.c\"")
+    string(REGEX REPLACE ".*\"(.*)\".*" "\\1" included "${included}")
+    file(GLOB sources "${copy}/*.c")
+    if(included)
+        list(REMOVE_ITEM sources "${copy}/${included}")
+    endif()
+    set(driver "${ROOT}/tests/fuzz/random.c")
+    set(sanitizers "address,undefined")
+    set(run "${copy}/fuzz" ${SECONDS})
+    if(FUZZER)
+        set(driver "")
+        set(sanitizers "fuzzer,address,undefined")
+        set(run "${copy}/fuzz" -max_total_time=${SECONDS} -max_len=512
+                "-artifact_prefix=${copy}/")
+    endif()
+    execute_process(COMMAND "${COMPILER}" -std=gnu11 -O1 -g -w -pthread ${FLAGS}
+                            -fsanitize=${sanitizers} -fno-sanitize-recover=all
+                            "-I${copy}" "-I${ROOT}/core/include" "-I${ROOT}/tests/c"
+                            "-I${ROOT}/tests/fuzz" "${ROOT}/tests/fuzz/${target}.c"
+                            "${ROOT}/tests/fuzz/fuzz.c" ${driver} ${sources}
+                            -o "${copy}/fuzz"
+                    COMMAND_ERROR_IS_FATAL ANY)
+    string(TIMESTAMP begin "%s")
+    execute_process(COMMAND ${run} RESULT_VARIABLE result OUTPUT_FILE "${copy}/output"
+                    ERROR_FILE "${copy}/errors")
+    string(TIMESTAMP end "%s")
+    math(EXPR took "${end} - ${begin}")
+    if(result STREQUAL "0")
+        message("MISSED ${name}: ${target} found nothing in ${took} s")
+        list(APPEND missed ${name})
+    else()
+        file(STRINGS "${copy}/errors" why REGEX "ERROR: |runtime error|\\.[ch]:[0-9]+: "
+             LIMIT_COUNT 1)
+        message("found  ${name} with ${target} in ${took} s: ${why}")
+        math(EXPR found "${found} + 1")
+    endif()
+    set(found ${found} PARENT_SCOPE)
+    set(missed "${missed}" PARENT_SCOPE)
+endfunction()
+
+# ---- The decoder ----
+bug(inline_size_unchecked receive ring.h
+    "if (size > (next_line ? RING_LENGTH_BITS : RING_INLINE_BYTES))" "if (false)")
+bug(record_beyond_the_ring receive ring.h
+    "if (ahead + bytes > c->capacity - RING_LINE)" "if (bytes > c->capacity)")
+bug(length_off_by_one receive ring.h
+    "uint64_t size = (word & RING_LENGTH_BITS) - 1;"
+    "uint64_t size = (word & RING_LENGTH_BITS);")
+bug(length_zero_is_a_record receive ring.h
+    "uint64_t size = (word & RING_LENGTH_BITS) - 1;"
+    "uint64_t size = (word & RING_LENGTH_BITS) - ((word & RING_LENGTH_BITS) != 0);")
+# ---- Receiving ----
+bug(corruption_forgotten receive bus.c
+    "atomic_compare_exchange_strong(&bus->error, &none, (int)error);"
+    "if (error != TACHYON_ERR_CORRUPT) atomic_compare_exchange_strong(&bus->error, &none, (int)error);")
+bug(batch_without_bound receive consumer.c
+    "ring_look_at(&bus->rx, ahead, &want.record) == RING_FOUND"
+    "ring_look_at(&(struct ring_consumer){.data = bus->rx.data, .mask = bus->rx.mask, .capacity = bus->rx.capacity, .tail = bus->rx.tail + ahead}, 0, &want.record) == RING_FOUND")
+bug(batch_commit_believes_the_views receive consumer.c
+    "if (!match || bytes > bus->rx.handed ||" "if (false ||")
+# ---- Sending ----
+bug(tail_from_the_future send ring.h
+    "if (tail - seen > published - seen || tail % RING_LINE != 0)"
+    "if (tail % RING_LINE != 0)")
+bug(tail_inside_a_line send ring.h
+    "if (tail - seen > published - seen || tail % RING_LINE != 0)"
+    "if (tail - seen > published - seen)")
+bug(room_for_the_next_word_forgotten send ring.h
+    "p->head + bytes + RING_LINE > p->limit" "p->head + bytes > p->limit")
+bug(commit_larger_than_reserved send producer.c
+    "if (unlikely(actual_size > bus->tx.reserved))" "if (false)")
+bug(wakes_without_end send ring.h
+    "if (wanted == 0 || wanted == *woken ||" "if (wanted == 0 ||")
+# ---- Calls ----
+bug(copy_too_small rpc_replies rpc.c
+    "malloc(record->size > 0 ? record->size : 1)" "malloc(record->size / 2 + 1)")
+bug(call_number_zero rpc_replies rpc.c
+    "return id != 0 && call->id == id ? call : NULL;"
+    "return call->id == id ? call : NULL;")
+bug(second_reply_replaces_the_first rpc_replies rpc.c
+    "if (call && !call->reply)\n        copy = malloc" "if (call)\n        copy = malloc")
+bug(any_reply_will_do rpc_replies rpc.c
+    "want.rx.record.correlation_id != correlation_id" "false")
+# ---- Handshake ----
+bug(hello_overflows hello listener.c
+    "sizeof client->hello - client->received, MSG_DONTWAIT"
+    "sizeof client->hello, MSG_DONTWAIT")
+bug(any_kind_greets hello handshake.c
+    "if (theirs->kind != (uint32_t)kind)" "if (false)")
+bug(any_byte_acknowledges hello listener.c
+    "byte == WIRE_ACKNOWLEDGE" "true")
+bug(memory_offered_twice hello listener.c
+    "if (listener->clients[index].answered)\n        ty_handshake_free_regions(listener->regions);"
+    "")
+bug(seals_unchecked answer region.c
+    "seals < 0 || (seals & SIZE_SEALS) != SIZE_SEALS" "seals < 0")
+bug(size_unchecked answer region.c
+    "(uint64_t)stat.st_size != expected" "false")
+bug(too_many_descriptors answer connector.c
+    "if (fd_count != needed)" "if (fd_count < needed)")
+bug(passed_descriptors_leak answer connector.c
+    "for (size_t i = 0; i < fd_count; i++)\n        ty_close(&fds[i]);" "")
+
+if(missed)
+    message(FATAL_ERROR "missed: ${missed}")
+endif()
+message("found ${found} planted bugs")
+if(DEFINED ENV{TACHYON_REPORT})
+    file(APPEND "$ENV{TACHYON_REPORT}" "R11\tplanted bugs found\t${found}\t24\t0\t\n")
+endif()

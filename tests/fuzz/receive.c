@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Receiving, one by one and in batches, from a ring that a hostile producer writes. */
+#include "fuzz.h"
+
+#define MOST_VIEWS 16
+
+static struct arena *const arena = &fuzz_arenas[0];
+
+/* The wire format, restated: what stands in the ring is what was handed out. Nobody
+ * writes meanwhile. */
+static void check_decoded(uint64_t position, const void *payload, size_t size,
+                          uint32_t type) {
+    const uint8_t *line = arena->data + position % FUZZ_CAPACITY;
+    uint64_t word;
+    memcpy(&word, line, sizeof word);
+    CHECK_EQ(size, (word & 0x7FFFFFFF) - 1);
+    CHECK_EQ(type, word >> 32);
+    CHECK(payload == line + (word & 0x80000000 ? 64 : 32));
+    fuzz_touch(arena, payload, size);
+}
+
+/* Once corrupt, for ever corrupt, and nothing is handed out. */
+static void check_state(struct tachyon_bus *bus, bool *corrupt, const void *got) {
+    if (got) {
+        CHECK(!*corrupt);
+        return;
+    }
+    tachyon_error_t error = tachyon_last_error();
+    CHECK(error == TACHYON_ERR_EMPTY || error == TACHYON_ERR_CORRUPT ||
+          error == TACHYON_ERR_BUSY); /* the peer has claimed our direction */
+    CHECK(!*corrupt || error == TACHYON_ERR_CORRUPT);
+    *corrupt = error == TACHYON_ERR_CORRUPT;
+    if (*corrupt)
+        CHECK_EQ(tachyon_get_state(bus), TACHYON_STATE_FATAL_ERROR);
+}
+
+static void take_one(struct tachyon_bus *bus, bool *corrupt, bool spin) {
+    uint32_t type;
+    size_t size;
+    const void *payload = spin ? tachyon_acquire_rx_spin(bus, &type, &size, 3)
+                               : tachyon_acquire_rx(bus, &type, &size);
+    if (payload)
+        check_decoded(bus->rx.tail, payload, size, type);
+    check_state(bus, corrupt, payload);
+}
+
+static size_t take_batch(struct tachyon_bus *bus, bool *corrupt,
+                         tachyon_msg_view_t *views, size_t most) {
+    size_t count = tachyon_acquire_rx_batch(bus, views, most);
+    uint64_t bytes = 0;
+    CHECK(count <= most);
+    for (size_t i = 0; i < count; i++) {
+        check_decoded(bus->rx.tail + bytes, views[i].ptr, views[i].actual_size,
+                      views[i].type_id);
+        bytes += views[i].reserved_;
+    }
+    CHECK(bytes <=
+          FUZZ_CAPACITY - RING_LINE); /* what an honest producer can have out */
+    check_state(bus, corrupt, count > 0 ? views : NULL);
+    return count;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    static struct tachyon_bus bus;
+    struct input input = {bytes, size};
+    struct session session = fuzz_session(RING_SIDE_LISTENER);
+    tachyon_msg_view_t views[MOST_VIEWS];
+    size_t count = 0, taken = 0;
+    bool corrupt = false;
+    CHECK_EQ(ty_bus_init(&bus, &session), TACHYON_SUCCESS);
+    while (input.left > 0) {
+        uint64_t tail = bus.rx.tail, handed = bus.rx.handed;
+        bool released = false;
+        switch (input_below(&input, 8)) {
+        case 0:
+        case 1:
+        case 2:
+            fuzz_write(&input, arena, bus.rx.tail);
+            break;
+        case 3:
+            take_one(&bus, &corrupt, input_below(&input, 8) == 0);
+            count = 0;
+            break;
+        case 4:
+            released = tachyon_commit_rx(&bus) == TACHYON_SUCCESS;
+            CHECK(!released || bus.rx.tail == tail + handed);
+            break;
+        case 5:
+            count =
+                take_batch(&bus, &corrupt, views, 1 + input_below(&input, MOST_VIEWS));
+            break;
+        case 6: /* the first few of the batch; now and then of a wrong one */
+            taken = count > 0 ? input_below(&input, count + 2) : 1;
+            if (input_below(&input, 8) == 0 && count > 0)
+                views[input_below(&input, count)].reserved_ ^= input_number(&input, 2);
+            released = tachyon_commit_rx_batch(
+                           &bus, views, taken < MOST_VIEWS ? taken : MOST_VIEWS) ==
+                       TACHYON_SUCCESS;
+            count = 0;
+            break;
+        default:
+            tachyon_get_state(&bus);
+        }
+        /* The tail moves by what was handed out, in whole lines, and is published. */
+        CHECK(bus.rx.tail - tail <= handed && bus.rx.tail % RING_LINE == 0);
+        CHECK(released || bus.rx.tail == tail);
+        CHECK(bus.rx.handed <= FUZZ_CAPACITY - RING_LINE);
+        CHECK(!released || bus.rx.tail == tail ||
+              atomic_load(&arena->shared->tail) == bus.rx.tail);
+    }
+    ty_fork_unwatch(&bus.watch);
+    return 0;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Both ends of an RPC bus, on rings that a hostile peer writes. */
+#include "rpc.c" /* the product's: its struct is nobody else's business */
+
+#include "fuzz.h"
+
+static void check_calls(const struct tachyon_rpc_bus *rpc) {
+    uint64_t entries = 0, kept = 0;
+    for (size_t i = 0; i < rpc->call_slots; i++) {
+        const struct call *call = &rpc->calls[i];
+        entries += call->id != 0;
+        kept += call->reply != NULL;
+        CHECK(call->id != 0 || !call->reply);
+        CHECK(call->id == 0 || (call->id & (rpc->call_slots - 1)) == i);
+    }
+    CHECK_EQ(entries, rpc->stats.outstanding);
+    CHECK(kept <= entries && entries <= rpc->stats.calls);
+    CHECK(rpc->stats.outstanding + rpc->stats.replies <= rpc->stats.calls);
+}
+
+static void call(struct tachyon_rpc_bus *rpc, struct input *input) {
+    uint64_t last = rpc->last_id, id = 0;
+    size_t size = input_size(input, FUZZ_CAPACITY - RING_OVERHEAD);
+    if (size > FUZZ_CAPACITY)
+        size = FUZZ_CAPACITY;
+    static const uint8_t payload[FUZZ_CAPACITY];
+    if (tachyon_rpc_call(rpc, payload, size, 1, &id) == TACHYON_SUCCESS)
+        CHECK_EQ(id, last + 1);
+    else
+        CHECK_EQ(rpc->last_id, last);
+}
+
+static void expect(struct tachyon_rpc_bus *rpc, struct input *input) {
+    uint64_t id = input_below(input, 8) ? rpc->last_id - input_below(input, 4)
+                                        : input_number(input, 8);
+    uint32_t type;
+    size_t size;
+    const struct call *entry = find_call(rpc, id);
+    bool outstanding = entry != NULL, was_kept = entry && entry->reply;
+    CHECK(!outstanding || id != 0);
+    const uint8_t *reply = tachyon_rpc_wait_timed(rpc, id, &size, &type, 0, 0);
+    if (!reply)
+        return;
+    CHECK(outstanding && rpc->held_id == id);
+    if (rpc->held_in_ring) {
+        const struct ring_line *line =
+            ring_line_at(fuzz_arenas[1].data, FUZZ_CAPACITY - 1, rpc->bus.rx.tail);
+        CHECK_EQ(line->correlation_id, id); /* nobody writes while this runs */
+        CHECK(!was_kept);
+        fuzz_touch(&fuzz_arenas[1], reply, size);
+        return;
+    }
+    uint8_t sum = 0; /* a copy: all of it must be there */
+    for (size_t i = 0; i < size; i++)
+        sum ^= ((volatile const uint8_t *)reply)[i];
+    (void)sum;
+}
+
+static void be_caller(struct tachyon_rpc_bus *rpc, struct input *input) {
+    void *slot;
+    size_t size;
+    uint64_t id;
+    switch (input_below(input, 8)) {
+    case 0:
+    case 1:
+        call(rpc, input);
+        break;
+    case 2:
+    case 3:
+        expect(rpc, input);
+        break;
+    case 4:
+        tachyon_rpc_commit_rx(rpc);
+        break;
+    case 5:
+        tachyon_rpc_cancel(rpc, rpc->last_id - input_below(input, 4));
+        break;
+    case 6: /* this takes replies off the ring */
+        size = input_size(input, FUZZ_CAPACITY - RING_OVERHEAD);
+        slot = tachyon_rpc_acquire_tx(rpc, size);
+        if (slot)
+            fuzz_fill(&fuzz_arenas[0], slot, size);
+        if (slot && input_below(input, 2))
+            tachyon_rpc_commit_call(rpc, input_below(input, size + 2), 1, &id);
+        else
+            tachyon_rpc_rollback_call(rpc);
+        break;
+    default:
+        tachyon_rpc_get_state(rpc);
+    }
+}
+
+static void be_callee(struct tachyon_rpc_bus *rpc, struct input *input) {
+    uint64_t id;
+    uint32_t type;
+    size_t size;
+    const void *request;
+    static const uint8_t payload[200];
+    switch (input_below(input, 4)) {
+    case 0:
+        request = tachyon_rpc_serve_timed(rpc, &id, &type, &size, 0, 0);
+        if (request) {
+            fuzz_touch(&fuzz_arenas[0], request, size);
+            CHECK_EQ(id, rpc->last_id);
+            CHECK(id != 0 && id <= rpc->stats.calls);
+        }
+        break;
+    case 1:
+        tachyon_rpc_commit_serve(rpc);
+        break;
+    case 2:
+        id = rpc->last_id - input_below(input, 4);
+        bool outstanding = find_call(rpc, id) != NULL;
+        if (tachyon_rpc_reply(rpc, id, payload, input_below(input, 200), 1) ==
+            TACHYON_SUCCESS)
+            CHECK(outstanding && !find_call(rpc, id));
+        break;
+    default:
+        tachyon_rpc_get_state(rpc);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    struct input input = {bytes, size};
+    bool caller = input_below(&input, 2);
+    struct session session =
+        fuzz_session(caller ? RING_SIDE_CONNECTOR : RING_SIDE_LISTENER);
+    struct tachyon_rpc_bus *rpc =
+        aligned_alloc(alignof(tachyon_rpc_bus_t), sizeof *rpc);
+    CHECK(rpc);
+    *rpc = (struct tachyon_rpc_bus){.calls = calloc(4, sizeof(struct call)),
+                                    .call_slots = 4}; /* so that it has to grow */
+    CHECK(rpc->calls);
+    CHECK_EQ(ty_bus_init(&rpc->bus, &session), TACHYON_SUCCESS);
+    atomic_store(&rpc->bus.role, BUS_ROLE_BOTH);
+    ty_bus_arm_tx(&rpc->bus, sending(rpc));
+    ty_bus_arm_rx(&rpc->bus, receiving(rpc));
+    if (caller)
+        rpc->bus.make_progress = settle_all;
+    while (input.left > 0) {
+        uint64_t choice = input_below(&input, 3);
+        if (choice == 0)
+            fuzz_write(&input, &fuzz_arenas[caller ? 1 : 0], rpc->bus.rx.tail);
+        else if (choice == 1 && input_below(&input, 4) == 0)
+            fuzz_write(&input, &fuzz_arenas[caller ? 0 : 1], rpc->bus.tx.head);
+        else if (caller)
+            be_caller(rpc, &input);
+        else
+            be_callee(rpc, &input);
+        check_calls(rpc);
+    }
+    ty_fork_unwatch(&rpc->bus.watch);
+    free_rpc(rpc);
+    return 0;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sending into a ring whose consumer writes what it likes. */
+#include "fuzz.h"
+
+static struct arena *const arena = &fuzz_arenas[0];
+
+/* The bounds that the producer keeps privately. */
+static void check_bounds(const struct tachyon_bus *bus) {
+    const struct ring_producer *p = &bus->tx;
+    if (p->limit == 0)
+        return; /* disarmed */
+    uint64_t tail = p->limit - p->capacity;
+    uint64_t published = p->first_word ? p->first : p->head;
+    CHECK(tail % RING_LINE == 0 && p->head % RING_LINE == 0);
+    CHECK(tail <= published && published <= p->head);
+    CHECK(p->head + RING_LINE <= p->limit); /* I2 */
+}
+
+static bool is_fatal(tachyon_error_t error) {
+    return error == TACHYON_ERR_CORRUPT || error == TACHYON_ERR_BUSY;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    static struct tachyon_bus bus;
+    struct input input = {bytes, size};
+    struct session session = fuzz_session(RING_SIDE_CONNECTOR);
+    bool corrupt = false;
+    uint64_t wanted_writes = 0;
+    CHECK_EQ(ty_bus_init(&bus, &session), TACHYON_SUCCESS);
+    while (input.left > 0) {
+        uint8_t *slot = NULL;
+        size_t most = 0;
+        switch (input_below(&input, 8)) {
+        case 0:
+        case 1:
+            fuzz_write(&input, arena, bus.tx.head);
+            wanted_writes++;
+            break;
+        case 2:
+        case 3:
+        case 4:
+            most = input_size(&input, FUZZ_CAPACITY - RING_OVERHEAD);
+            slot = tachyon_acquire_tx(&bus, most);
+            if (slot) {
+                CHECK(!corrupt && most <= FUZZ_CAPACITY - RING_OVERHEAD);
+                CHECK((uintptr_t)slot % (most > RING_INLINE_BYTES ? 64 : 32) == 0);
+                fuzz_fill(arena, slot, most);
+                most = input_below(&input, most + 2);
+                if (tachyon_commit_tx(&bus, most, (uint32_t)input.left) !=
+                    TACHYON_SUCCESS)
+                    CHECK_EQ(tachyon_last_error(), TACHYON_ERR_INVALID_SZ);
+            } else {
+                tachyon_error_t error = tachyon_last_error();
+                CHECK(error == TACHYON_ERR_FULL || error == TACHYON_ERR_INVALID_SZ ||
+                      is_fatal(error));
+                CHECK(!corrupt || error == TACHYON_ERR_CORRUPT);
+                corrupt = error == TACHYON_ERR_CORRUPT;
+            }
+            break;
+        case 5:
+            tachyon_flush(&bus);
+            break;
+        case 6:
+            tachyon_rollback_tx(&bus);
+            break;
+        default:
+            tachyon_send(&bus, "0123456789", input_below(&input, 11), 1, 0, 0);
+        }
+        check_bounds(&bus);
+    }
+    /* A wake-up answers a word that the peer wrote: no more of them than such words. */
+    CHECK(atomic_load(&bus.link.wakes) <= wanted_writes);
+    ty_fork_unwatch(&bus.watch);
+    return 0;
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A peer that writes over the whole mapping, at any time, while the other end receives,
+ * takes batches, sends, calls and serves. That end gets no signal, no span outside its
+ * ring, no endless call; it may be told CORRUPT, and then for good.
+ */
+#include "bus.h"
+#include "length.h"
+#include "peers.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MS INT64_C(1000000)
+#define CALL_MS 2000 /* no call may take longer; each is given 1 ms */
+#define CAPACITY 8192
+
+/* ---- The hostile peer ---- */
+
+struct hostile {
+    pthread_mutex_t mutex; /* held while it writes */
+    struct region regions[HANDSHAKE_MAX_RINGS];
+    unsigned region_count; /* 0: nothing to write to */
+    bool over;
+    uint64_t writes;
+};
+
+static uint64_t likely_word(uint64_t *random) {
+    uint64_t size = message_size(test_random(random), CAPACITY - 128);
+    uint64_t word = test_random(random) << 32 | (size + 1);
+    return size > 32 || test_random_below(random, 8) == 0 ? word | RING_NEXT_LINE_BIT
+                                                          : word;
+}
+
+static void write_once(const struct region *region, uint64_t *random) {
+    struct ring_shared *shared = region_shared(region);
+    uint8_t *data = region_data(region);
+    uint64_t tail = atomic_load(&shared->tail);
+    struct ring_line *line =
+        ring_line_at(data, CAPACITY - 1,
+                     (tail & ~UINT64_C(63)) + 64 * test_random_below(random, 20));
+    switch (test_random_below(random, 32)) {
+    case 0: { /* anything, anywhere */
+        size_t at = test_random_below(random, (RING_SHARED_BYTES + CAPACITY) / 8);
+        atomic_store((_Atomic uint64_t *)(void *)region->map + at, test_random(random));
+        break;
+    }
+    case 1:
+        atomic_store(&shared->tail, tail + 64 * test_random_below(random, 200) - 6400);
+        break;
+    case 2:
+        atomic_store(&shared->wanted_head,
+                     test_random_below(random, 2)
+                         ? tail + 64 * test_random_below(random, 99)
+                         : test_random(random));
+        atomic_store(&shared->wanted_tail, tail + 64 * test_random_below(random, 99));
+        break;
+    case 3:
+        atomic_store(&line->word, test_random(random) & test_random(random));
+        break;
+    case 4:
+        atomic_store(&line->word, 0);
+        break;
+    default: /* messages and calls as they might be */
+        line->correlation_id = test_random_below(random, 200);
+        atomic_store(&line->word, likely_word(random));
+    }
+}
+
+static void *be_hostile(void *context) {
+    struct hostile *hostile = context;
+    uint64_t random = 4;
+    for (bool over = false; !over;) {
+        pthread_mutex_lock(&hostile->mutex);
+        for (int i = 0; i < 16 && hostile->region_count > 0; i++, hostile->writes++)
+            write_once(
+                &hostile->regions[test_random_below(&random, hostile->region_count)],
+                &random);
+        over = hostile->over;
+        pthread_mutex_unlock(&hostile->mutex);
+        /* Sometimes slow, so that the other end gets somewhere. */
+        for (uint64_t pauses = test_random_below(&random, 2000); pauses > 0; pauses--)
+            ty_pause();
+    }
+    return NULL;
+}
+
+static void let_loose(struct hostile *hostile, const struct tachyon_bus *bus,
+                      unsigned rings) {
+    pthread_mutex_lock(&hostile->mutex);
+    for (unsigned i = 0; i < rings; i++)
+        hostile->regions[i] = bus->regions[i];
+    hostile->region_count = rings;
+    pthread_mutex_unlock(&hostile->mutex);
+}
+
+static void call_off(struct hostile *hostile) {
+    pthread_mutex_lock(&hostile->mutex);
+    hostile->region_count = 0;
+    pthread_mutex_unlock(&hostile->mutex);
+}
+
+/* ---- The honest end ---- */
+
+struct outcome {
+    uint64_t calls, spans, corrupt;
+    int64_t longest_ns;
+};
+
+static void check_span(const struct region *region, const void *span, size_t size,
+                       struct outcome *outcome) {
+    const uint8_t *begin = span, *data = region_data(region);
+    CHECK(size <= CAPACITY && begin >= data && begin + size <= data + 2 * CAPACITY);
+    uint8_t sum = 0;
+    for (size_t i = 0; i < size; i++)
+        sum ^= ((volatile const uint8_t *)begin)[i];
+    (void)sum;
+    outcome->spans++;
+}
+
+/* What may be said while nothing was given. */
+static bool is_expected(tachyon_error_t error) {
+    return error == TACHYON_ERR_TIMEOUT || error == TACHYON_ERR_EMPTY ||
+           error == TACHYON_ERR_FULL || error == TACHYON_ERR_CORRUPT ||
+           error == TACHYON_ERR_BUSY || error == TACHYON_ERR_INVALID_SZ;
+}
+
+enum habit { RECEIVE, BATCH, SEND, HABITS };
+
+/* One call; false when nothing was given. */
+static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
+                    struct outcome *outcome) {
+    const struct region *region = &bus->regions[0];
+    tachyon_msg_view_t views[16];
+    uint32_t type;
+    size_t size = message_size(test_random(random), CAPACITY - 128), count;
+    int64_t timeout_ns = test_random_below(random, 2) * MS;
+    void *slot;
+    switch (habit) {
+    case RECEIVE: {
+        const void *message =
+            tachyon_acquire_rx_timed(bus, &type, &size, 5, timeout_ns);
+        if (!message)
+            return false;
+        check_span(region, message, size, outcome);
+        return tachyon_commit_rx(bus) == TACHYON_SUCCESS;
+    }
+    case BATCH:
+        count = tachyon_drain_batch_timed(bus, views, 16, 5, timeout_ns);
+        for (size_t i = 0; i < count; i++)
+            check_span(region, views[i].ptr, views[i].actual_size, outcome);
+        return count > 0 &&
+               tachyon_commit_rx_batch(
+                   bus, views, 1 + test_random_below(random, count)) == TACHYON_SUCCESS;
+    default:
+        slot = tachyon_acquire_tx_timed(bus, size, 5, timeout_ns);
+        if (!slot)
+            return false;
+        check_span(region, slot, size, outcome);
+        memset(slot, 1, size);
+        if (tachyon_commit_tx(bus, size, 1) != TACHYON_SUCCESS)
+            return false;
+        tachyon_flush(bus);
+        return true;
+    }
+}
+
+/* A call may fail for two reasons before it is retried; CORRUPT stays. */
+static bool check_failure(tachyon_state_t (*state)(const void *handle),
+                          const void *handle, struct outcome *outcome) {
+    tachyon_error_t error = tachyon_last_error();
+    if (!is_expected(error))
+        FAIL("a hostile peer causes %s", tachyon_last_error_message());
+    if (error != TACHYON_ERR_CORRUPT)
+        return error != TACHYON_ERR_BUSY; /* our direction is taken: start again */
+    outcome->corrupt++;
+    CHECK_EQ(state(handle), TACHYON_STATE_FATAL_ERROR);
+    return false;
+}
+
+static tachyon_state_t bus_state(const void *handle) {
+    return tachyon_get_state(handle);
+}
+
+static tachyon_state_t rpc_state(const void *handle) {
+    return tachyon_rpc_get_state(handle);
+}
+
+static void measure(int64_t begin_ns, struct outcome *outcome) {
+    int64_t took_ns = ty_now_ns() - begin_ns;
+    outcome->calls++;
+    outcome->longest_ns = took_ns > outcome->longest_ns ? took_ns : outcome->longest_ns;
+    if (took_ns > CALL_MS * MS)
+        FAIL("a call with a time-out of 1 ms takes %jd ms", (intmax_t)(took_ns / MS));
+}
+
+static void suffer_on_a_bus(struct hostile *hostile, enum habit habit, uint64_t *random,
+                            struct outcome *outcome) {
+    struct pair pair = pair_open(CAPACITY);
+    let_loose(hostile, pair.connector, 1);
+    bool usable = true;
+    for (int i = 0; i < 20000 && usable; i++) {
+        int64_t begin_ns = ty_now_ns();
+        bool given = use_bus(pair.listener, habit, random, outcome);
+        measure(begin_ns, outcome);
+        usable = given || check_failure(bus_state, pair.listener, outcome);
+    }
+    for (int i = 0; tachyon_last_error() == TACHYON_ERR_CORRUPT && i < 10; i++) {
+        CHECK(!use_bus(pair.listener, habit, random, outcome));
+        CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CORRUPT);
+    }
+    call_off(hostile);
+    pair_close(&pair);
+}
+
+struct rpc_pair {
+    const char *path;
+    tachyon_rpc_bus_t *callee, *caller;
+};
+
+static void *listen_for_calls(void *context) {
+    struct rpc_pair *pair = context;
+    CHECK_OK(tachyon_rpc_listen(pair->path, CAPACITY, CAPACITY, &pair->callee));
+    return NULL;
+}
+
+static bool use_callee(tachyon_rpc_bus_t *rpc, uint64_t *random,
+                       struct outcome *outcome) {
+    const struct region *region = &((struct tachyon_bus *)(void *)rpc)->regions[0];
+    uint64_t id;
+    uint32_t type;
+    size_t size;
+    const void *request = tachyon_rpc_serve_timed(rpc, &id, &type, &size, 5, MS);
+    if (!request)
+        return false;
+    check_span(region, request, size, outcome);
+    tachyon_error_t error = tachyon_rpc_commit_serve(rpc);
+    if (error == TACHYON_SUCCESS)
+        error = tachyon_rpc_reply_timed(rpc, id, "reply", test_random_below(random, 6),
+                                        1, 5, MS);
+    return error == TACHYON_SUCCESS;
+}
+
+static bool use_caller(tachyon_rpc_bus_t *rpc, uint64_t *random,
+                       struct outcome *outcome) {
+    uint64_t id;
+    uint32_t type;
+    size_t size;
+    if (tachyon_rpc_call_timed(rpc, "call", test_random_below(random, 5), 1, &id, 5,
+                               MS) != TACHYON_SUCCESS)
+        return false;
+    id -= test_random_below(random, id < 4 ? id : 4);
+    const uint8_t *reply = tachyon_rpc_wait_timed(rpc, id, &size, &type, 5, MS);
+    if (!reply)
+        return false;
+    CHECK(size <= CAPACITY);
+    uint8_t sum = 0; /* in the ring or a copy */
+    for (size_t i = 0; i < size; i++)
+        sum ^= ((volatile const uint8_t *)reply)[i];
+    (void)sum;
+    outcome->spans++;
+    return tachyon_rpc_commit_rx(rpc) == TACHYON_SUCCESS;
+}
+
+static void suffer_on_calls(struct hostile *hostile, bool caller, uint64_t *random,
+                            struct outcome *outcome) {
+    struct rpc_pair pair = {.path = test_path("calls")};
+    tachyon_options_t options = options_with_timeout_ms(5000);
+    pthread_t listener = test_thread(listen_for_calls, &pair);
+    CHECK_OK(tachyon_rpc_connect_with(pair.path, &options, &pair.caller));
+    test_join(listener);
+    tachyon_rpc_bus_t *ours = caller ? pair.caller : pair.callee;
+    let_loose(hostile, (void *)(caller ? pair.callee : pair.caller), 2);
+    bool usable = true;
+    for (int i = 0; i < 20000 && usable; i++) {
+        int64_t begin_ns = ty_now_ns();
+        bool given = caller ? use_caller(ours, random, outcome)
+                            : use_callee(ours, random, outcome);
+        measure(begin_ns, outcome);
+        usable = given || check_failure(rpc_state, ours, outcome);
+    }
+    call_off(hostile);
+    tachyon_rpc_destroy(pair.caller);
+    tachyon_rpc_destroy(pair.callee);
+}
+
+TEST(a_hostile_peer_can_do_no_more_than_end_the_connection) {
+    struct length length = length_begin("R4", "seconds", 10, 3600);
+    struct hostile hostile = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+    struct outcome outcome = {0};
+    uint64_t random = 44, connections = 0;
+    pthread_t thread = test_thread(be_hostile, &hostile);
+    while (length_goes_on(&length)) {
+        switch (connections++ % (HABITS + 2)) {
+        case HABITS:
+            suffer_on_calls(&hostile, true, &random, &outcome);
+            break;
+        case HABITS + 1:
+            suffer_on_calls(&hostile, false, &random, &outcome);
+            break;
+        default:
+            suffer_on_a_bus(&hostile, (enum habit)((connections - 1) % (HABITS + 2)),
+                            &random, &outcome);
+        }
+        length.done = (uint64_t)(test_now_ms() - length.begin_ms) / 1000;
+    }
+    pthread_mutex_lock(&hostile.mutex);
+    hostile.over = true;
+    pthread_mutex_unlock(&hostile.mutex);
+    test_join(thread);
+    length_end(&length,
+               "%" PRIu64 " connections, %" PRIu64 " hostile writes, %" PRIu64
+               " calls, %" PRIu64 " spans, %" PRIu64
+               " times corrupt, longest call %.1f ms",
+               connections, hostile.writes, outcome.calls, outcome.spans,
+               outcome.corrupt, (double)outcome.longest_ns / 1e6);
+    CHECK(outcome.spans > 100 && outcome.corrupt > 10);
+}
