@@ -45,10 +45,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
                 CHECK(!corrupt && most <= FUZZ_CAPACITY - RING_OVERHEAD);
                 CHECK((uintptr_t)slot % (most > RING_INLINE_BYTES ? 64 : 32) == 0);
                 fuzz_fill(arena, slot, most);
-                most = input_below(&input, most + 2);
-                if (tachyon_commit_tx(&bus, most, (uint32_t)input.left) !=
-                    TACHYON_SUCCESS)
-                    CHECK_EQ(tachyon_last_error(), TACHYON_ERR_INVALID_SZ);
+                size_t written = input_below(&input, most + 2);
+                bool sent = tachyon_commit_tx(&bus, written, 1) == TACHYON_SUCCESS;
+                CHECK_EQ(sent, written <= most);
+                CHECK(sent || tachyon_last_error() == TACHYON_ERR_INVALID_SZ);
             } else {
                 tachyon_error_t error = tachyon_last_error();
                 CHECK(error == TACHYON_ERR_FULL || error == TACHYON_ERR_INVALID_SZ ||

@@ -206,7 +206,8 @@ static void suffer_on_a_bus(struct hostile *hostile, enum habit habit, uint64_t 
         measure(begin_ns, outcome);
         usable = given || check_failure(bus_state, pair.listener, outcome);
     }
-    for (int i = 0; tachyon_last_error() == TACHYON_ERR_CORRUPT && i < 10; i++) {
+    bool corrupt = !usable && tachyon_last_error() == TACHYON_ERR_CORRUPT;
+    for (int i = 0; corrupt && i < 10; i++) {
         CHECK(!use_bus(pair.listener, habit, random, outcome));
         CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CORRUPT);
     }
