@@ -108,7 +108,7 @@ tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *recei
                              ~(uint64_t)(RING_LINE - 1));
         if (atomic_load(&bus->role) == TACHYON_ROLE_PRODUCER ||
             atomic_load_explicit(&line->word, memory_order_acquire) == 0)
-            error = ty_link_error(&bus->link);
+            error = (int)ty_link_error(&bus->link);
     }
     switch (error) {
     case TACHYON_SUCCESS:
