@@ -378,7 +378,7 @@ TEST(of_fifty_that_start_at_once_exactly_one_wins) {
 static void *listen_and_release(void *context) {
     const char *path = context;
     uintptr_t won = 0;
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 2000; i++) {
         struct address address;
         tachyon_error_t error = ty_address_listen(&address, path, 0600);
         if (error == TACHYON_SUCCESS) {

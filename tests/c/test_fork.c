@@ -130,6 +130,40 @@ TEST(a_childs_child_is_no_better_off) {
     pair_close(&pair);
 }
 
+static void destroy_in_order(void *context) {
+    /* Each handle once had neighbours in a list, which must be forgotten. */
+    static const int orders[][3] = {{0, 1, 2}, {2, 1, 0}, {1, 2, 0}, {1, 0, 2}};
+    struct pair *pairs = context;
+    static int next;
+    const int *order = orders[next++];
+    for (int i = 0; i < 3; i++) {
+        tachyon_bus_destroy(pairs[order[i]].connector);
+        tachyon_bus_destroy(pairs[order[i]].listener);
+    }
+    struct pair own = pair_open(4096);
+    CHECK_OK(tachyon_send(own.connector, "x", 1, 1, 0, 0));
+    CHECK(tachyon_acquire_rx(own.listener, &type, &size));
+    pair_close(&own);
+    if (next < 4) { /* its child has the same dead handles, and fewer */
+        for (int i = 0; i < 3; i++)
+            pairs[i] = pair_open(4096);
+        CHECK_EQ(test_wait(test_spawn(destroy_in_order, pairs)), 0);
+        for (int i = 0; i < 3; i++)
+            pair_close(&pairs[i]);
+    }
+}
+
+TEST(a_child_may_destroy_in_any_order_and_open_its_own) {
+    struct pair pairs[3];
+    if (test_race_detector())
+        test_skip("it allows no threads in a child of a process that had threads");
+    for (int i = 0; i < 3; i++)
+        pairs[i] = pair_open(4096);
+    CHECK_EQ(test_wait(test_spawn(destroy_in_order, pairs)), 0);
+    for (int i = 0; i < 3; i++)
+        pair_close(&pairs[i]);
+}
+
 /* ---- While others are at work ---- */
 
 static void stay_until_closed(void *context) {

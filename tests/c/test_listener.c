@@ -323,6 +323,27 @@ TEST(a_good_client_gets_in_among_many_silent_ones) {
     }
 }
 
+TEST(one_that_has_greeted_waits_its_turn_however_long_that_is) {
+    /* 30 that never acknowledge, 50 ms each: longer than a hello may take. */
+    struct listening listening;
+    struct wire_greeting hello = wire_hello();
+    int clients[30];
+    tachyon_bus_t *bus;
+    start_listener(&listening);
+    for (int i = 0; i < 30; i++) {
+        clients[i] = wire_connect(listening.path);
+        send_hello(clients[i], &hello);
+    }
+    int64_t begin = test_now_ms();
+    CHECK_OK(tachyon_bus_connect(listening.path, &bus));
+    CHECK_IN(test_now_ms() - begin, 1100, 1500 + SOON_MS);
+    CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
+    for (int i = 0; i < 30; i++)
+        close(clients[i]);
+    tachyon_bus_destroy(bus);
+    tachyon_bus_destroy(listening.bus);
+}
+
 /* The listener is about to sleep; all this happens before it looks again. */
 static struct {
     const char *path;
