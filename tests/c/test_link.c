@@ -825,6 +825,61 @@ static void stream_receive(struct stream *stream) {
     }
 }
 
+/*
+ * The window: between the sleeper's word and its second look, the waker's publication
+ * must not pass unseen. The sender sees each release, and publishes as much later as
+ * it takes this end to fall asleep, give or take.
+ */
+struct window {
+    tachyon_bus_t *bus;
+    uint32_t count;
+    unsigned widest; /* pauses */
+};
+
+static void *aim_at_the_window(void *context) {
+    struct window *window = context;
+    tachyon_bus_t *bus = window->bus;
+    uint64_t state = 1;
+    for (uint32_t number = 0; number < window->count; number++) {
+        CHECK(tachyon_acquire_tx(bus, 8));
+        CHECK_OK(tachyon_commit_tx(bus, 8, number));
+        while (atomic_load_explicit(&bus->tx.shared->tail, memory_order_relaxed) !=
+               (uint64_t)number * 64)
+            ty_pause();
+        hesitate(&state, window->widest);
+        tachyon_flush(bus);
+    }
+    return NULL;
+}
+
+static void hit_the_window(bool expedited) {
+    struct pair pair = pair_open(4096);
+    if (!expedited)
+        pair.listener->link.expedited = pair.connector->link.expedited = false;
+    struct window window = {
+        .bus = pair.connector, .count = test_sanitized() ? 5000 : 20000, .widest = 150};
+    pthread_t thread = test_thread(aim_at_the_window, &window);
+    for (uint32_t number = 0; number < window.count; number++) {
+        uint32_t type;
+        size_t size;
+        if (!tachyon_acquire_rx_timed(pair.listener, &type, &size, 0,
+                                      INT64_C(5000000000)))
+            FAIL("message %u: %s", number, tachyon_last_error_message());
+        CHECK_EQ(type, number);
+        CHECK_OK(tachyon_commit_rx(pair.listener));
+    }
+    test_join(thread);
+    pair_close(&pair);
+}
+
+TEST(fault_2_no_wakeup_is_lost_in_the_window) {
+    hit_the_window(true);
+}
+
+TEST(fault_2_no_wakeup_is_lost_in_the_window_without_membarrier) {
+    hit_the_window(false);
+}
+
 static void run_streams(bool expedited) {
     static const uint32_t spins[] = {0, 1, 100, 1000};
     static const unsigned delays[][2] = {{0, 0}, {300, 0}, {0, 300}, {100, 100}};
