@@ -71,8 +71,8 @@ static inline const void *hand_out(struct tachyon_bus *bus,
 }
 
 static out_of_line const void *take_slow(struct tachyon_bus *bus, uint32_t *type_id,
-                                      size_t *actual_size, uint64_t spins,
-                                      int64_t timeout_ns, bool never_sleep) {
+                                         size_t *actual_size, uint64_t spins,
+                                         int64_t timeout_ns, bool never_sleep) {
     if (!bus || !type_id || !actual_size) {
         ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
                 !bus       ? "bus"

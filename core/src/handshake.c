@@ -96,10 +96,10 @@ tachyon_error_t ty_handshake_check_peer(int socket, const tachyon_options_t *opt
         return ty_fail(TACHYON_ERR_NETWORK, errno, "cannot learn who the peer is");
     *out = (tachyon_peer_t){
         .pid = credentials.pid, .uid = credentials.uid, .gid = credentials.gid};
-    bool allowed = !options->allowed_uids && credentials.uid == geteuid();
-    for (size_t i = 0; i < options->allowed_uid_count && !allowed; i++)
-        allowed = options->allowed_uids[i] == credentials.uid ||
-                  options->allowed_uids[i] == UINT32_MAX;
+    const uint32_t *list = options->allowed_uids;
+    bool allowed = !list && credentials.uid == geteuid();
+    for (size_t i = 0; list && i < options->allowed_uid_count && !allowed; i++)
+        allowed = list[i] == credentials.uid || list[i] == UINT32_MAX;
     if (!allowed)
         return ty_fail(TACHYON_ERR_PERMISSION, EPERM,
                        "user id %" PRIu32 " (process %" PRId32 ") is not allowed",

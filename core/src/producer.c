@@ -61,7 +61,7 @@ static void wait_for_room(struct tx_wait *want, uint32_t spins, int64_t timeout_
 }
 
 static out_of_line void *acquire_tx_slow(struct tachyon_bus *bus, size_t size,
-                                      uint32_t spins, int64_t timeout_ns) {
+                                         uint32_t spins, int64_t timeout_ns) {
     bus->tx.offset = 0;
     tachyon_flush(bus); /* may find the peer gone: before the claim reports that */
     if (ty_bus_claim(bus, TACHYON_ROLE_PRODUCER) != TACHYON_SUCCESS)
