@@ -18,6 +18,9 @@
 #define MAX_FDS 4096
 #define EXIT_SKIPPED 77
 
+/* Of a build that counts coverage, which is saved at exit() only. */
+extern int __llvm_profile_write_file(void) __attribute__((weak));
+
 static struct test_case *tests, **last_test = &tests;
 static char directory[64];
 
@@ -188,6 +191,8 @@ pid_t test_spawn(void (*body)(void *context), void *context) {
         _exit(1);
     body(context);
     fflush(NULL);
+    if (__llvm_profile_write_file)
+        __llvm_profile_write_file();
     _exit(0);
 }
 
