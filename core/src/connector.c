@@ -15,6 +15,11 @@
 #define RETRY_NS (2 * MILLISECOND)     /* between two tries */
 #define MAX_PASSED_FDS 8
 
+static bool is_foreign(const struct greeting *answer, size_t received) {
+    return (received >= sizeof answer->magic && answer->magic != WIRE_MAGIC) ||
+           (received >= 2 * sizeof answer->magic && answer->version != WIRE_VERSION);
+}
+
 /* Receive the answer and its descriptors; those beyond MAX_PASSED_FDS the kernel
  * drops. *fd_count may exceed what was asked for: the caller closes them all. */
 static tachyon_error_t receive_answer(int socket, struct greeting *answer, int *fds,
@@ -57,13 +62,12 @@ static tachyon_error_t receive_answer(int socket, struct greeting *answer, int *
                     close(fd);
             }
         }
-        if (count <= 0) {
-            if (received >= 2 * sizeof(uint32_t) && answer->version != WIRE_VERSION)
-                return TACHYON_SUCCESS; /* shorter, from another version */
+        if (count <= 0)
             return ty_fail(TACHYON_ERR_NETWORK, count < 0 ? errno : 0,
                            "the listener ended the connection before it answered");
-        }
         received += (size_t)count;
+        if (is_foreign(answer, received))
+            return TACHYON_SUCCESS; /* may be shorter; its first words say enough */
     }
     return TACHYON_SUCCESS;
 }
