@@ -14,6 +14,7 @@ typedef struct Signature {
     int count;
     const char *name[MAX_PARAMETERS];
     PyObject *interned[MAX_PARAMETERS]; /* made at the first call with keywords */
+    int keyword_only;                   /* so many of the last */
 } Signature;
 
 static int bind_keyword(Signature *signature, PyObject *keyword, PyObject *value,
@@ -46,9 +47,11 @@ static int bind_keyword(Signature *signature, PyObject *keyword, PyObject *value
 /* Sort a METH_FASTCALL | METH_KEYWORDS call into `bound`, zeroed by the caller. */
 static int bind_arguments(Signature *signature, PyObject *const *args, Py_ssize_t nargs,
                           PyObject *kwnames, PyObject **bound) {
-    if (nargs > signature->count) {
-        PyErr_Format(PyExc_TypeError, "%s() takes at most %d arguments (%zd given)",
-                     signature->function, signature->count, nargs);
+    int positional = signature->count - signature->keyword_only;
+    if (nargs > positional) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() takes at most %d positional arguments (%zd given)",
+                     signature->function, positional, nargs);
         return -1;
     }
     for (Py_ssize_t i = 0; i < nargs; ++i) {
@@ -98,22 +101,17 @@ static int parse_unsigned(PyObject *value, const char *name, uint64_t limit,
     return -1;
 }
 
-static int parse_type_id(PyObject *value, uint32_t *type_id) {
-    uint64_t number = *type_id;
-    if (parse_unsigned(value, "type_id", UINT32_MAX, &number) < 0) {
+static int parse_u32(PyObject *value, const char *name, uint32_t *out) {
+    uint64_t number = *out;
+    if (parse_unsigned(value, name, UINT32_MAX, &number) < 0) {
         return -1;
     }
-    *type_id = (uint32_t)number;
+    *out = (uint32_t)number;
     return 0;
 }
 
 static int parse_spin(PyObject *value, uint32_t *spin_threshold) {
-    uint64_t number = *spin_threshold;
-    if (parse_unsigned(value, "spin_threshold", UINT32_MAX, &number) < 0) {
-        return -1;
-    }
-    *spin_threshold = (uint32_t)number;
-    return 0;
+    return parse_u32(value, "spin_threshold", spin_threshold);
 }
 
 /* Seconds as nanoseconds; None, infinity and centuries are -1, for ever. */
@@ -135,4 +133,32 @@ static int parse_timeout(PyObject *value, seconds_t *timeout_ns) {
         *timeout_ns = (seconds_t)ceil(seconds * 1e9);
     }
     return 0;
+}
+
+/* The bytes of a payload that is copied. Those of `bytes` need no view. */
+typedef struct Payload {
+    const void *data;
+    size_t size;
+    Py_buffer view;
+} Payload;
+
+static int payload_get(PyObject *object, Payload *payload) {
+    payload->view.obj = NULL;
+    if (PyBytes_CheckExact(object)) {
+        payload->data = PyBytes_AS_STRING(object);
+        payload->size = (size_t)PyBytes_GET_SIZE(object);
+        return 0;
+    }
+    if (PyObject_GetBuffer(object, &payload->view, PyBUF_SIMPLE) < 0) {
+        return -1;
+    }
+    payload->data = payload->view.buf;
+    payload->size = (size_t)payload->view.len;
+    return 0;
+}
+
+static void payload_release(Payload *payload) {
+    if (payload->view.obj) {
+        PyBuffer_Release(&payload->view);
+    }
 }

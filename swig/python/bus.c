@@ -59,9 +59,9 @@ static PyMethodDef hot_methods[] = {
 };
 
 /* Beside SWIG's own methods, not in their place: no table to fall out of step. */
-static int add_hot_methods(swig_type_info *info) {
+static int add_hot_methods(swig_type_info *info, PyMethodDef *methods) {
     PyTypeObject *type = type_of(info);
-    for (PyMethodDef *method = hot_methods; method->ml_name; ++method) {
+    for (PyMethodDef *method = methods; method->ml_name; ++method) {
         PyObject *descriptor = PyDescr_NewMethod(type, method);
         if (!descriptor ||
             PyDict_SetItemString(type->tp_dict, method->ml_name, descriptor) < 0) {
@@ -76,19 +76,21 @@ static int add_hot_methods(swig_type_info *info) {
 
 /* ---- BusBase ---- */
 
-static PyObject *bus_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    SwigPyObject *object = (SwigPyObject *)type->tp_alloc(type, 0);
+/* An object of `type` round `low`, whose reference it takes over. */
+static PyObject *face_new(PyTypeObject *type, swig_type_info *info, PyObject *low) {
+    SwigPyObject *object = low ? (SwigPyObject *)type->tp_alloc(type, 0) : NULL;
     if (!object) {
+        Py_XDECREF(low);
         return NULL;
     }
-    PyObject *low = tachyon_bus_new(type_of(SWIGTYPE_p_TachyonBus), args, kwargs);
-    if (!low) {
-        Py_DECREF(object);
-        return NULL;
-    }
-    object->ptr = bus_of(low); /* with the reference to `low` */
-    object->ty = SWIGTYPE_p_BusBase;
+    object->ptr = bus_of(low);
+    object->ty = info;
     return (PyObject *)object;
+}
+
+static PyObject *bus_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    return face_new(type, SWIGTYPE_p_BusBase,
+                    tachyon_bus_new(type_of(SWIGTYPE_p_TachyonBus), args, kwargs));
 }
 
 static int bus_init(PyObject *self, PyObject *args, PyObject *kwargs) {
@@ -124,7 +126,7 @@ static PyObject *call_send_zero_copy(PyObject *self, PyObject *const *args,
     PyObject *bound[MAX_PARAMETERS] = {NULL};
     uint32_t type_id = 0;
     if (bind_arguments(&signature, args, nargs, kwnames, bound) < 0 ||
-        parse_type_id(bound[1], &type_id) < 0) {
+        parse_u32(bound[1], "type_id", &type_id) < 0) {
         return NULL;
     }
     return acquire_tx(bus_of(self), bound[0], type_id, bound[2], bound[3], true);

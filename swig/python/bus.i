@@ -22,7 +22,7 @@ typedef struct {} BusBase;
     forbid_new_attributes(SWIGTYPE_p_RxMsgView);
     forbid_new_attributes(SWIGTYPE_p_BusBase);
     if (guard_module_init() < 0 || message_init() < 0 ||
-        add_hot_methods(SWIGTYPE_p_TachyonBus) < 0) {
+        add_hot_methods(SWIGTYPE_p_TachyonBus, hot_methods) < 0) {
         return -1;
     }
 %}

@@ -8,19 +8,23 @@ typedef enum { GUARD_OPEN, GUARD_HELD, GUARD_LEFT, GUARD_LOST } GuardState;
 
 typedef struct Guard Guard;
 
+/* How a guard that was not left gives its slot back. */
+typedef tachyon_error_t (*GiveBack)(void *handle);
+
 /* One direction of a bus: at most one guard or one waiting call at a time. */
 typedef struct Side {
     const char *purpose;
-    Guard *guard; /* OPEN or HELD; borrowed, it leaves here before it dies */
-    bool waiting; /* a thread waits without the interpreter's lock */
+    Guard *guard;        /* OPEN or HELD; borrowed, it leaves here before it dies */
+    const char *waiting; /* what a thread waits for without the interpreter's lock */
+    GiveBack owed;       /* of a guard that ended while the handle was waited on */
 } Side;
 
 struct Guard {
     SwigPyObject base;
-    PyObject *owner; /* the TachyonBus: as long as a guard lives, so does the mapping */
-    tachyon_bus_t *handle;
+    PyObject *owner; /* the bus: as long as a guard lives, so does the mapping */
+    void *handle;
     Side *side;
-    tachyon_error_t (*give_back)(tachyon_bus_t *);
+    GiveBack give_back;
     GuardState state;
     Py_ssize_t views;
     PyObject *buf; /* the view that the guard made itself; one of `views` */
@@ -56,6 +60,11 @@ static void side_drop_abandoned(const Side *side) {
     }
 }
 
+static void raise_waited_on(const Side *side) {
+    PyErr_Format(TachyonError, "another thread is waiting to %s on this bus",
+                 side->waiting);
+}
+
 /* May a call use this direction now? 0, or -1 with an exception. */
 static int side_claim(const Side *side) {
     if (!side->guard && !side->waiting) {
@@ -66,8 +75,7 @@ static int side_claim(const Side *side) {
         return 0;
     }
     if (side->waiting) {
-        PyErr_Format(TachyonError, "another thread is waiting to %s on this bus",
-                     side->purpose);
+        raise_waited_on(side);
     } else if (side->guard->state == GUARD_HELD) {
         PyErr_Format(PyExc_BufferError,
                      "cannot %s: a view still points into the slot of a guard that was "
@@ -82,8 +90,8 @@ static int side_claim(const Side *side) {
     return -1;
 }
 
-static void guard_init(Guard *guard, PyObject *owner, tachyon_bus_t *handle, Side *side,
-                       tachyon_error_t (*give_back)(tachyon_bus_t *)) {
+static void guard_init(Guard *guard, PyObject *owner, void *handle, Side *side,
+                       GiveBack give_back) {
     guard->owner = Py_NewRef(owner);
     guard->handle = handle;
     guard->side = side;
@@ -100,11 +108,26 @@ static void guard_end(Guard *guard) {
     guard->side->guard = NULL;
 }
 
+/* Nobody will finish the slot. A handle that one thread may use at a time is not touched
+   while that thread waits: the slot is given back after the wait. */
+static void guard_abandon(Guard *guard) {
+    if (guard->side->waiting) {
+        guard->side->owed = guard->give_back;
+    } else {
+        guard->give_back(guard->handle);
+    }
+    guard_end(guard);
+}
+
 /* The block is left: 1 to finish the slot, 0 when there is nothing to finish, -1 with a
    BufferError while views are alive. */
 static int guard_leave(Guard *guard) {
     guard_drop_buf(guard);
     if (guard->state == GUARD_OPEN && guard->views == 0) {
+        if (guard->side->waiting) {
+            raise_waited_on(guard->side);
+            return -1;
+        }
         guard_end(guard);
         return 1;
     }
@@ -140,8 +163,7 @@ static int guard_get_view(Guard *guard, PyObject *exporter, Py_buffer *view,
 
 static void guard_release_view(Guard *guard) {
     if (--guard->views == 0 && guard->state == GUARD_HELD) {
-        guard->give_back(guard->handle);
-        guard_end(guard);
+        guard_abandon(guard);
     }
 }
 
@@ -166,8 +188,7 @@ static PyObject *guard_enter(PyObject *self, PyObject *unused) {
 static void guard_dealloc(Guard *guard, Pool *pool) {
     PyObject *owner = guard->owner;
     if (guard->state == GUARD_OPEN) {
-        guard->give_back(guard->handle);
-        guard_end(guard);
+        guard_abandon(guard);
     }
     object_recycle(pool, guard);
     Py_DECREF(owner); /* last: the pool is the bus's */

@@ -22,6 +22,10 @@
 %include "rx_guard.i"
 %include "rx_batch.i"
 %include "bus.i"
+%include "tachyon_rpc_bus.i"
+%include "rpc_tx_guard.i"
+%include "rpc_rx_guard.i"
+%include "rpc_bus.i"
 
 /* Functions on raw handles could crash the interpreter; the types above take their
    place. Constants, enumerators and plain structs come as they are. */
@@ -34,5 +38,4 @@
 %ignore tachyon_msg_view_t;
 %ignore tachyon_rpc_bus;
 %ignore tachyon_rpc_bus_t;
-%ignore tachyon_rpc_stats_t;
 %immutable;

@@ -78,7 +78,7 @@ static PyObject *drain_batch(TachyonBus *bus, PyObject *max_msgs,
     if (!batch) {
         return NULL; /* not committed: the messages come again */
     }
-    guard_init(&batch->guard, bus->self, bus->handle, &bus->rx, tachyon_commit_rx);
+    guard_init(&batch->guard, bus->self, bus->handle, &bus->rx, release);
     batch->count = (Py_ssize_t)call.count;
     return (PyObject *)batch;
 }

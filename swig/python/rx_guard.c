@@ -22,37 +22,46 @@ static bool attempt_acquire_rx(TachyonBus *bus, void *context, int64_t timeout_n
     return call->data != NULL;
 }
 
-static int receive(TachyonBus *bus, RxCall *call, PyObject *timeout) {
+static int receive_by(TachyonBus *bus, Attempt attempt, void *call, PyObject *timeout) {
     seconds_t timeout_ns;
     if (parse_timeout(timeout, &timeout_ns) < 0 || bus_claim(bus, &bus->rx) < 0) {
         return -1;
     }
-    call->data = tachyon_acquire_rx(bus->handle, &call->type_id, &call->size);
-    if (call->data) {
+    if (attempt(bus, call, 0)) {
         return 0;
     }
     if (may_wait(TACHYON_ERR_EMPTY, timeout_ns) < 0) {
         return -1;
     }
-    return bus_wait_open(bus, &bus->rx, attempt_acquire_rx, call, timeout_ns);
+    return bus_wait_open(bus, &bus->rx, attempt, call, timeout_ns);
+}
+
+static tachyon_error_t release(void *handle) {
+    return tachyon_commit_rx(handle);
+}
+
+/* A guard of what `call` has received; `size` is that of the guard's struct. NULL: not
+   released, so it comes again. */
+static void *rx_guard_new(TachyonBus *bus, swig_type_info *info, size_t size,
+                          const RxCall *call, GiveBack give_back) {
+    RxGuard *rx = object_new(&bus->rx_guards, info, size);
+    if (rx) {
+        guard_init(&rx->guard, bus->self, bus->handle, &bus->rx, give_back);
+        rx->data = call->data;
+        rx->actual_size = call->size;
+        rx->type_id = call->type_id;
+    }
+    return rx;
 }
 
 static PyObject *acquire_rx(TachyonBus *bus, PyObject *spin_threshold,
                             PyObject *timeout) {
     RxCall call = {.spin_threshold = DEFAULT_SPIN};
     if (parse_spin(spin_threshold, &call.spin_threshold) < 0 ||
-        receive(bus, &call, timeout) < 0) {
+        receive_by(bus, attempt_acquire_rx, &call, timeout) < 0) {
         return NULL;
     }
-    RxGuard *rx = object_new(&bus->rx_guards, SWIGTYPE_p_RxGuard, sizeof *rx);
-    if (!rx) {
-        return NULL; /* not committed: the message comes again */
-    }
-    guard_init(&rx->guard, bus->self, bus->handle, &bus->rx, tachyon_commit_rx);
-    rx->data = call.data;
-    rx->actual_size = call.size;
-    rx->type_id = call.type_id;
-    return (PyObject *)rx;
+    return rx_guard_new(bus, SWIGTYPE_p_RxGuard, sizeof(RxGuard), &call, release);
 }
 
 /* ---- Message ---- */
@@ -79,7 +88,7 @@ static PyObject *message_new(PyObject *type_id, PyObject *size, PyObject *data) 
 
 static PyObject *receive_message(TachyonBus *bus, PyObject *timeout) {
     RxCall call = {.spin_threshold = DEFAULT_SPIN};
-    if (receive(bus, &call, timeout) < 0) {
+    if (receive_by(bus, attempt_acquire_rx, &call, timeout) < 0) {
         return NULL;
     }
     PyObject *type_id = PyLong_FromUnsignedLong(call.type_id);
@@ -122,12 +131,12 @@ static PyObject *rx_guard_exit(PyObject *self, PyObject *const *args,
                                Py_ssize_t nargs) {
     (void)args;
     (void)nargs;
-    Guard *guard = (Guard *)self; /* an RxGuard or an RxBatchGuard */
+    Guard *guard = (Guard *)self; /* of one message or of a batch */
     int finish = guard_leave(guard);
     if (finish < 0) {
         return NULL;
     }
-    if (finish > 0 && tachyon_commit_rx(guard->handle) != TACHYON_SUCCESS) {
+    if (finish > 0 && guard->give_back(guard->handle) != TACHYON_SUCCESS) {
         return raise_last();
     }
     Py_RETURN_FALSE;
@@ -149,10 +158,16 @@ static void rx_guard_dealloc(PyObject *self) {
     guard_dealloc(&rx->guard, &bus_of(rx->guard.owner)->rx_guards);
 }
 
+#define MEMBERS_OF_RX_GUARD                                                            \
+    {"actual_size", T_PYSSIZET, offsetof(RxGuard, actual_size), READONLY,              \
+     "Bytes of payload."},                                                             \
+    {                                                                                  \
+        "type_id", T_UINT, offsetof(RxGuard, type_id), READONLY,                       \
+            "Type of the message."                                                     \
+    }
+
 static PyMemberDef rx_guard_members[] = {
-    {"actual_size", T_PYSSIZET, offsetof(RxGuard, actual_size), READONLY,
-     "Bytes of payload."},
-    {"type_id", T_UINT, offsetof(RxGuard, type_id), READONLY, "Type of the message."},
+    MEMBERS_OF_RX_GUARD,
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -5,9 +5,23 @@
    The handle lives until nobody uses it: destroy() ends the stream at once, and the
    last thread that still waits inside the core releases it. */
 
+/* What differs between the handles of the core. */
+typedef struct BusKind {
+    tachyon_error_t (*open)(const char *path, const size_t *capacities,
+                            const tachyon_options_t *options, void **handle);
+    void (*close)(void *handle);
+    void (*destroy)(void *handle);
+    size_t (*max_payload)(const void *handle);
+    tachyon_error_t (*get_peer)(const void *handle, tachyon_peer_t *peer);
+    void (*set_polling_mode)(const void *handle, int pure_spin);
+    const char *purpose[2]; /* of sending and of receiving */
+    bool one_thread;        /* both directions are one thread's at a time */
+} BusKind;
+
 typedef struct TachyonBus {
     PyObject *self; /* the object that owns this struct; guards hold it */
-    tachyon_bus_t *handle;
+    const BusKind *kind;
+    void *handle;
     bool open;    /* opened and not destroyed */
     bool opening; /* a thread is inside listen or connect */
     int waiters;  /* threads inside the core without the interpreter's lock */
@@ -25,9 +39,8 @@ static TachyonBus *bus_of(PyObject *object) {
     return (TachyonBus *)((SwigPyObject *)object)->ptr;
 }
 
-static PyObject *tachyon_bus_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    (void)args;
-    (void)kwargs;
+static PyObject *low_bus_new(PyTypeObject *type, swig_type_info *info,
+                             const BusKind *kind) {
     SwigPyObject *object = (SwigPyObject *)type->tp_alloc(type, 0);
     if (!object) {
         return NULL;
@@ -38,34 +51,36 @@ static PyObject *tachyon_bus_new(PyTypeObject *type, PyObject *args, PyObject *k
         return PyErr_NoMemory();
     }
     bus->self = (PyObject *)object;
-    bus->tx.purpose = "send";
-    bus->rx.purpose = "receive";
+    bus->kind = kind;
+    bus->tx.purpose = kind->purpose[0];
+    bus->rx.purpose = kind->purpose[1];
     object->ptr = bus;
-    object->ty = SWIGTYPE_p_TachyonBus;
+    object->ty = info;
     return (PyObject *)object;
 }
 
 static int tachyon_bus_init(PyObject *self, PyObject *args, PyObject *kwargs) {
-    (void)self;
     if (PyTuple_GET_SIZE(args) != 0 || (kwargs && PyDict_GET_SIZE(kwargs) != 0)) {
-        PyErr_SetString(PyExc_TypeError, "TachyonBus() takes no arguments");
+        PyErr_Format(PyExc_TypeError, "%s() takes no arguments",
+                     Py_TYPE(self)->tp_name);
         return -1;
     }
     return 0;
 }
 
 static void release_handle(TachyonBus *bus) {
-    tachyon_bus_t *handle = bus->handle;
+    void *handle = bus->handle;
     bus->handle = NULL;
+    bus->tx.owed = bus->rx.owed = NULL; /* goes with the handle */
     PyThreadState *thread = PyEval_SaveThread();
-    tachyon_bus_destroy(handle);
+    bus->kind->destroy(handle);
     PyEval_RestoreThread(thread);
 }
 
 static void tachyon_bus_dealloc(PyObject *self) {
     TachyonBus *bus = bus_of(self);
     if (bus) {
-        tachyon_bus_destroy(bus->handle);
+        bus->kind->destroy(bus->handle);
         pool_empty(&bus->tx_guards);
         pool_empty(&bus->rx_guards);
         pool_empty(&bus->rx_batches);
@@ -143,8 +158,8 @@ static int parse_uids(PyObject *sequence, uint32_t **uids, size_t *count) {
     return array ? 0 : -1;
 }
 
-/* listen, or connect where `capacity` is NULL. */
-static PyObject *bus_open(TachyonBus *bus, const char *path, const size_t *capacity,
+/* listen, or connect where `capacities` is NULL. */
+static PyObject *bus_open(TachyonBus *bus, const char *path, const size_t *capacities,
                           tachyon_options_t *options, PyObject *allowed_uids) {
     if (bus->handle || bus->opening) {
         PyErr_SetString(TachyonError, bus->opening
@@ -164,12 +179,11 @@ static PyObject *bus_open(TachyonBus *bus, const char *path, const size_t *capac
     int64_t deadline_ns = timeout_ns > 0 ? monotonic_ns() + timeout_ns : 0;
 
     bus->opening = true;
-    tachyon_bus_t *handle = NULL;
+    void *handle = NULL;
     tachyon_error_t error;
     for (;;) {
         PyThreadState *thread = PyEval_SaveThread();
-        error = capacity ? tachyon_bus_listen_with(path, *capacity, options, &handle)
-                         : tachyon_bus_connect_with(path, options, &handle);
+        error = bus->kind->open(path, capacities, options, &handle);
         PyEval_RestoreThread(thread);
         /* A signal whose handler did not raise does not end a wait in Python. */
         if (error != TACHYON_ERR_INTERRUPTED || PyErr_Occurred() ||
@@ -193,16 +207,23 @@ static PyObject *bus_open(TachyonBus *bus, const char *path, const size_t *capac
     Py_RETURN_NONE;
 }
 
-static PyObject *TachyonBus_listen(TachyonBus *bus, const char *socket_path,
-                                   size_t capacity, seconds_t timeout, uint32_t mode,
-                                   PyObject *allowed_uids, uint32_t role,
-                                   uint64_t schema) {
+static PyObject *bus_listen(TachyonBus *bus, const char *socket_path,
+                            const size_t *capacities, seconds_t timeout, uint32_t mode,
+                            PyObject *allowed_uids, uint32_t role, uint64_t schema) {
     /* The core's 0 waits for ever, Python's not at all. */
     tachyon_options_t options = {.timeout_ns = timeout == 0 ? 1 : timeout,
                                  .socket_mode = mode,
                                  .role = role,
                                  .schema = schema};
-    return bus_open(bus, socket_path, &capacity, &options, allowed_uids);
+    return bus_open(bus, socket_path, capacities, &options, allowed_uids);
+}
+
+static PyObject *TachyonBus_listen(TachyonBus *bus, const char *socket_path,
+                                   size_t capacity, seconds_t timeout, uint32_t mode,
+                                   PyObject *allowed_uids, uint32_t role,
+                                   uint64_t schema) {
+    return bus_listen(bus, socket_path, &capacity, timeout, mode, allowed_uids, role,
+                      schema);
 }
 
 static PyObject *TachyonBus_connect(TachyonBus *bus, const char *socket_path,
@@ -251,7 +272,7 @@ static PyObject *TachyonBus_destroy(TachyonBus *bus) {
     side_lose(&bus->tx);
     side_lose(&bus->rx);
     if (bus->waiters > 0) {
-        tachyon_bus_close(bus->handle);
+        bus->kind->close(bus->handle);
     } else {
         release_handle(bus);
     }
@@ -278,7 +299,7 @@ static PyObject *TachyonBus_set_polling_mode(TachyonBus *bus, bool pure_spin) {
     if (!bus->open) {
         return raise_not_open(bus);
     }
-    tachyon_bus_set_polling_mode(bus->handle, pure_spin);
+    bus->kind->set_polling_mode(bus->handle, pure_spin);
     Py_RETURN_NONE;
 }
 
@@ -288,7 +309,7 @@ static PyObject *TachyonBus_set_numa_node(TachyonBus *bus, int node_id) {
 }
 
 static PyObject *TachyonBus_max_payload(TachyonBus *bus) {
-    return bus->open ? PyLong_FromSize_t(tachyon_max_payload(bus->handle))
+    return bus->open ? PyLong_FromSize_t(bus->kind->max_payload(bus->handle))
                      : raise_not_open(bus);
 }
 
@@ -318,8 +339,56 @@ static PyObject *TachyonBus_peer(TachyonBus *bus) {
     if (!bus->open) {
         return raise_not_open(bus);
     }
-    if (tachyon_bus_get_peer(bus->handle, &peer) != TACHYON_SUCCESS) {
+    if (bus->kind->get_peer(bus->handle, &peer) != TACHYON_SUCCESS) {
         return raise_last();
     }
     return struct_object(SWIGTYPE_p_tachyon_peer_t, &peer, sizeof peer);
+}
+
+/* ---- The kind ---- */
+
+static tachyon_error_t open_bus(const char *path, const size_t *capacities,
+                                const tachyon_options_t *options, void **handle) {
+    tachyon_bus_t *bus;
+    tachyon_error_t error =
+        capacities ? tachyon_bus_listen_with(path, *capacities, options, &bus)
+                   : tachyon_bus_connect_with(path, options, &bus);
+    *handle = bus;
+    return error;
+}
+
+static void close_bus(void *handle) {
+    tachyon_bus_close(handle);
+}
+
+static void destroy_bus(void *handle) {
+    tachyon_bus_destroy(handle);
+}
+
+static size_t max_payload_of_bus(const void *handle) {
+    return tachyon_max_payload(handle);
+}
+
+static tachyon_error_t get_peer_of_bus(const void *handle, tachyon_peer_t *peer) {
+    return tachyon_bus_get_peer(handle, peer);
+}
+
+static void set_polling_mode_of_bus(const void *handle, int pure_spin) {
+    tachyon_bus_set_polling_mode(handle, pure_spin);
+}
+
+static const BusKind bus_kind = {
+    .open = open_bus,
+    .close = close_bus,
+    .destroy = destroy_bus,
+    .max_payload = max_payload_of_bus,
+    .get_peer = get_peer_of_bus,
+    .set_polling_mode = set_polling_mode_of_bus,
+    .purpose = {"send", "receive"},
+};
+
+static PyObject *tachyon_bus_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    (void)args;
+    (void)kwargs;
+    return low_bus_new(type, SWIGTYPE_p_TachyonBus, &bus_kind);
 }

@@ -1,30 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sending: TxGuard, and send() which needs none. */
 
-typedef struct TxGuard {
+typedef struct TxGuard TxGuard;
+
+struct TxGuard {
     Guard guard;
     void *data;
     size_t reserved;
     size_t actual_size;
     uint32_t type_id;
-    bool flush; /* leaving the block flushes */
-} TxGuard;
+    tachyon_error_t (*commit)(TxGuard *);
+};
 
-/* ---- Acquiring ---- */
+/* ---- Waiting for room ---- */
 
-typedef struct TxCall {
-    size_t size;
-    void *data;
-} TxCall;
-
-static bool attempt_acquire_tx(TachyonBus *bus, void *context, int64_t timeout_ns) {
-    TxCall *call = context;
-    call->data =
-        tachyon_acquire_tx_timed(bus->handle, call->size, DEFAULT_SPIN, timeout_ns);
-    return call->data != NULL;
-}
-
-/* Whether and how long to wait for room. */
+/* Whether and how long to wait for it. */
 typedef struct Patience {
     bool block;
     seconds_t timeout_ns;
@@ -36,8 +26,16 @@ static int parse_patience(PyObject *block, PyObject *timeout, Patience *patience
     return truth < 0 ? -1 : parse_timeout(timeout, &patience->timeout_ns);
 }
 
-/* After an attempt that did not wait: 0 to wait, -1 with an exception. */
-static int may_wait_for_room(const Patience *patience) {
+/* One attempt to send without waiting: 1 when it has done it, 0 to wait, -1 with an
+   exception. */
+static int try_to_send(TachyonBus *bus, Attempt attempt, void *call,
+                       const Patience *patience) {
+    if (bus_claim(bus, &bus->tx) < 0) {
+        return -1;
+    }
+    if (attempt(bus, call, 0)) {
+        return 1;
+    }
     if (!patience->block) {
         raise_last();
         return -1;
@@ -45,86 +43,119 @@ static int may_wait_for_room(const Patience *patience) {
     return may_wait(TACHYON_ERR_FULL, patience->timeout_ns);
 }
 
+static int send_by(TachyonBus *bus, Attempt attempt, void *call,
+                   const Patience *patience) {
+    int sent = try_to_send(bus, attempt, call, patience);
+    return sent != 0 ? sent
+                     : bus_wait(bus, &bus->tx, attempt, call, patience->timeout_ns);
+}
+
+static int reserve_by(TachyonBus *bus, Attempt attempt, void *call,
+                      const Patience *patience) {
+    int done = try_to_send(bus, attempt, call, patience);
+    return done != 0
+               ? done
+               : bus_wait_open(bus, &bus->tx, attempt, call, patience->timeout_ns);
+}
+
+/* ---- Acquiring ---- */
+
+typedef struct TxCall {
+    size_t size;
+    void *data;
+} TxCall;
+
+static int parse_size(PyObject *value, TxCall *call) {
+    uint64_t size = 0;
+    if (parse_unsigned(value, "size", SIZE_MAX, &size) < 0) {
+        return -1;
+    }
+    call->size = (size_t)size;
+    return 0;
+}
+
+/* A guard of the slot that `call` has reserved; `size` is that of the guard's struct. */
+static void *tx_guard_new(TachyonBus *bus, swig_type_info *info, size_t size,
+                          const TxCall *call, GiveBack give_back,
+                          tachyon_error_t (*commit)(TxGuard *)) {
+    TxGuard *tx = object_new(&bus->tx_guards, info, size);
+    if (!tx) {
+        give_back(bus->handle);
+        return NULL;
+    }
+    guard_init(&tx->guard, bus->self, bus->handle, &bus->tx, give_back);
+    tx->data = call->data;
+    tx->reserved = call->size;
+    tx->actual_size = 0;
+    tx->type_id = 0;
+    tx->commit = commit;
+    return tx;
+}
+
+static bool attempt_acquire_tx(TachyonBus *bus, void *context, int64_t timeout_ns) {
+    TxCall *call = context;
+    call->data =
+        tachyon_acquire_tx_timed(bus->handle, call->size, DEFAULT_SPIN, timeout_ns);
+    return call->data != NULL;
+}
+
+static tachyon_error_t roll_back(void *handle) {
+    return tachyon_rollback_tx(handle);
+}
+
+static tachyon_error_t commit(TxGuard *tx) {
+    return tachyon_commit_tx(tx->guard.handle, tx->actual_size, tx->type_id);
+}
+
+static tachyon_error_t commit_and_flush(TxGuard *tx) {
+    tachyon_error_t error = commit(tx);
+    if (error == TACHYON_SUCCESS) {
+        tachyon_flush(tx->guard.handle);
+    }
+    return error;
+}
+
 static PyObject *acquire_tx(TachyonBus *bus, PyObject *size, uint32_t type_id,
                             PyObject *timeout, PyObject *block, bool flush) {
     TxCall call;
     Patience patience;
-    uint64_t bytes = 0;
-    if (parse_unsigned(size, "size", SIZE_MAX, &bytes) < 0 ||
-        parse_patience(block, timeout, &patience) < 0 || bus_claim(bus, &bus->tx) < 0) {
+    if (parse_size(size, &call) < 0 || parse_patience(block, timeout, &patience) < 0 ||
+        reserve_by(bus, attempt_acquire_tx, &call, &patience) < 0) {
         return NULL;
     }
-    call.size = (size_t)bytes;
-    call.data = tachyon_acquire_tx(bus->handle, call.size);
-    if (!call.data && (may_wait_for_room(&patience) < 0 ||
-                       bus_wait_open(bus, &bus->tx, attempt_acquire_tx, &call,
-                                     patience.timeout_ns) < 0)) {
-        return NULL;
+    TxGuard *tx = tx_guard_new(bus, SWIGTYPE_p_TxGuard, sizeof *tx, &call, roll_back,
+                               flush ? commit_and_flush : commit);
+    if (tx) {
+        tx->type_id = type_id;
     }
-    TxGuard *tx = object_new(&bus->tx_guards, SWIGTYPE_p_TxGuard, sizeof *tx);
-    if (!tx) {
-        tachyon_rollback_tx(bus->handle);
-        return NULL;
-    }
-    guard_init(&tx->guard, bus->self, bus->handle, &bus->tx, tachyon_rollback_tx);
-    tx->data = call.data;
-    tx->reserved = call.size;
-    tx->actual_size = 0;
-    tx->type_id = type_id;
-    tx->flush = flush;
     return (PyObject *)tx;
 }
 
 /* ---- send() ---- */
 
 typedef struct SendCall {
-    const void *payload;
-    size_t size;
+    Payload payload;
     uint32_t type_id;
 } SendCall;
 
 static bool attempt_send(TachyonBus *bus, void *context, int64_t timeout_ns) {
     const SendCall *call = context;
-    return tachyon_send(bus->handle, call->payload, call->size, call->type_id,
-                        DEFAULT_SPIN, timeout_ns) == TACHYON_SUCCESS;
-}
-
-static int send_payload(TachyonBus *bus, SendCall *call, const Patience *patience) {
-    if (bus_claim(bus, &bus->tx) < 0) {
-        return -1;
-    }
-    if (attempt_send(bus, call, 0)) {
-        return 0;
-    }
-    if (may_wait_for_room(patience) < 0) {
-        return -1;
-    }
-    return bus_wait(bus, &bus->tx, attempt_send, call, patience->timeout_ns);
+    return tachyon_send(bus->handle, call->payload.data, call->payload.size,
+                        call->type_id, DEFAULT_SPIN, timeout_ns) == TACHYON_SUCCESS;
 }
 
 static PyObject *bus_send(TachyonBus *bus, PyObject *data, PyObject *type_id,
                           PyObject *timeout, PyObject *block) {
-    SendCall call = {0};
+    SendCall call;
     Patience patience;
-    int sent;
-    if (parse_type_id(type_id, &call.type_id) < 0 ||
-        parse_patience(block, timeout, &patience) < 0) {
+    call.type_id = 0;
+    if (parse_u32(type_id, "type_id", &call.type_id) < 0 ||
+        parse_patience(block, timeout, &patience) < 0 ||
+        payload_get(data, &call.payload) < 0) {
         return NULL;
     }
-    if (PyBytes_CheckExact(data)) {
-        call.payload = PyBytes_AS_STRING(data);
-        call.size = (size_t)PyBytes_GET_SIZE(data);
-        sent = send_payload(bus, &call, &patience);
-    } else {
-        Py_buffer view;
-        if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
-            return NULL;
-        }
-        call.payload = view.buf;
-        call.size = (size_t)view.len;
-        sent = send_payload(bus, &call, &patience);
-        PyBuffer_Release(&view);
-    }
+    int sent = send_by(bus, attempt_send, &call, &patience);
+    payload_release(&call.payload);
     return sent < 0 ? NULL : Py_NewRef(Py_None);
 }
 
@@ -139,16 +170,12 @@ static PyObject *tx_guard_exit(PyObject *self, PyObject *const *args,
     }
     bool failed = nargs > 0 && args[0] != Py_None;
     if (finish > 0 && failed) {
-        tachyon_rollback_tx(tx->guard.handle);
+        tx->guard.give_back(tx->guard.handle);
     } else if (finish > 0) {
-        if (tachyon_commit_tx(tx->guard.handle, tx->actual_size, tx->type_id) !=
-            TACHYON_SUCCESS) {
+        if (tx->commit(tx) != TACHYON_SUCCESS) {
             raise_last();
-            tachyon_rollback_tx(tx->guard.handle);
+            tx->guard.give_back(tx->guard.handle);
             return NULL;
-        }
-        if (tx->flush) {
-            tachyon_flush(tx->guard.handle);
         }
     } else if (tx->guard.state == GUARD_LOST && !failed) {
         return raise_error(TACHYON_ERR_CLOSED,
@@ -206,20 +233,24 @@ static PyObject *tx_guard_get_type_id(PyObject *self, void *unused) {
     return PyLong_FromUnsignedLong(((TxGuard *)self)->type_id);
 }
 
-static int tx_guard_set_type_id(PyObject *self, PyObject *value, void *unused) {
-    (void)unused;
+static int tx_guard_set_type_id(PyObject *self, PyObject *value, void *name) {
     TxGuard *tx = (TxGuard *)self;
-    return tx_guard_writable(tx, value, "type_id") < 0
+    return tx_guard_writable(tx, value, name) < 0
                ? -1
-               : parse_type_id(value, &tx->type_id);
+               : parse_u32(value, name, &tx->type_id);
 }
 
+#define ACTUAL_SIZE_OF_TX_GUARD                                                        \
+    {"actual_size", tx_guard_get_actual_size, tx_guard_set_actual_size,                \
+     "Bytes to send, at most those reserved; 0 until set.", NULL}
+#define BUF_OF_TX_GUARD                                                                \
+    {"buf", guard_get_buf, NULL, "A view of the slot, released with the guard.", NULL}
+
 static PyGetSetDef tx_guard_getset[] = {
-    {"actual_size", tx_guard_get_actual_size, tx_guard_set_actual_size,
-     "Bytes to send, at most those reserved; 0 until set.", NULL},
+    ACTUAL_SIZE_OF_TX_GUARD,
     {"type_id", tx_guard_get_type_id, tx_guard_set_type_id, "Type of the message.",
-     NULL},
-    {"buf", guard_get_buf, NULL, "A view of the slot, released with the guard.", NULL},
+     (void *)(uintptr_t) "type_id"},
+    BUF_OF_TX_GUARD,
     {NULL, NULL, NULL, NULL, NULL},
 };
 

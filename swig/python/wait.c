@@ -9,13 +9,29 @@ static void raise_closed_meanwhile(void) {
     raise_error(TACHYON_ERR_CLOSED, "another thread has closed the bus", 0);
 }
 
+static void bus_set_waiting(TachyonBus *bus, Side *side, const char *purpose) {
+    if (bus->kind->one_thread) {
+        bus->tx.waiting = bus->rx.waiting = purpose;
+    } else {
+        side->waiting = purpose;
+    }
+}
+
+/* Give back what a guard could not while somebody waited. */
+static void side_settle(Side *side, void *handle) {
+    if (side->owed) {
+        side->owed(handle);
+        side->owed = NULL;
+    }
+}
+
 /* Repeat `attempt` until it succeeds: 0, or -1 with an exception. A signal whose
    handler does not raise does not end the wait. */
 static int bus_wait(TachyonBus *bus, Side *side, Attempt attempt, void *call,
                     int64_t timeout_ns) {
     int64_t deadline_ns = timeout_ns < 0 ? -1 : monotonic_ns() + timeout_ns;
     bool done;
-    side->waiting = true;
+    bus_set_waiting(bus, side, side->purpose);
     ++bus->waiters;
     for (;;) {
         PyThreadState *thread = PyEval_SaveThread();
@@ -36,7 +52,11 @@ static int bus_wait(TachyonBus *bus, Side *side, Attempt attempt, void *call,
             timeout_ns = left_ns > 1 ? left_ns : 1;
         }
     }
-    side->waiting = false;
+    bus_set_waiting(bus, side, NULL);
+    if (bus->open) {
+        side_settle(&bus->tx, bus->handle);
+        side_settle(&bus->rx, bus->handle);
+    }
     if (--bus->waiters == 0 && !bus->open) {
         release_handle(bus);
     }

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tachyon import Bus
+from tachyon import Bus, RpcBus
 
 
 class Pair(NamedTuple):
@@ -20,7 +20,15 @@ class Pair(NamedTuple):
     consumer: Bus
 
 
+class RpcPair(NamedTuple):
+    """Two ends of one RPC bus in this process."""
+
+    caller: RpcBus
+    callee: RpcBus
+
+
 Connect = Callable[..., Pair]
+ConnectRpc = Callable[..., RpcPair]
 StartPeer = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -30,22 +38,28 @@ def socket_path(tmp_path: Path) -> str:
     return str(tmp_path / "bus.sock")
 
 
+def open_both(listen: Callable[[], Any], connect: Callable[[], Any]) -> tuple[Any, Any]:
+    """Open two ends at once; return the one that connects and the one that listens."""
+    ends: list[Any] = []
+    thread = threading.Thread(target=lambda: ends.append(listen()))
+    thread.start()
+    end = connect()
+    thread.join()
+    return end, ends[0]
+
+
 @pytest.fixture
 def connect(socket_path: str) -> Iterator[Connect]:
     """Return a function that makes a pair; the pairs are closed after the test."""
     pairs: list[Pair] = []
 
     def make(capacity: int = 1 << 16, path: str = socket_path, **options: Any) -> Pair:
-        ends: list[Bus] = []
-        thread = threading.Thread(
-            target=lambda: ends.append(
-                Bus.listen(path, capacity, timeout=10, **options)
+        pair = Pair(
+            *open_both(
+                lambda: Bus.listen(path, capacity, timeout=10, **options),
+                lambda: Bus.connect(path, timeout=10),
             )
         )
-        thread.start()
-        producer = Bus.connect(path, timeout=10)
-        thread.join()
-        pair = Pair(producer, ends[0])
         pairs.append(pair)
         return pair
 
@@ -59,6 +73,32 @@ def connect(socket_path: str) -> Iterator[Connect]:
 def pair(connect: Connect) -> Pair:
     """Return a pair with a ring of 64 KiB."""
     return connect()
+
+
+@pytest.fixture
+def connect_rpc(socket_path: str) -> Iterator[ConnectRpc]:
+    """Return a function that makes an RPC pair; it is closed after the test."""
+    ends: list[RpcBus] = []
+
+    def make(cap_fwd: int = 1 << 16, cap_rev: int = 1 << 16) -> RpcPair:
+        pair = RpcPair(
+            *open_both(
+                lambda: RpcBus.rpc_listen(socket_path, cap_fwd, cap_rev, timeout=10),
+                lambda: RpcBus.rpc_connect(socket_path, timeout=10),
+            )
+        )
+        ends.extend(pair)
+        return pair
+
+    yield make
+    for bus in ends:
+        bus._rpc.destroy()
+
+
+@pytest.fixture
+def rpc(connect_rpc: ConnectRpc) -> RpcPair:
+    """Return an RPC pair with rings of 64 KiB."""
+    return connect_rpc()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tachyon
-from tachyon import Bus, Peer, Stats, _native
+from tachyon import Bus, Peer, RpcBus, RpcStats, Stats, _native
 
 STUB = ast.parse(Path(str(_native.__file__)).with_name("_native.pyi").read_text())
 CLASSES = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
@@ -65,8 +65,8 @@ def test_module_functions_are_declared() -> None:
 
 def test_declared_signatures_are_the_real_ones() -> None:
     compared = 0
-    for name in ("TachyonBus", "BusBase", "RxMsgView"):
-        for node in CLASSES[name].body:
+    for name, cls in CLASSES.items():
+        for node in cls.body:
             if not isinstance(node, ast.FunctionDef):
                 continue
             method: Any = getattr(getattr(_native, name), node.name, None)
@@ -74,7 +74,15 @@ def test_declared_signatures_are_the_real_ones() -> None:
                 continue
             if not method.__text_signature__:  # SWIG writes none
                 continue
-            stub = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
+            arguments = node.args
+            stub = [
+                a.arg
+                for a in (
+                    *arguments.posonlyargs,
+                    *arguments.args,
+                    *arguments.kwonlyargs,
+                )
+            ]
             assert stub == list(inspect.signature(method).parameters), node.name
             compared += 1
     assert compared > 8
@@ -84,6 +92,7 @@ def test_plain_structs_have_the_fields_of_the_named_tuples() -> None:
     for struct, fields in (
         (_native.tachyon_peer_t, Peer._fields),
         (_native.tachyon_stats_t, Stats._fields),
+        (_native.tachyon_rpc_stats_t, RpcStats._fields),
     ):
         assert set(vars(struct)) >= set(fields)
         assert {n for n in vars(struct) if not n.startswith("_")} - {
@@ -95,15 +104,20 @@ def test_plain_structs_have_the_fields_of_the_named_tuples() -> None:
 def test_raw_handles_are_not_exposed() -> None:
     for name, value in vars(_native).items():
         if name.startswith("tachyon_") and not inspect.isbuiltin(value):
-            assert name in {"tachyon_peer_t", "tachyon_stats_t"}, name
+            assert name in {
+                "tachyon_peer_t",
+                "tachyon_stats_t",
+                "tachyon_rpc_stats_t",
+            }, name
 
 
 def test_every_public_name_has_a_docstring() -> None:
     for name in tachyon.__all__:
         assert inspect.getdoc(getattr(tachyon, name)), name
-    for name in {*vars(Bus), *declared(CLASSES["BusBase"])}:
-        if not name.startswith("_"):
-            assert inspect.getdoc(getattr(Bus, name)), name
+    for cls in (Bus, RpcBus):
+        for name in {*vars(cls), *declared(CLASSES[cls.__base__.__name__])}:
+            if not name.startswith("_"):
+                assert inspect.getdoc(getattr(cls, name)), name
 
 
 def test_version_is_that_of_the_header() -> None:

@@ -10,9 +10,22 @@ One process listens on a socket path, another connects; either end sends:
     with Bus.connect("/tmp/ticks.sock") as bus:
         bus.send(b"hello", type_id=1)
 
-Threads: one thread may send and one receive on a bus at a time; a second one gets a
-TachyonError. Every call that waits does so without the interpreter's lock, and Ctrl-C
-ends it. A free-threaded interpreter turns its lock on when it imports this package.
+or one calls what the other serves:
+
+    @tachyon_rpc(msg_type=1)
+    def double(request: memoryview) -> bytes:
+        return bytes(request) * 2
+
+    with RpcBus.rpc_listen("/tmp/rpc.sock", 1 << 16, 1 << 16) as bus:
+        RpcDispatcher().register(double).serve_forever(bus)
+
+    with RpcBus.rpc_connect("/tmp/rpc.sock") as bus:
+        double.call(bus, b"spam", timeout=1)
+
+Threads: one thread may send and one receive on a bus at a time, and one thread use an
+RPC bus; a second one gets a TachyonError. Every call that waits does so without the
+interpreter's lock, and Ctrl-C ends it. A free-threaded interpreter turns its lock on
+when it imports this package.
 
 Fork: a bus belongs to the process that made it; in a child its use is a TachyonError.
 """
@@ -21,21 +34,33 @@ from ._native import (
     ClosedError,
     PeerDeadError,
     RingFull,
+    RpcRxGuard,
+    RpcTxGuard,
     RxBatchGuard,
     RxGuard,
     RxMsgView,
     TachyonBus,
     TachyonError,
+    TachyonRpcBus,
     TxGuard,
     tachyon_version,
 )
 from .bus import Bus, Peer, Role, Stats
+from .dispatch import (
+    MSG_TYPE_ERROR,
+    RpcDispatcher,
+    RpcEndpoint,
+    RpcError,
+    tachyon_rpc,
+)
 from .message import Message
+from .rpc import RpcBus, RpcStats
 from .type_id import make_type_id, msg_type, route_id
 
 __version__ = tachyon_version()
 
 __all__ = [
+    "MSG_TYPE_ERROR",
     "Bus",
     "ClosedError",
     "Message",
@@ -43,14 +68,23 @@ __all__ = [
     "PeerDeadError",
     "RingFull",
     "Role",
+    "RpcBus",
+    "RpcDispatcher",
+    "RpcEndpoint",
+    "RpcError",
+    "RpcRxGuard",
+    "RpcStats",
+    "RpcTxGuard",
     "RxBatchGuard",
     "RxGuard",
     "RxMsgView",
     "Stats",
     "TachyonBus",
     "TachyonError",
+    "TachyonRpcBus",
     "TxGuard",
     "make_type_id",
     "msg_type",
     "route_id",
+    "tachyon_rpc",
 ]

@@ -193,3 +193,151 @@ class BusBase:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+@final
+class RpcTxGuard:
+    actual_size: int
+    msg_type: int
+    @property
+    def out_cid(self) -> int: ...
+    @property
+    def buf(self) -> memoryview: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __release_buffer__(self, view: memoryview, /) -> None: ...
+
+@final
+class RpcRxGuard:
+    @property
+    def actual_size(self) -> int: ...
+    @property
+    def type_id(self) -> int: ...
+    @property
+    def correlation_id(self) -> int: ...
+    @property
+    def buf(self) -> memoryview: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __release_buffer__(self, view: memoryview, /) -> None: ...
+
+class tachyon_rpc_stats_t:
+    @property
+    def calls(self) -> int: ...
+    @property
+    def replies(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def kept(self) -> int: ...
+    @property
+    def outstanding(self) -> int: ...
+
+class TachyonRpcBus:
+    def __init__(self) -> None: ...
+    def listen(
+        self,
+        socket_path: StrPath,
+        cap_fwd: int,
+        cap_rev: int,
+        timeout: float | None = None,
+        mode: int = 0,
+        allowed_uids: Iterable[int] | None = None,
+        schema: int = 0,
+    ) -> None: ...
+    def connect(
+        self,
+        socket_path: StrPath,
+        timeout: float | None = 0,
+        allowed_uids: Iterable[int] | None = None,
+        schema: int = 0,
+    ) -> None: ...
+    def destroy(self) -> None: ...
+    def acquire_call(
+        self, max_payload_size: int, *, timeout: float | None = None
+    ) -> RpcTxGuard: ...
+    def acquire_reply(
+        self,
+        correlation_id: int,
+        max_payload_size: int,
+        *,
+        timeout: float | None = None,
+    ) -> RpcTxGuard: ...
+    def wait(
+        self,
+        correlation_id: int,
+        spin_threshold: int = 10000,
+        *,
+        timeout: float | None = None,
+    ) -> RpcRxGuard: ...
+    def serve(
+        self, spin_threshold: int = 10000, *, timeout: float | None = None
+    ) -> RpcRxGuard: ...
+    def cancel(self, correlation_id: int, /) -> None: ...
+    def set_polling_mode(self, pure_spin: bool) -> None: ...
+    def max_payload(self) -> int: ...
+    def stats(self) -> tachyon_rpc_stats_t: ...
+    def peer(self) -> tachyon_peer_t: ...
+
+class RpcBusBase:
+    def __init__(self) -> None: ...
+    @property
+    def _rpc(self) -> TachyonRpcBus: ...
+    def call(
+        self,
+        payload: Buffer,
+        msg_type: int,
+        max_payload_size: int | None = None,
+        spin_threshold: int = 10000,
+        *,
+        timeout: float | None = None,
+    ) -> int: ...
+    def reply(
+        self,
+        correlation_id: int,
+        payload: Buffer,
+        msg_type: int,
+        max_payload_size: int | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> None: ...
+    def call_zero_copy(
+        self, max_payload_size: int, msg_type: int, *, timeout: float | None = None
+    ) -> RpcTxGuard: ...
+    def reply_zero_copy(
+        self,
+        correlation_id: int,
+        max_payload_size: int,
+        msg_type: int,
+        *,
+        timeout: float | None = None,
+    ) -> RpcTxGuard: ...
+    def wait(
+        self,
+        correlation_id: int,
+        spin_threshold: int = 10000,
+        *,
+        timeout: float | None = None,
+    ) -> RpcRxGuard: ...
+    def serve(
+        self, spin_threshold: int = 10000, *, timeout: float | None = None
+    ) -> RpcRxGuard: ...
+    def cancel(self, correlation_id: int, /) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...

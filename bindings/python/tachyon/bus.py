@@ -4,12 +4,16 @@
 import os
 from collections.abc import Iterable
 from enum import IntEnum
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from . import _native
 
+if TYPE_CHECKING:
+    from .rpc import RpcStats
+
 StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 AnyBus = TypeVar("AnyBus", bound="Bus")
+Fields = TypeVar("Fields", "Peer", "Stats", "RpcStats")
 
 
 class Role(IntEnum):
@@ -154,10 +158,13 @@ class Bus(_native.BusBase):
     @property
     def peer(self) -> Peer:
         """Process, user and group id at the other end."""
-        peer = self._bus.peer()
-        return Peer(*(getattr(peer, field) for field in Peer._fields))
+        return from_struct(Peer, self._bus.peer())
 
     def stats(self) -> Stats:
         """Counters of this end; exact on the thread that uses the bus."""
-        stats = self._bus.stats()
-        return Stats(*(getattr(stats, field) for field in Stats._fields))
+        return from_struct(Stats, self._bus.stats())
+
+
+def from_struct(kind: type[Fields], struct: object) -> Fields:
+    """Make a named tuple of a struct with the same fields."""
+    return kind(*(getattr(struct, field) for field in kind._fields))

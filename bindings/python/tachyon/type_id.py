@@ -4,23 +4,24 @@
 
 def make_type_id(route: int, msg_type: int) -> int:
     """Join a route and a message type, each from 0 to 65535, else ValueError."""
-    _check("route", route, 0xFFFF)
-    _check("msg_type", msg_type, 0xFFFF)
+    check_range("route", route, 0xFFFF)
+    check_range("msg_type", msg_type, 0xFFFF)
     return route << 16 | msg_type
 
 
 def route_id(type_id: int) -> int:
     """Return the route of a type id; ValueError beyond 32 bits."""
-    _check("type_id", type_id, 0xFFFFFFFF)
+    check_range("type_id", type_id, 0xFFFFFFFF)
     return type_id >> 16
 
 
 def msg_type(type_id: int) -> int:
     """Return the message type of a type id; ValueError beyond 32 bits."""
-    _check("type_id", type_id, 0xFFFFFFFF)
+    check_range("type_id", type_id, 0xFFFFFFFF)
     return type_id & 0xFFFF
 
 
-def _check(name: str, value: int, limit: int) -> None:
+def check_range(name: str, value: int, limit: int) -> None:
+    """Raise ValueError unless a value is from 0 to a limit."""
     if not 0 <= value <= limit:
         raise ValueError(f"{name} must be from 0 to {limit}, not {value!r}")

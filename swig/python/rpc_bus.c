@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls that run once a message, bound by hand: those of TachyonRpcBus and those of
+   RpcBusBase. */
+
+typedef TachyonRpcBus RpcBusBase; /* another face of the same struct */
+
+/* ---- Calls of both ---- */
+
+static PyObject *call_wait(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *kwnames) {
+    static Signature signature = {
+        "wait", 1, 3, {"correlation_id", "spin_threshold", "timeout"}, {NULL}, 1};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : rpc_wait(bus_of(self), bound[0], bound[1], bound[2]);
+}
+
+static PyObject *call_serve(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames) {
+    static Signature signature = {
+        "serve", 0, 2, {"spin_threshold", "timeout"}, {NULL}, 1};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : rpc_serve(bus_of(self), bound[0], bound[1]);
+}
+
+static PyObject *call_cancel(PyObject *self, PyObject *correlation_id) {
+    return rpc_cancel(bus_of(self), correlation_id);
+}
+
+#define RECEIVING_METHODS                                                              \
+    {"wait", (PyCFunction)(void (*)(void))call_wait, METH_FASTCALL | METH_KEYWORDS,    \
+     "wait($self, /, correlation_id, spin_threshold=10000, *, timeout=None)\n--\n\n"   \
+     "Wait for the reply to one call and read it in place.\n\n"                        \
+     "Replies may come in any order. Leaving the guard releases the reply.\n"          \
+     "TimeoutError after `timeout` seconds: the call stays outstanding, wait again\n"  \
+     "or cancel it. ValueError when no such call is outstanding; PeerDeadError or\n"   \
+     "ClosedError when nobody will answer it."},                                       \
+        {"serve", (PyCFunction)(void (*)(void))call_serve,                             \
+         METH_FASTCALL | METH_KEYWORDS,                                                \
+         "serve($self, /, spin_threshold=10000, *, timeout=None)\n--\n\n"              \
+         "Wait for the next request and read it in place.\n\n"                         \
+         "Leaving the guard releases the request; answer it before or after.\n"        \
+         "TimeoutError after `timeout` seconds, ClosedError when the caller has "      \
+         "closed,\n"                                                                   \
+         "PeerDeadError when it died; what it had sent comes first."},                 \
+    {                                                                                  \
+        "cancel", call_cancel, METH_O,                                                 \
+            "cancel($self, correlation_id, /)\n--\n\n"                                 \
+            "Give a call up; its reply will be dropped and counted."                   \
+    }
+
+/* ---- TachyonRpcBus ---- */
+
+static PyObject *call_acquire_call(PyObject *self, PyObject *const *args,
+                                   Py_ssize_t nargs, PyObject *kwnames) {
+    static Signature signature = {
+        "acquire_call", 1, 2, {"max_payload_size", "timeout"}, {NULL}, 1};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : rpc_acquire(bus_of(self), NULL, bound[0], NULL, bound[1]);
+}
+
+static PyObject *call_acquire_reply(PyObject *self, PyObject *const *args,
+                                    Py_ssize_t nargs, PyObject *kwnames) {
+    static Signature signature = {"acquire_reply",
+                                  2,
+                                  3,
+                                  {"correlation_id", "max_payload_size", "timeout"},
+                                  {NULL},
+                                  1};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : rpc_acquire(bus_of(self), bound[0], bound[1], NULL, bound[2]);
+}
+
+static PyMethodDef rpc_hot_methods[] = {
+    {"acquire_call", (PyCFunction)(void (*)(void))call_acquire_call,
+     METH_FASTCALL | METH_KEYWORDS,
+     "acquire_call($self, /, max_payload_size, *, timeout=None)\n--\n\n"
+     "Reserve a slot for a request; leaving the guard sends it."},
+    {"acquire_reply", (PyCFunction)(void (*)(void))call_acquire_reply,
+     METH_FASTCALL | METH_KEYWORDS,
+     "acquire_reply($self, /, correlation_id, max_payload_size, *, "
+     "timeout=None)\n--\n\n"
+     "Reserve a slot for a reply; leaving the guard sends it."},
+    RECEIVING_METHODS,
+    {NULL, NULL, 0, NULL},
+};
+
+/* ---- RpcBusBase ---- */
+
+static PyObject *rpc_bus_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    return face_new(
+        type, SWIGTYPE_p_RpcBusBase,
+        tachyon_rpc_bus_new(type_of(SWIGTYPE_p_TachyonRpcBus), args, kwargs));
+}
+
+static PyObject *call_call(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                           PyObject *kwnames) {
+    static Signature signature = {
+        "call",
+        2,
+        5,
+        {"payload", "msg_type", "max_payload_size", "spin_threshold", "timeout"},
+        {NULL},
+        1};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : rpc_call(bus_of(self), bound[0], bound[1], bound[2], bound[3],
+                          bound[4]);
+}
+
+static PyObject *call_reply(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                            PyObject *kwnames) {
+    static Signature signature = {
+        "reply",
+        3,
+        5,
+        {"correlation_id", "payload", "msg_type", "max_payload_size", "timeout"},
+        {NULL},
+        1};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : rpc_reply(bus_of(self), bound[0], bound[1], bound[2], bound[3],
+                           bound[4]);
+}
+
+static PyObject *call_call_zero_copy(PyObject *self, PyObject *const *args,
+                                     Py_ssize_t nargs, PyObject *kwnames) {
+    static Signature signature = {"call_zero_copy",
+                                  2,
+                                  3,
+                                  {"max_payload_size", "msg_type", "timeout"},
+                                  {NULL},
+                                  1};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : rpc_acquire(bus_of(self), NULL, bound[0], bound[1], bound[2]);
+}
+
+static PyObject *call_reply_zero_copy(PyObject *self, PyObject *const *args,
+                                      Py_ssize_t nargs, PyObject *kwnames) {
+    static Signature signature = {
+        "reply_zero_copy",
+        3,
+        4,
+        {"correlation_id", "max_payload_size", "msg_type", "timeout"},
+        {NULL},
+        1};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : rpc_acquire(bus_of(self), bound[0], bound[1], bound[2], bound[3]);
+}
+
+static PyGetSetDef rpc_bus_getset[] = {
+    {"_rpc", bus_get_low, NULL, "The low-level TachyonRpcBus of this bus.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef rpc_bus_methods[] = {
+    {"call", (PyCFunction)(void (*)(void))call_call, METH_FASTCALL | METH_KEYWORDS,
+     "call($self, /, payload, msg_type, max_payload_size=None, spin_threshold=10000, "
+     "*, timeout=None)\n--\n\n"
+     "Copy one request into the ring, send it and return its correlation id.\n\n"
+     "Waits for room: for ever, or `timeout` seconds and then TimeoutError. ValueError\n"
+     "when the payload exceeds max_payload_size or can never fit."},
+    {"reply", (PyCFunction)(void (*)(void))call_reply, METH_FASTCALL | METH_KEYWORDS,
+     "reply($self, /, correlation_id, payload, msg_type, max_payload_size=None, *, "
+     "timeout=None)\n--\n\n"
+     "Copy the answer to one request into the ring and send it.\n\n"
+     "Waits as call(). ValueError when no such request is to be answered."},
+    {"call_zero_copy", (PyCFunction)(void (*)(void))call_call_zero_copy,
+     METH_FASTCALL | METH_KEYWORDS,
+     "call_zero_copy($self, /, max_payload_size, msg_type, *, timeout=None)\n--\n\n"
+     "Reserve room for a request in the ring; leaving the guard sends it.\n\n"
+     "Set `actual_size` of the guard to what was written; then read its `out_cid`."},
+    {"reply_zero_copy", (PyCFunction)(void (*)(void))call_reply_zero_copy,
+     METH_FASTCALL | METH_KEYWORDS,
+     "reply_zero_copy($self, /, correlation_id, max_payload_size, msg_type, *, "
+     "timeout=None)\n--\n\n"
+     "Reserve room for a reply in the ring; leaving the guard sends it.\n\n"
+     "ValueError then when no such request is to be answered."},
+    RECEIVING_METHODS,
+    {"__enter__", bus_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))bus_exit, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A TachyonBus round an RPC handle: each end both sends and receives, and one thread at
+   a time is inside the handle. */
+
+typedef TachyonBus TachyonRpcBus; /* the same struct, of another kind */
+
+static tachyon_error_t open_rpc(const char *path, const size_t *capacities,
+                                const tachyon_options_t *options, void **handle) {
+    tachyon_rpc_bus_t *rpc;
+    tachyon_error_t error =
+        capacities
+            ? tachyon_rpc_listen_with(path, capacities[0], capacities[1], options, &rpc)
+            : tachyon_rpc_connect_with(path, options, &rpc);
+    *handle = rpc;
+    return error;
+}
+
+static void close_rpc(void *handle) {
+    tachyon_rpc_close(handle);
+}
+
+static void destroy_rpc(void *handle) {
+    tachyon_rpc_destroy(handle);
+}
+
+static size_t max_payload_of_rpc(const void *handle) {
+    return tachyon_rpc_max_payload(handle);
+}
+
+static tachyon_error_t get_peer_of_rpc(const void *handle, tachyon_peer_t *peer) {
+    return tachyon_rpc_get_peer(handle, peer);
+}
+
+static void set_polling_mode_of_rpc(const void *handle, int pure_spin) {
+    tachyon_rpc_set_polling_mode(handle, pure_spin);
+}
+
+static const BusKind rpc_kind = {
+    .open = open_rpc,
+    .close = close_rpc,
+    .destroy = destroy_rpc,
+    .max_payload = max_payload_of_rpc,
+    .get_peer = get_peer_of_rpc,
+    .set_polling_mode = set_polling_mode_of_rpc,
+    .purpose = {"call", "wait for a reply"}, /* until it listens */
+    .one_thread = true,
+};
+
+static PyObject *tachyon_rpc_bus_new(PyTypeObject *type, PyObject *args,
+                                     PyObject *kwargs) {
+    (void)args;
+    (void)kwargs;
+    return low_bus_new(type, SWIGTYPE_p_TachyonRpcBus, &rpc_kind);
+}
+
+static PyObject *TachyonRpcBus_listen(TachyonRpcBus *bus, const char *socket_path,
+                                      size_t cap_fwd, size_t cap_rev, seconds_t timeout,
+                                      uint32_t mode, PyObject *allowed_uids,
+                                      uint64_t schema) {
+    const size_t capacities[] = {cap_fwd, cap_rev};
+    PyObject *result = bus_listen(bus, socket_path, capacities, timeout, mode,
+                                  allowed_uids, TACHYON_ROLE_NONE, schema);
+    if (result) {
+        bus->tx.purpose = "reply";
+        bus->rx.purpose = "serve";
+    }
+    return result;
+}
+
+static PyObject *TachyonRpcBus_connect(TachyonRpcBus *bus, const char *socket_path,
+                                       seconds_t timeout, PyObject *allowed_uids,
+                                       uint64_t schema) {
+    return TachyonBus_connect(bus, socket_path, timeout, allowed_uids,
+                              TACHYON_ROLE_NONE, schema);
+}
+
+static PyObject *TachyonRpcBus_stats(TachyonRpcBus *bus) {
+    tachyon_rpc_stats_t stats;
+    if (!bus->open) {
+        return raise_not_open(bus);
+    }
+    if (tachyon_rpc_get_stats(bus->handle, &stats) != TACHYON_SUCCESS) {
+        return raise_last();
+    }
+    return struct_object(SWIGTYPE_p_tachyon_rpc_stats_t, &stats, sizeof stats);
+}
+
+/* Ids start at 1. */
+static int parse_correlation_id(PyObject *value, uint64_t *id) {
+    if (parse_unsigned(value, "correlation_id", UINT64_MAX, id) < 0) {
+        return -1;
+    }
+    if (*id == 0) {
+        PyErr_SetString(PyExc_ValueError, "correlation_id must be at least 1, not 0");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *rpc_cancel(TachyonRpcBus *bus, PyObject *correlation_id) {
+    uint64_t id = 0;
+    if (parse_correlation_id(correlation_id, &id) < 0) {
+        return NULL;
+    }
+    if (!bus->open) {
+        return raise_not_open(bus);
+    }
+    if (bus->rx.waiting) {
+        raise_waited_on(&bus->rx);
+        return NULL;
+    }
+    return none_or_raise(tachyon_rpc_cancel(bus->handle, id));
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TachyonRpcBus: the low-level handle of an RPC bus. */
+%{
+#include "tachyon_rpc_bus.c"
+%}
+
+%typemap(in) TachyonRpcBus *self
+    "$1 = (TachyonRpcBus *)((SwigPyObject *)$input)->ptr;"
+
+%nodefaultdtor TachyonRpcBus;
+%feature("python:tp_new") TachyonRpcBus "tachyon_rpc_bus_new";
+%feature("python:tp_init") TachyonRpcBus "tachyon_bus_init";
+%feature("python:tp_dealloc") TachyonRpcBus "tachyon_bus_dealloc";
+
+%feature("docstring") TachyonRpcBus
+"The low-level end of an RPC bus: the callee listens, the caller connects.";
+
+%feature("kwargs") TachyonRpcBus::listen;
+%feature("kwargs") TachyonRpcBus::connect;
+%feature("kwargs") TachyonRpcBus::set_polling_mode;
+
+%feature("docstring") TachyonRpcBus::listen
+"Create both rings and wait for a caller.
+
+Arguments as for RpcBus.rpc_listen().";
+%feature("docstring") TachyonRpcBus::connect
+"Attach to a callee.
+
+Arguments as for RpcBus.rpc_connect().";
+%feature("docstring") TachyonRpcBus::destroy
+"End the connection and release the rings. Idempotent.
+
+A call that waits in another thread ends with ClosedError. Raises BufferError, and does
+nothing, while a view points into a ring.";
+%feature("docstring") TachyonRpcBus::set_polling_mode
+"True: this end never sleeps while it waits. False, the default: it spins, then sleeps.";
+%feature("docstring") TachyonRpcBus::max_payload
+"Largest payload that this end can send in bytes.";
+%feature("docstring") TachyonRpcBus::stats
+"Counters of this end since it was opened.";
+%feature("docstring") TachyonRpcBus::peer
+"Process, user and group id at the other end, as the kernel told them.";
+
+typedef struct {} TachyonRpcBus;
+%extend TachyonRpcBus {
+    PyObject *listen(const char *socket_path, size_t cap_fwd, size_t cap_rev,
+                     seconds_t timeout = -1, uint32_t mode = 0,
+                     PyObject *allowed_uids = NULL, uint64_t schema = 0);
+    PyObject *connect(const char *socket_path, seconds_t timeout = 0,
+                      PyObject *allowed_uids = NULL, uint64_t schema = 0);
+    PyObject *destroy(void) { return TachyonBus_destroy($self); }
+    PyObject *set_polling_mode(bool pure_spin) {
+        return TachyonBus_set_polling_mode($self, pure_spin);
+    }
+    PyObject *max_payload(void) { return TachyonBus_max_payload($self); }
+    PyObject *stats(void);
+    PyObject *peer(void) { return TachyonBus_peer($self); }
+}
