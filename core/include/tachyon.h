@@ -401,7 +401,7 @@ typedef struct {
     uint64_t wakes;      /**< times this end woke its peer */
 } tachyon_stats_t;
 
-/** Read the counters; exact on the thread that uses the bus. SUCCESS or NULL_PTR. */
+/** Read the counters, on the thread that uses the bus. SUCCESS or NULL_PTR. */
 tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t *out);
 
 /* ---- Remote procedure calls ------------------------------------------------- */

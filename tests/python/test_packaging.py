@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
@@ -65,7 +66,9 @@ def interpreters() -> dict[str, str]:
 def bare_path(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a directory with a C compiler and its tools, and nothing else."""
     directory = tmp_path_factory.mktemp("bin")
-    for tool in ("cc", "gcc", "as", "ld", "ar", "ranlib", "strip", "sh", "env"):
+    # Some interpreters name the compiler that they were built with.
+    own = Path(str(sysconfig.get_config_var("CC") or "cc").split()[0]).name
+    for tool in {own, "cc", "gcc", "as", "ld", "ar", "ranlib", "strip", "sh", "env"}:
         place = shutil.which(tool)
         if place:
             (directory / tool).symlink_to(os.path.realpath(place))

@@ -74,8 +74,8 @@ def test_death_ends_a_waiting_receive(
     peer = start_peer("bus = Bus.connect(path, timeout=10)\nsys.stdin.read()")
     with Bus.listen(socket_path, 4096, timeout=10) as bus:
         killer = threading.Timer(0.1, peer.kill)
-        killer.start()
         start = time.monotonic()
+        killer.start()
         with pytest.raises(PeerDeadError):
             getattr(bus, wait)()
         assert 0.1 <= time.monotonic() - start < 0.5

@@ -108,7 +108,8 @@ fn the_listener_is_no_tachyon() {
     });
     let (error, text) = said(Bus::connect(&socket));
     assert_eq!(error, TachyonError::AbiMismatch);
-    assert_eq!(text, "the peer is no Tachyon: it begins with 78787878");
+    let cause = "the peer is no Tachyon: it begins with 78787878";
+    assert_eq!(text, format!("{cause} ({socket})"));
     greeter.join().unwrap();
     std::fs::remove_file(&socket).unwrap();
 }
@@ -133,14 +134,18 @@ fn refused(listen: Options, wrong: Options, right: Options) -> (TachyonError, St
     let refusal = said(wrong.timeout(LONG).connect(&path));
     right.timeout(LONG).connect(&path).unwrap();
     listener.join().unwrap().unwrap();
-    refusal
+    let (error, text) = refusal;
+    let cause = text.strip_suffix(&format!(" ({path})"));
+    (error, cause.expect("it names the path").to_string())
 }
 
 #[test]
 fn schemas_that_differ_do_not_meet() {
     let schema = |schema| Options::new().schema(schema);
-    let (error, _) = refused(schema(1), schema(2), schema(1));
+    let (error, text) = refused(schema(1), schema(2), schema(1));
     assert_eq!(error, TachyonError::AbiMismatch);
+    let both = "the peer's message schema is 0000000000000001, ours 0000000000000002";
+    assert_eq!(text, both);
     for (ours, theirs) in [(0, 2), (1, 0)] {
         let long = |s| schema(s).timeout(LONG);
         let (listened, connected) = meet(long(ours), |path| long(theirs).connect(path));
@@ -259,12 +264,12 @@ fn both_directions_on_one_end() {
 #[test]
 fn both_ends_with_one_role() {
     let role = |role| Options::new().role(role);
-    for (ours, other) in [
-        (Role::Consumer, Role::Producer),
-        (Role::Producer, Role::Consumer),
+    for (ours, name, other) in [
+        (Role::Consumer, "consumer", Role::Producer),
+        (Role::Producer, "producer", Role::Consumer),
     ] {
         let refusal = refused(role(ours), role(ours), role(other));
-        let text = "the listener declared our role its own".to_string();
+        let text = format!("both ends declared the role of {name}");
         assert_eq!(refusal, (TachyonError::Busy, text));
     }
 

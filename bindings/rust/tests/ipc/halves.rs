@@ -77,7 +77,8 @@ fn two_producers_are_refused_when_they_meet() {
     let listener = thread::spawn(move || Producer::listen(&peer, 4096).map(|_| ()));
     let error = Producer::connect_timeout(&path, LONG).unwrap_err();
     assert_eq!(error, TachyonError::Busy);
-    assert_eq!(error.to_string(), "the listener declared our role its own");
+    let cause = "both ends declared the role of producer";
+    assert_eq!(error.to_string(), format!("{cause} ({path})"));
     Consumer::connect(&path).unwrap(); // the listener goes on
     assert_eq!(listener.join().unwrap(), Ok(()));
 }
