@@ -560,7 +560,7 @@ const _: () = {
     ][::core::mem::offset_of!(tachyon_stats_t, wakes) - 56usize];
 };
 extern "C" {
-    /// Read the counters; exact on the thread that uses the bus. SUCCESS or NULL_PTR.
+    /// Read the counters, on the thread that uses the bus. SUCCESS or NULL_PTR.
     pub fn tachyon_bus_get_stats(
         bus: *const tachyon_bus_t,
         out: *mut tachyon_stats_t,
