@@ -301,6 +301,58 @@ TEST(an_end_that_closed_says_closed_to_every_call) {
     }
 }
 
+/* The first call after a close, with a message there and a reservation open. */
+static tachyon_error_t first_call(tachyon_bus_t *bus, int which) {
+    tachyon_msg_view_t view = {0};
+    const void *got = NULL;
+    switch (which) {
+    case 0:
+        got = tachyon_acquire_rx(bus, &type, &size);
+        break;
+    case 1:
+        got = tachyon_acquire_rx_spin(bus, &type, &size, 0);
+        break;
+    case 2:
+        got = tachyon_acquire_rx_blocking(bus, &type, &size, 0);
+        break;
+    case 3:
+        got = tachyon_acquire_rx_batch(bus, &view, 1) ? view.ptr : NULL;
+        break;
+    case 4:
+        got = tachyon_drain_batch(bus, &view, 1, 0) ? view.ptr : NULL;
+        break;
+    case 5:
+        got = tachyon_acquire_tx(bus, 1);
+        break;
+    case 6:
+        got = tachyon_acquire_tx_timed(bus, 1, 0, -1);
+        break;
+    case 7:
+        return tachyon_send(bus, "x", 1, 1, 0, -1);
+    default:
+        return TACHYON_SUCCESS;
+    }
+    return got ? TACHYON_SUCCESS : tachyon_last_error();
+}
+
+TEST(the_first_call_after_a_close_says_closed) {
+    for (int which = 0; which < 8; which++) {
+        struct pair pair = pair_open(4096);
+        if (which < 5) { /* it could go on receiving, and the ring has a message */
+            CHECK_OK(tachyon_send(pair.listener, "x", 1, 1, 0, 0));
+            CHECK(tachyon_acquire_rx(pair.connector, &type, &size));
+        } else { /* it could go on sending, and there is room */
+            CHECK(tachyon_acquire_tx(pair.connector, 1));
+        }
+        tachyon_bus_close(pair.connector);
+        tachyon_error_t error = first_call(pair.connector, which);
+        if (error != TACHYON_ERR_CLOSED)
+            FAIL("call %d: %s", which, tachyon_strerror(error));
+        CHECK_SAYS("this handle has been closed");
+        pair_close(&pair);
+    }
+}
+
 TEST(the_last_release_closes) {
     struct pair pair = pair_open(4096);
     tachyon_bus_ref(pair.connector);

@@ -144,6 +144,9 @@ TEST(ids_grow_by_one_for_what_is_sent_and_for_nothing_else) {
     CHECK_ERROR(tachyon_rpc_commit_call(ends.caller, 11, 1, &id),
                 TACHYON_ERR_INVALID_SZ);
     CHECK_EQ(id, 99);
+    tachyon_rpc_stats_t stats;
+    CHECK_OK(tachyon_rpc_get_stats(ends.caller, &stats));
+    CHECK_EQ(stats.outstanding, 1);
     CHECK_OK(tachyon_rpc_commit_call(ends.caller, 10, 1, &id));
     CHECK_EQ(id, 2);
     CHECK_ERROR(tachyon_rpc_commit_call(ends.caller, 0, 1, &id), TACHYON_ERR_EMPTY);
@@ -685,6 +688,18 @@ TEST(replies_to_no_call_are_dropped_and_counted) {
     CHECK_OK(tachyon_rpc_get_stats(ends.caller, &stats));
     CHECK_EQ(stats.dropped, 42);
     CHECK_EQ(stats.outstanding, 0);
+
+    call(&ends, "twice", 1);
+    call(&ends, "once", 1);
+    serve(&ends, 3);
+    serve(&ends, 4);
+    send_raw(ends.callee, 3); /* kept ... */
+    send_raw(ends.callee, 3); /* ... and so this one is dropped */
+    reply(&ends, 4);
+    expect_reply(&ends, 4);
+    CHECK_OK(tachyon_rpc_get_stats(ends.caller, &stats));
+    CHECK_EQ(stats.kept, 1);
+    CHECK_EQ(stats.dropped, 43);
     close_ends(&ends);
 }
 
