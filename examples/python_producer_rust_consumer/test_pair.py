@@ -39,9 +39,13 @@ class Pair:
         self._start = start
         self.socket = socket
 
+    def late_consumer(self, *options: object) -> Program:
+        """Start the consumer; a producer that waits for it may be there at once."""
+        return self._start(CONSUMER, "--socket", self.socket, *options)
+
     def consumer(self, *options: object) -> Program:
         """Start the consumer and wait until it listens."""
-        consumer = self._start(CONSUMER, "--socket", self.socket, *options)
+        consumer = self.late_consumer(*options)
         wait_until_listening(self.socket)
         return consumer
 
@@ -113,7 +117,7 @@ def test_a_producer_that_starts_first_says_that_it_waits(pair: Pair) -> None:
     assert producer.process.stderr.readline() == (
         f"waiting for a consumer to listen on {pair.socket}\n"
     )
-    consumer = pair.consumer("--json")
+    consumer = pair.late_consumer("--json")
     status, _, err = producer.finish()
     assert (status, err) == (0, "")
     status, out, _ = consumer.finish()
