@@ -109,6 +109,7 @@ def run(command: list[str], **environment: str) -> tuple[bool, str]:
     print("$", " ".join(command), flush=True)
     result = subprocess.run(
         command,
+        cwd=ROOT,
         env=os.environ | environment,
         text=True,
         stdout=subprocess.PIPE,

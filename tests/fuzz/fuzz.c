@@ -25,24 +25,27 @@ void test_equal(const char *file, int line, const char *text, intmax_t actual,
         test_fail(file, line, "%s is %jd, expected %jd", text, actual, expected);
 }
 
-static void open_arenas(void) {
-    for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++) {
+static void open_arenas(unsigned rings) {
+    for (unsigned i = 0; i < rings; i++) {
         if (!fuzz_arenas[i].base)
             fuzz_arenas[i] = arena_make(FUZZ_CAPACITY);
         memset(fuzz_arenas[i].shared, 0, RING_SHARED_BYTES + FUZZ_CAPACITY);
     }
 }
 
-struct session fuzz_session(enum ring_side side) {
+struct session fuzz_session(enum ring_side side, unsigned rings) {
     static int sockets[2] = {-1, -1};
     char bytes[256];
-    open_arenas();
+    open_arenas(rings);
     if (sockets[0] < 0)
         CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
     while (recv(sockets[1], bytes, sizeof bytes, MSG_DONTWAIT) == sizeof bytes)
         continue;
-    struct session session = {.side = side, .socket = sockets[0], .pidfd = -1};
-    for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
+    struct session session = {.side = side,
+                              .socket = sockets[0],
+                              .pidfd = -1,
+                              .regions = {REGION_NONE, REGION_NONE}};
+    for (unsigned i = 0; i < rings; i++)
         session.regions[i] = (struct region){.fd = -1,
                                              .map = (uint8_t *)fuzz_arenas[i].shared,
                                              .capacity = FUZZ_CAPACITY,

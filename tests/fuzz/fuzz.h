@@ -53,8 +53,8 @@ static inline uint64_t input_size(struct input *input, uint64_t most) {
 
 extern struct arena fuzz_arenas[HANDSHAKE_MAX_RINGS];
 
-/* A session on empty rings, with a socket that swallows wake-ups. */
-struct session fuzz_session(enum ring_side side);
+/* A session on so many empty rings, with a socket that swallows wake-ups. */
+struct session fuzz_session(enum ring_side side, unsigned rings);
 
 /* A publication word as the hostile peer makes them: mostly just about right. */
 uint64_t fuzz_word(struct input *input);

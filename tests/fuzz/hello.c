@@ -63,8 +63,16 @@ static void greet(struct stranger *stranger, struct input *input, uint32_t kind)
     case 2:
         size = input_below(input, sizeof hello);
         break;
+    case 3:
+        hello.kind = (uint32_t)input_below(input, 4);
+        break;
+    case 4:
+        hello.version = (uint32_t)input_below(input, 256);
+        break;
     }
     speak(stranger, &hello, size);
+    if (input_below(input, 2)) /* without waiting for the answer */
+        speak(stranger, "A", 1);
 }
 
 static void listen_to(struct stranger *stranger) {

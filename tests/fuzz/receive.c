@@ -63,7 +63,7 @@ static size_t take_batch(struct tachyon_bus *bus, bool *corrupt,
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static struct tachyon_bus bus;
     struct input input = {bytes, size};
-    struct session session = fuzz_session(RING_SIDE_LISTENER);
+    struct session session = fuzz_session(RING_SIDE_LISTENER, 1);
     tachyon_msg_view_t views[MOST_VIEWS];
     size_t count = 0, taken = 0;
     bool corrupt = false;

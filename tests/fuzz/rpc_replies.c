@@ -124,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     struct input input = {bytes, size};
     bool caller = input_below(&input, 2);
     struct session session =
-        fuzz_session(caller ? RING_SIDE_CONNECTOR : RING_SIDE_LISTENER);
+        fuzz_session(caller ? RING_SIDE_CONNECTOR : RING_SIDE_LISTENER, 2);
     struct tachyon_rpc_bus *rpc =
         aligned_alloc(alignof(tachyon_rpc_bus_t), sizeof *rpc);
     CHECK(rpc);

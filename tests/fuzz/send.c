@@ -23,7 +23,7 @@ static bool is_fatal(tachyon_error_t error) {
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static struct tachyon_bus bus;
     struct input input = {bytes, size};
-    struct session session = fuzz_session(RING_SIDE_CONNECTOR);
+    struct session session = fuzz_session(RING_SIDE_CONNECTOR, 1);
     bool corrupt = false;
     uint64_t wanted_writes = 0;
     CHECK_EQ(ty_bus_init(&bus, &session), TACHYON_SUCCESS);
