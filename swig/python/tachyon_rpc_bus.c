@@ -42,7 +42,7 @@ static const BusKind rpc_kind = {
     .max_payload = max_payload_of_rpc,
     .get_peer = get_peer_of_rpc,
     .set_polling_mode = set_polling_mode_of_rpc,
-    .purpose = {"call", "wait for a reply"}, /* until it listens */
+    .purpose = {"call", "get a reply"}, /* until it listens */
     .one_thread = true,
 };
 

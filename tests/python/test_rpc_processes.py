@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RPC across threads, processes, signals, forks and deaths."""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tachyon import ClosedError, PeerDeadError, RpcBus, TachyonError
+
+from conftest import ConnectRpc, RpcPair, StartPeer
+from test_fork import in_child
+from test_signals import PROLOGUE, PROMPT_S, SLACK_S
+
+# ---- Death and the end of the stream ----
+
+
+@pytest.mark.parametrize(
+    ("ending", "error"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", PeerDeadError),
+        ("bus._rpc.destroy()", ClosedError),
+    ],
+)
+def test_end_of_the_callee_fails_every_outstanding_call(
+    start_peer: StartPeer, socket_path: str, ending: str, error: type[TachyonError]
+) -> None:
+    start_peer(f"""
+bus = RpcBus.rpc_listen(path, 4096, 4096, timeout=10)
+for _ in range(3):
+    with bus.serve() as request:
+        pass
+bus.reply(2, b"last words", 1)
+time.sleep(0.2)
+{ending}
+""")
+    with RpcBus.rpc_connect(socket_path, timeout=10) as bus:
+        calls = [bus.call(b"", 1) for _ in range(3)]
+        start = time.monotonic()
+        with pytest.raises(error):
+            bus.wait(calls[0])
+        assert time.monotonic() - start < 2
+        with bus.wait(calls[1]) as reply:
+            assert bytes(reply) == b"last words"
+        for use in (lambda: bus.wait(calls[2]), lambda: bus.call(b"", 1)):
+            with pytest.raises(error):
+                use()
+
+
+def test_callee_gets_what_was_sent_before_the_end(rpc: RpcPair) -> None:
+    for i in range(3):
+        rpc.caller.call(bytes([i]), 1)
+    rpc.caller._rpc.destroy()
+    for i in range(3):
+        with rpc.callee.serve(timeout=5) as request:
+            assert bytes(request) == bytes([i])
+    with pytest.raises(ClosedError):
+        rpc.callee.serve(timeout=5)
+
+
+# ---- Signals ----
+
+WAIT = {
+    "rpc_listen": "RpcBus.rpc_listen(path, 4096, 4096)",
+    "rpc_connect": "RpcBus.rpc_connect(path, timeout=None)",
+    "wait": "bus.wait(bus.call(b'', 1))",
+    "wait_spinning": "bus.wait(bus.call(b'', 1), 4294967295)",
+    "call": "\n    while True: bus.call(bytes(100), 1)",
+    "endpoint": "tachyon_rpc(1)(len).call(bus, b'')",
+}
+
+
+@pytest.mark.parametrize("call", WAIT)
+def test_ctrl_c_ends_the_wait_at_once(
+    start_peer: StartPeer, socket_path: str, call: str
+) -> None:
+    needs_bus = not call.startswith("rpc_")
+    peer = start_peer(
+        PROLOGUE
+        + ("bus = RpcBus.rpc_connect(path, timeout=10)\n" if needs_bus else "")
+        + f"""
+try:
+    report()
+    {WAIT[call]}
+except KeyboardInterrupt:
+    print(time.monotonic_ns(), flush=True)
+"""
+    )
+    assert peer.stdout is not None
+    if needs_bus:
+        bus = RpcBus.rpc_listen(socket_path, 1 << 16, 1 << 16, timeout=10)
+    assert peer.stdout.readline() == "waiting\n"
+    time.sleep(0.2)
+    sent = time.monotonic_ns()
+    peer.send_signal(signal.SIGINT)
+    output, error = peer.communicate(timeout=10)
+    assert error == ""
+    assert (int(output.split()[-1]) - sent) / 1e9 < PROMPT_S + SLACK_S
+    if needs_bus:
+        bus._rpc.destroy()
+
+
+def test_ctrl_c_ends_serving(start_peer: StartPeer, socket_path: str) -> None:
+    peer = start_peer(
+        PROLOGUE
+        + """
+bus = RpcBus.rpc_listen(path, 4096, 4096, timeout=10)
+report()
+try:
+    RpcDispatcher().serve_forever(bus)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+    )
+    with RpcBus.rpc_connect(socket_path, timeout=10):
+        assert peer.stdout is not None
+        assert peer.stdout.readline() == "waiting\n"
+        time.sleep(0.1)
+        peer.send_signal(signal.SIGINT)
+        assert peer.communicate(timeout=10) == ("interrupted\n", "")
+
+
+def test_handler_that_does_not_raise_does_not_end_the_wait(rpc: RpcPair) -> None:
+    def handler(*_: object) -> None:
+        with rpc.callee.serve() as request:
+            rpc.callee.reply(request.correlation_id, b"by the handler", 1)
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        call = rpc.caller.call(b"", 1)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with rpc.caller.wait(call, timeout=5) as reply:
+            assert bytes(reply) == b"by the handler"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# ---- Threads ----
+
+
+class Waiter(threading.Thread):
+    """A thread that makes one call and keeps what came of it."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__()
+        self.outcome: Any = None
+        self._call = call
+        self.start()
+        time.sleep(0.1)  # let it reach its wait
+
+    def run(self) -> None:
+        """Make the call."""
+        try:
+            self.outcome = self._call()
+        except BaseException as error:
+            self.outcome = error
+
+    def end(self) -> Any:
+        """Wait for the end and return the result or the exception."""
+        self.join(5)
+        assert not self.is_alive()
+        return self.outcome
+
+
+def test_close_from_another_thread_ends_a_wait(rpc: RpcPair) -> None:
+    call = rpc.caller.call(b"", 1)
+    rpc.callee.serve().__exit__(None, None, None)
+    waiters = [
+        Waiter(lambda: rpc.caller.wait(call)),
+        Waiter(lambda: rpc.callee.serve()),
+    ]
+    for bus in rpc:
+        bus._rpc.destroy()
+    assert [type(waiter.end()) for waiter in waiters] == [ClosedError] * 2
+
+
+def test_second_thread_is_refused_while_one_waits(rpc: RpcPair) -> None:
+    call = rpc.caller.call(b"", 1)
+    waiter = Waiter(lambda: bytes(rpc.caller.wait(call)))
+    for use in (
+        lambda: rpc.caller.call(b"", 1),
+        lambda: rpc.caller.call_zero_copy(8, 1),
+        lambda: rpc.caller.wait(2),
+        lambda: rpc.caller.cancel(call),
+    ):
+        with pytest.raises(
+            TachyonError, match="another thread is waiting to get a reply"
+        ):
+            use()
+    with rpc.callee.serve() as request:
+        rpc.callee.reply(request.correlation_id, b"y", 1)
+    assert waiter.end() == b"y"
+
+
+def test_guard_of_one_thread_and_wait_of_another(rpc: RpcPair) -> None:
+    """The handle is not touched meanwhile; the slot is given back after the wait."""
+    call = rpc.caller.call(b"", 1)
+    tx = rpc.caller.call_zero_copy(8, 1)
+    waiter = Waiter(lambda: bytes(rpc.caller.wait(call)))
+    with pytest.raises(TachyonError, match="another thread"):
+        tx.__exit__(None, None, None)
+    del tx  # abandoned while the other thread waits
+    rpc.callee.serve().__exit__(None, None, None)
+    rpc.callee.reply(call, b"y", 1)
+    assert waiter.end() == b"y"
+    assert rpc.caller.call(b"next", 1) == 2
+    with rpc.callee.serve(timeout=1) as request:
+        assert bytes(request) == b"next"
+
+
+def test_held_view_of_one_thread_and_wait_of_another(rpc: RpcPair) -> None:
+    rpc.caller.call(b"", 1)
+    tx = rpc.caller.call_zero_copy(8, 1)
+    view = memoryview(tx)
+    with pytest.raises(BufferError):
+        tx.__exit__(None, None, None)
+    waiter = Waiter(lambda: bytes(rpc.caller.wait(1)))
+    view.release()
+    rpc.callee.serve().__exit__(None, None, None)
+    rpc.callee.reply(1, b"y", 1)
+    assert waiter.end() == b"y"
+    assert rpc.caller.call(b"", 1) == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_mix_of_calls_ends_in_a_result_or_an_error(
+    connect_rpc: ConnectRpc, seed: int
+) -> None:
+    """Three threads on each end do what they like while the buses are closed."""
+    rpc = connect_rpc(4096, 4096)
+    rng = random.Random(seed)
+    stop = threading.Event()
+    crashed: list[BaseException] = []
+    replies = 0
+
+    def ask(bus: RpcBus) -> None:
+        nonlocal replies
+        call = bus.call(b"%d" % rng.randrange(10), 1, timeout=0.001)
+        with bus.wait(call, timeout=0.05) as reply:
+            assert bytes(reply) == b"echo"
+            replies += 1
+
+    def ask_in_place(bus: RpcBus) -> None:
+        with bus.call_zero_copy(50, 1, timeout=0.001) as tx, memoryview(tx) as view:
+            view[:] = bytes(50)
+            time.sleep(0)
+            tx.actual_size = 50
+
+    def give_up(bus: RpcBus) -> None:
+        bus.cancel(bus.call(b"", 1, timeout=0.001))
+
+    def serve(bus: RpcBus) -> None:
+        with bus.serve(timeout=0.001) as request:
+            bus.reply(request.correlation_id, b"echo", 1, timeout=0.001)
+
+    def abandon(bus: RpcBus) -> None:
+        request = bus.serve(timeout=0.001)
+        bus.reply_zero_copy(request.correlation_id, 8, 1, timeout=0.001)
+
+    work = {rpc.caller: [ask, ask, ask_in_place, give_up], rpc.callee: [serve, abandon]}
+
+    def run(bus: RpcBus, seed: float) -> None:
+        choose = random.Random(seed).choice
+        while not stop.is_set():
+            try:
+                choose(work[bus])(bus)
+            except (TachyonError, TimeoutError, BufferError, ValueError):
+                pass
+            except BaseException as error:
+                crashed.append(error)
+                return
+
+    threads = [
+        threading.Thread(target=run, args=(bus, rng.random()))
+        for bus in rpc
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(rng.uniform(0.2, 0.4))
+    for bus in rng.sample(rpc, 2):
+        while True:
+            try:
+                bus._rpc.destroy()
+                break
+            except BufferError:
+                time.sleep(0.001)
+        time.sleep(0.02)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert crashed == []
+    assert replies > 0
+
+
+# ---- Fork ----
+
+
+def test_use_in_a_child_is_an_error(rpc: RpcPair) -> None:
+    call = rpc.caller.call(b"from the parent", 1)
+
+    def child() -> None:
+        for use in (
+            lambda: rpc.caller.call(b"", 1),
+            lambda: rpc.caller.call_zero_copy(8, 1),
+            lambda: rpc.caller.wait(call),
+            lambda: rpc.callee.serve(),
+            lambda: rpc.callee.reply(1, b"", 1),
+        ):
+            with pytest.raises(TachyonError, match=r"parent|fork"):
+                use()
+        for bus in rpc:
+            bus._rpc.destroy()
+
+    in_child(child)
+    with rpc.callee.serve(timeout=1) as request:
+        rpc.callee.reply(request.correlation_id, b"y", 1)
+    with rpc.caller.wait(call, timeout=1) as reply:
+        assert bytes(reply) == b"y"
+
+
+def test_guard_left_in_a_child_sends_nothing(rpc: RpcPair) -> None:
+    tx = rpc.caller.call_zero_copy(8, 1)
+
+    def child() -> None:
+        with pytest.raises(TachyonError, match=r"parent|fork"):
+            tx.__exit__(None, None, None)
+
+    in_child(child)
+    with pytest.raises(TimeoutError):
+        rpc.callee.serve(timeout=0.02)
+    tx.__exit__(None, None, None)
+    assert tx.out_cid == 1
