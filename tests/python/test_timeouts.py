@@ -61,9 +61,18 @@ def test_send_times_out_on_a_full_ring(pair: Pair, call: Call, seconds: float) -
     assert seconds <= duration(lambda: call(pair.producer, seconds)) < seconds + 0.2
 
 
-def test_pure_spin_times_out(pair: Pair) -> None:
-    pair.consumer.set_polling_mode(True)
+@pytest.mark.parametrize("pure_spin", [True, 1])
+def test_pure_spin_times_out(pair: Pair, pure_spin: int) -> None:
+    pair.consumer.set_polling_mode(pure_spin)
     assert 0.1 <= duration(lambda: pair.consumer.recv(0.1)) < 0.3
+
+
+def test_polling_mode_is_a_switch(pair: Pair) -> None:
+    pair.consumer.set_polling_mode(pure_spin=0)
+    wrong: Any
+    for wrong in ("1", None, 1.0):
+        with pytest.raises(TypeError, match="pure_spin must be"):
+            pair.consumer.set_polling_mode(wrong)
 
 
 def test_listen_times_out_and_frees_the_path(socket_path: str) -> None:

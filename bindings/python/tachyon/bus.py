@@ -139,7 +139,7 @@ class Bus(_native.BusBase):
         )
         return bus
 
-    def set_polling_mode(self, pure_spin: bool) -> None:
+    def set_polling_mode(self, pure_spin: int) -> None:
         """Choose how this end waits: spin only, or (the default) spin, then sleep."""
         self._bus.set_polling_mode(pure_spin)
 

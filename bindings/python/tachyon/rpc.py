@@ -90,7 +90,7 @@ class RpcBus(_native.RpcBusBase):
         )
         return bus
 
-    def set_polling_mode(self, pure_spin: bool) -> None:
+    def set_polling_mode(self, pure_spin: int) -> None:
         """Choose how this end waits: spin only, or (the default) spin, then sleep."""
         self._rpc.set_polling_mode(pure_spin)
 
