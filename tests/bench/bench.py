@@ -20,7 +20,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from tachyon import Bus
+from tachyon import Bus, RpcBus
 
 FMT = "<8sdIQ4x"  # the example's MarketTick
 SIZE = struct.calcsize(FMT)
@@ -144,7 +144,10 @@ def peer(path: str, core: int, link: Connection) -> None:
     """Serve the other half of every measurement until told to stop."""
     os.sched_setaffinity(0, {core})
     with Bus.listen(f"{path}-in", CAPACITY) as incoming:
-        with Bus.connect(f"{path}-out", timeout=20) as outgoing:
+        with (
+            Bus.connect(f"{path}-out", timeout=20) as outgoing,
+            RpcBus.rpc_listen(f"{path}-rpc", CAPACITY, CAPACITY) as rpc,
+        ):
             while (command := link.recv())[0] != "stop":
                 work, count = command
                 if work == "drain":
@@ -154,6 +157,10 @@ def peer(path: str, core: int, link: Connection) -> None:
                 elif work == "fill":
                     for _ in range(count):
                         outgoing.send(PAYLOAD, 1)
+                elif work == "serve":
+                    for _ in range(count):
+                        with rpc.serve() as request:
+                            rpc.reply(request.correlation_id, request, 1)
                 else:
                     for message in incoming:
                         outgoing.send(message.data, 1)
@@ -166,8 +173,11 @@ def peer(path: str, core: int, link: Connection) -> None:
 class Benchmark:
     """The measuring process's half."""
 
-    def __init__(self, outgoing: Bus, incoming: Bus, link: Connection) -> None:
-        self._outgoing, self._incoming, self._link = outgoing, incoming, link
+    def __init__(
+        self, outgoing: Bus, incoming: Bus, rpc: RpcBus, link: Connection
+    ) -> None:
+        self._outgoing, self._incoming, self._rpc = outgoing, incoming, rpc
+        self._link = link
 
     def _done(self) -> None:
         if self._link.recv() != "done":
@@ -198,6 +208,18 @@ class Benchmark:
             start = time.perf_counter_ns()
             outgoing.send(PAYLOAD, 1)
             next(answers)
+            times.append(time.perf_counter_ns() - start)
+        self._done()
+        return times
+
+    def calls(self, count: int) -> list[int]:
+        """Nanoseconds of each: call, and the reply as bytes."""
+        self._link.send(("serve", count))
+        rpc, times = self._rpc, []
+        for _ in range(count):
+            start = time.perf_counter_ns()
+            with rpc.wait(rpc.call(PAYLOAD, 1)) as reply:
+                bytes(reply)
             times.append(time.perf_counter_ns() - start)
         self._done()
         return times
@@ -277,21 +299,30 @@ def undisturbed(case: Case, bench: Benchmark, count: int) -> float:
 
 def measure(bench: Benchmark, repeats: int, count: int) -> list[dict[str, Any]]:
     samples: dict[str, list[float]] = {case.id: [] for case in CASES}
-    p50: list[float] = []
-    p99: list[float] = []
+    percentiles: dict[tuple[str, int], list[float]] = {
+        (what, percent): [] for what in ("round_trip", "rpc") for percent in (50, 99)
+    }
     for _ in range(repeats):
         for case in CASES:
             samples[case.id].append(undisturbed(case, bench, count))
-        times = sorted(bench.round_trips(count // 2))
-        p50.append(times[len(times) // 2])
-        p99.append(times[len(times) * 99 // 100])
+        for what, timed in (("round_trip", bench.round_trips), ("rpc", bench.calls)):
+            times = sorted(timed(count // 2))
+            for percent in (50, 99):
+                percentiles[what, percent].append(times[len(times) * percent // 100])
 
     rows = []
     for case in CASES:
         floors = samples[case.floor] if case.floor else None
         rows.append(row(case.id, case.title, samples[case.id], floors, case.limit_ns))
-    rows.append(row("round_trip_p50", "round trip, send and iteration, p50", p50))
-    rows.append(row("round_trip_p99", "round trip, send and iteration, p99", p99))
+    titles = {
+        "round_trip": "round trip, send and iteration",
+        "rpc": "RPC, call and wait",
+    }
+    limits = {("rpc", 50): 2000}
+    for (what, percent), values in percentiles.items():
+        title = f"{titles[what]}, p{percent}"
+        limit_ns = limits.get((what, percent))
+        rows.append(row(f"{what}_p{percent}", title, values, limit_ns=limit_ns))
     return rows
 
 
@@ -312,8 +343,10 @@ def main() -> None:
     with Bus.connect(f"{path}-in", timeout=20) as outgoing:
         with Bus.listen(f"{path}-out", CAPACITY) as incoming:
             repeats, count = (5, 5_000) if args.quick else (151, 5_000)
-            rows = measure(Benchmark(outgoing, incoming, link), repeats, count)
-            link.send(("stop", 0))
+            with RpcBus.rpc_connect(f"{path}-rpc", timeout=20) as rpc:
+                bench = Benchmark(outgoing, incoming, rpc, link)
+                rows = measure(bench, repeats, count)
+                link.send(("stop", 0))
             other.join()
     if other.exitcode != 0:
         sys.exit(f"the second process ended with status {other.exitcode}")
