@@ -3,9 +3,7 @@
 
 import random
 import signal
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +12,8 @@ from tachyon import ClosedError, PeerDeadError, RpcBus, TachyonError
 
 from conftest import ConnectRpc, RpcPair, StartPeer
 from test_fork import in_child
-from test_signals import PROLOGUE, PROMPT_S, SLACK_S
+from test_signals import MEASURE, PROLOGUE, PROMPT_S, SLACK_S, seconds_to_interrupt
+from test_threads import Call, Caller, storm
 
 # ---- Death and the end of the stream ----
 
@@ -69,7 +68,7 @@ WAIT = {
     "rpc_connect": "RpcBus.rpc_connect(path, timeout=None)",
     "wait": "bus.wait(bus.call(b'', 1))",
     "wait_spinning": "bus.wait(bus.call(b'', 1), 4294967295)",
-    "call": "\n    while True: bus.call(bytes(100), 1)",
+    "call": "while True: bus.call(bytes(100), 1)",
     "endpoint": "tachyon_rpc(1)(len).call(bus, b'')",
 }
 
@@ -82,24 +81,11 @@ def test_ctrl_c_ends_the_wait_at_once(
     peer = start_peer(
         PROLOGUE
         + ("bus = RpcBus.rpc_connect(path, timeout=10)\n" if needs_bus else "")
-        + f"""
-try:
-    report()
-    {WAIT[call]}
-except KeyboardInterrupt:
-    print(time.monotonic_ns(), flush=True)
-"""
+        + MEASURE.replace("WAIT", WAIT[call])
     )
-    assert peer.stdout is not None
     if needs_bus:
         bus = RpcBus.rpc_listen(socket_path, 1 << 16, 1 << 16, timeout=10)
-    assert peer.stdout.readline() == "waiting\n"
-    time.sleep(0.2)
-    sent = time.monotonic_ns()
-    peer.send_signal(signal.SIGINT)
-    output, error = peer.communicate(timeout=10)
-    assert error == ""
-    assert (int(output.split()[-1]) - sent) / 1e9 < PROMPT_S + SLACK_S
+    assert seconds_to_interrupt(peer) < PROMPT_S + SLACK_S
     if needs_bus:
         bus._rpc.destroy()
 
@@ -143,45 +129,27 @@ def test_handler_that_does_not_raise_does_not_end_the_wait(rpc: RpcPair) -> None
 # ---- Threads ----
 
 
-class Waiter(threading.Thread):
-    """A thread that makes one call and keeps what came of it."""
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        super().__init__()
-        self.outcome: Any = None
-        self._call = call
-        self.start()
-        time.sleep(0.1)  # let it reach its wait
-
-    def run(self) -> None:
-        """Make the call."""
-        try:
-            self.outcome = self._call()
-        except BaseException as error:
-            self.outcome = error
-
-    def end(self) -> Any:
-        """Wait for the end and return the result or the exception."""
-        self.join(5)
-        assert not self.is_alive()
-        return self.outcome
+def wait_for_bytes(bus: RpcBus) -> None:
+    """Wait for the reply to the first call, which must be b"y"."""
+    with bus.wait(1) as reply:
+        assert bytes(reply) == b"y"
 
 
 def test_close_from_another_thread_ends_a_wait(rpc: RpcPair) -> None:
-    call = rpc.caller.call(b"", 1)
+    rpc.caller.call(b"", 1)
     rpc.callee.serve().__exit__(None, None, None)
-    waiters = [
-        Waiter(lambda: rpc.caller.wait(call)),
-        Waiter(lambda: rpc.callee.serve()),
+    callers = [
+        Caller(wait_for_bytes, rpc.caller),
+        Caller(lambda bus: bus.serve(), rpc.callee),
     ]
     for bus in rpc:
         bus._rpc.destroy()
-    assert [type(waiter.end()) for waiter in waiters] == [ClosedError] * 2
+    assert [type(caller.outcome()) for caller in callers] == [ClosedError] * 2
 
 
 def test_second_thread_is_refused_while_one_waits(rpc: RpcPair) -> None:
     call = rpc.caller.call(b"", 1)
-    waiter = Waiter(lambda: bytes(rpc.caller.wait(call)))
+    waiter = Caller(wait_for_bytes, rpc.caller)
     for use in (
         lambda: rpc.caller.call(b"", 1),
         lambda: rpc.caller.call_zero_copy(8, 1),
@@ -194,20 +162,20 @@ def test_second_thread_is_refused_while_one_waits(rpc: RpcPair) -> None:
             use()
     with rpc.callee.serve() as request:
         rpc.callee.reply(request.correlation_id, b"y", 1)
-    assert waiter.end() == b"y"
+    assert waiter.outcome() is None
 
 
 def test_guard_of_one_thread_and_wait_of_another(rpc: RpcPair) -> None:
     """The handle is not touched meanwhile; the slot is given back after the wait."""
     call = rpc.caller.call(b"", 1)
     tx = rpc.caller.call_zero_copy(8, 1)
-    waiter = Waiter(lambda: bytes(rpc.caller.wait(call)))
+    waiter = Caller(wait_for_bytes, rpc.caller)
     with pytest.raises(TachyonError, match="another thread"):
         tx.__exit__(None, None, None)
     del tx  # abandoned while the other thread waits
     rpc.callee.serve().__exit__(None, None, None)
     rpc.callee.reply(call, b"y", 1)
-    assert waiter.end() == b"y"
+    assert waiter.outcome() is None
     assert rpc.caller.call(b"next", 1) == 2
     with rpc.callee.serve(timeout=1) as request:
         assert bytes(request) == b"next"
@@ -219,11 +187,11 @@ def test_held_view_of_one_thread_and_wait_of_another(rpc: RpcPair) -> None:
     view = memoryview(tx)
     with pytest.raises(BufferError):
         tx.__exit__(None, None, None)
-    waiter = Waiter(lambda: bytes(rpc.caller.wait(1)))
+    waiter = Caller(wait_for_bytes, rpc.caller)
     view.release()
     rpc.callee.serve().__exit__(None, None, None)
     rpc.callee.reply(1, b"y", 1)
-    assert waiter.end() == b"y"
+    assert waiter.outcome() is None
     assert rpc.caller.call(b"", 1) == 2
 
 
@@ -231,19 +199,14 @@ def test_held_view_of_one_thread_and_wait_of_another(rpc: RpcPair) -> None:
 def test_any_mix_of_calls_ends_in_a_result_or_an_error(
     connect_rpc: ConnectRpc, seed: int
 ) -> None:
-    """Three threads on each end do what they like while the buses are closed."""
+    """Four threads on each end do what they like while the buses are closed."""
     rpc = connect_rpc(4096, 4096)
     rng = random.Random(seed)
-    stop = threading.Event()
-    crashed: list[BaseException] = []
-    replies = 0
 
     def ask(bus: RpcBus) -> None:
-        nonlocal replies
         call = bus.call(b"%d" % rng.randrange(10), 1, timeout=0.001)
-        with bus.wait(call, timeout=0.05) as reply:
+        with bus.wait(call, timeout=0.02) as reply:
             assert bytes(reply) == b"echo"
-            replies += 1
 
     def ask_in_place(bus: RpcBus) -> None:
         with bus.call_zero_copy(50, 1, timeout=0.001) as tx, memoryview(tx) as view:
@@ -262,40 +225,12 @@ def test_any_mix_of_calls_ends_in_a_result_or_an_error(
         request = bus.serve(timeout=0.001)
         bus.reply_zero_copy(request.correlation_id, 8, 1, timeout=0.001)
 
-    work = {rpc.caller: [ask, ask, ask_in_place, give_up], rpc.callee: [serve, abandon]}
+    work: dict[Any, list[Call]] = {
+        rpc.caller: [ask, ask, ask_in_place, give_up],
+        rpc.callee: [serve, abandon],
+    }
 
-    def run(bus: RpcBus, seed: float) -> None:
-        choose = random.Random(seed).choice
-        while not stop.is_set():
-            try:
-                choose(work[bus])(bus)
-            except (TachyonError, TimeoutError, BufferError, ValueError):
-                pass
-            except BaseException as error:
-                crashed.append(error)
-                return
-
-    threads = [
-        threading.Thread(target=run, args=(bus, rng.random()))
-        for bus in rpc
-        for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    time.sleep(rng.uniform(0.2, 0.4))
-    for bus in rng.sample(rpc, 2):
-        while True:
-            try:
-                bus._rpc.destroy()
-                break
-            except BufferError:
-                time.sleep(0.001)
-        time.sleep(0.02)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert crashed == []
-    assert replies > 0
+    storm(work, rng, rng.uniform(0.2, 0.4))
 
 
 # ---- Fork ----
