@@ -54,7 +54,7 @@ class RpcEndpoint:
     def __init__(self, fn: Handler, msg_type: int) -> None:
         check_range("msg_type", msg_type, MSG_TYPE_ERROR - 1)
         self.__name__ = repr(fn)
-        functools.update_wrapper(self, fn)
+        functools.update_wrapper(self, fn, updated=())
         self.msg_type = msg_type
         self._handler = fn
 
