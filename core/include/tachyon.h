@@ -207,9 +207,9 @@ void tachyon_bus_destroy(tachyon_bus_t *bus);
 
 /**
  * End the stream, from any thread: a blocked call on this handle returns, and it and
- * every later one fails with TACHYON_ERR_CLOSED. Does not flush: a producer calls
- * tachyon_flush() first. The memory stays mapped until tachyon_bus_destroy().
- * Idempotent; NULL is ignored.
+ * every later acquire fail with TACHYON_ERR_CLOSED. Does not flush: a producer calls
+ * tachyon_flush() first; what is committed afterwards may not arrive. The memory stays
+ * mapped until tachyon_bus_destroy(). Idempotent; NULL is ignored.
  *
  * Threads: any.  Blocks: no.  System calls: yes.
  */
@@ -414,7 +414,8 @@ tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t 
  *
  * A caller that waits for room or for one reply takes other replies off the ring and
  * keeps them (copied) until they are waited for, so that neither end can block the
- * other for ever.
+ * other for ever. A reply that is held stays in the ring, and what is behind it too:
+ * release it before a call that waits for room.
  *
  * Threads: one at a time on each end. A call made while another thread waits inside
  * one is refused with TACHYON_ERR_BUSY. Errors are those of a bus; in addition the

@@ -199,11 +199,13 @@ static void settle(struct tachyon_rpc_bus *rpc, const struct ring_record *record
 }
 
 /*
- * Settle what lies before the reply to `id` (0: everything). A reply that is handed
- * out in the ring stays there, and nothing behind it moves.
+ * Settle what lies before the reply to `id` (0: everything), or a good part of it: then
+ * *more is true. A reply that is handed out in the ring stays there, and nothing behind
+ * it moves.
  */
 static enum ring_look settle_before(struct tachyon_rpc_bus *rpc, uint64_t id,
-                                    struct ring_record *record) {
+                                    struct ring_record *record, bool *more) {
+    *more = false;
     if (rpc->held_id != 0 && rpc->held_in_ring)
         return RING_EMPTY;
     for (int i = 0; i < SETTLE_MOST; i++) {
@@ -212,27 +214,58 @@ static enum ring_look settle_before(struct tachyon_rpc_bus *rpc, uint64_t id,
             return look;
         settle(rpc, record);
     }
-    return RING_EMPTY; /* a flood: the caller of this looks at the clock meanwhile */
+    *more = true; /* the caller of this looks at the clock meanwhile */
+    return RING_EMPTY;
 }
 
 static bool settle_all(struct tachyon_bus *bus) {
     struct ring_record record;
-    return settle_before((struct tachyon_rpc_bus *)(void *)bus, 0, &record) !=
+    bool more; /* the next look goes on, and until then the callee has room */
+    return settle_before((struct tachyon_rpc_bus *)(void *)bus, 0, &record, &more) !=
            RING_CORRUPT;
 }
 
 struct reply_wait {
     struct rx_wait rx; /* first: bus.c knows only this */
     uint64_t id;
+    bool more; /* other replies still lie before it */
 };
 
 static bool reply_ready(void *context) {
     struct reply_wait *want = context;
     want->rx.look = settle_before((struct tachyon_rpc_bus *)(void *)want->rx.bus,
-                                  want->id, &want->rx.record);
+                                  want->id, &want->rx.record, &want->more);
     if (want->rx.look == RING_CORRUPT)
         ty_bus_fail(want->rx.bus, TACHYON_ERR_CORRUPT);
-    return want->rx.look != RING_EMPTY;
+    return want->rx.look != RING_EMPTY || want->more;
+}
+
+/* Wait until the reply is the next in the ring. However many others come before it,
+ * the looks between are bounded, and the clock and the hook of signals are asked. */
+static bool wait_for_reply(struct reply_wait *want, uint32_t spins,
+                           int64_t timeout_ns) {
+    struct tachyon_bus *bus = want->rx.bus;
+    int64_t deadline = timeout_ns > 0 ? ty_deadline(timeout_ns) : TY_NEVER;
+    uint64_t settled = 0; /* one ringful lay there before we came */
+    for (;;) {
+        if (ty_bus_wait_rx(&want->rx, (struct wait){.ready = reply_ready,
+                                                    .spins = spins,
+                                                    .timeout_ns = timeout_ns}))
+            return true;
+        if (!want->more)
+            return false;
+        settled += SETTLE_MOST;
+        bool whole_ring = settled > bus->rx.capacity / RING_LINE;
+        if (timeout_ns == 0 && whole_ring)
+            return ty_bus_wait_failed(bus, TACHYON_ERR_EMPTY) == TACHYON_SUCCESS;
+        if (whole_ring && link_interrupted(&bus->link))
+            return ty_bus_wait_failed(bus, TACHYON_ERR_INTERRUPTED) == TACHYON_SUCCESS;
+        if (deadline != TY_NEVER) {
+            timeout_ns = deadline - ty_now_ns();
+            if (timeout_ns <= 0)
+                return ty_bus_wait_failed(bus, TACHYON_ERR_TIMEOUT) == TACHYON_SUCCESS;
+        }
+    }
 }
 
 const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
@@ -271,9 +304,7 @@ const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_
     struct reply_wait want = {.rx.bus = &rpc->bus, .id = correlation_id};
     if ((ring_look_at(&rpc->bus.rx, 0, &want.rx.record) != RING_FOUND ||
          want.rx.record.correlation_id != correlation_id) &&
-        !ty_bus_wait_rx(&want.rx, (struct wait){.ready = reply_ready,
-                                                .spins = spin_threshold,
-                                                .timeout_ns = timeout_ns}))
+        !wait_for_reply(&want, spin_threshold, timeout_ns))
         return NULL;
     rpc->bus.rx.handed = want.rx.record.bytes;
     rpc->bus.rx.handed_count = 1;

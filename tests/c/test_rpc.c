@@ -239,6 +239,22 @@ TEST(fault_10_replies_may_come_in_any_order_and_late) {
     close_ends(&ends);
 }
 
+TEST(a_reply_behind_any_number_of_others_is_found) {
+    static const uint64_t counts[] = {1, 255, 256, 257, 512, 513, 1000};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        struct ends ends = open_ends(1 << 17, 1 << 17);
+        for (uint64_t id = 1; id <= counts[i]; id++) {
+            call(&ends, "x", 1);
+            serve(&ends, id);
+            reply(&ends, id);
+        }
+        expect_reply(&ends, counts[i]); /* without any spinning */
+        for (uint64_t id = 1; id < counts[i]; id++)
+            expect_reply(&ends, id);
+        close_ends(&ends);
+    }
+}
+
 TEST(outstanding_calls_may_be_many_but_not_without_bound) {
     struct ends ends = open_ends(1 << 16, 1 << 16);
     const uint64_t count = 65536 + 100;
