@@ -248,6 +248,7 @@ static bool wait_for_reply(struct reply_wait *want, uint32_t spins,
     int64_t deadline = timeout_ns > 0 ? ty_deadline(timeout_ns) : TY_NEVER;
     uint64_t settled = 0; /* one ringful lay there before we came */
     for (;;) {
+        want->more = false; /* a handle that is closed by now is not looked at */
         if (ty_bus_wait_rx(&want->rx, (struct wait){.ready = reply_ready,
                                                     .spins = spins,
                                                     .timeout_ns = timeout_ns}))
@@ -256,14 +257,16 @@ static bool wait_for_reply(struct reply_wait *want, uint32_t spins,
             return false;
         settled += SETTLE_MOST;
         bool whole_ring = settled > bus->rx.capacity / RING_LINE;
+        tachyon_error_t error = TACHYON_SUCCESS;
         if (timeout_ns == 0 && whole_ring)
-            return ty_bus_wait_failed(bus, TACHYON_ERR_EMPTY) == TACHYON_SUCCESS;
-        if (whole_ring && link_interrupted(&bus->link))
-            return ty_bus_wait_failed(bus, TACHYON_ERR_INTERRUPTED) == TACHYON_SUCCESS;
-        if (deadline != TY_NEVER) {
-            timeout_ns = deadline - ty_now_ns();
-            if (timeout_ns <= 0)
-                return ty_bus_wait_failed(bus, TACHYON_ERR_TIMEOUT) == TACHYON_SUCCESS;
+            error = TACHYON_ERR_EMPTY;
+        else if (whole_ring && link_interrupted(&bus->link))
+            error = TACHYON_ERR_INTERRUPTED;
+        else if (deadline != TY_NEVER && (timeout_ns = deadline - ty_now_ns()) <= 0)
+            error = TACHYON_ERR_TIMEOUT;
+        if (error != TACHYON_SUCCESS) {
+            ty_bus_wait_failed(bus, error);
+            return false;
         }
     }
 }
