@@ -3,10 +3,12 @@
 """Run the reliability tests as long as the time allows, and write docs/RELIABILITY.md.
 
     full.py BUILD [SECONDS]
+    full.py --faults
 
 BUILD is a build tree of the C core and its tests. SECONDS (or TACHYON_BUDGET, 1800 if
 neither is given) is shared out among the tests whose full length is longer than quick.
-The page says how much of each goal's full length was run.
+The page says how much of each goal's full length was run. With --faults nothing is run,
+and only the page's list of the tests against known faults is brought up to date.
 """
 
 import os
@@ -79,6 +81,8 @@ GOALS = {
         "stress.restart",
     ),
 }
+
+FAULTS_TITLE = "## Faults that must not come back"
 
 # Faults that were found in the forerunner, by running it.
 FAULTS = {
@@ -181,6 +185,30 @@ def fault_tests() -> dict[int, list[str]]:
     return found
 
 
+def fault_table() -> str:
+    tests = fault_tests()
+    return "\n".join(
+        [
+            FAULTS_TITLE,
+            "",
+            "Found in the forerunner by running it. Each has tests named after it.",
+            "",
+            "| fault | shown absent by |",
+            "|---|---|",
+        ]
+        + [
+            f"| {fault}. {text} | {'<br>'.join(tests[fault]) or 'no test yet'} |"
+            for fault, text in FAULTS.items()
+        ]
+        + [""]
+    )
+
+
+def write_faults() -> None:
+    before, _, _ = PAGE.read_text().partition(FAULTS_TITLE)
+    PAGE.write_text(before + fault_table())
+
+
 def number(value: int) -> str:
     return f"{value:,}"
 
@@ -215,21 +243,7 @@ def write_page(lines: list[Line], failed: list[str], notes: dict[str, str]) -> N
         )
     for title, text in notes.items():
         out += ["", f"## {title}", "", text.rstrip()]
-    out += [
-        "",
-        "## Faults that must not come back",
-        "",
-        "Found in the forerunner by running it. Each has tests named after it.",
-        "",
-        "| fault | shown absent by |",
-        "|---|---|",
-    ]
-    tests = fault_tests()
-    for fault, text in FAULTS.items():
-        out.append(
-            f"| {fault}. {text} | {'<br>'.join(tests[fault]) or 'no test yet'} |"
-        )
-    PAGE.write_text("\n".join(out) + "\n")
+    PAGE.write_text("\n".join([*out, "", fault_table()]))
 
 
 def main(build: Path, budget: int) -> int:
@@ -319,6 +333,9 @@ def main(build: Path, budget: int) -> int:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
+    if sys.argv[1] == "--faults":
+        write_faults()
+        sys.exit(0)
     seconds = (
         sys.argv[2] if len(sys.argv) > 2 else os.environ.get("TACHYON_BUDGET") or "1800"
     )

@@ -4,7 +4,6 @@
 #include "bus.h"
 #include "peers.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -511,45 +510,129 @@ TEST(counters_count) {
     pair_close(&pair);
 }
 
-/* ---- Errors ---- */
+/* ---- What is documented is done ---- */
 
-TEST(every_error_has_a_text_of_its_own) {
-    for (int i = 0; i <= TACHYON_ERR_FORKED; i++) {
-        const char *text = tachyon_strerror((tachyon_error_t)i);
-        CHECK(text && strlen(text) > 3);
-        for (int j = 0; j < i; j++)
-            CHECK(strcmp(text, tachyon_strerror((tachyon_error_t)j)) != 0);
-    }
-    CHECK(strcmp(tachyon_strerror((tachyon_error_t)23), "unknown error") == 0);
-    CHECK(strcmp(tachyon_strerror((tachyon_error_t)-1), "unknown error") == 0);
-    CHECK(strcmp(tachyon_version(), "1.0.0") == 0);
-}
-
-static void *fails_elsewhere(void *context) {
-    CHECK_EQ(tachyon_last_error(), TACHYON_SUCCESS);
-    CHECK_EQ(tachyon_last_errno(), 0);
-    CHECK_REFUSED(tachyon_acquire_tx(NULL, 1), TACHYON_ERR_NULL_PTR);
-    return context;
-}
-
-TEST(the_last_error_belongs_to_its_thread) {
+struct blocked {
     tachyon_bus_t *bus;
-    CHECK_EQ(tachyon_last_error(), TACHYON_SUCCESS);
-    CHECK_ERROR(tachyon_bus_connect(test_path("nobody"), &bus), TACHYON_ERR_NETWORK);
-    CHECK_EQ(tachyon_last_errno(), ENOENT);
-    test_join(test_thread(fails_elsewhere, NULL));
-    CHECK_EQ(tachyon_last_error(), TACHYON_ERR_NETWORK);
-    CHECK_EQ(tachyon_last_errno(), ENOENT);
-    CHECK_SAYS(test_path("nobody"));
-    CHECK_SAYS(strerror(ENOENT));
+    size_t bytes; /* to send; 0 receives */
+};
+
+static void *blocked_body(void *context) {
+    const struct blocked *blocked = context;
+    uint32_t its_type;
+    size_t its_size;
+    if (blocked->bytes > 0)
+        CHECK(tachyon_acquire_tx_timed(blocked->bus, blocked->bytes, 0, -1));
+    else
+        CHECK(tachyon_acquire_rx_blocking(blocked->bus, &its_type, &its_size, 0));
+    return NULL;
 }
 
-TEST(an_error_without_a_system_call_has_no_errno) {
+static pthread_t block(const struct blocked *blocked) {
+    pthread_t thread = test_thread(blocked_body, (void *)(uintptr_t)blocked);
+    while (atomic_load(&blocked->bus->link.sleeps) == 0)
+        test_sleep_ms(1);
+    return thread;
+}
+
+/* All of ring.h's struct ring_shared: `docs.promises` compares the names. */
+TEST(fault_16_every_shared_word_is_written) {
+    struct pair pair = pair_open(8192);
+    const struct ring_shared *shared = region_shared(&pair.listener->regions[0]);
+    CHECK_EQ(shared->about.magic, WIRE_MAGIC);
+    CHECK_EQ(shared->about.version, WIRE_VERSION);
+    CHECK_EQ(shared->about.capacity_bytes, 8192);
+    CHECK_EQ(shared->about.data_offset, pair.listener->regions[0].data_offset);
+    CHECK_EQ(shared->about.max_payload_bytes, tachyon_max_payload(pair.listener));
+    CHECK_EQ(shared->producer_side, RING_SIDE_NONE);
+    CHECK_EQ(shared->consumer_side, RING_SIDE_NONE);
+    CHECK_EQ(shared->tail + shared->wanted_head + shared->wanted_tail, 0);
+
+    struct blocked receiver = {.bus = pair.listener};
+    pthread_t thread = block(&receiver);
+    CHECK_EQ(shared->consumer_side, RING_SIDE_LISTENER);
+    CHECK_EQ(shared->wanted_head, 64); /* the first message, whatever its size */
+    CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
+    test_join(thread);
+    CHECK_EQ(shared->producer_side, RING_SIDE_CONNECTOR);
+    CHECK_EQ(shared->wanted_head, 0);
+    CHECK_OK(tachyon_commit_rx(pair.listener));
+    CHECK_EQ(shared->tail, 64);
+
+    CHECK_OK(tachyon_send(pair.connector, (char[3000]){0}, 3000, 1, 0, 0));
+    CHECK_OK(tachyon_send(pair.connector, (char[3000]){0}, 3000, 1, 0, 0));
+    struct blocked sender = {pair.connector, 3000};
+    thread = block(&sender);
+    /* 64 + 2 * 3072 are written; 3072 more, and the word behind, must fit. */
+    CHECK_EQ(shared->wanted_tail, 64 + 3 * 3072 + 64 - 8192);
+    CHECK(tachyon_acquire_rx(pair.listener, &type, &size));
+    CHECK_OK(tachyon_commit_rx(pair.listener));
+    test_join(thread);
+    CHECK_EQ(shared->wanted_tail, 0);
+    CHECK_EQ(shared->tail, 64 + 3072);
+    pair_close(&pair);
+}
+
+/* All of tachyon_stats_t, at the end that the header names. */
+TEST(fault_16_every_counter_of_a_bus_moves) {
+    struct pair pair = pair_open(4096);
+    tachyon_stats_t stats[2];
+    struct blocked receiver = {.bus = pair.listener};
+    pthread_t thread = block(&receiver);
+    CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
+    test_join(thread);
+    CHECK_OK(tachyon_bus_get_stats(pair.connector, &stats[0]));
+    CHECK_OK(tachyon_bus_get_stats(pair.listener, &stats[1]));
+    CHECK_EQ(stats[0].wakes, 1);
+    CHECK(stats[1].sleeps > 0);
+    CHECK_EQ(stats[0].capacity, 4096);
+    CHECK_EQ(stats[1].capacity, 4096);
+    CHECK_EQ(stats[0].used, 64);
+    CHECK_EQ(stats[1].used, 64);
+    CHECK_EQ(stats[0].messages, 1);
+    CHECK_EQ(stats[1].messages, 0);
+    CHECK_OK(tachyon_commit_rx(pair.listener));
+    CHECK_OK(tachyon_bus_get_stats(pair.listener, &stats[1]));
+    CHECK_EQ(stats[1].messages, 1);
+    CHECK_EQ(stats[1].ring_bytes, 64);
+    CHECK_EQ(stats[1].used, 0);
+
+    CHECK_OK(tachyon_send(pair.connector, (char[3000]){0}, 3000, 1, 0, 0));
+    struct blocked sender = {pair.connector, 3000};
+    thread = block(&sender);
+    CHECK(tachyon_acquire_rx(pair.listener, &type, &size));
+    CHECK_OK(tachyon_commit_rx(pair.listener));
+    test_join(thread);
+    CHECK_OK(tachyon_bus_get_stats(pair.connector, &stats[0]));
+    CHECK_OK(tachyon_bus_get_stats(pair.listener, &stats[1]));
+    CHECK(stats[0].sleeps > 0);
+    CHECK_EQ(stats[1].wakes, 1);
+    CHECK_EQ(stats[0].flushes, 2);
+    CHECK_EQ(stats[0].full, 1);
+    CHECK_EQ(stats[0].ring_bytes, 64 + 3072);
+    pair_close(&pair);
+}
+
+static void connect_and_leave(void *context) {
+    tachyon_options_t options = options_with_timeout_ms(10000);
     tachyon_bus_t *bus;
-    CHECK_ERROR(tachyon_bus_connect(test_path("nobody"), &bus), TACHYON_ERR_NETWORK);
-    CHECK(tachyon_last_errno() != 0);
-    CHECK_ERROR(tachyon_bus_listen(test_path("x"), 5, &bus), TACHYON_ERR_INVALID_SZ);
-    CHECK_EQ(tachyon_last_errno(), 0);
+    CHECK_OK(tachyon_bus_connect_with(context, &options, &bus));
+    tachyon_bus_destroy(bus);
+}
+
+/* All of tachyon_peer_t; another user than ours is in test_handshake.c. */
+TEST(fault_16_the_peer_is_another_process) {
+    struct listening listening = {.path = test_path("peer"), .capacity = 4096};
+    pid_t pid = test_spawn(connect_and_leave, (void *)(uintptr_t)listening.path);
+    listening_start(&listening);
+    CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
+    tachyon_peer_t peer = {0};
+    CHECK_OK(tachyon_bus_get_peer(listening.bus, &peer));
+    CHECK_EQ(peer.pid, pid);
+    CHECK_EQ(peer.uid, geteuid());
+    CHECK_EQ(peer.gid, getegid());
+    CHECK_EQ(test_wait(pid), 0);
+    tachyon_bus_destroy(listening.bus);
 }
 
 /* ---- Many ---- */

@@ -281,6 +281,39 @@ TEST(outstanding_calls_may_be_many_but_not_without_bound) {
     close_ends(&ends);
 }
 
+/* All of tachyon_rpc_stats_t: `docs.promises` compares the names. */
+TEST(fault_16_every_counter_of_calls_moves) {
+    struct ends ends = open_ends(4096, 4096);
+    tachyon_rpc_stats_t caller, callee;
+    for (uint64_t id = 1; id <= 4; id++)
+        call(&ends, "x", 1);
+    CHECK_OK(tachyon_rpc_cancel(ends.caller, 3));
+    CHECK_OK(tachyon_rpc_get_stats(ends.caller, &caller));
+    CHECK_OK(tachyon_rpc_get_stats(ends.callee, &callee));
+    CHECK_EQ(caller.calls, 4);
+    CHECK_EQ(caller.outstanding, 3);
+    CHECK_EQ(callee.calls, 0);
+    for (uint64_t id = 1; id <= 4; id++)
+        serve(&ends, id);
+    CHECK_OK(tachyon_rpc_get_stats(ends.callee, &callee));
+    CHECK_EQ(callee.calls, 4);
+    CHECK_EQ(callee.outstanding, 4);
+    for (uint64_t id = 1; id <= 3; id++)
+        reply(&ends, id);
+    expect_reply(&ends, 2); /* 1 is kept for later; 3 is behind it */
+    CHECK_OK(tachyon_rpc_get_stats(ends.callee, &callee));
+    CHECK_EQ(callee.replies, 3);
+    CHECK_EQ(callee.outstanding, 1);
+    reply(&ends, 4);
+    expect_reply(&ends, 4); /* 3 was given up */
+    CHECK_OK(tachyon_rpc_get_stats(ends.caller, &caller));
+    CHECK_EQ(caller.replies, 2);
+    CHECK_EQ(caller.kept, 1);
+    CHECK_EQ(caller.dropped, 1);
+    CHECK_EQ(caller.outstanding, 1);
+    close_ends(&ends);
+}
+
 /* ---- Mistakes ---- */
 
 TEST(every_function_takes_null_for_an_answer) {
@@ -671,6 +704,38 @@ TEST(replies_sent_before_the_end_are_delivered) {
         size_t size;
         CHECK_REFUSED(tachyon_rpc_wait(ends.caller, 4, &size, &type, 0),
                       death ? TACHYON_ERR_PEER_DEAD : TACHYON_ERR_CLOSED);
+        close_ends(&ends);
+    }
+}
+
+/* ---- Closed in the middle of a flood ---- */
+
+/* Far more replies to nobody than one look takes off the ring. */
+static void flood(struct ends *ends, unsigned count) {
+    struct ring_producer *p = &((struct tachyon_bus *)ends->callee)->tx;
+    for (unsigned i = 0; i < count; i++) {
+        CHECK(ring_reserve(p, 8));
+        ring_commit(p, 8, 1, 1000 + i);
+    }
+    ring_publish(p);
+}
+
+TEST(a_close_ends_a_wait_that_is_busy_with_a_flood_of_other_replies) {
+    uint64_t state = 5;
+    for (int i = 0; i < 20; i++) {
+        struct ends ends = open_ends(4096, 1 << 22);
+        const struct ring_shared *shared =
+            ((struct tachyon_bus *)ends.caller)->rx.shared;
+        call(&ends, "x", 1);
+        flood(&ends, 60000);
+        pthread_t thread = test_thread(wait_for_first, &ends);
+        /* It is at work once the tail moves; the flood lasts some milliseconds. */
+        while (atomic_load(&shared->tail) == 0)
+            ty_pause();
+        for (uint64_t n = test_random_below(&state, 2000); n > 0; n--)
+            ty_pause();
+        tachyon_rpc_close(ends.caller);
+        CHECK_EQ((uintptr_t)test_join(thread), TACHYON_ERR_CLOSED);
         close_ends(&ends);
     }
 }

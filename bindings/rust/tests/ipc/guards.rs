@@ -10,7 +10,7 @@ use tachyon_ipc::{Bus, Consumer, Producer, TachyonError};
 const CAPACITY: usize = 1 << 16;
 
 #[test]
-fn a_second_slot_is_busy_while_the_first_is_alive() {
+fn fault_14_a_second_slot_is_busy_while_the_first_is_alive() {
     let (tx, rx) = pair(CAPACITY);
     let first = tx.acquire_tx(8).unwrap();
     let error = tx.acquire_tx(8).unwrap_err();
@@ -27,7 +27,7 @@ fn a_second_slot_is_busy_while_the_first_is_alive() {
 }
 
 #[test]
-fn a_second_message_is_busy_while_the_first_is_held() {
+fn fault_14_a_second_message_is_busy_while_the_first_is_held() {
     let (tx, rx) = pair(CAPACITY);
     tx.send(b"one", 1).unwrap();
     tx.send(b"two", 2).unwrap();

@@ -164,7 +164,7 @@ fn dropping_a_slot_sends_nothing_and_takes_no_id() {
 }
 
 #[test]
-fn a_second_guard_is_busy() {
+fn fault_14_a_second_guard_is_busy() {
     let (callee, caller) = rpc_pair(CAPACITY);
     let mut slot = caller.acquire_call(8).unwrap();
     let error = caller.acquire_call(8).unwrap_err();
