@@ -10,6 +10,7 @@
  */
 #include "bus.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static const char *role_verb(int role) {
@@ -36,6 +37,7 @@ tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error) {
     atomic_compare_exchange_strong(&bus->error, &none, (int)error);
     ring_producer_disarm(&bus->tx);
     ring_consumer_disarm(&bus->rx);
+    ty_link_signal(&bus->link, true); /* to be seen by whoever polls */
     return ty_bus_report(bus);
 }
 
@@ -85,10 +87,12 @@ tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role) {
         atomic_store(&bus->role, TACHYON_ROLE_NONE);
         return error;
     }
-    if (role == TACHYON_ROLE_PRODUCER)
+    if (role == TACHYON_ROLE_PRODUCER) {
         ty_bus_arm_tx(bus, &bus->regions[0]);
-    else
+        ty_link_signal(&bus->link, false); /* nothing to receive after all */
+    } else {
         ty_bus_arm_rx(bus, &bus->regions[0]);
+    }
     return TACHYON_SUCCESS;
 }
 
@@ -133,6 +137,27 @@ tachyon_state_t tachyon_get_state(const tachyon_bus_t *bus) {
 
 size_t tachyon_max_payload(const tachyon_bus_t *bus) {
     return bus ? (size_t)ring_max_payload(bus->regions[0].capacity) : 0;
+}
+
+int ty_bus_fileno(struct tachyon_bus *bus) {
+    if (atomic_load(&bus->error) == TACHYON_ERR_FORKED) {
+        ty_fail_plain(TACHYON_ERR_FORKED);
+        return -1;
+    }
+    /* A receiving end has not looked yet, and an end without a role may be one. */
+    int fd =
+        ty_link_fileno(&bus->link, atomic_load(&bus->role) != TACHYON_ROLE_PRODUCER);
+    if (fd < 0)
+        ty_fail(TACHYON_ERR_SYSTEM, errno, "no descriptor to wait on");
+    return fd;
+}
+
+int tachyon_bus_fileno(tachyon_bus_t *bus) {
+    if (!bus) {
+        ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
+        return -1;
+    }
+    return ty_bus_fileno(bus);
 }
 
 void tachyon_memory_barrier_acquire(void) {

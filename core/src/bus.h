@@ -5,6 +5,8 @@
 
 #include "internal.h"
 
+#include <string.h>
+
 struct tachyon_bus {
     alignas(128) struct ring_producer tx; /* armed when the role is claimed; */
     alignas(128) struct ring_consumer rx; /* an RPC bus has both armed */
@@ -28,6 +30,29 @@ static inline bool bus_closing(const struct tachyon_bus *bus) {
     return atomic_load_explicit(&bus->link.closing, memory_order_relaxed);
 }
 
+/* A wait has taken wake-ups that the pollable descriptor was to show. */
+static inline void bus_look_again(struct tachyon_bus *bus) {
+    if (bus->rx.capacity != 0)
+        ty_link_signal(&bus->link, true);
+}
+
+/* Without a call for each common size, memcpy() would take half of the time. */
+static inline void copy_item(void *to, const void *from, size_t size) {
+    switch (size) {
+    case 16:
+        memcpy(to, from, 16);
+        break;
+    case 32:
+        memcpy(to, from, 32);
+        break;
+    case 64:
+        memcpy(to, from, 64);
+        break;
+    default:
+        memcpy(to, from, size);
+    }
+}
+
 #define BUS_ROLE_BOTH 3 /* an RPC bus: each end sends and receives */
 
 struct rx_wait {
@@ -41,6 +66,7 @@ tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *sessi
 void ty_bus_arm_tx(struct tachyon_bus *bus, const struct region *region);
 void ty_bus_arm_rx(struct tachyon_bus *bus, const struct region *region);
 void ty_bus_free(struct tachyon_bus *bus); /* all but the struct */
+int ty_bus_fileno(struct tachyon_bus *bus);
 tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *receiving);
 
 tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
@@ -48,7 +74,10 @@ tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
 /* The fast look has found nothing: wait as `how` says, until how.ready (by default any
  * record) is true. False: last_error tells. */
 bool ty_bus_wait_rx(struct rx_wait *want, struct wait how);
+/* Release the first `bytes`, `count` messages, of what is handed out. */
 void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
+/* Release them although they were not handed out: the core itself has read them. */
+void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
 
 /* Claim a direction for this handle; SUCCESS if it is or becomes ours. */
 tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role);

@@ -27,6 +27,8 @@ static void rx_failed(void *context, tachyon_error_t error) {
 /* One look has found nothing; is there nobody left to send? */
 static void look_empty(struct rx_wait *want, const struct wait *how) {
     struct tachyon_bus *bus = want->bus;
+    if (link_watched(&bus->link) && ty_link_arm(&bus->link, how))
+        return;
     if (++bus->empty_looks % EMPTY_LOOKS_PER_LOOK == 0)
         ty_link_look(&bus->link);
     tachyon_error_t error = ty_link_error(&bus->link);
@@ -56,6 +58,8 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
             ty_pause_burst();
         if (ty_link_wait(&bus->link, &how) == TACHYON_ERR_BUSY)
             ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
+        else
+            bus_look_again(bus);
     }
     return want->look == RING_FOUND;
 }
@@ -121,12 +125,17 @@ const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,
     return tachyon_acquire_rx_timed(bus, type_id, actual_size, spin_threshold, -1);
 }
 
-/* Release the first `bytes`, `count` messages, of what is handed out. */
 void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
     ring_release(&bus->rx, bytes, count);
     ty_link_order_waker(&bus->link);
     if (unlikely(ring_producer_sleeps(&bus->rx)) && !ty_link_wake(&bus->link))
         bus->rx.woken = 0; /* the next release tries again */
+}
+
+void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
+    bus->rx.handed = bytes;
+    bus->rx.handed_count = count;
+    ty_bus_release(bus, bytes, count);
 }
 
 static tachyon_error_t not_handed_out(struct tachyon_bus *bus) {
@@ -217,4 +226,63 @@ tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
                        (size_t)bus->rx.handed_count);
     ty_bus_release(bus, bytes, count);
     return TACHYON_SUCCESS;
+}
+
+size_t tachyon_batch_stride(const tachyon_msg_view_t *views, size_t count) {
+    if (!views || count == 0)
+        return 0;
+    uintptr_t in_line = (uintptr_t)views[0].ptr % RING_LINE;
+    for (size_t i = 1; i < count; i++)
+        if (views[i].actual_size != views[0].actual_size ||
+            views[i].reserved_ != views[0].reserved_ ||
+            (uintptr_t)views[i].ptr % RING_LINE != in_line)
+            return 0;
+    return views[0].reserved_;
+}
+
+size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
+                          size_t max_count, uint32_t *type_id, uint32_t spin_threshold,
+                          int64_t timeout_ns) {
+    if (!bus || !items || !type_id) {
+        ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
+                !bus     ? "bus"
+                : !items ? "items"
+                         : "type_id");
+        return 0;
+    }
+    if (item_size == 0 || max_count == 0) {
+        ty_fail(TACHYON_ERR_INVALID_SZ, 0, "%s is 0",
+                item_size == 0 ? "item_size" : "max_count");
+        return 0;
+    }
+    struct rx_wait want = {.bus = bus};
+    if ((ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND || bus_closing(bus)) &&
+        !ty_bus_wait_rx(
+            &want, (struct wait){.spins = spin_threshold, .timeout_ns = timeout_ns}))
+        return 0;
+    if (want.record.size != item_size) {
+        ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                "the next message has %zu bytes, the items of the array have %zu",
+                want.record.size, item_size);
+        return 0;
+    }
+    *type_id = want.record.type_id;
+    uint8_t *item = items;
+    uint64_t ahead = 0;
+    size_t count = 0, unreleased = 0;
+    do {
+        copy_item(item, want.record.payload, item_size);
+        item += item_size;
+        ahead += want.record.bytes;
+        count++;
+        if (++unreleased == RING_MAX_UNFLUSHED) {
+            ty_bus_consume(bus, ahead, unreleased);
+            ahead = unreleased = 0;
+        }
+    } while (count < max_count && !bus_closing(bus) &&
+             ring_look_at(&bus->rx, ahead, &want.record) == RING_FOUND &&
+             want.record.size == item_size && want.record.type_id == *type_id);
+    if (unreleased > 0)
+        ty_bus_consume(bus, ahead, unreleased);
+    return count;
 }

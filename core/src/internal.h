@@ -100,6 +100,8 @@ enum link_peer { LINK_ALIVE, LINK_CLOSED, LINK_DEAD };
 
 struct link {
     int socket, pidfd;
+    int epoll;            /* ty_link_fileno(): both of these; -1 until asked for */
+    bool signalled;       /* that descriptor is readable because we say so */
     bool expedited;       /* both processes are registered for membarrier */
     _Atomic int peer;     /* enum link_peer */
     _Atomic bool closing; /* this end is being closed */
@@ -131,8 +133,16 @@ tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait);
 enum link_peer ty_link_look(struct link *link);
 /* Why the link is no longer of use: CLOSED (by either end), PEER_DEAD, or SUCCESS. */
 tachyon_error_t ty_link_error(struct link *link);
-bool ty_link_wake(struct link *link);     /* false: not sent, try again later */
-void ty_link_close(struct link *link);    /* end the stream, wake our sleeper */
+bool ty_link_wake(struct link *link); /* false: not sent, try again later */
+/* A descriptor to wait on elsewhere, the same each time; -1 when there is none to be
+ * had. `readable` is how a new one begins. */
+int ty_link_fileno(struct link *link, bool readable);
+/* Make that descriptor readable, or leave it to what arrives. Nothing without one. */
+void ty_link_signal(struct link *link, bool readable);
+/* Leave a wait to whoever polls that descriptor; true: ready already. */
+bool ty_link_arm(struct link *link, const struct wait *wait);
+void ty_link_take_wakes(struct link *link); /* look at the peer; forget wake-ups */
+void ty_link_close(struct link *link);      /* end the stream, wake our sleeper */
 void ty_link_join(struct link *link);     /* wake our sleeper, wait until it has left */
 void ty_link_free(struct link *link);     /* close the descriptors */
 void ty_link_in_child(struct link *link); /* after fork */
@@ -148,6 +158,10 @@ static inline void ty_link_order_waker(const struct link *link) {
         atomic_signal_fence(memory_order_seq_cst);
     else
         atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline bool link_watched(const struct link *link) {
+    return link->epoll >= 0;
 }
 
 /* The interrupted() hook of the options, 0 without one. */

@@ -7,7 +7,8 @@
  * keep the socket alive), a signal, the time-out. Sends never block (MSG_DONTWAIT) and
  * never raise a signal (MSG_NOSIGNAL), whatever the peer does with its end.
  *
- * Owns: the socket, the pidfd, and who may wait: one thread at a time.
+ * Owns: the socket, the pidfd, the epoll descriptor of both for waits that happen
+ * elsewhere, and who may wait: one thread at a time.
  *
  * Sleep protocol. Sleeper: store the wanted word, order, look again, ppoll. Waker:
  * publish, order, load the wanted word, send a byte if the position it names has been
@@ -15,14 +16,15 @@
  * the two sees the other. With both processes registered for membarrier the sleeper's
  * GLOBAL_EXPEDITED membarrier orders both sides and the waker pays nothing.
  *
- * Bytes are only read by the thread that waits; everybody else peeks, so that nobody
- * takes a wake-up meant for the sleeper.
+ * Bytes are only read by the thread that waits, or that arms a wait elsewhere;
+ * everybody else peeks, so that nobody takes a wake-up meant for the sleeper.
  */
 #include "internal.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define BYTE_WAKE 'W'
@@ -34,7 +36,7 @@
 #define UNORDERED_SLEEP_NS 1000000 /* longest sleep when membarrier is refused */
 
 void ty_link_init(struct link *link) {
-    *link = (struct link){.socket = -1, .pidfd = -1};
+    *link = (struct link){.socket = -1, .pidfd = -1, .epoll = -1};
 }
 
 /* ---- Peer ---- */
@@ -226,6 +228,56 @@ tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait) {
     return error;
 }
 
+/* ---- Waiting elsewhere ---- */
+
+/*
+ * The first half of a sleep happens in ty_link_arm(), ppoll() in the caller's event
+ * loop. Whenever a sleeper's word may not stand although nothing was found, the
+ * descriptor is made readable by asking for EPOLLOUT too: the socket is always
+ * writable, for its few wake-ups are read. The next look that finds nothing arms again.
+ */
+static bool watch(const struct link *link, int operation, int fd, uint32_t events) {
+    return epoll_ctl(link->epoll, operation, fd, &(struct epoll_event){events, {0}}) ==
+           0;
+}
+
+static uint32_t socket_events(bool readable) {
+    return readable ? EPOLLIN | EPOLLOUT : EPOLLIN;
+}
+
+int ty_link_fileno(struct link *link, bool readable) {
+    if (link->epoll >= 0)
+        return link->epoll;
+    link->epoll = epoll_create1(EPOLL_CLOEXEC);
+    link->signalled = readable;
+    if (link->epoll >= 0 &&
+        (!watch(link, EPOLL_CTL_ADD, link->socket, socket_events(readable)) ||
+         (link->pidfd >= 0 && !watch(link, EPOLL_CTL_ADD, link->pidfd, EPOLLIN))))
+        ty_close(&link->epoll);
+    return link->epoll;
+}
+
+void ty_link_signal(struct link *link, bool readable) {
+    if (link->epoll >= 0 && link->signalled != readable &&
+        watch(link, EPOLL_CTL_MOD, link->socket, socket_events(readable)))
+        link->signalled = readable;
+}
+
+void ty_link_take_wakes(struct link *link) {
+    if (peer_of(link) == LINK_ALIVE)
+        poll_link(link, 0, NULL, true);
+}
+
+bool ty_link_arm(struct link *link, const struct wait *wait) {
+    ty_link_take_wakes(link);
+    wait->asleep(wait->context, true);
+    bool ordered = order_sleeper(link);
+    bool ready = wait->ready(wait->context);
+    /* Not ordered: a wake-up may be lost, so let the loop look again and again. */
+    ty_link_signal(link, ready || !ordered);
+    return ready;
+}
+
 /* ---- The end ---- */
 
 void ty_link_close(struct link *link) {
@@ -246,6 +298,7 @@ void ty_link_join(struct link *link) {
 }
 
 void ty_link_free(struct link *link) {
+    ty_close(&link->epoll);
     ty_close(&link->socket);
     ty_close(&link->pidfd);
 }

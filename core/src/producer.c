@@ -5,8 +5,6 @@
  */
 #include "bus.h"
 
-#include <string.h>
-
 /* Flushes between two questions whether the peer lives. */
 #define FLUSHES_PER_LOOK 1024u
 
@@ -41,23 +39,36 @@ static void tx_asleep(void *context, bool flag) {
         ring_want_record(&want->bus->rx, flag);
 }
 
+/* Does the pollable descriptor tell of room? On an RPC bus it tells of messages. */
+static bool only_sends_watched(const struct tachyon_bus *bus) {
+    return link_watched(&bus->link) && bus->rx.capacity == 0;
+}
+
 /* The wait for room has begun: by looking at the peer, or by waiting for it. */
 static void wait_for_room(struct tx_wait *want, uint32_t spins, int64_t timeout_ns) {
     struct tachyon_bus *bus = want->bus;
+    struct wait wait = {.ready = tx_ready,
+                        .asleep = tx_asleep,
+                        .failed = tx_failed,
+                        .context = want,
+                        .spins = spins,
+                        .timeout_ns = timeout_ns};
     bus->tx.full++;
-    if (timeout_ns == 0) {
-        ty_link_look(&bus->link);
-        tachyon_error_t error = ty_link_error(&bus->link);
-        ty_bus_wait_failed(bus, error == TACHYON_SUCCESS ? TACHYON_ERR_FULL : error);
-    } else if (ty_link_wait(&bus->link, &(struct wait){.ready = tx_ready,
-                                                       .asleep = tx_asleep,
-                                                       .failed = tx_failed,
-                                                       .context = want,
-                                                       .spins = spins,
-                                                       .timeout_ns = timeout_ns}) ==
-               TACHYON_ERR_BUSY) {
-        ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
+    if (timeout_ns != 0) {
+        if (ty_link_wait(&bus->link, &wait) == TACHYON_ERR_BUSY)
+            ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
+        else
+            bus_look_again(bus);
+        return;
     }
+    if (only_sends_watched(bus)) {
+        if (ty_link_arm(&bus->link, &wait))
+            return;
+    } else {
+        ty_link_look(&bus->link);
+    }
+    tachyon_error_t error = ty_link_error(&bus->link);
+    ty_bus_wait_failed(bus, error == TACHYON_SUCCESS ? TACHYON_ERR_FULL : error);
 }
 
 static out_of_line void *acquire_tx_slow(struct tachyon_bus *bus, size_t size,
@@ -74,6 +85,8 @@ static out_of_line void *acquire_tx_slow(struct tachyon_bus *bus, size_t size,
         return NULL;
     }
     struct tx_wait want = {.bus = bus, .size = size};
+    if (only_sends_watched(bus))
+        ty_link_take_wakes(&bus->link); /* what they told of is seen now */
     if (!tx_ready(&want))
         wait_for_room(&want, spins, timeout_ns);
     return want.slot;
@@ -166,4 +179,38 @@ tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t siz
     ring_commit(&bus->tx, size, type_id, 0);
     tachyon_flush(bus);
     return TACHYON_SUCCESS;
+}
+
+size_t tachyon_send_batch(tachyon_bus_t *bus, const void *items, size_t item_size,
+                          size_t count, uint32_t type_id, uint32_t spin_threshold,
+                          int64_t timeout_ns) {
+    if (!bus || (!items && count > 0)) {
+        ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", !bus ? "bus" : "items");
+        return 0;
+    }
+    if (item_size == 0) {
+        ty_fail(TACHYON_ERR_INVALID_SZ, 0, "item_size is 0");
+        return 0;
+    }
+    const uint8_t *item = items;
+    int64_t deadline = 0; /* the clock is read when the ring is full */
+    size_t sent = 0;
+    for (; sent < count; sent++, item += item_size) {
+        void *slot = ring_reserve(&bus->tx, item_size);
+        if (unlikely(!slot || bus_closing(bus))) {
+            if (timeout_ns > 0 && deadline == 0)
+                deadline = ty_deadline(timeout_ns);
+            else if (timeout_ns > 0 && (timeout_ns = deadline - ty_now_ns()) <= 0)
+                timeout_ns = 1; /* over; but still TIMEOUT, not FULL */
+            slot = acquire_tx_slow(bus, item_size, spin_threshold, timeout_ns);
+            if (!slot)
+                return sent; /* the slow path has flushed */
+        }
+        copy_item(slot, item, item_size);
+        ring_commit(&bus->tx, item_size, type_id, 0);
+        if (bus->tx.unflushed >= RING_MAX_UNFLUSHED)
+            tachyon_flush(bus);
+    }
+    tachyon_flush(bus);
+    return sent;
 }

@@ -18,6 +18,7 @@
 #define CALLS_MIN 64u
 #define CALLS_MAX 65536u
 #define SETTLE_MOST 256 /* records that one look takes off the ring at most */
+#define ANY_CALL UINT64_MAX
 
 struct call {
     uint64_t id;   /* 0: free */
@@ -34,6 +35,7 @@ struct tachyon_rpc_bus {
     uint64_t last_id;  /* caller: last id given out; callee: last id served */
     uint64_t held_id;  /* reply (caller) handed out, 0 for none ... */
     bool held_in_ring; /* ... still in the ring, or a kept copy */
+    size_t settled;    /* caller: outstanding calls whose reply is kept or lost */
     tachyon_rpc_stats_t stats;
 };
 
@@ -48,7 +50,12 @@ static struct call *find_call(struct tachyon_rpc_bus *rpc, uint64_t id) {
     return id != 0 && call->id == id ? call : NULL;
 }
 
+static bool is_settled(const struct call *call) {
+    return call->reply || call->lost;
+}
+
 static void end_call(struct tachyon_rpc_bus *rpc, struct call *call) {
+    rpc->settled -= is_settled(call);
     free(call->reply);
     *call = (struct call){0};
     rpc->stats.outstanding--;
@@ -180,7 +187,8 @@ tachyon_error_t tachyon_rpc_call(tachyon_rpc_bus_t *rpc, const void *payload,
 static void settle(struct tachyon_rpc_bus *rpc, const struct ring_record *record) {
     struct call *call = find_call(rpc, record->correlation_id);
     void *copy = NULL;
-    if (call && !call->reply)
+    bool first = call && !is_settled(call);
+    if (first)
         copy = malloc(record->size > 0 ? record->size : 1);
     if (copy) {
         memcpy(copy, record->payload, record->size);
@@ -189,13 +197,22 @@ static void settle(struct tachyon_rpc_bus *rpc, const struct ring_record *record
         call->type = record->type_id;
         rpc->stats.kept++;
     } else {
-        if (call && !call->reply)
+        if (first)
             call->lost = true;
         rpc->stats.dropped++; /* unknown, a second reply, or no memory */
     }
-    rpc->bus.rx.handed = record->bytes;
-    rpc->bus.rx.handed_count = 1;
-    ty_bus_release(&rpc->bus, record->bytes, 1);
+    rpc->settled += first;
+    ty_bus_consume(&rpc->bus, record->bytes, 1);
+}
+
+/* Is this the reply to `id`, or for ANY_CALL the first one to any call? */
+static bool is_reply_to(struct tachyon_rpc_bus *rpc, const struct ring_record *record,
+                        uint64_t id) {
+    const struct call *call;
+    if (id != ANY_CALL)
+        return id != 0 && record->correlation_id == id;
+    call = find_call(rpc, record->correlation_id);
+    return call && !is_settled(call);
 }
 
 /*
@@ -210,7 +227,7 @@ static enum ring_look settle_before(struct tachyon_rpc_bus *rpc, uint64_t id,
         return RING_EMPTY;
     for (int i = 0; i < SETTLE_MOST; i++) {
         enum ring_look look = ring_look_at(&rpc->bus.rx, 0, record);
-        if (look != RING_FOUND || (id != 0 && record->correlation_id == id))
+        if (look != RING_FOUND || is_reply_to(rpc, record, id))
             return look;
         settle(rpc, record);
     }
@@ -271,51 +288,99 @@ static bool wait_for_reply(struct reply_wait *want, uint32_t spins,
     }
 }
 
+/* Hand out a reply that was taken off the ring before. */
+static const void *take_settled(struct tachyon_rpc_bus *rpc, struct call *call,
+                                size_t *actual_size, uint32_t *msg_type) {
+    uint64_t id = call->id;
+    if (call->lost) {
+        end_call(rpc, call);
+        ty_fail(TACHYON_ERR_MEM, 0, "no memory to keep the reply to call %" PRIu64, id);
+        return NULL;
+    }
+    rpc->held_id = id;
+    rpc->held_in_ring = false;
+    *actual_size = call->size;
+    *msg_type = call->type;
+    return call->reply;
+}
+
+/* Wait for the reply to `id`, or to ANY_CALL, in the ring, and hand it out. */
+static const void *take_reply(struct tachyon_rpc_bus *rpc, uint64_t id,
+                              size_t *actual_size, uint32_t *msg_type, uint32_t spins,
+                              int64_t timeout_ns) {
+    struct reply_wait want = {.rx.bus = &rpc->bus, .id = id};
+    if ((ring_look_at(&rpc->bus.rx, 0, &want.rx.record) != RING_FOUND ||
+         !is_reply_to(rpc, &want.rx.record, id)) &&
+        !wait_for_reply(&want, spins, timeout_ns))
+        return NULL;
+    rpc->bus.rx.handed = want.rx.record.bytes;
+    rpc->bus.rx.handed_count = 1;
+    rpc->held_id = want.rx.record.correlation_id;
+    rpc->held_in_ring = true;
+    *actual_size = want.rx.record.size;
+    *msg_type = want.rx.record.type_id;
+    return want.rx.record.payload;
+}
+
+/* What both kinds of wait check. */
+static tachyon_error_t check_wait(struct tachyon_rpc_bus *rpc, const void *actual_size,
+                                  const void *msg_type) {
+    tachyon_error_t error = check(rpc, true);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    if (!actual_size || !msg_type)
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
+                       !actual_size ? "actual_size" : "msg_type");
+    if (rpc->held_id != 0)
+        return ty_fail(TACHYON_ERR_BUSY, 0,
+                       "the reply to call %" PRIu64 " is still held", rpc->held_id);
+    return TACHYON_SUCCESS;
+}
+
 const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
                                    size_t *actual_size, uint32_t *msg_type,
                                    uint32_t spin_threshold, int64_t timeout_ns) {
-    if (check(rpc, true) != TACHYON_SUCCESS)
+    if (check_wait(rpc, actual_size, msg_type) != TACHYON_SUCCESS)
         return NULL;
-    if (!actual_size || !msg_type) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
-                !actual_size ? "actual_size" : "msg_type");
-        return NULL;
-    }
-    if (rpc->held_id != 0) {
-        ty_fail(TACHYON_ERR_BUSY, 0, "the reply to call %" PRIu64 " is still held",
-                rpc->held_id);
-        return NULL;
-    }
     struct call *call = find_call(rpc, correlation_id);
     if (!call) {
         no_such_call(correlation_id, "call");
         return NULL;
     }
-    if (call->reply) {
-        rpc->held_id = correlation_id;
-        rpc->held_in_ring = false;
-        *actual_size = call->size;
-        *msg_type = call->type;
-        return call->reply;
-    }
-    if (call->lost) {
-        end_call(rpc, call);
-        ty_fail(TACHYON_ERR_MEM, 0, "no memory to keep the reply to call %" PRIu64,
-                correlation_id);
+    if (is_settled(call))
+        return take_settled(rpc, call, actual_size, msg_type);
+    return take_reply(rpc, correlation_id, actual_size, msg_type, spin_threshold,
+                      timeout_ns);
+}
+
+const void *tachyon_rpc_wait_any(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
+                                 size_t *actual_size, uint32_t *msg_type,
+                                 uint32_t spin_threshold, int64_t timeout_ns) {
+    if (check_wait(rpc, actual_size, msg_type) != TACHYON_SUCCESS)
+        return NULL;
+    if (!out_cid) {
+        ty_fail(TACHYON_ERR_NULL_PTR, 0, "out_cid is NULL");
         return NULL;
     }
-    struct reply_wait want = {.rx.bus = &rpc->bus, .id = correlation_id};
-    if ((ring_look_at(&rpc->bus.rx, 0, &want.rx.record) != RING_FOUND ||
-         want.rx.record.correlation_id != correlation_id) &&
-        !wait_for_reply(&want, spin_threshold, timeout_ns))
+    if (rpc->stats.outstanding == 0) {
+        ty_fail(TACHYON_ERR_INVALID_SZ, 0, "no call is outstanding");
         return NULL;
-    rpc->bus.rx.handed = want.rx.record.bytes;
-    rpc->bus.rx.handed_count = 1;
-    rpc->held_id = correlation_id;
-    rpc->held_in_ring = true;
-    *actual_size = want.rx.record.size;
-    *msg_type = want.rx.record.type_id;
-    return want.rx.record.payload;
+    }
+    const void *reply;
+    if (rpc->settled > 0) {
+        struct call *call;
+        uint64_t id = rpc->last_id; /* the oldest one that may be in the table */
+        for (id -= id < rpc->call_slots ? id : rpc->call_slots;
+             !(call = find_call(rpc, id)) || !is_settled(call); id++)
+            ;
+        *out_cid = id;
+        reply = take_settled(rpc, call, actual_size, msg_type);
+    } else {
+        reply = take_reply(rpc, ANY_CALL, actual_size, msg_type, spin_threshold,
+                           timeout_ns);
+        *out_cid = rpc->held_id;
+    }
+    return reply;
 }
 
 const void *tachyon_rpc_wait(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
@@ -487,6 +552,14 @@ tachyon_state_t tachyon_rpc_get_state(const tachyon_rpc_bus_t *rpc) {
 void tachyon_rpc_set_polling_mode(const tachyon_rpc_bus_t *rpc, int pure_spin) {
     if (rpc)
         tachyon_bus_set_polling_mode(&rpc->bus, pure_spin);
+}
+
+int tachyon_rpc_fileno(tachyon_rpc_bus_t *rpc) {
+    if (!rpc) {
+        ty_fail(TACHYON_ERR_NULL_PTR, 0, "rpc is NULL");
+        return -1;
+    }
+    return ty_bus_fileno(&rpc->bus);
 }
 
 tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc,

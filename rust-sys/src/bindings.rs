@@ -340,6 +340,31 @@ extern "C" {
     ) -> tachyon_error_t;
 }
 extern "C" {
+    /** Send an array: one message for each item, copied, as tachyon_send() in a loop would,
+ but with few flushes and at the speed of the ring. Where the ring is full, what is in
+ it is flushed and the rest waits for room.
+
+ @param items       count * item_size bytes without gaps; not NULL unless count is 0.
+ @param item_size   Bytes of each message, 1 to tachyon_max_payload(bus).
+ @param count       Number of items; 0 sends nothing.
+ @param type_id     Of every message.
+ @param timeout_ns  Longest wait in all; negative for ever, 0 not at all.
+ @return How many were sent, all of them flushed. Fewer than count: then
+         tachyon_last_error() says why, as after tachyon_acquire_tx_timed(), and
+         items[return value] is the first that was not sent.
+
+ Threads: one producer.  Blocks: while the ring is full.  System calls: as flush.*/
+    pub fn tachyon_send_batch(
+        bus: *mut tachyon_bus_t,
+        items: *const ::core::ffi::c_void,
+        item_size: usize,
+        count: usize,
+        type_id: u32,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> usize;
+}
+extern "C" {
     /** Look at the next message. Without tachyon_commit_rx() the same one comes again.
 
  @param type_id      Its type; must not be NULL.
@@ -467,6 +492,60 @@ extern "C" {
         views: *const tachyon_msg_view_t,
         count: usize,
     ) -> tachyon_error_t;
+}
+extern "C" {
+    /** Are these messages one array in the ring? Then message i, payload and all, lies at
+ (const char *)views[0].ptr + i * stride, also where the ring wraps.
+
+ @param views  As filled in by the last acquire_rx_batch or drain_batch.
+ @return The stride in bytes, when all messages have one size and take the same room;
+         0 when they do not, or there are none.*/
+    pub fn tachyon_batch_stride(views: *const tachyon_msg_view_t, count: usize) -> usize;
+}
+extern "C" {
+    /** Receive into an array: wait for the first message, then copy and release what is
+ there, up to max_count, as long as size and type stay the same.
+
+ A message of another size or type ends the batch and stays in the ring: it is the
+ next message of whatever call comes next. No message is lost or cut.
+
+ @param items       Room for max_count * item_size bytes.
+ @param item_size   Bytes of each message, exactly; at least 1.
+ @param type_id     Set to the type of all messages received; must not be NULL.
+ @param timeout_ns  As for tachyon_acquire_rx_timed().
+ @return How many were copied, all of them released; 0 as NULL of
+         tachyon_acquire_rx_timed(), and INVALID_SZ when the next message has another
+         size, or item_size or max_count is 0.
+
+ Threads: one consumer.  Blocks: until there is a message.  System calls: to sleep.*/
+    pub fn tachyon_recv_batch(
+        bus: *mut tachyon_bus_t,
+        items: *mut ::core::ffi::c_void,
+        item_size: usize,
+        max_count: usize,
+        type_id: *mut u32,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> usize;
+}
+extern "C" {
+    /** A descriptor for poll, epoll, select and event loops: readable while there may be
+ something to do for this end, level-triggered.
+
+ Receiving end: readable while a message is there, or the stream has ended or the peer
+ is gone. It may be readable once more than needed; a receive without waiting that
+ says EMPTY makes it unreadable until there is news. So: poll; receive with a time-out
+ of 0 until EMPTY, or as much as you like; poll again. Blocking calls may be mixed in.
+ Sending end: readable when the peer is gone, and, after an acquire or send without
+ waiting has said FULL, when that message fits.
+
+ @return The descriptor, the same each time, owned by the bus: do not read, write or
+         close it. It lives until tachyon_bus_destroy(), not across fork or exec. -1:
+         NULL_PTR, FORKED, SYSTEM (no descriptor to be had).
+
+ Threads: the one that sends or receives.  Blocks: never.  System calls: yes; from
+ then on also each look that finds EMPTY or FULL.*/
+    pub fn tachyon_bus_fileno(bus: *mut tachyon_bus_t) -> ::core::ffi::c_int;
 }
 extern "C" {
     /** State of the connection; asks the kernel whether the peer is still there. When it
@@ -646,6 +725,11 @@ extern "C" {
     );
 }
 extern "C" {
+    /** tachyon_bus_fileno(), readable while a reply (caller) or request (callee) is there or
+ the peer is gone; it does not tell of room.*/
+    pub fn tachyon_rpc_fileno(rpc: *mut tachyon_rpc_bus_t) -> ::core::ffi::c_int;
+}
+extern "C" {
     /// As tachyon_bus_get_peer().
     pub fn tachyon_rpc_get_peer(
         rpc: *const tachyon_rpc_bus_t,
@@ -779,6 +863,23 @@ extern "C" {
     pub fn tachyon_rpc_wait_timed(
         rpc: *mut tachyon_rpc_bus_t,
         correlation_id: u64,
+        actual_size: *mut usize,
+        msg_type: *mut u32,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> *const ::core::ffi::c_void;
+}
+extern "C" {
+    /** Wait for a reply to any outstanding call: the one that came first. Release it with
+ tachyon_rpc_commit_rx().
+
+ @param out_cid  Set to its correlation id; must not be NULL.
+ @return As tachyon_rpc_wait_timed(); INVALID_SZ when no call is outstanding. When
+         there was no memory to keep a reply (MEM), that call has ended and *out_cid
+         tells which it was.*/
+    pub fn tachyon_rpc_wait_any(
+        rpc: *mut tachyon_rpc_bus_t,
+        out_cid: *mut u64,
         actual_size: *mut usize,
         msg_type: *mut u32,
         spin_threshold: u32,

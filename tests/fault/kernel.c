@@ -13,6 +13,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -91,6 +92,10 @@ WRAP(int, -1, CALL_CHMOD, chmod, (const char *path, mode_t mode), (path, mode))
 WRAP(int, -1, CALL_FALLOCATE, fallocate, (int fd, int mode, off_t offset, off_t length),
      (fd, mode, offset, length))
 WRAP(int, -1, CALL_FCHMOD, fchmod, (int fd, mode_t mode), (fd, mode))
+WRAP(int, -1, CALL_EPOLL_CREATE, epoll_create1, (int flags), (flags))
+WRAP(int, -1, CALL_EPOLL_CTL, epoll_ctl,
+     (int fd, int operation, int target, struct epoll_event *event),
+     (fd, operation, target, event))
 WRAP(int, -1, CALL_FLOCK, flock, (int fd, int operation), (fd, operation))
 WRAP(int, -1, CALL_FSTAT, fstat, (int fd, struct stat *out), (fd, out))
 WRAP(int, -1, CALL_LISTEN, listen, (int fd, int backlog), (fd, backlog))

@@ -18,6 +18,8 @@
     X(CHMOD, "chmod")                                                                  \
     X(CONNECT, "connect")                                                              \
     X(CONNECT_PROBE, "connect of a datagram socket")                                   \
+    X(EPOLL_CREATE, "epoll_create1")                                                   \
+    X(EPOLL_CTL, "epoll_ctl")                                                          \
     X(FALLOCATE, "fallocate")                                                          \
     X(FCHMOD, "fchmod")                                                                \
     X(FCNTL, "fcntl")                                                                  \

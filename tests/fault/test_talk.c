@@ -336,3 +336,34 @@ TEST(a_reply_that_cannot_be_kept_is_not_waited_for_in_vain) {
     CHECK_IN(test_now_ms() - begin, 0, 1000);
     calls_close(&calls);
 }
+
+/* ---- The descriptor for event loops ---- */
+
+TEST(a_descriptor_that_is_refused_can_be_had_later) {
+    static const int errors[] = {EMFILE, ENOMEM};
+    for (unsigned nth = 0; nth < 10; nth++) {
+        for (size_t e = 0; e < 2; e++) {
+            struct pair pair = pair_open(4096);
+            CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
+            size_t fds = test_count_fds();
+            chosen_error = errors[e];
+            kernel_arm(nth, choose);
+            int fd = tachyon_bus_fileno(pair.listener);
+            tachyon_error_t error = tachyon_last_error();
+            if (!kernel_disarm()) {
+                CHECK(fd >= 0 && nth == 3); /* epoll_create1, two epoll_ctl */
+                pair_close(&pair);
+                return;
+            }
+            CHECK_EQ(fd, -1);
+            CHECK_EQ(error, TACHYON_ERR_SYSTEM);
+            CHECK_EQ(test_count_fds(), fds);
+            fd = tachyon_bus_fileno(pair.listener);
+            CHECK(fd >= 0);
+            struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+            CHECK_EQ(poll(&poll_fd, 1, 0), 1);
+            pair_close(&pair);
+        }
+    }
+    FAIL("more calls than there should be");
+}
