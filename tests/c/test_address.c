@@ -328,6 +328,8 @@ TEST(connecting_to_what_is_no_listener_is_a_network_error) {
 
 /* ---- Many at once ---- */
 
+#define STARTERS 200
+
 struct starters {
     const char *path;
     int start[2], told[2];
@@ -347,27 +349,27 @@ static void start_listening(void *context) {
         pause();
 }
 
-TEST(of_fifty_that_start_at_once_exactly_one_wins) {
-    for (int round = 0; round < 8; round++) {
+TEST(of_200_that_start_at_once_exactly_one_wins) {
+    for (int round = 0; round < 4; round++) {
         /* All but the first find what the winner before them has left at the path. */
-        struct starters starters = {.path = test_path(round % 4 < 2 ? "a" : "b")};
-        pid_t pids[50];
+        struct starters starters = {.path = test_path(round < 2 ? "a" : "b")};
+        pid_t pids[STARTERS];
         int won = 0;
         CHECK_EQ(pipe2(starters.start, O_CLOEXEC), 0);
         CHECK_EQ(pipe2(starters.told, O_CLOEXEC), 0);
-        for (int i = 0; i < 50; i++)
+        for (int i = 0; i < STARTERS; i++)
             pids[i] = test_spawn(start_listening, &starters);
         close(starters.start[0]);
         close(starters.start[1]);
         close(starters.told[1]);
-        for (int i = 0; i < 50; i++) {
+        for (int i = 0; i < STARTERS; i++) {
             char result[4];
             CHECK_EQ(read(starters.told[0], result, 4), 4);
             won += memcmp(result, "won!", 4) == 0;
         }
         CHECK_EQ(won, 1);
         expect_reachable(starters.path);
-        for (int i = 0; i < 50; i++) {
+        for (int i = 0; i < STARTERS; i++) {
             CHECK_EQ(kill(pids[i], SIGKILL), 0);
             CHECK_EQ(test_wait(pids[i]), -SIGKILL);
         }
