@@ -15,24 +15,29 @@ from pathlib import Path
 
 MODEL = Path(__file__).with_name("wake.pml")
 MEMORIES = {"SC": ["-DSC"], "TSO, fences": [], "TSO, membarrier": ["-DMEMBARRIER"]}
+WAITS = {"own wait": [], "event loop": ["-DEVENT_LOOP"]}
 CRASHES = {
     "no crash": [],
     "producer dies": ["-DCRASH_PRODUCER"],
     "consumer dies": ["-DCRASH_CONSUMER"],
     "either dies": ["-DCRASH_PRODUCER", "-DCRASH_CONSUMER"],
 }
-# Each mutant with the memory and the crash in which it must be found.
-MUTANTS = {
-    1: ("TSO, fences", "no crash"),
-    2: ("TSO, membarrier", "no crash"),
-    3: ("SC", "no crash"),
-    4: ("SC", "no crash"),
-    5: ("SC", "no crash"),
-    6: ("SC", "no crash"),
-    7: ("SC", "no crash"),
-    8: ("SC", "producer dies"),
-    9: ("TSO, membarrier", "no crash"),
-}
+# Each mutant with the memory, the wait and the crash in which it must be found.
+MUTANTS = [
+    (1, "TSO, fences", "own wait", "no crash"),
+    (2, "TSO, membarrier", "own wait", "no crash"),
+    (3, "SC", "own wait", "no crash"),
+    (4, "SC", "own wait", "no crash"),
+    (5, "SC", "own wait", "no crash"),
+    (6, "SC", "own wait", "no crash"),
+    (7, "SC", "own wait", "no crash"),
+    (8, "SC", "own wait", "producer dies"),
+    (9, "TSO, membarrier", "own wait", "no crash"),
+    (2, "TSO, membarrier", "event loop", "no crash"),
+    (3, "SC", "event loop", "no crash"),
+    (10, "SC", "event loop", "no crash"),
+    (11, "SC", "event loop", "no crash"),
+]
 
 
 def verify(spin: str, cc: str, work: Path, defines: list[str]) -> tuple[int, int]:
@@ -61,24 +66,22 @@ def main(spin: str, cc: str, workdir: str) -> int:
         return 77
     wrong = 0
     work = Path(workdir)
-    for (memory, flags), (crash, more) in itertools.product(
-        MEMORIES.items(), CRASHES.items()
-    ):
-        errors, states = verify(spin, cc, work, flags + more)
+    for memory, wait, crash in itertools.product(MEMORIES, WAITS, CRASHES):
+        flags = MEMORIES[memory] + WAITS[wait] + CRASHES[crash]
+        errors, states = verify(spin, cc, work, flags)
         wrong += errors != 0
         print(
-            f"{memory:16} {crash:14} {states:9,} states: "
+            f"{memory:16} {wait:11} {crash:14} {states:9,} states: "
             f"{'holds' if errors == 0 else 'FAILS'}",
             flush=True,
         )
-    for mutant, (memory, crash) in MUTANTS.items():
-        flags = (
-            MEMORIES[memory] + CRASHES[crash] + [f"-DMUTANT={mutant}", "-DMESSAGES=4"]
-        )
+    for mutant, memory, wait, crash in MUTANTS:
+        flags = MEMORIES[memory] + WAITS[wait] + CRASHES[crash]
+        flags += [f"-DMUTANT={mutant}", "-DMESSAGES=4"]
         errors, states = verify(spin, cc, work, flags)
         wrong += errors == 0
         print(
-            f"mutant {mutant} ({memory}, {crash}): "
+            f"mutant {mutant} ({memory}, {wait}, {crash}): "
             f"{'found' if errors else 'NOT FOUND'} after {states:,} states",
             flush=True,
         )

@@ -9,6 +9,8 @@
  * than TSO with the fence that the code has between the store and the load).
  * Order:  -DMEMBARRIER: the waker has no fence, the sleeper's membarrier drains both
  * buffers. Otherwise both sides have a fence.
+ * Wait:   in ppoll() by the library itself, or -DEVENT_LOOP: in the caller's loop, which
+ * polls after the library has armed the descriptor (ty_link_arm()).
  * Crash:  -DCRASH_PRODUCER, -DCRASH_CONSUMER: SIGKILL at any step.
  * MUTANT: one deliberate fault each; the verifier must find it.
  *   1 the waker has no order            2 the sleeper has no order
@@ -17,6 +19,8 @@
  *   6 bytes are taken between the second look and ppoll, not after it
  *   7 an end that is noticed is not followed by a last look
  *   8 the peer's end does not wake      9 close does not flush
+ *   10 an event loop's bytes are taken after the second look, not before
+ *   11 what an event loop waits for is said once, not for each position
  */
 #ifndef MUTANT
 #define MUTANT 0
@@ -137,6 +141,41 @@ inline wake_if_wanted(word, position) {
 #define PEER_ENDED (bye[1 - me] || gone[1 - me])
 #endif
 
+#ifdef EVENT_LOOP
+/* ty_link_arm() and the loop's poll. Bytes stay until the next look that finds nothing,
+ * and the wanted word stays for good. */
+inline sleep_once(wanted_word, position, ready) {
+#if MUTANT != 10
+    atomic { ended = PEER_ENDED; if :: !ended -> bytes_to[me] = 0 :: else fi };
+#endif
+#if MUTANT == 11
+    if :: !armed -> armed = true; STORE(me, wanted_word, position) :: else fi;
+#else
+    STORE(me, wanted_word, position);
+#endif
+    ORDER_SLEEPER;
+    if
+#if MUTANT == 3
+    :: true ->
+#else
+    :: ready -> skip
+    :: !(ready) ->
+#endif
+#if MUTANT == 10
+        atomic { ended = PEER_ENDED; if :: !ended -> bytes_to[me] = 0 :: else fi };
+#endif
+        if
+        :: ended /* said so: the loop does not poll again */
+        :: !ended ->
+            if
+            :: bytes_to[me] > 0
+            :: PEER_ENDED
+            :: atomic { spurious > 0 -> spurious-- }
+            fi
+        fi
+    fi
+}
+#else
 /* sleep_once(): `ready` is an expression over one load. Sets ended. */
 inline sleep_once(wanted_word, position, ready) {
     STORE(me, wanted_word, position);
@@ -160,6 +199,7 @@ inline sleep_once(wanted_word, position, ready) {
     fi;
     STORE(me, wanted_word, 0)
 }
+#endif
 
 /* The look and its negation are one load in the code: taken as one step here. */
 #define DATA (memory[PUBLISHED] > taken)
@@ -167,7 +207,7 @@ inline sleep_once(wanted_word, position, ready) {
 
 active proctype producer() {
     byte head, woken, wanted;
-    bool ended;
+    bool ended, armed;
     byte me = P;
     {
         do
@@ -199,7 +239,7 @@ active proctype producer() {
 
 active proctype consumer() {
     byte taken, woken, wanted;
-    bool ended;
+    bool ended, armed;
     byte me = C;
     {
         do
