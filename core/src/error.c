@@ -2,6 +2,7 @@
 /* The last error of each thread, and the one table of error texts. */
 #include "internal.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,9 +47,10 @@ tachyon_error_t ty_fail(tachyon_error_t error, int system, const char *format, .
     va_start(arguments, format);
     int length = vsnprintf(last.text, sizeof last.text, format, arguments);
     va_end(arguments);
-    if (system != 0 && length >= 0 && (size_t)length < sizeof last.text)
-        snprintf(last.text + length, sizeof last.text - (size_t)length, ": %s",
-                 strerror(system));
+    if (system != 0 && length >= 0 && (size_t)length < sizeof last.text) {
+        errno = system; /* %m: strerror() may be one buffer for all threads */
+        snprintf(last.text + length, sizeof last.text - (size_t)length, ": %m");
+    }
     last.error = error;
     last.system = system;
     return error;

@@ -136,7 +136,7 @@ bool ty_handshake_send(int socket, const struct greeting *greeting, const int *f
                        size_t fd_count) {
     union {
         char bytes[CMSG_SPACE(sizeof(int) * HANDSHAKE_MAX_RINGS)];
-        struct cmsghdr align;
+        struct cmsghdr header; /* the first one stands at the start */
     } control = {{0}};
     struct iovec data = {.iov_base = (void *)(uintptr_t)greeting,
                          .iov_len = sizeof *greeting};
@@ -144,11 +144,10 @@ bool ty_handshake_send(int socket, const struct greeting *greeting, const int *f
     if (fd_count > 0) {
         message.msg_control = control.bytes;
         message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-        memcpy(CMSG_DATA(header), fds, sizeof(int) * fd_count);
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+        memcpy(control.bytes + CMSG_LEN(0), fds, sizeof(int) * fd_count);
     }
     return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
            (ssize_t)sizeof *greeting;

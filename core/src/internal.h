@@ -210,7 +210,7 @@ tachyon_error_t ty_handshake_listen(const char *path, enum handshake_kind kind,
                                     const tachyon_options_t *options,
                                     struct session *out);
 tachyon_error_t ty_handshake_connect(const char *path, enum handshake_kind kind,
-                                     const tachyon_options_t *options,
+                                     const tachyon_options_t *given,
                                      struct session *out);
 
 #endif

@@ -31,9 +31,9 @@
 #define BYTE_BYE 'B'
 
 #define LOOKS_PER_CHECK 256u /* looks between two glances at closing and the clock */
-#define CHECKS_PER_LINK 16u  /* such checks between two system calls */
-#define WAKE_TRIES 8         /* the kernel may be short of memory for a moment */
-#define UNORDERED_SLEEP_NS 1000000 /* longest sleep when membarrier is refused */
+#define CHECKS_PER_LINK UINT64_C(16) /* such checks between two system calls */
+#define WAKE_TRIES 8                 /* the kernel may lack memory for a moment */
+#define UNORDERED_SLEEP_NS 1000000   /* longest sleep when membarrier is refused */
 
 void ty_link_init(struct link *link) {
     *link = (struct link){.socket = -1, .pidfd = -1, .epoll = -1};

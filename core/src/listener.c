@@ -155,7 +155,7 @@ static void accept_clients(struct listener *listener) {
 }
 
 /* Offer the memory to a client. False: it cannot be answered. */
-static bool answer(const struct listener *listener, struct client *client) {
+static bool offer(const struct listener *listener, struct client *client) {
     int fds[HANDSHAKE_MAX_RINGS];
     for (unsigned i = 0; i < handshake_rings(listener->kind); i++)
         fds[i] = listener->regions[i].fd;
@@ -185,7 +185,7 @@ static tachyon_error_t answer_next(struct listener *listener) {
                 listener->regions[0].map ? TACHYON_SUCCESS : create_regions(listener);
             if (error != TACHYON_SUCCESS)
                 return error;
-            if (answer(listener, client))
+            if (offer(listener, client))
                 answered = client;
             else
                 drop_client(listener, i); /* and look at the one that moved here */

@@ -5,12 +5,11 @@
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <linux/mempolicy.h>
-#include <pthread.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#define BURST_PAUSE_NS 1500
+#define BURST_PAUSE_NS INT64_C(1500)
 
 int64_t ty_now_ns(void) {
     struct timespec now;

@@ -46,7 +46,8 @@
 /* Commits after which the producer flushes by itself. */
 #define RING_MAX_UNFLUSHED 64u
 #define RING_BURST 4u /* more records than this between two empty looks */
-#define RING_AHEAD_BYTES (16u * RING_LINE) /* how far ahead lines are taken over */
+/* How far ahead lines are taken over. */
+#define RING_AHEAD_BYTES (UINT64_C(16) * RING_LINE)
 #define RING_SHARED_BYTES 8192u /* one page the producer writes, one the consumer */
 
 #define RING_LENGTH_BITS 0x7FFFFFFFu

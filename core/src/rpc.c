@@ -75,25 +75,29 @@ static bool grow_calls(struct tachyon_rpc_bus *rpc) {
     return true;
 }
 
-/* Enter a call. At the largest size an old one is forgotten, unless it is held. */
-static tachyon_error_t begin_call(struct tachyon_rpc_bus *rpc, uint64_t id) {
+/* Enter a call. At the largest size an old one is forgotten, unless it is held. NULL:
+ * the last error says why not. */
+static struct call *begin_call(struct tachyon_rpc_bus *rpc, uint64_t id) {
     struct call *call;
     while ((call = &rpc->calls[id & (rpc->call_slots - 1)])->id != 0) {
         if (rpc->call_slots < CALLS_MAX) {
-            if (!grow_calls(rpc))
-                return ty_fail(TACHYON_ERR_MEM, 0, "no memory for %zu calls",
-                               rpc->call_slots * 2);
+            if (!grow_calls(rpc)) {
+                ty_fail(TACHYON_ERR_MEM, 0, "no memory for %zu calls",
+                        rpc->call_slots * 2);
+                return NULL;
+            }
         } else if (call->id == rpc->held_id) {
-            return ty_fail(TACHYON_ERR_BUSY, 0,
-                           "the reply to call %" PRIu64 ", %u calls ago, is still held",
-                           call->id, CALLS_MAX);
+            ty_fail(TACHYON_ERR_BUSY, 0,
+                    "the reply to call %" PRIu64 ", %u calls ago, is still held",
+                    call->id, CALLS_MAX);
+            return NULL;
         } else {
             end_call(rpc, call);
         }
     }
     call->id = id;
     rpc->stats.outstanding++;
-    return TACHYON_SUCCESS;
+    return call;
 }
 
 /* ---- What every function checks ---- */
@@ -140,11 +144,12 @@ tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_si
     if (!out_cid)
         return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out_cid is NULL");
     uint64_t id = rpc->last_id + 1;
-    if ((error = begin_call(rpc, id)) != TACHYON_SUCCESS)
-        return error;
+    struct call *call = begin_call(rpc, id);
+    if (!call)
+        return tachyon_last_error();
     error = ty_bus_commit(&rpc->bus, actual_size, msg_type, id);
     if (error != TACHYON_SUCCESS) {
-        end_call(rpc, find_call(rpc, id));
+        end_call(rpc, call);
         return error;
     }
     tachyon_flush(&rpc->bus);
@@ -394,9 +399,10 @@ tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *rpc) {
     tachyon_error_t error = check(rpc, true);
     if (error != TACHYON_SUCCESS)
         return error;
-    if (rpc->held_id == 0)
+    struct call *call = find_call(rpc, rpc->held_id);
+    if (!call)
         return ty_fail(TACHYON_ERR_EMPTY, 0, "no reply is held");
-    end_call(rpc, find_call(rpc, rpc->held_id));
+    end_call(rpc, call);
     rpc->held_id = 0;
     rpc->stats.replies++;
     return rpc->held_in_ring ? tachyon_commit_rx(&rpc->bus) : TACHYON_SUCCESS;
@@ -442,7 +448,7 @@ const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
         return NULL;
     }
     if (!again) {
-        if (begin_call(rpc, id) != TACHYON_SUCCESS)
+        if (!begin_call(rpc, id))
             return NULL;
         rpc->last_id = rpc->held_id = id;
         rpc->stats.calls++;
