@@ -320,7 +320,11 @@ static PyObject *struct_object(swig_type_info *info, const void *data, size_t si
         return PyErr_NoMemory();
     }
     memcpy(copy, data, size);
-    return SWIG_InternalNewPointerObj(copy, info, SWIG_POINTER_OWN);
+    PyObject *object = SWIG_InternalNewPointerObj(copy, info, SWIG_POINTER_OWN);
+    if (!object) {
+        free(copy);
+    }
+    return object;
 }
 
 static PyObject *TachyonBus_stats(TachyonBus *bus) {
