@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static struct tachyon_bus bus;
     struct input input = {bytes, size};
     struct session session = fuzz_session(RING_SIDE_LISTENER, 1);
-    tachyon_msg_view_t views[MOST_VIEWS];
+    tachyon_msg_view_t views[MOST_VIEWS] = {0};
     size_t count = 0, taken = 0;
     bool corrupt = false;
     CHECK_EQ(ty_bus_init(&bus, &session), TACHYON_SUCCESS);
