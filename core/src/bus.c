@@ -245,7 +245,19 @@ void ty_bus_free(struct tachyon_bus *bus) {
         ty_region_free(&bus->regions[i]);
 }
 
-/* listen and connect differ in one call; capacities is NULL for connect. */
+tachyon_error_t ty_bus_handshake(const char *path, enum handshake_kind kind,
+                                 const size_t *capacities,
+                                 const tachyon_options_t *options,
+                                 struct session *out) {
+    tachyon_error_t error =
+        capacities ? ty_handshake_listen(path, kind, capacities, options, out)
+                   : ty_handshake_connect(path, kind, options, out);
+    if (error == TACHYON_SUCCESS || error == TACHYON_ERR_INVALID_SZ)
+        return error; /* what is invalid is in its text, a path as far as it fits */
+    return ty_fail_about(error, path);
+}
+
+/* listen, or connect when capacity is NULL. */
 static tachyon_error_t open_bus(const char *socket_path, const size_t *capacity,
                                 const tachyon_options_t *options, tachyon_bus_t **out) {
     if (out)
@@ -258,9 +270,7 @@ static tachyon_error_t open_bus(const char *socket_path, const size_t *capacity,
         return ty_fail_plain(TACHYON_ERR_MEM);
     struct session session;
     tachyon_error_t error =
-        capacity ? ty_handshake_listen(socket_path, HANDSHAKE_BUS, capacity, options,
-                                       &session)
-                 : ty_handshake_connect(socket_path, HANDSHAKE_BUS, options, &session);
+        ty_bus_handshake(socket_path, HANDSHAKE_BUS, capacity, options, &session);
     if (error != TACHYON_SUCCESS) {
         free(bus);
         return error;

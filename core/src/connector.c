@@ -166,13 +166,11 @@ tachyon_error_t ty_handshake_connect(const char *path, enum handshake_kind kind,
         bool again = once
                          ? queue_full
                          : error == TACHYON_ERR_NETWORK || error == TACHYON_ERR_TIMEOUT;
-        if (!again) /* an invalid path is in its text as far as it fits */
-            return error == TACHYON_SUCCESS || error == TACHYON_ERR_INVALID_SZ
-                       ? error
-                       : ty_fail_about(error, path);
+        if (!again)
+            return error;
         if (ty_now_ns() >= deadline)
             return error == TACHYON_ERR_TIMEOUT
-                       ? ty_fail_about(error, path)
+                       ? error
                        : ty_fail(TACHYON_ERR_TIMEOUT, tachyon_last_errno(),
                                  "no listener answered on %s in time", path);
         error = ty_handshake_poll(NULL, 0, ty_earlier(deadline, ty_now_ns() + RETRY_NS),

@@ -613,11 +613,9 @@ static tachyon_error_t open_rpc(const char *socket_path, const size_t *capacitie
     tachyon_error_t error;
     if (!rpc->calls)
         error = ty_fail_plain(TACHYON_ERR_MEM);
-    else if (capacities)
-        error = ty_handshake_listen(socket_path, HANDSHAKE_RPC, capacities, options,
-                                    &session);
     else
-        error = ty_handshake_connect(socket_path, HANDSHAKE_RPC, options, &session);
+        error =
+            ty_bus_handshake(socket_path, HANDSHAKE_RPC, capacities, options, &session);
     if (error != TACHYON_SUCCESS) {
         free_rpc(rpc);
         return error;

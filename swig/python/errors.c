@@ -82,20 +82,6 @@ static PyObject *raise_last(void) {
                        tachyon_last_errno());
 }
 
-/* raise_last() for listen and connect: their texts always name the path. */
-static PyObject *raise_last_about(const char *path) {
-    char text[1024];
-    const char *message = tachyon_last_error_message();
-    if (PyErr_Occurred()) {
-        return NULL;
-    }
-    if (!strstr(message, path)) {
-        snprintf(text, sizeof text, "%s (%s)", message, path);
-        message = text;
-    }
-    return raise_error(tachyon_last_error(), message, tachyon_last_errno());
-}
-
 static int add_exception(PyObject *module, PyObject **slot, const char *name,
                          PyObject *base, const char *doc) {
     PyObject *dict = PyDict_New();

@@ -200,7 +200,7 @@ static PyObject *bus_open(TachyonBus *bus, const char *path, const size_t *capac
     bus->opening = false;
     PyMem_Free(uids);
     if (error != TACHYON_SUCCESS) {
-        return raise_last_about(path);
+        return raise_last();
     }
     bus->handle = handle;
     bus->open = true;
