@@ -33,7 +33,9 @@ SHARES = {
     "stress/stress_calls": 3,
     "stress/stress_death": 3,
     "stress/stress_signals": 3,
+    "stress/stress_clients": 2,
     "stress/stress_geometry": 1,
+    "stress/stress_model": 1,
     "stress/stress_wake_broken": 1,
     "fuzz/fuzz_hostile": 13,
 }
@@ -67,13 +69,25 @@ GOALS = {
         "the ring, no endless call; CORRUPT once and for good",
         "fuzz.hostile",
     ),
+    "R6": (
+        "A good client gets in within 100 ms among a thousand rude ones",
+        "stress.clients",
+    ),
     "R7": (
         "Every blocking call is back 20 ms after its time-out at the latest, also in a "
         "storm of signals",
         "stress.signals",
     ),
     "R8": ("An emptied ring takes any legal message", "stress.geometry"),
+    "R9": (
+        "Any operations on a bus, closing included, agree with a list",
+        "stress.model",
+    ),
     "R11": ("Fuzzing finds nothing, and finds what is planted", "fuzz.*"),
+    "R17": (
+        "Connecting again and again leaves memory and descriptors where they were",
+        "stress.clients",
+    ),
     "R20": ("No reply goes to the wrong call", "stress.calls"),
     "R22": ("Memory, descriptors and latency stay where they are", "stress.soak"),
     "restart": (
