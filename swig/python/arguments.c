@@ -17,36 +17,51 @@ typedef struct Signature {
     int keyword_only;                   /* so many of the last */
 } Signature;
 
-static int bind_keyword(Signature *signature, PyObject *keyword, PyObject *value,
-                        PyObject **bound) {
+/* -1: no such parameter. Names in a program's text are interned; others are compared.
+ */
+static int find_parameter(const Signature *signature, PyObject *keyword) {
     for (int i = 0; i < signature->count; ++i) {
-        if (!signature->interned[i]) {
-            signature->interned[i] = PyUnicode_InternFromString(signature->name[i]);
-            if (!signature->interned[i]) {
-                return -1;
-            }
+        if (keyword == signature->interned[i]) {
+            return i;
         }
     }
     for (int i = 0; i < signature->count; ++i) {
-        if (keyword == signature->interned[i] ||
-            PyUnicode_Compare(keyword, signature->interned[i]) == 0) {
-            if (bound[i]) {
-                PyErr_Format(PyExc_TypeError, "%s() got multiple values for '%U'",
-                             signature->function, keyword);
-                return -1;
-            }
-            bound[i] = value;
-            return 0;
+        if (PyUnicode_Compare(keyword, signature->interned[i]) == 0) {
+            return i;
         }
     }
-    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'",
-                 signature->function, keyword);
     return -1;
 }
 
-/* Sort a METH_FASTCALL | METH_KEYWORDS call into `bound`, zeroed by the caller. */
-static int bind_arguments(Signature *signature, PyObject *const *args, Py_ssize_t nargs,
-                          PyObject *kwnames, PyObject **bound) {
+static int intern_names(Signature *signature) {
+    for (int i = 0; i < signature->count; ++i) {
+        if (!signature->interned[i]) {
+            signature->interned[i] = PyUnicode_InternFromString(signature->name[i]);
+        }
+        if (!signature->interned[i]) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int bind_keyword(Signature *signature, PyObject *keyword, PyObject *value,
+                        PyObject **bound) {
+    int parameter = find_parameter(signature, keyword);
+    if (parameter < 0 || bound[parameter]) {
+        PyErr_Format(PyExc_TypeError,
+                     parameter < 0 ? "%s() got an unexpected keyword argument '%U'"
+                                   : "%s() got multiple values for '%U'",
+                     signature->function, keyword);
+        return -1;
+    }
+    bound[parameter] = value;
+    return 0;
+}
+
+/* bind_arguments() for any call, good or bad. */
+static int bind_any(Signature *signature, PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *kwnames, PyObject **bound) {
     int positional = signature->count - signature->keyword_only;
     if (nargs > positional) {
         PyErr_Format(PyExc_TypeError,
@@ -54,8 +69,11 @@ static int bind_arguments(Signature *signature, PyObject *const *args, Py_ssize_
                      signature->function, positional, nargs);
         return -1;
     }
-    for (Py_ssize_t i = 0; i < nargs; ++i) {
-        bound[i] = args[i];
+    if (intern_names(signature) < 0) {
+        return -1;
+    }
+    for (int i = 0; i < signature->count; ++i) {
+        bound[i] = i < nargs ? args[i] : NULL;
     }
     Py_ssize_t keywords = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
     for (Py_ssize_t i = 0; i < keywords; ++i) {
@@ -74,14 +92,36 @@ static int bind_arguments(Signature *signature, PyObject *const *args, Py_ssize_
     return 0;
 }
 
-/* A whole number from 0 to `limit`; `value` NULL leaves *out as it is. */
-static int parse_unsigned(PyObject *value, const char *name, uint64_t limit,
-                          uint64_t *out) {
-    if (!value) {
-        return 0;
+/* Do the keywords name the parameters after the first `nargs`, as they mostly do? */
+static inline bool in_order(const Signature *signature, Py_ssize_t nargs,
+                            PyObject *kwnames) {
+    Py_ssize_t keywords = PyTuple_GET_SIZE(kwnames);
+    bool match = nargs + keywords <= signature->count;
+    for (Py_ssize_t i = 0; match && i < keywords; ++i) {
+        match = PyTuple_GET_ITEM(kwnames, i) == signature->interned[nargs + i];
     }
-    PyObject *index =
-        PyLong_CheckExact(value) ? Py_NewRef(value) : PyNumber_Index(value);
+    return match;
+}
+
+/* Sort a METH_FASTCALL | METH_KEYWORDS call into `bound`, zeroed by the caller. */
+static inline int bind_arguments(Signature *signature, PyObject *const *args,
+                                 Py_ssize_t nargs, PyObject *kwnames,
+                                 PyObject **bound) {
+    Py_ssize_t given = nargs + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+    if (given < signature->required ||
+        nargs > signature->count - signature->keyword_only ||
+        (kwnames && !in_order(signature, nargs, kwnames))) {
+        return bind_any(signature, args, nargs, kwnames, bound);
+    }
+    for (Py_ssize_t i = 0; i < given; ++i) {
+        bound[i] = args[i];
+    }
+    return 0;
+}
+
+static int parse_unsigned_slow(PyObject *value, const char *name, uint64_t limit,
+                               uint64_t *out) {
+    PyObject *index = PyNumber_Index(value);
     if (!index) {
         return -1;
     }
@@ -101,7 +141,24 @@ static int parse_unsigned(PyObject *value, const char *name, uint64_t limit,
     return -1;
 }
 
-static int parse_u32(PyObject *value, const char *name, uint32_t *out) {
+/* A whole number from 0 to `limit`; `value` NULL leaves *out as it is. */
+static inline int parse_unsigned(PyObject *value, const char *name, uint64_t limit,
+                                 uint64_t *out) {
+    if (!value) {
+        return 0;
+    }
+    if (PyLong_CheckExact(value)) {
+        unsigned long long number = PyLong_AsUnsignedLongLong(value);
+        if (number <= limit && number != (unsigned long long)-1) {
+            *out = number;
+            return 0;
+        }
+        PyErr_Clear();
+    }
+    return parse_unsigned_slow(value, name, limit, out);
+}
+
+static inline int parse_u32(PyObject *value, const char *name, uint32_t *out) {
     uint64_t number = *out;
     if (parse_unsigned(value, name, UINT32_MAX, &number) < 0) {
         return -1;
@@ -114,12 +171,7 @@ static int parse_spin(PyObject *value, uint32_t *spin_threshold) {
     return parse_u32(value, "spin_threshold", spin_threshold);
 }
 
-/* Seconds as nanoseconds; None, infinity and centuries are -1, for ever. */
-static int parse_timeout(PyObject *value, seconds_t *timeout_ns) {
-    *timeout_ns = -1;
-    if (!value || value == Py_None) {
-        return 0;
-    }
+static int parse_seconds(PyObject *value, seconds_t *timeout_ns) {
     double seconds = PyFloat_AsDouble(value);
     if (seconds == -1.0 && PyErr_Occurred()) {
         return -1;
@@ -133,6 +185,12 @@ static int parse_timeout(PyObject *value, seconds_t *timeout_ns) {
         *timeout_ns = (seconds_t)ceil(seconds * 1e9);
     }
     return 0;
+}
+
+/* Seconds as nanoseconds; None, infinity and centuries are -1, for ever. */
+static inline int parse_timeout(PyObject *value, seconds_t *timeout_ns) {
+    *timeout_ns = -1;
+    return !value || value == Py_None ? 0 : parse_seconds(value, timeout_ns);
 }
 
 /* The bytes of a payload that is copied. Those of `bytes` need no view. */

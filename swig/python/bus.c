@@ -60,17 +60,11 @@ static PyMethodDef hot_methods[] = {
 
 /* Beside SWIG's own methods, not in their place: no table to fall out of step. */
 static int add_hot_methods(swig_type_info *info, PyMethodDef *methods) {
-    PyTypeObject *type = type_of(info);
     for (PyMethodDef *method = methods; method->ml_name; ++method) {
-        PyObject *descriptor = PyDescr_NewMethod(type, method);
-        if (!descriptor ||
-            PyDict_SetItemString(type->tp_dict, method->ml_name, descriptor) < 0) {
-            Py_XDECREF(descriptor);
+        if (add_method(type_of(info), method) < 0) {
             return -1;
         }
-        Py_DECREF(descriptor);
     }
-    PyType_Modified(type);
     return 0;
 }
 

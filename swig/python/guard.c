@@ -65,13 +65,14 @@ static void raise_waited_on(const Side *side) {
                  side->waiting);
 }
 
-/* May a call use this direction now? 0, or -1 with an exception. */
+static inline bool side_is_free(const Side *side) {
+    return !side->guard && !side->waiting;
+}
+
+/* May a call use this direction now, which is not free? 0, or -1 with an exception. */
 static int side_claim(const Side *side) {
-    if (!side->guard && !side->waiting) {
-        return 0;
-    }
     side_drop_abandoned(side);
-    if (!side->guard && !side->waiting) {
+    if (side_is_free(side)) {
         return 0;
     }
     if (side->waiting) {
@@ -90,8 +91,8 @@ static int side_claim(const Side *side) {
     return -1;
 }
 
-static void guard_init(Guard *guard, PyObject *owner, void *handle, Side *side,
-                       GiveBack give_back) {
+static inline void guard_init(Guard *guard, PyObject *owner, void *handle, Side *side,
+                              GiveBack give_back) {
     guard->owner = Py_NewRef(owner);
     guard->handle = handle;
     guard->side = side;
@@ -108,8 +109,8 @@ static void guard_end(Guard *guard) {
     guard->side->guard = NULL;
 }
 
-/* Nobody will finish the slot. A handle that one thread may use at a time is not touched
-   while that thread waits: the slot is given back after the wait. */
+/* Nobody will finish the slot. A handle that one thread may use at a time is not
+   touched while that thread waits: the slot is given back after the wait. */
 static void guard_abandon(Guard *guard) {
     if (guard->side->waiting) {
         guard->side->owed = guard->give_back;
@@ -119,20 +120,14 @@ static void guard_abandon(Guard *guard) {
     guard_end(guard);
 }
 
-/* The block is left: 1 to finish the slot, 0 when there is nothing to finish, -1 with a
-   BufferError while views are alive. */
-static int guard_leave(Guard *guard) {
-    guard_drop_buf(guard);
-    if (guard->state == GUARD_OPEN && guard->views == 0) {
-        if (guard->side->waiting) {
-            raise_waited_on(guard->side);
-            return -1;
-        }
-        guard_end(guard);
-        return 1;
-    }
+/* The block is left, but there is nothing to finish: 0; or it cannot be: -1. */
+static int guard_stay(Guard *guard) {
     if (guard->state == GUARD_LEFT || guard->state == GUARD_LOST) {
         return 0;
+    }
+    if (guard->views == 0) {
+        raise_waited_on(guard->side);
+        return -1;
     }
     guard->state = GUARD_HELD;
     PyErr_Format(
@@ -141,6 +136,19 @@ static int guard_leave(Guard *guard) {
         "is released",
         guard->views, guard->views == 1 ? "" : "s", guard->views == 1 ? "s" : "");
     return -1;
+}
+
+/* The block is left: 1 to finish the slot, 0 when there is nothing to finish, -1 with a
+   BufferError while views are alive. */
+static inline int guard_leave(Guard *guard) {
+    if (guard->buf) {
+        guard_drop_buf(guard);
+    }
+    if (guard->state == GUARD_OPEN && guard->views == 0 && !guard->side->waiting) {
+        guard_end(guard);
+        return 1;
+    }
+    return guard_stay(guard);
 }
 
 static int guard_get_view(Guard *guard, PyObject *exporter, Py_buffer *view,

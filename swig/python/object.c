@@ -15,6 +15,39 @@ static PyTypeObject *type_of(swig_type_info *info) {
     return ((SwigPyClientData *)info->clientdata)->pytype;
 }
 
+static int add_method(PyTypeObject *type, PyMethodDef *method) {
+    PyObject *descriptor = PyDescr_NewMethod(type, method);
+    int added = descriptor
+                    ? PyDict_SetItemString(type->tp_dict, method->ml_name, descriptor)
+                    : -1;
+    Py_XDECREF(descriptor);
+    PyType_Modified(type);
+    return added;
+}
+
+/* Give a class the methods in C of its base once more, as its own: the interpreter goes
+   straight to a function only where that belongs to exactly the object's type. */
+static PyObject *direct_calls(PyObject *cls) {
+    if (!PyType_Check(cls)) {
+        PyErr_Format(PyExc_TypeError, "direct_calls() takes a class, not %R", cls);
+        return NULL;
+    }
+    PyTypeObject *type = (PyTypeObject *)cls;
+    PyObject *name, *method;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(type->tp_base->tp_dict, &position, &name, &method)) {
+        if (!Py_IS_TYPE(method, &PyMethodDescr_Type)) {
+            continue;
+        }
+        int own = PyDict_Contains(type->tp_dict, name);
+        if (own < 0 ||
+            (!own && add_method(type, ((PyMethodDescrObject *)method)->d_method) < 0)) {
+            return NULL;
+        }
+    }
+    return Py_NewRef(cls);
+}
+
 /* SWIG gives every object a __dict__: a mistyped attribute would be kept in silence. */
 static void forbid_new_attributes(swig_type_info *info) {
     PyTypeObject *type = type_of(info);
@@ -22,14 +55,11 @@ static void forbid_new_attributes(swig_type_info *info) {
     PyType_Modified(type);
 }
 
-/* An object whose struct begins with a SwigPyObject; what follows that is not set. */
-static void *object_new(Pool *pool, swig_type_info *info, size_t size) {
-    SwigPyObject *object = pool->count > 0 ? (SwigPyObject *)pool->item[--pool->count]
-                                           : (SwigPyObject *)PyObject_Malloc(size);
+static void *object_allocate(swig_type_info *info, size_t size) {
+    SwigPyObject *object = (SwigPyObject *)PyObject_Malloc(size);
     if (!object) {
         return PyErr_NoMemory();
     }
-    PyObject_Init((PyObject *)object, type_of(info));
     object->ptr = object;
     object->ty = info;
     object->own = 0;
@@ -37,6 +67,14 @@ static void *object_new(Pool *pool, swig_type_info *info, size_t size) {
     object->swigdict = NULL;
     object->weakreflist = NULL;
     return object;
+}
+
+/* An object whose struct begins with a SwigPyObject; what follows that is not set. One
+   from the pool has the rest of it still as it was made. */
+static inline void *object_new(Pool *pool, swig_type_info *info, size_t size) {
+    void *object =
+        pool->count > 0 ? pool->item[--pool->count] : object_allocate(info, size);
+    return object ? PyObject_Init((PyObject *)object, type_of(info)) : NULL;
 }
 
 /* Drop what SWIG's base type may have hung on a dying object. */

@@ -4,3 +4,7 @@
 #include "object.c"
 #include "guard.c"
 %}
+
+%feature("docstring") direct_calls
+"Make a class derived from BusBase or RpcBusBase as fast as those; a decorator.";
+PyObject *direct_calls(PyObject *cls);

@@ -22,7 +22,8 @@ static bool attempt_acquire_rx(TachyonBus *bus, void *context, int64_t timeout_n
     return call->data != NULL;
 }
 
-static int receive_by(TachyonBus *bus, Attempt attempt, void *call, PyObject *timeout) {
+static inline int receive_by(TachyonBus *bus, Attempt attempt, void *call,
+                             PyObject *timeout) {
     seconds_t timeout_ns;
     if (parse_timeout(timeout, &timeout_ns) < 0 || bus_claim(bus, &bus->rx) < 0) {
         return -1;
@@ -69,7 +70,7 @@ static PyObject *acquire_rx(TachyonBus *bus, PyObject *spin_threshold,
 static PyTypeObject *Message; /* the NamedTuple of tachyon.message */
 
 /* What tuple.__new__ does for a subclass, without the tuple to copy from. Steals. */
-static PyObject *message_new(PyObject *type_id, PyObject *size, PyObject *data) {
+static inline PyObject *message_new(PyObject *type_id, PyObject *size, PyObject *data) {
     PyObject *message = Message->tp_alloc(Message, 3);
     if (!message) {
         Py_DECREF(type_id);
@@ -86,7 +87,7 @@ static PyObject *message_new(PyObject *type_id, PyObject *size, PyObject *data) 
     return message;
 }
 
-static PyObject *receive_message(TachyonBus *bus, PyObject *timeout) {
+static inline PyObject *receive_message(TachyonBus *bus, PyObject *timeout) {
     RxCall call = {.spin_threshold = DEFAULT_SPIN};
     if (receive_by(bus, attempt_acquire_rx, &call, timeout) < 0) {
         return NULL;
@@ -115,6 +116,21 @@ static PyObject *next_message(TachyonBus *bus) {
     return message;
 }
 
+/* What a class made in Python does for slots, weak references and finalizers takes
+   longer than all the rest, and a Message has none of them; a class derived from it
+   sees to its own and then calls this. */
+static void message_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, message_dealloc); /* messages in messages in messages */
+    for (Py_ssize_t i = Py_SIZE(self); i-- > 0;) {
+        Py_XDECREF(PyTuple_GET_ITEM(self, i));
+    }
+    type->tp_free(self);
+    Py_DECREF(type);
+    Py_TRASHCAN_END;
+}
+
 static int message_init(void) {
     PyObject *module = PyImport_ImportModule("tachyon.message");
     if (!module) {
@@ -122,7 +138,11 @@ static int message_init(void) {
     }
     Message = (PyTypeObject *)PyObject_GetAttrString(module, "Message");
     Py_DECREF(module);
-    return Message ? 0 : -1;
+    if (!Message) {
+        return -1;
+    }
+    Message->tp_dealloc = message_dealloc;
+    return 0;
 }
 
 /* ---- The guard ---- */
@@ -161,10 +181,8 @@ static void rx_guard_dealloc(PyObject *self) {
 #define MEMBERS_OF_RX_GUARD                                                            \
     {"actual_size", T_PYSSIZET, offsetof(RxGuard, actual_size), READONLY,              \
      "Bytes of payload."},                                                             \
-    {                                                                                  \
-        "type_id", T_UINT, offsetof(RxGuard, type_id), READONLY,                       \
-            "Type of the message."                                                     \
-    }
+        {"type_id", T_UINT, offsetof(RxGuard, type_id), READONLY,                      \
+         "Type of the message."}
 
 static PyMemberDef rx_guard_members[] = {
     MEMBERS_OF_RX_GUARD,

@@ -74,7 +74,7 @@ static int parse_size(PyObject *value, TxCall *call) {
     return 0;
 }
 
-/* A guard of the slot that `call` has reserved; `size` is that of the guard's struct. */
+/* A guard of the slot that `call` has reserved; `size` is that of its struct. */
 static void *tx_guard_new(TachyonBus *bus, swig_type_info *info, size_t size,
                           const TxCall *call, GiveBack give_back,
                           tachyon_error_t (*commit)(TxGuard *)) {
@@ -249,7 +249,7 @@ static int tx_guard_set_type_id(PyObject *self, PyObject *value, void *name) {
 static PyGetSetDef tx_guard_getset[] = {
     ACTUAL_SIZE_OF_TX_GUARD,
     {"type_id", tx_guard_get_type_id, tx_guard_set_type_id, "Type of the message.",
-     (void *)(uintptr_t) "type_id"},
+     (void *)(uintptr_t)"type_id"},
     BUF_OF_TX_GUARD,
     {NULL, NULL, NULL, NULL, NULL},
 };

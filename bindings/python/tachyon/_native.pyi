@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from types import TracebackType
-from typing import Final, Literal, final
+from typing import Final, Literal, TypeVar, final
 
 from typing_extensions import Buffer, CapsuleType, Self
 
@@ -15,6 +15,9 @@ TACHYON_ROLE_NONE: Final[int]
 TACHYON_ROLE_PRODUCER: Final[int]
 TACHYON_ROLE_CONSUMER: Final[int]
 
+AnyClass = TypeVar("AnyClass", bound=type)
+
+def direct_calls(cls: AnyClass) -> AnyClass: ...
 def tachyon_version() -> str: ...
 def tachyon_strerror(error: int) -> str: ...
 

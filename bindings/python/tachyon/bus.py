@@ -55,6 +55,7 @@ class Stats(NamedTuple):
     """Times this end woke its peer."""
 
 
+@_native.direct_calls
 class Bus(_native.BusBase):
     """One end of a connection.
 
@@ -62,8 +63,6 @@ class Bus(_native.BusBase):
     everything is drained, and raises PeerDeadError when it died. Leaving a `with` block
     flushes and closes.
     """
-
-    __slots__ = ()
 
     def __repr__(self) -> str:
         name = f"{type(self).__module__.split('.')[0]}.{type(self).__qualname__}"

@@ -25,6 +25,7 @@ class RpcStats(NamedTuple):
     """Calls without a delivered or sent reply."""
 
 
+@_native.direct_calls
 class RpcBus(_native.RpcBusBase):
     """One end of a pair of rings: the callee listens, the caller connects.
 
@@ -32,8 +33,6 @@ class RpcBus(_native.RpcBusBase):
     callee serve() and reply(), in any order. One thread at a time may use a bus;
     another one gets a TachyonError. Leaving a `with` block closes.
     """
-
-    __slots__ = ()
 
     def __repr__(self) -> str:
         name = f"{type(self).__module__.split('.')[0]}.{type(self).__qualname__}"
