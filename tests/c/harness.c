@@ -161,7 +161,8 @@ bool test_race_detector(void) {
 }
 
 bool test_sanitized(void) {
-#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer) ||               \
+    __has_feature(memory_sanitizer)
     return true;
 #else
     return test_race_detector();
