@@ -127,7 +127,7 @@ static void call_on(tachyon_rpc_bus_t *rpc, struct call *call, uint64_t number,
 }
 
 TEST(a_shuffled_reply_finds_its_call) {
-    struct length length = length_begin("R20", "calls", 100000, 1000000);
+    struct length length = length_begin("R20", "calls", 1000000, 1000000);
     struct call calls[OUTSTANDING];
     struct outcome outcome = {0};
     bool answers = true;

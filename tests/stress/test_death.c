@@ -121,7 +121,7 @@ static void sample(enum blocked_in kind, struct samples *ours,
 }
 
 TEST(a_blocked_call_learns_of_a_death_at_once) {
-    struct length length = length_begin("R2", "deaths", 300, 2000);
+    struct length length = length_begin("R2", "deaths", 2000, 2000);
     struct samples ours = {0}, kernels = {0};
     path = test_path("death");
     for (; length_goes_on(&length); length.done++)

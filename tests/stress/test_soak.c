@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -141,7 +142,9 @@ static void call_some(void) {
 }
 
 TEST(nothing_grows) {
-    struct length length = length_begin("R22", "seconds", 10, 3600);
+    const char *seconds = getenv("TACHYON_SOAK_SECONDS");
+    struct length length = length_begin(
+        "R22", "seconds", seconds ? strtoull(seconds, NULL, 10) : 10, 3600);
     path = test_path("bus");
     calls_path = test_path("calls");
     pid_t producer = test_spawn(be_producer, NULL),
