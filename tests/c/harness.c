@@ -16,6 +16,7 @@
 
 #define LIMIT_MS 60000 /* or TACHYON_TEST_LIMIT_S, for runs of full length */
 #define MAX_FDS 4096
+#define MAX_TRIES 3
 #define EXIT_SKIPPED 77
 
 /* Of a build that counts coverage, which is saved at exit() only. */
@@ -84,6 +85,15 @@ void test_says(const char *file, int line, const char *part) {
     if (!strstr(message, part))
         test_fail(file, line, "the error says \"%s\", which lacks \"%s\"", message,
                   part);
+}
+
+bool test_too_late(const char *file, int line, int64_t took_ms, int64_t least_ms,
+                   int64_t most_ms, int tries) {
+    if (took_ms < least_ms || (took_ms > most_ms && tries == MAX_TRIES))
+        test_fail(file, line, "it takes %jd ms, not %jd to %jd (try %d of %d)",
+                  (intmax_t)took_ms, (intmax_t)least_ms, (intmax_t)most_ms, tries,
+                  MAX_TRIES);
+    return took_ms > most_ms;
 }
 
 /* ---- Surroundings ---- */

@@ -70,6 +70,19 @@ void test_says(const char *file, int line, const char *part);
 /* The text of the last error contains this. */
 #define CHECK_SAYS(part) test_says(__FILE__, __LINE__, part)
 
+/* The statement takes so many milliseconds. A machine that is busy with other things
+ * may add to that: then it is tried again, three times in all, which no fault of ours
+ * survives. Less is wrong at once. */
+#define CHECK_TAKES(least_ms, most_ms, ...)                                            \
+    for (int tries_ = 1, late_ = 1; late_; tries_++) {                                 \
+        int64_t begin_ = test_now_ms();                                                \
+        __VA_ARGS__;                                                                   \
+        late_ = test_too_late(__FILE__, __LINE__, test_now_ms() - begin_, least_ms,    \
+                              most_ms, tries_);                                        \
+    }
+bool test_too_late(const char *file, int line, int64_t took_ms, int64_t least_ms,
+                   int64_t most_ms, int tries);
+
 /* ---- Surroundings ---- */
 
 /* A path inside the test's own directory; storage lives as long as the test. */

@@ -289,7 +289,7 @@ TEST(fault_12_a_death_is_noticed_although_a_child_lives_on) {
     CHECK_REFUSED(
         tachyon_acquire_rx_timed(listening.bus, &type, &size, 0, INT64_C(5000000000)),
         TACHYON_ERR_PEER_DEAD);
-    CHECK_IN(test_now_ms() - begin, 0, 500);
+    CHECK_IN(test_now_ms() - begin, 0, 4000); /* not by the time-out */
     tachyon_bus_destroy(listening.bus);
     CHECK_EQ(test_wait(pid), 0);
     close(dying.alive[0]);

@@ -13,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SOON_MS 400 /* 100 ms is the goal, on a machine that is not busy */
+/* Less than the second that a client is given. The goal is 100 ms: stress.clients. */
+#define SOON_MS 800
 
 /* A good client gets in, soon, and the pair works. */
 static void expect_good_client(struct listening *listening) {
@@ -234,7 +235,7 @@ TEST(a_silent_client_of_the_forerunner_can_tell_the_version) {
     size_t count = 1;
     int64_t begin = test_now_ms();
     CHECK_EQ(wire_receive(client, words, sizeof words, &fd, &count, 3000), 32);
-    CHECK_IN(test_now_ms() - begin, 500, 2000); /* it was given time for a hello */
+    CHECK_IN(test_now_ms() - begin, 500, 2500); /* it was given time for a hello */
     CHECK_EQ(words[0], 0x54414348);
     CHECK_EQ(words[1], 100);
     CHECK_EQ(count, 1);
