@@ -2,208 +2,172 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time per message of the Python package, against the interpreter's own share of it.
 
-Two processes on two cores; what is not measured is done by the other one. The floor is
-the public pattern's own statements on a guard that does nothing and a bytearray, timed
-in turns with it. Prints a JSON array of rows for the program `benchmarks`.
+Two processes on two cores; what is not measured is done by the other one. Everything is
+timed in turns with what it is compared to: the public pattern's own statements on a
+guard that does nothing and a bytearray, the extension made by hand, C. Prints a JSON
+array of rows for the program `benchmarks`.
+
+A new row is a pattern in patterns.py and a Case below.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
 import resource
+import shutil
 import statistics
-import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+import handmade
+import instructions
+import patterns
+from patterns import PAYLOAD, Pattern
+
 from tachyon import Bus, RpcBus
 
-FMT = "<8sdIQ4x"  # the example's MarketTick
-SIZE = struct.calcsize(FMT)
-PAYLOAD = bytes(range(SIZE))
 CAPACITY = 1 << 24  # holds all messages of a measurement, so that none waits for room
-SYMBOL, PRICE, QUANTITY = b"AAPL", 189.5, 100
-
-Timed = Callable[[Bus, int], int]  # (bus, messages) -> nanoseconds for all of them
-
-
-# ---- The floor: the same statements, no bus ----
-
-
-class NullGuard:
-    """What a guard costs whose entering and leaving do nothing."""
-
-    __slots__ = ("actual_size",)
-    actual_size: int
-
-    def __enter__(self) -> "NullGuard":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
-GUARD, BUFFER = NullGuard(), bytearray(SIZE)
-
-
-def null_send_zero_copy(size: int, type_id: int) -> NullGuard:
-    return GUARD
-
-
-def floor(bus: Bus, count: int) -> int:
-    start = time.perf_counter_ns()
-    for _ in range(count):
-        with null_send_zero_copy(size=SIZE, type_id=1) as tx:
-            with memoryview(BUFFER) as mv:
-                struct.pack_into(FMT, mv, 0, SYMBOL, PRICE, QUANTITY, time.time_ns())
-            tx.actual_size = SIZE
-    return time.perf_counter_ns() - start
-
-
-def floor_without_timestamp(bus: Bus, count: int) -> int:
-    start = time.perf_counter_ns()
-    for i in range(count):
-        with null_send_zero_copy(size=SIZE, type_id=1) as tx:
-            with memoryview(BUFFER) as mv:
-                struct.pack_into(FMT, mv, 0, SYMBOL, PRICE, QUANTITY, i)
-            tx.actual_size = SIZE
-    return time.perf_counter_ns() - start
-
-
-# ---- Sending: the other process drains ----
-
-
-def send_zero_copy(bus: Bus, count: int) -> int:
-    start = time.perf_counter_ns()
-    for _ in range(count):
-        with bus.send_zero_copy(size=SIZE, type_id=1) as tx:
-            with memoryview(tx) as mv:
-                struct.pack_into(FMT, mv, 0, SYMBOL, PRICE, QUANTITY, time.time_ns())
-            tx.actual_size = SIZE
-    return time.perf_counter_ns() - start
-
-
-def send_zero_copy_without_timestamp(bus: Bus, count: int) -> int:
-    start = time.perf_counter_ns()
-    for i in range(count):
-        with bus.send_zero_copy(size=SIZE, type_id=1) as tx:
-            with memoryview(tx) as mv:
-                struct.pack_into(FMT, mv, 0, SYMBOL, PRICE, QUANTITY, i)
-            tx.actual_size = SIZE
-    return time.perf_counter_ns() - start
-
-
-def send(bus: Bus, count: int) -> int:
-    start = time.perf_counter_ns()
-    for _ in range(count):
-        bus.send(PAYLOAD, 1)
-    return time.perf_counter_ns() - start
-
-
-# ---- Receiving: all messages are there already ----
-
-
-def iterate(bus: Bus, count: int) -> int:
-    left = count
-    start = time.perf_counter_ns()
-    for _ in bus:
-        left -= 1
-        if not left:
-            break
-    return time.perf_counter_ns() - start
-
-
-def recv_zero_copy(bus: Bus, count: int) -> int:
-    start = time.perf_counter_ns()
-    for _ in range(count):
-        with bus.recv_zero_copy() as rx:
-            with memoryview(rx) as mv:
-                struct.unpack_from(FMT, mv)
-    return time.perf_counter_ns() - start
-
-
-def drain_batch(bus: Bus, count: int) -> int:
-    left = count
-    start = time.perf_counter_ns()
-    while left:
-        with bus.drain_batch() as batch:
-            for message in batch:
-                bytes(message)
-            left -= len(batch)
-    return time.perf_counter_ns() - start
 
 
 # ---- The two processes ----
 
 
+class Ends(NamedTuple):
+    """What a process has of each connection; the by_hand ones are of the extension."""
+
+    outgoing: Bus
+    incoming: Bus
+    outgoing_by_hand: Any
+    incoming_by_hand: Any
+    rpc: RpcBus
+
+
+@contextlib.contextmanager
+def open_ends(path: str, lead: bool) -> Iterator[Ends]:
+    """Connect to the other process, which does the same."""
+    with contextlib.ExitStack() as stack:
+
+        def bus(name: str, sends: bool) -> Bus:
+            return stack.enter_context(
+                Bus.connect(f"{path}-{name}", timeout=20)
+                if sends
+                else Bus.listen(f"{path}-{name}", CAPACITY, timeout=20)
+            )
+
+        def bus_by_hand(name: str, sends: bool) -> Any:
+            name = f"{path}-{name}-by-hand"
+            return (
+                handmade.Bus.connect(name)
+                if sends
+                else handmade.Bus.listen(name, CAPACITY)
+            )
+
+        there, back = bus("there", lead), bus("back", not lead)
+        there_by_hand = bus_by_hand("there", lead)
+        back_by_hand = bus_by_hand("back", not lead)
+        rpc = stack.enter_context(
+            RpcBus.rpc_connect(f"{path}-rpc", timeout=20)
+            if lead
+            else RpcBus.rpc_listen(f"{path}-rpc", CAPACITY, CAPACITY, timeout=20)
+        )
+        if lead:
+            yield Ends(there, back, there_by_hand, back_by_hand, rpc)
+        else:
+            yield Ends(back, there, back_by_hand, there_by_hand, rpc)
+
+
+def drain(ends: Ends, count: int) -> None:
+    while count:
+        with ends.incoming.drain_batch() as batch:
+            count -= len(batch)
+
+
+def fill(ends: Ends, count: int) -> None:
+    patterns.send(ends.outgoing, count)
+
+
+def fill_by_hand(ends: Ends, count: int) -> None:
+    patterns.send(ends.outgoing_by_hand, count)
+
+
+def echo(ends: Ends, count: int) -> None:
+    for message in ends.incoming:
+        ends.outgoing.send(message.data, 1)
+        count -= 1
+        if not count:
+            break
+
+
+def echo_in_c(ends: Ends, count: int) -> None:
+    handmade.echo(ends.incoming_by_hand, ends.outgoing_by_hand, count)
+
+
+def serve(ends: Ends, count: int) -> None:
+    for _ in range(count):
+        with ends.rpc.serve() as request:
+            ends.rpc.reply(request.correlation_id, request, 1)
+
+
+WORK = {
+    work.__name__: work for work in (drain, fill, fill_by_hand, echo, echo_in_c, serve)
+}
+
+
 def peer(path: str, core: int, link: Connection) -> None:
-    """Serve the other half of every measurement until told to stop."""
+    """Do the other half of every measurement until told to stop."""
     os.sched_setaffinity(0, {core})
-    with Bus.listen(f"{path}-in", CAPACITY) as incoming:
-        with (
-            Bus.connect(f"{path}-out", timeout=20) as outgoing,
-            RpcBus.rpc_listen(f"{path}-rpc", CAPACITY, CAPACITY) as rpc,
-        ):
-            while (command := link.recv())[0] != "stop":
-                work, count = command
-                if work == "drain":
-                    while count:
-                        with incoming.drain_batch() as batch:
-                            count -= len(batch)
-                elif work == "fill":
-                    for _ in range(count):
-                        outgoing.send(PAYLOAD, 1)
-                elif work == "serve":
-                    for _ in range(count):
-                        with rpc.serve() as request:
-                            rpc.reply(request.correlation_id, request, 1)
-                else:
-                    for message in incoming:
-                        outgoing.send(message.data, 1)
-                        count -= 1
-                        if not count:
-                            break
-                link.send("done")
+    with open_ends(path, lead=False) as ends:
+        while (command := link.recv())[0] != "stop":
+            work, count = command
+            WORK[work](ends, count)
+            link.send("done")
 
 
 class Benchmark:
     """The measuring process's half."""
 
-    def __init__(
-        self, outgoing: Bus, incoming: Bus, rpc: RpcBus, link: Connection
-    ) -> None:
-        self._outgoing, self._incoming, self._rpc = outgoing, incoming, rpc
-        self._link = link
+    def __init__(self, ends: Ends, link: Connection) -> None:
+        self._ends, self._link = ends, link
+
+    def _start(self, work: Callable[[Ends, int], None], count: int) -> None:
+        self._link.send((work.__name__, count))
 
     def _done(self) -> None:
         if self._link.recv() != "done":
             raise RuntimeError("the other process answered out of turn")
 
-    def sending(self, work: Timed, count: int) -> float:
+    def sending(self, pattern: Pattern, count: int) -> float:
         """Time per message while the other process drains."""
-        self._link.send(("drain", count))
-        ns = work(self._outgoing, count)
+        self._start(drain, count)
+        ns = pattern(self._ends.outgoing, count)
         self._done()
         return ns / count
 
-    def receiving(self, work: Timed, count: int) -> float:
+    def receiving(self, pattern: Pattern, count: int) -> float:
         """Time per message when all of them are there."""
-        self._link.send(("fill", count))
+        self._start(fill, count)
         self._done()
-        return work(self._incoming, count) / count
+        return pattern(self._ends.incoming, count) / count
 
-    def alone(self, work: Timed, count: int) -> float:
+    def receiving_by_hand(self, pattern: Pattern, count: int) -> float:
+        """As receiving(), with the extension."""
+        self._start(fill_by_hand, count)
+        self._done()
+        return pattern(self._ends.incoming_by_hand, count) / count
+
+    def alone(self, pattern: Pattern, count: int) -> float:
         """Time per message that is not sent."""
-        return work(self._outgoing, count) / count
+        return pattern(None, count) / count
 
     def round_trips(self, count: int) -> list[int]:
         """Nanoseconds of each: send, and the answer as the next of an iteration."""
-        self._link.send(("echo", count))
-        outgoing, answers, times = self._outgoing, iter(self._incoming), []
+        self._start(echo, count)
+        outgoing, answers, times = self._ends.outgoing, iter(self._ends.incoming), []
         for _ in range(count):
             start = time.perf_counter_ns()
             outgoing.send(PAYLOAD, 1)
@@ -212,10 +176,20 @@ class Benchmark:
         self._done()
         return times
 
+    def round_trips_in_c(self, count: int) -> list[int]:
+        """Nanoseconds of each, both ends in C."""
+        self._start(echo_in_c, count)
+        ends = self._ends
+        times: list[int] = handmade.round_trips(
+            ends.outgoing_by_hand, ends.incoming_by_hand, PAYLOAD, count
+        )
+        self._done()
+        return times
+
     def calls(self, count: int) -> list[int]:
         """Nanoseconds of each: call, and the reply as bytes."""
-        self._link.send(("serve", count))
-        rpc, times = self._rpc, []
+        self._start(serve, count)
+        rpc, times = self._ends.rpc, []
         for _ in range(count):
             start = time.perf_counter_ns()
             with rpc.wait(rpc.call(PAYLOAD, 1)) as reply:
@@ -225,61 +199,90 @@ class Benchmark:
         return times
 
 
+# ---- What is measured ----
+
+
+class Case(NamedTuple):
+    """What is timed, in which way, and against which other case of the same round."""
+
+    id: str
+    title: str
+    how: Callable[[Benchmark, Pattern, int], float]
+    pattern: Pattern
+    reference: str | None = "floor"
+    limit_ratio: float | None = None
+    limit_ns: float | None = None
+
+
+CASES = (
+    Case("floor", "floor: the pattern without a bus",
+         Benchmark.alone, patterns.floor, None),
+    # A million ticks a second leave 1,000 ns for each.
+    Case("send_zero_copy", "send_zero_copy pattern, with time stamp",
+         Benchmark.sending, patterns.send_zero_copy, limit_ratio=1.3, limit_ns=1000),
+    Case("floor_no_time", "floor, without time stamp",
+         Benchmark.alone, patterns.floor_without_timestamp, None),
+    Case("send_zero_copy_no_time", "send_zero_copy pattern, without time stamp",
+         Benchmark.sending, patterns.send_zero_copy_without_timestamp, "floor_no_time"),
+    Case("send", "bus.send(bytes)",
+         Benchmark.sending, patterns.send, limit_ratio=0.2),
+    Case("iterate_by_hand", "for message in a bus made by hand",
+         Benchmark.receiving_by_hand, patterns.iterate, None),
+    Case("iterate", "for message in bus",
+         Benchmark.receiving, patterns.iterate, "iterate_by_hand", limit_ratio=1.3),
+    Case("recv_zero_copy", "recv_zero_copy, memoryview, unpack",
+         Benchmark.receiving, patterns.recv_zero_copy),
+    Case("drain_batch", "drain_batch, bytes() of each",
+         Benchmark.receiving, patterns.drain_batch),
+)  # fmt: skip
+
+# Times of each of many round trips.
+EXCHANGES = {
+    "round_trip_in_c": ("round trip in C", Benchmark.round_trips_in_c),
+    "round_trip": ("round trip, send and iteration", Benchmark.round_trips),
+    "rpc": ("RPC, call and wait", Benchmark.calls),
+}
+EXCHANGE_LIMIT_NS = {("rpc", 50): 2000.0}
+ROUND_TRIP_LIMIT_NS = 400.0  # beyond C's
+
+
 def row(
     identity: str,
     title: str,
     samples: list[float],
-    floors: list[float] | None = None,
-    limit_ns: float | None = None,
+    references: list[float] | None = None,
+    *,
+    unit: str = "ns",
+    ratio_to: str = "",
+    limit_ratio: float | None = None,
+    limit: float | None = None,
 ) -> dict[str, Any]:
-    """Medians of the samples and of their ratios to the floor of the same round."""
+    """Medians of the samples and of their ratios to the references of their rounds."""
     value = statistics.median(samples)
     ratio = None
-    if floors is not None:
+    goals, met = [], []
+    if references is not None:
         ratio = statistics.median(
-            own / floor for own, floor in zip(samples, floors, strict=True)
+            own / other for own, other in zip(samples, references, strict=True)
         )
+        if limit_ratio is not None:
+            goals.append(f"<= {limit_ratio:g} x")
+            met.append(ratio <= limit_ratio)
+    if limit is not None:
+        goals.append(f"<= {limit:g} {unit}")
+        met.append(value <= limit)
     return {
         "id": identity,
         "title": title,
         "regime": "any",
         "value": value,
-        "unit": "ns",
+        "unit": unit,
         "ratio": ratio,
-        "ratio_to": "" if ratio is None else "floor",
-        "goal": f"<= {limit_ns:.0f} ns" if limit_ns else None,
-        "met": value <= limit_ns if limit_ns else None,
+        "ratio_to": "" if ratio is None else ratio_to,
+        "goal": ", ".join(goals) or None,
+        "met": all(met) if met else None,
         "samples": len(samples),
     }
-
-
-class Case(NamedTuple):
-    """What is timed, in which way, and against which floor."""
-
-    id: str
-    title: str
-    how: Callable[[Benchmark, Timed, int], float]
-    work: Timed
-    floor: str | None = "floor"
-    limit_ns: float | None = None
-
-
-CASES = (
-    Case("floor", "floor: the pattern without a bus", Benchmark.alone, floor, None),
-    # 0.8 M ticks a second leave 1,250 ns for each.
-    Case("send_zero_copy", "send_zero_copy pattern, with time stamp",
-         Benchmark.sending, send_zero_copy, limit_ns=1250),
-    Case("floor_no_time", "floor, without time stamp",
-         Benchmark.alone, floor_without_timestamp, None),
-    Case("send_zero_copy_no_time", "send_zero_copy pattern, without time stamp",
-         Benchmark.sending, send_zero_copy_without_timestamp, "floor_no_time"),
-    Case("send", "bus.send(bytes)", Benchmark.sending, send),
-    Case("iterate", "for message in bus", Benchmark.receiving, iterate),
-    Case("recv_zero_copy", "recv_zero_copy, memoryview, unpack",
-         Benchmark.receiving, recv_zero_copy),
-    Case("drain_batch", "drain_batch, bytes() of each",
-         Benchmark.receiving, drain_batch),
-)  # fmt: skip
 
 
 def preemptions() -> int:
@@ -291,7 +294,7 @@ def undisturbed(case: Case, bench: Benchmark, count: int) -> float:
     """One sample, taken again while other work gets in its way: ten times at most."""
     for _ in range(10):
         before = preemptions()
-        ns = case.how(bench, case.work, count)
+        ns = case.how(bench, case.pattern, count)
         if preemptions() == before:
             break
     return ns
@@ -300,30 +303,61 @@ def undisturbed(case: Case, bench: Benchmark, count: int) -> float:
 def measure(bench: Benchmark, repeats: int, count: int) -> list[dict[str, Any]]:
     samples: dict[str, list[float]] = {case.id: [] for case in CASES}
     percentiles: dict[tuple[str, int], list[float]] = {
-        (what, percent): [] for what in ("round_trip", "rpc") for percent in (50, 99)
+        (what, percent): [] for what in EXCHANGES for percent in (50, 99)
     }
     for _ in range(repeats):
         for case in CASES:
             samples[case.id].append(undisturbed(case, bench, count))
-        for what, timed in (("round_trip", bench.round_trips), ("rpc", bench.calls)):
-            times = sorted(timed(count // 2))
+        for what, (_, timed) in EXCHANGES.items():
+            times = sorted(timed(bench, count // 2))
             for percent in (50, 99):
                 percentiles[what, percent].append(times[len(times) * percent // 100])
 
     rows = []
     for case in CASES:
-        floors = samples[case.floor] if case.floor else None
-        rows.append(row(case.id, case.title, samples[case.id], floors, case.limit_ns))
-    titles = {
-        "round_trip": "round trip, send and iteration",
-        "rpc": "RPC, call and wait",
-    }
-    limits = {("rpc", 50): 2000}
+        reference = case.reference
+        rows.append(
+            row(
+                case.id,
+                case.title,
+                samples[case.id],
+                samples[reference] if reference else None,
+                ratio_to="by hand" if reference == "iterate_by_hand" else "floor",
+                limit_ratio=case.limit_ratio,
+                limit=case.limit_ns,
+            )
+        )
     for (what, percent), values in percentiles.items():
-        title = f"{titles[what]}, p{percent}"
-        limit_ns = limits.get((what, percent))
-        rows.append(row(f"{what}_p{percent}", title, values, limit_ns=limit_ns))
+        limit = EXCHANGE_LIMIT_NS.get((what, percent))
+        title = f"{EXCHANGES[what][0]}, p{percent}"
+        rows.append(row(f"{what}_p{percent}", title, values, limit=limit))
+    beyond_c = [
+        own - in_c
+        for own, in_c in zip(
+            percentiles["round_trip", 50],
+            percentiles["round_trip_in_c", 50],
+            strict=True,
+        )
+    ]
+    title = "round trip's p50 - that in C"
+    rows.append(row("beyond_c", title, beyond_c, limit=ROUND_TRIP_LIMIT_NS))
     return rows
+
+
+def count_instructions() -> list[dict[str, Any]]:
+    """Rows for the package against the extension made by hand."""
+    return [
+        row(
+            f"{pattern}_instructions",
+            f"{pattern} pattern",
+            [instructions.per_message("product", pattern)],
+            [instructions.per_message("handmade", pattern)],
+            unit="instr",
+            ratio_to="by hand",
+            limit_ratio=instructions.LIMIT,
+        )
+        for pattern in instructions.PATTERNS
+    ]
 
 
 def main() -> None:
@@ -340,16 +374,15 @@ def main() -> None:
     other.start()
     os.sched_setaffinity(0, {lead_core})
     peer_link.close()  # so that its death ends a recv() here
-    with Bus.connect(f"{path}-in", timeout=20) as outgoing:
-        with Bus.listen(f"{path}-out", CAPACITY) as incoming:
-            repeats, count = (5, 5_000) if args.quick else (151, 5_000)
-            with RpcBus.rpc_connect(f"{path}-rpc", timeout=20) as rpc:
-                bench = Benchmark(outgoing, incoming, rpc, link)
-                rows = measure(bench, repeats, count)
-                link.send(("stop", 0))
-            other.join()
+    repeats, count = (5, 5_000) if args.quick else (151, 5_000)
+    with open_ends(path, lead=True) as ends:
+        rows = measure(Benchmark(ends, link), repeats, count)
+        link.send(("stop", 0))
+        other.join()
     if other.exitcode != 0:
         sys.exit(f"the second process ended with status {other.exitcode}")
+    if not args.quick and shutil.which("valgrind"):
+        rows += count_instructions()
     json.dump(rows, sys.stdout)
 
 

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loops that are all C, on the buses of the extension: what Python is compared to. */
+#include "handmade.h"
+
+#include <string.h>
+#include <time.h>
+
+enum { MAX_PAYLOAD = 1024 };
+
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* A copy of the next message; 0 when none comes, or one that is empty or too long. */
+static size_t receive(Bus *bus, uint8_t *copy) {
+    uint32_t type_id;
+    size_t size;
+    const void *payload =
+        tachyon_acquire_rx_blocking(bus->handle, &type_id, &size, SPINS);
+    if (!payload || size > MAX_PAYLOAD) {
+        return 0;
+    }
+    memcpy(copy, payload, size);
+    return tachyon_commit_rx(bus->handle) == TACHYON_SUCCESS ? size : 0;
+}
+
+static bool send(Bus *bus, const void *payload, size_t size) {
+    return tachyon_send(bus->handle, payload, size, 1, SPINS, -1) == TACHYON_SUCCESS;
+}
+
+/* echo(incoming, outgoing, count): answer each message with itself. */
+static PyObject *echo(PyObject *self, PyObject *args) {
+    (void)self;
+    Bus *incoming, *outgoing;
+    Py_ssize_t count;
+    uint8_t copy[MAX_PAYLOAD];
+    if (!PyArg_ParseTuple(args, "O!O!n", &Bus_Type, &incoming, &Bus_Type, &outgoing,
+                          &count) ||
+        !may_use(incoming) || !may_use(outgoing)) {
+        return NULL;
+    }
+    bool good = true;
+    PyThreadState *thread = PyEval_SaveThread();
+    for (Py_ssize_t i = 0; i < count && good; ++i) {
+        size_t size = receive(incoming, copy);
+        good = size > 0 && send(outgoing, copy, size);
+    }
+    PyEval_RestoreThread(thread);
+    return good ? Py_NewRef(Py_None) : raise_last();
+}
+
+static bool round_trip(Bus *outgoing, Bus *incoming, const uint8_t *payload,
+                       Py_ssize_t size) {
+    uint8_t copy[MAX_PAYLOAD];
+    return send(outgoing, payload, (size_t)size) &&
+           receive(incoming, copy) == (size_t)size &&
+           memcmp(copy, payload, (size_t)size) == 0;
+}
+
+/* round_trips(outgoing, incoming, payload, count): the nanoseconds of each. */
+static PyObject *round_trips(PyObject *self, PyObject *args) {
+    (void)self;
+    Bus *outgoing, *incoming;
+    const uint8_t *payload;
+    Py_ssize_t size, count;
+    if (!PyArg_ParseTuple(args, "O!O!y#n", &Bus_Type, &outgoing, &Bus_Type, &incoming,
+                          &payload, &size, &count) ||
+        !may_use(outgoing) || !may_use(incoming)) {
+        return NULL;
+    }
+    PyObject *times = PyList_New(count);
+    for (Py_ssize_t i = 0; times && i < count; ++i) {
+        int64_t start = now_ns();
+        bool good = round_trip(outgoing, incoming, payload, size);
+        PyObject *time = good
+                             ? PyLong_FromLongLong(now_ns() - start)
+                             : PyErr_Format(PyExc_RuntimeError, "round trip failed: %s",
+                                            tachyon_last_error_message());
+        if (!time) {
+            Py_CLEAR(times);
+        } else {
+            PyList_SET_ITEM(times, i, time);
+        }
+    }
+    return times;
+}
+
+PyMethodDef loop_methods[] = {
+    {"echo", echo, METH_VARARGS, NULL},
+    {"round_trips", round_trips, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
