@@ -190,6 +190,8 @@ static PyMethodDef bus_methods[] = {
      "Wait for one message and read it in place; leaving the guard releases it.\n\n"
      "Fails as recv()."},
     DRAIN_BATCH,
+    SEND_BATCH,
+    RECV_BATCH_INTO,
     {"__enter__", bus_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))bus_exit, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},

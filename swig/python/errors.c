@@ -5,6 +5,7 @@ static PyObject *TachyonError;
 static PyObject *PeerDeadError;
 static PyObject *ClosedError;
 static PyObject *RingFull;
+static PyObject *UnexpectedMessage;
 
 /* Or the errno to fall back on. */
 enum { TEXT_ONLY = -1, ERRNO_IF_ANY = 0 };
@@ -82,6 +83,25 @@ static PyObject *raise_last(void) {
                        tachyon_last_errno());
 }
 
+static int set_number(PyObject *object, const char *name, size_t number) {
+    PyObject *value = PyLong_FromSize_t(number);
+    int set = value ? PyObject_SetAttrString(object, name, value) : -1;
+    Py_XDECREF(value);
+    return set;
+}
+
+/* `text` is taken over; NULL where it could not be made. */
+static void raise_unexpected_message(PyObject *text, uint32_t type_id, size_t size) {
+    PyObject *error = text ? PyObject_CallOneArg(UnexpectedMessage, text) : NULL;
+    if (error && set_number(error, "code", TACHYON_ERR_INVALID_SZ) == 0 &&
+        set_number(error, "type_id", type_id) == 0 &&
+        set_number(error, "size", size) == 0) {
+        PyErr_SetObject(UnexpectedMessage, error);
+    }
+    Py_XDECREF(error);
+    Py_XDECREF(text);
+}
+
 static int add_exception(PyObject *module, PyObject **slot, const char *name,
                          PyObject *base, const char *doc) {
     PyObject *dict = PyDict_New();
@@ -113,5 +133,17 @@ static int errors_init(PyObject *module) {
             0) {
         return -1;
     }
-    return 0;
+    PyObject *bases = PyTuple_Pack(2, TachyonError, PyExc_ValueError);
+    int added =
+        bases ? add_exception(module, &UnexpectedMessage, "tachyon.UnexpectedMessage",
+                              bases,
+                              "The next message has another type or size than what "
+                              "was to be received. It stays in the ring; `type_id` and "
+                              "`size` are its own.")
+              : -1;
+    Py_XDECREF(bases);
+    return added < 0 || set_number(UnexpectedMessage, "type_id", 0) < 0 ||
+                   set_number(UnexpectedMessage, "size", 0) < 0
+               ? -1
+               : 0;
 }

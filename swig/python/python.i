@@ -21,6 +21,7 @@
 %include "tx_guard.i"
 %include "rx_guard.i"
 %include "rx_batch.i"
+%include "batch.i"
 %include "bus.i"
 %include "tachyon_rpc_bus.i"
 %include "rpc_tx_guard.i"

@@ -5,6 +5,8 @@
 typedef struct RxBatchGuard {
     Guard guard;
     Py_ssize_t count;
+    Py_ssize_t shape[2]; /* of the batch as one array of bytes */
+    Py_ssize_t strides[2];
 } RxBatchGuard;
 
 typedef struct DrainCall {
@@ -92,7 +94,85 @@ static void rx_batch_dealloc(PyObject *self) {
     guard_dealloc(&batch->guard, &bus_of(batch->guard.owner)->rx_batches);
 }
 
+/* ---- As one array in the ring ---- */
+
+enum {
+    ANY_CONTIGUOUS = (PyBUF_C_CONTIGUOUS | PyBUF_F_CONTIGUOUS | PyBUF_ANY_CONTIGUOUS) &
+                     ~PyBUF_STRIDES
+};
+
+/* Find the batch's shape and strides, and whether a view may be had with `flags`. */
+static int rx_batch_measure(RxBatchGuard *batch, int flags) {
+    const tachyon_msg_view_t *views = bus_of(batch->guard.owner)->views;
+    size_t stride = tachyon_batch_stride(views, (size_t)batch->count);
+    bool takes_strides = (flags & PyBUF_STRIDES) == PyBUF_STRIDES;
+    if (stride == 0) {
+        PyErr_SetString(PyExc_BufferError,
+                        "the messages of this batch are no array: they are not all of "
+                        "one size; take them one by one");
+        return -1;
+    }
+    if (batch->count > 1 && (!takes_strides || (flags & ANY_CONTIGUOUS))) {
+        PyErr_Format(PyExc_BufferError,
+                     "messages of %zu bytes lie %zu bytes apart in the ring: the array "
+                     "has strides and is not contiguous",
+                     views[0].actual_size, stride);
+        return -1;
+    }
+    batch->shape[0] = batch->count;
+    batch->shape[1] = (Py_ssize_t)views[0].actual_size;
+    batch->strides[0] = (Py_ssize_t)stride;
+    batch->strides[1] = 1;
+    return 0;
+}
+
+static int rx_batch_getbuffer(PyObject *self, Py_buffer *view, int flags) {
+    RxBatchGuard *batch = (RxBatchGuard *)self;
+    const tachyon_msg_view_t *first = bus_of(batch->guard.owner)->views;
+    view->obj = NULL;
+    if (batch->guard.state == GUARD_OPEN && rx_batch_measure(batch, flags) < 0) {
+        return -1;
+    }
+    if (guard_get_view(&batch->guard, self, view, first->ptr, first->actual_size, true,
+                       flags) < 0) {
+        return -1;
+    }
+    view->len *= batch->count;
+    if ((flags & PyBUF_ND) == PyBUF_ND) {
+        view->ndim = 2;
+        view->shape = batch->shape;
+    }
+    if ((flags & PyBUF_STRIDES) == PyBUF_STRIDES) {
+        view->strides = batch->strides;
+    }
+    return 0;
+}
+
+static void rx_batch_releasebuffer(PyObject *self, Py_buffer *view) {
+    (void)view;
+    guard_release_view(&((RxBatchGuard *)self)->guard);
+}
+
+static PyObject *rx_batch_array(PyObject *self, PyObject *dtype) {
+    PyObject *module = PyImport_ImportModule("tachyon.ndarray");
+    PyObject *array =
+        module ? PyObject_CallMethod(module, "view_of", "OO", self, dtype) : NULL;
+    Py_XDECREF(module);
+    return array;
+}
+
 static PyMethodDef rx_batch_methods[] = {
+    {"array", rx_batch_array, METH_O,
+     "array($self, dtype, /)\n--\n\n"
+     "The batch as a read-only NumPy array in the ring itself, without a copy.\n\n"
+     "dtype: what np.dtype() takes; its itemsize is the size of the messages. The\n"
+     "    array has shape (n,) and strides that skip what lies between messages.\n\n"
+     "The memory is the batch's: an array, or a part of one, that is left over when "
+     "the\n"
+     "block ends is a BufferError there, and what it shows stays in the ring until it "
+     "is\n"
+     "gone. ValueError: messages of another size; TypeError: a dtype with objects;\n"
+     "BufferError: messages that are not all of one size."},
     {"__enter__", guard_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))rx_guard_exit, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},

@@ -12,10 +12,15 @@
 %feature("python:sq_length") RxBatchGuard "rx_batch_length";
 %feature("python:sq_item") RxBatchGuard "rx_batch_item";
 %feature("python:tp_iter") RxBatchGuard "PySeqIter_New";
+%feature("python:bf_getbuffer") RxBatchGuard "rx_batch_getbuffer";
+%feature("python:bf_releasebuffer") RxBatchGuard "rx_batch_releasebuffer";
 %feature("docstring") RxBatchGuard
 "A batch of received messages, a sequence of RxMsgView.
 
-Leaving the `with` block releases them all.";
+Messages of one size are also a read-only buffer of shape (n, size), type uint8, in the
+ring itself, also where they run over its end: memoryview(batch), np.asarray(batch), or
+batch.array(dtype) with items of a dtype. Leaving the `with` block releases them all, or
+raises BufferError while something still points to them.";
 typedef struct {} RxBatchGuard;
 
 %nodefaultdtor RxMsgView;

@@ -25,6 +25,12 @@ static void side_settle(Side *side, void *handle) {
     }
 }
 
+/* Nanoseconds until a deadline, at least 1; -1, for ever, for the deadline -1. */
+static int64_t time_left(int64_t deadline_ns) {
+    int64_t left_ns = deadline_ns < 0 ? -1 : deadline_ns - monotonic_ns();
+    return deadline_ns < 0 || left_ns > 1 ? left_ns : 1;
+}
+
 /* Repeat `attempt` until it succeeds: 0, or -1 with an exception. A signal whose
    handler does not raise does not end the wait. */
 static int bus_wait(TachyonBus *bus, Side *side, Attempt attempt, void *call,
@@ -47,10 +53,7 @@ static int bus_wait(TachyonBus *bus, Side *side, Attempt attempt, void *call,
         if (PyErr_CheckSignals() < 0) {
             break;
         }
-        if (deadline_ns >= 0) {
-            int64_t left_ns = deadline_ns - monotonic_ns();
-            timeout_ns = left_ns > 1 ? left_ns : 1;
-        }
+        timeout_ns = time_left(deadline_ns);
     }
     bus_set_waiting(bus, side, NULL);
     if (bus->open) {

@@ -43,6 +43,7 @@ from ._native import (
     TachyonError,
     TachyonRpcBus,
     TxGuard,
+    UnexpectedMessage,
     tachyon_version,
 )
 from .bus import Bus, Peer, Role, Stats
@@ -53,7 +54,7 @@ from .dispatch import (
     RpcError,
     tachyon_rpc,
 )
-from .message import Message
+from .message import Message, Received
 from .rpc import RpcBus, RpcStats
 from .type_id import make_type_id, msg_type, route_id
 
@@ -66,6 +67,7 @@ __all__ = [
     "Message",
     "Peer",
     "PeerDeadError",
+    "Received",
     "RingFull",
     "Role",
     "RpcBus",
@@ -83,6 +85,7 @@ __all__ = [
     "TachyonError",
     "TachyonRpcBus",
     "TxGuard",
+    "UnexpectedMessage",
     "make_type_id",
     "msg_type",
     "route_id",

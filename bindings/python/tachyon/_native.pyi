@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from types import TracebackType
-from typing import Final, Literal, TypeVar, final
+from typing import Any, Final, Literal, TypeVar, final
 
+from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Buffer, CapsuleType, Self
 
-from .message import Message
+from .message import Message, Received
 
 StrPath = str | bytes | PathLike[str] | PathLike[bytes]
 
@@ -27,6 +28,10 @@ class TachyonError(Exception):
 class PeerDeadError(TachyonError): ...
 class ClosedError(TachyonError): ...
 class RingFull(TachyonError): ...
+
+class UnexpectedMessage(TachyonError, ValueError):
+    type_id: int
+    size: int
 
 @final
 class TxGuard:
@@ -92,6 +97,9 @@ class RxBatchGuard:
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> RxMsgView: ...
     def __iter__(self) -> Iterator[RxMsgView]: ...
+    def array(self, dtype: DTypeLike, /) -> NDArray[Any]: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __release_buffer__(self, view: memoryview, /) -> None: ...
 
 class tachyon_peer_t:
     @property
@@ -187,6 +195,19 @@ class BusBase:
         spin_threshold: int = 10000,
         timeout: float | None = None,
     ) -> RxBatchGuard: ...
+    def send_batch(
+        self,
+        buffer: Buffer,
+        type_id: int = 0,
+        timeout: float | None = None,
+        block: bool = True,
+    ) -> int: ...
+    def recv_batch_into(
+        self,
+        array: Buffer,
+        timeout: float | None = None,
+        type_id: int | None = None,
+    ) -> Received: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Message: ...
     def __enter__(self) -> Self: ...

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A received message."""
+"""Received messages."""
 
 from typing import NamedTuple
 
@@ -10,3 +10,10 @@ class Message(NamedTuple):
     type_id: int
     size: int
     data: bytes
+
+
+class Received(int):
+    """How many messages were received into an array; all are of one type."""
+
+    type_id: int
+    """Their type."""
