@@ -47,6 +47,7 @@ FUZZ = {
     "answer": 10**8,
 }
 FUZZ_SHARE = 4  # each
+AFL_SHARE = 1  # of another fuzzer, each
 
 # Goal, pass line, where it is tested.
 GOALS = {
@@ -166,12 +167,43 @@ def fuzz(build: Path, target: str, seconds: int) -> tuple[bool, Line]:
         count = re.search(r"stat::number_of_executed_units: (\d+)", output)
         text = "with libFuzzer"
     else:
-        good, output = run([str(program), str(seconds)])
+        good, output = run([str(program), f"-max_total_time={seconds}"])
         count = re.search(r"(\d+) random inputs", output)
         text = "random inputs, no libFuzzer"
     took = time.monotonic() - begin
     executed = int(count[1]) if count else 0
     return good, Line("R11", f"inputs for {target}", executed, FUZZ[target], took, text)
+
+
+def fuzz_with_afl(build: Path, seconds: int) -> tuple[bool, list[Line]]:
+    """Every target, then planted bugs; without AFL++, nothing."""
+    compiler = shutil.which("afl-clang-fast")
+    if not compiler or not shutil.which("afl-fuzz"):
+        return True, []
+    good, output = run(
+        [
+            "cmake",
+            "-DFUZZER=afl",
+            f"-DCOMPILER={compiler}",
+            f"-DROOT={ROOT}",
+            f"-DWORK={build / 'afl'}",
+            f"-DSECONDS={seconds}",
+            "-P",
+            str(ROOT / "tests" / "fuzz" / "campaign.cmake"),
+        ]
+    )
+    runs = re.findall(r"^(\d+) inputs for (\w+) in (\d+) s", output, re.M)
+    return good, [
+        Line(
+            "R11",
+            f"inputs for {target}",
+            int(inputs),
+            FUZZ[target],
+            float(took),
+            "with AFL++",
+        )
+        for inputs, target, took in runs
+    ]
 
 
 def read_report(path: Path) -> list[Line]:
@@ -305,6 +337,10 @@ def main(build: Path, budget: int) -> int:
         lines.append(line)
         if not good:
             failed.append(f"fuzz {target}")
+    good, afl_lines = fuzz_with_afl(build, max(budget * AFL_SHARE // 100, 3))
+    lines += afl_lines
+    if not good:
+        failed.append("AFL++")
 
     good, output = run(["cmake", "--build", str(build), "--target", "planted_bugs"])
     bugs = re.findall(r"^(found |MISSED) (.*)$", output, re.M)

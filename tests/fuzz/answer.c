@@ -162,8 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     int ends[2];
     if (pool[0] == 0)
         make_pool();
-    int lowest_fd = dup(0);
-    close(lowest_fd);
+    int lowest_fd = fuzz_lowest_fd();
 
     enum handshake_kind kind = input_below(&input, 2) ? HANDSHAKE_BUS : HANDSHAKE_RPC;
     options.role = kind == HANDSHAKE_BUS ? (uint32_t)input_below(&input, 3) : 0;
@@ -192,8 +191,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         CHECK_EQ(tachyon_last_error(), error);
     }
     close(peer_end);
-    int lowest_after = dup(0);
-    close(lowest_after);
-    CHECK_EQ(lowest_after, lowest_fd);
+    CHECK_EQ(fuzz_lowest_fd(), lowest_fd);
     return 0;
 }

@@ -151,13 +151,15 @@ static bool hold_round(struct listener *listener) {
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static struct listener listener;
     struct input input = {bytes, size};
-    int lowest_fd = dup(0);
-    close(lowest_fd);
-    listener = (struct listener){.kind = input_below(&input, 2) ? HANDSHAKE_BUS
-                                                                : HANDSHAKE_RPC,
-                                 .address = ADDRESS_NONE,
-                                 .capacities = {FUZZ_CAPACITY, FUZZ_CAPACITY},
-                                 .regions = {REGION_NONE, REGION_NONE}};
+    int lowest_fd = fuzz_lowest_fd();
+    /* Not all of it: clients are set when they come. */
+    listener.address = ADDRESS_NONE;
+    listener.kind = input_below(&input, 2) ? HANDSHAKE_BUS : HANDSHAKE_RPC;
+    listener.starved = false;
+    for (size_t i = 0; i < HANDSHAKE_MAX_RINGS; i++) {
+        listener.capacities[i] = FUZZ_CAPACITY;
+        listener.regions[i] = REGION_NONE;
+    }
     listener.options.schema = input_below(&input, 3);
     listener.options.role =
         listener.kind == HANDSHAKE_BUS ? (uint32_t)input_below(&input, 3) : 0;
@@ -207,8 +209,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     ty_handshake_free_regions(listener.regions);
     for (size_t i = 0; i < stranger_count; i++)
         close(strangers[i].end);
-    int lowest_after = dup(0);
-    close(lowest_after);
-    CHECK_EQ(lowest_after, lowest_fd);
+    CHECK_EQ(fuzz_lowest_fd(), lowest_fd);
     return 0;
 }

@@ -2,14 +2,14 @@
 # Can the fuzzers see? Each bug below is planted in a copy of the core, and the target
 # that should find it must do so in time.
 #
-# cmake -DCOMPILER= -DROOT=<source tree> -DWORK=<directory> [-DONLY=<regex>]
-#       [-DSECONDS=60] [-DFUZZER=ON] [-DFLAGS=...] -P planted.cmake
-# FUZZER: the compiler has libFuzzer; else the inputs are random.
+# cmake -DFUZZER= -DCOMPILER= -DROOT=<source tree> -DWORK=<directory> [-DONLY=<regex>]
+#       [-DPATIENCE=60] [-DFLAGS=...] -P planted.cmake
 cmake_minimum_required(VERSION 3.25)
-if(NOT SECONDS)
-    set(SECONDS 60)
+include("${CMAKE_CURRENT_LIST_DIR}/fuzzer.cmake")
+if(NOT PATIENCE)
+    set(PATIENCE 60) # seconds
 endif()
-set(found 0)
+set(planted 0)
 set(missed "")
 
 # bug(<name> <target> <file> <text> <replacement>)
@@ -25,44 +25,16 @@ function(bug name target file text replacement)
                             "-DREPLACEMENT=${replacement}"
                             -P "${ROOT}/tests/mutate.cmake"
                     COMMAND_ERROR_IS_FATAL ANY)
-    # A target that includes a source of the core is not linked with it too.
-    file(STRINGS "${ROOT}/tests/fuzz/${target}.c" included REGEX "^#include \"[a-z]+\\.c\"")
-    string(REGEX REPLACE ".*\"(.*)\".*" "\\1" included "${included}")
-    file(GLOB sources "${copy}/*.c")
-    if(included)
-        list(REMOVE_ITEM sources "${copy}/${included}")
-    endif()
-    set(driver "${ROOT}/tests/fuzz/random.c")
-    set(sanitizers "address,undefined")
-    set(run "${copy}/fuzz" ${SECONDS})
-    if(FUZZER)
-        set(driver "")
-        set(sanitizers "fuzzer,address,undefined")
-        set(run "${copy}/fuzz" -max_total_time=${SECONDS} -max_len=512
-                "-artifact_prefix=${copy}/")
-    endif()
-    execute_process(COMMAND "${COMPILER}" -std=gnu11 -O1 -g -w -pthread ${FLAGS}
-                            -fsanitize=${sanitizers} -fno-sanitize-recover=all
-                            "-I${copy}" "-I${ROOT}/core/include" "-I${ROOT}/tests/c"
-                            "-I${ROOT}/tests/fuzz" "${ROOT}/tests/fuzz/${target}.c"
-                            "${ROOT}/tests/fuzz/fuzz.c" ${driver} ${sources}
-                            -o "${copy}/fuzz"
-                    COMMAND_ERROR_IS_FATAL ANY)
-    string(TIMESTAMP begin "%s")
-    execute_process(COMMAND ${run} RESULT_VARIABLE result OUTPUT_FILE "${copy}/output"
-                    ERROR_FILE "${copy}/errors")
-    string(TIMESTAMP end "%s")
-    math(EXPR took "${end} - ${begin}")
-    if(result STREQUAL "0")
+    fuzzer_build("${copy}/fuzz" ${target} "${copy}")
+    fuzzer_run("${copy}/fuzz" ${PATIENCE})
+    if(found)
+        message("found  ${name} with ${target} in ${took} s: ${found}")
+        math(EXPR planted "${planted} + 1")
+    else()
         message("MISSED ${name}: ${target} found nothing in ${took} s")
         list(APPEND missed ${name})
-    else()
-        file(STRINGS "${copy}/errors" why REGEX "ERROR: |runtime error|\\.[ch]:[0-9]+: "
-             LIMIT_COUNT 1)
-        message("found  ${name} with ${target} in ${took} s: ${why}")
-        math(EXPR found "${found} + 1")
     endif()
-    set(found ${found} PARENT_SCOPE)
+    set(planted ${planted} PARENT_SCOPE)
     set(missed "${missed}" PARENT_SCOPE)
 endfunction()
 
@@ -132,4 +104,4 @@ bug(passed_descriptors_leak answer connector.c
 if(missed)
     message(FATAL_ERROR "missed: ${missed}")
 endif()
-message("found ${found} planted bugs")
+message("found ${planted} planted bugs")

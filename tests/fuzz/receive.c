@@ -8,8 +8,8 @@ static struct arena *const arena = &fuzz_arenas[0];
 
 /* The wire format, restated: what stands in the ring is what was handed out. Nobody
  * writes meanwhile. */
-static void check_decoded(uint64_t position, const void *payload, size_t size,
-                          uint32_t type) {
+static unguided void check_decoded(uint64_t position, const void *payload, size_t size,
+                                   uint32_t type) {
     const uint8_t *line = arena->data + position % FUZZ_CAPACITY;
     uint64_t word;
     memcpy(&word, line, sizeof word);

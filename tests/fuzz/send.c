@@ -5,7 +5,7 @@
 static struct arena *const arena = &fuzz_arenas[0];
 
 /* The bounds that the producer keeps privately. */
-static void check_bounds(const struct tachyon_bus *bus) {
+static unguided void check_bounds(const struct tachyon_bus *bus) {
     const struct ring_producer *p = &bus->tx;
     if (p->limit == 0)
         return; /* disarmed */
