@@ -18,3 +18,11 @@
 #endif
 
 %include "tachyon.h"
+
+#ifdef SWIGPYTHON
+%init %{
+    if (finish_types(m) < 0) {
+        return -1;
+    }
+%}
+#endif

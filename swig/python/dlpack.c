@@ -111,7 +111,7 @@ static PyObject *export_capsule(PyObject *exporter, bool versioned) {
 }
 
 static Signature dlpack_signature = {
-    "__dlpack__", 0, 4, {"stream", "max_version", "dl_device", "copy"}, {NULL}};
+    "__dlpack__", 0, 4, {"stream", "max_version", "dl_device", "copy"}, {NULL}, 4};
 
 static PyObject *dlpack_export(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                                PyObject *kwnames) {

@@ -48,11 +48,49 @@ static PyObject *direct_calls(PyObject *cls) {
     return Py_NewRef(cls);
 }
 
+/* A docstring of several lines begins with a newline, which hides its signature. */
+static void show_signature(PyObject *descriptor) {
+    if (Py_IS_TYPE(descriptor, &PyMethodDescr_Type)) {
+        PyMethodDef *method = ((PyMethodDescrObject *)descriptor)->d_method;
+        if (method->ml_doc && method->ml_doc[0] == '\n') {
+            ++method->ml_doc;
+        }
+    }
+}
+
 /* SWIG gives every object a __dict__: a mistyped attribute would be kept in silence. */
 static void forbid_new_attributes(swig_type_info *info) {
     PyTypeObject *type = type_of(info);
     type->tp_dictoffset = 0;
     PyType_Modified(type);
+}
+
+/* SWIG also gives it `this` and `thisown`, ways past us to the struct. */
+static int finish_type(PyTypeObject *type) {
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    if (PyDict_DelItemString(type->tp_dict, "this") < 0 ||
+        PyDict_DelItemString(type->tp_dict, "thisown") < 0) {
+        return -1;
+    }
+    while (PyDict_Next(type->tp_dict, &position, &name, &value)) {
+        show_signature(value);
+    }
+    PyType_Modified(type);
+    return 0;
+}
+
+static int finish_types(PyObject *module) {
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(PyModule_GetDict(module), &position, &name, &value)) {
+        if (PyType_Check(value) &&
+            PyType_IsSubtype((PyTypeObject *)value, SwigPyObject_Type()) &&
+            finish_type((PyTypeObject *)value) < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static void *object_allocate(swig_type_info *info, size_t size) {

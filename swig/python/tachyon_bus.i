@@ -23,32 +23,60 @@ seen by the consumer after the next flush(), or after 64 messages.";
 %feature("kwargs") TachyonBus::set_numa_node;
 
 %feature("docstring") TachyonBus::listen
-"Create the ring and wait for a peer.
+"listen($self, /, socket_path, capacity, timeout=None, mode=0, allowed_uids=None,
+role=0, schema=0)
+--
+
+Create the ring and wait for a peer.
 
 Arguments as for Bus.listen().";
 %feature("docstring") TachyonBus::connect
-"Attach to a listener.
+"connect($self, /, socket_path, timeout=0, allowed_uids=None, role=0, schema=0)
+--
+
+Attach to a listener.
 
 Arguments as for Bus.connect().";
 %feature("docstring") TachyonBus::destroy
-"Flush, end the stream and release the ring. Idempotent.
+"destroy($self, /)
+--
+
+Flush, end the stream and release the ring. Idempotent.
 
 A call that waits in another thread ends with ClosedError. Raises BufferError, and does
 nothing, while a view points into the ring.";
 %feature("docstring") TachyonBus::flush
-"Make all committed messages visible and wake the consumer.";
+"flush($self, /)
+--
+
+Make all committed messages visible and wake the consumer.";
 %feature("docstring") TachyonBus::set_polling_mode
-"True: this end never sleeps while it waits. False, the default: it spins, then sleeps.";
+"set_polling_mode($self, /, pure_spin)
+--
+
+True: this end never sleeps while it waits. False, the default: it spins, then sleeps.";
 %feature("docstring") TachyonBus::set_numa_node
-"Prefer a NUMA node, 0 to 63, for the ring's pages.
+"set_numa_node($self, /, node_id)
+--
+
+Prefer a NUMA node, 0 to 63, for the ring's pages.
 
 Raises ValueError for another node and OSError with the kernel's reason.";
 %feature("docstring") TachyonBus::max_payload
-"Largest payload of one message in bytes.";
+"max_payload($self, /)
+--
+
+Largest payload of one message in bytes.";
 %feature("docstring") TachyonBus::stats
-"Counters of this end since it was opened.";
+"stats($self, /)
+--
+
+Counters of this end since it was opened.";
 %feature("docstring") TachyonBus::peer
-"Process, user and group id at the other end, as the kernel told them.";
+"peer($self, /)
+--
+
+Process, user and group id at the other end, as the kernel told them.";
 
 typedef struct {} TachyonBus;
 %extend TachyonBus {

@@ -20,26 +20,48 @@
 %feature("kwargs") TachyonRpcBus::set_polling_mode;
 
 %feature("docstring") TachyonRpcBus::listen
-"Create both rings and wait for a caller.
+"listen($self, /, socket_path, cap_fwd, cap_rev, timeout=None, mode=0, allowed_uids=None,
+schema=0)
+--
+
+Create both rings and wait for a caller.
 
 Arguments as for RpcBus.rpc_listen().";
 %feature("docstring") TachyonRpcBus::connect
-"Attach to a callee.
+"connect($self, /, socket_path, timeout=0, allowed_uids=None, schema=0)
+--
+
+Attach to a callee.
 
 Arguments as for RpcBus.rpc_connect().";
 %feature("docstring") TachyonRpcBus::destroy
-"End the connection and release the rings. Idempotent.
+"destroy($self, /)
+--
+
+End the connection and release the rings. Idempotent.
 
 A call that waits in another thread ends with ClosedError. Raises BufferError, and does
 nothing, while a view points into a ring.";
 %feature("docstring") TachyonRpcBus::set_polling_mode
-"True: this end never sleeps while it waits. False, the default: it spins, then sleeps.";
+"set_polling_mode($self, /, pure_spin)
+--
+
+True: this end never sleeps while it waits. False, the default: it spins, then sleeps.";
 %feature("docstring") TachyonRpcBus::max_payload
-"Largest payload that this end can send in bytes.";
+"max_payload($self, /)
+--
+
+Largest payload that this end can send in bytes.";
 %feature("docstring") TachyonRpcBus::stats
-"Counters of this end since it was opened.";
+"stats($self, /)
+--
+
+Counters of this end since it was opened.";
 %feature("docstring") TachyonRpcBus::peer
-"Process, user and group id at the other end, as the kernel told them.";
+"peer($self, /)
+--
+
+Process, user and group id at the other end, as the kernel told them.";
 
 typedef struct {} TachyonRpcBus;
 %extend TachyonRpcBus {

@@ -377,12 +377,12 @@ def test_what_swig_adds_to_an_object_cannot_break_it(pair: Pair) -> None:
     for _ in range(10):
         tx: Any = pair.producer.send_zero_copy(8)
         tx.actual_size = 8
-        tx.thisown = True
+        with pytest.raises(AttributeError):
+            tx.thisown = True
         tx.disown()
         tx.acquire()
         tx.append(pair.consumer._bus)
         assert tx.next() is not None
-        assert int(tx) == int(tx.this)
         for copier in (copy.copy, pickle.dumps):
             with pytest.raises(TypeError):
                 copier(tx)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What SWIG makes of tachyon.h and swig/python; tests/python/test_stub.py compares.
+# What SWIG makes of tachyon.h and swig/python; python.stubtest compares.
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from types import TracebackType
@@ -10,17 +10,51 @@ from typing_extensions import Buffer, CapsuleType, Self
 
 from .message import Message, Received
 
-StrPath = str | bytes | PathLike[str] | PathLike[bytes]
+_StrPath = str | bytes | PathLike[str] | PathLike[bytes]
 
+TACHYON_VERSION_MAJOR: Final[int]
+TACHYON_VERSION_MINOR: Final[int]
+TACHYON_VERSION_PATCH: Final[int]
+TACHYON_SUCCESS: Final[int]
+TACHYON_ERR_NULL_PTR: Final[int]
+TACHYON_ERR_MEM: Final[int]
+TACHYON_ERR_OPEN: Final[int]
+TACHYON_ERR_TRUNCATE: Final[int]
+TACHYON_ERR_CHMOD: Final[int]
+TACHYON_ERR_SEAL: Final[int]
+TACHYON_ERR_MAP: Final[int]
+TACHYON_ERR_INVALID_SZ: Final[int]
+TACHYON_ERR_FULL: Final[int]
+TACHYON_ERR_EMPTY: Final[int]
+TACHYON_ERR_NETWORK: Final[int]
+TACHYON_ERR_SYSTEM: Final[int]
+TACHYON_ERR_INTERRUPTED: Final[int]
+TACHYON_ERR_ABI_MISMATCH: Final[int]
+TACHYON_ERR_PEER_DEAD: Final[int]
+TACHYON_ERR_CLOSED: Final[int]
+TACHYON_ERR_TIMEOUT: Final[int]
+TACHYON_ERR_BUSY: Final[int]
+TACHYON_ERR_CORRUPT: Final[int]
+TACHYON_ERR_ADDR_IN_USE: Final[int]
+TACHYON_ERR_PERMISSION: Final[int]
+TACHYON_ERR_FORKED: Final[int]
+TACHYON_STATE_UNINITIALIZED: Final[int]
+TACHYON_STATE_INITIALIZING: Final[int]
+TACHYON_STATE_READY: Final[int]
+TACHYON_STATE_DISCONNECTED: Final[int]
+TACHYON_STATE_FATAL_ERROR: Final[int]
+TACHYON_STATE_UNKNOWN: Final[int]
 TACHYON_ROLE_NONE: Final[int]
 TACHYON_ROLE_PRODUCER: Final[int]
 TACHYON_ROLE_CONSUMER: Final[int]
 
-AnyClass = TypeVar("AnyClass", bound=type)
+_AnyClass = TypeVar("_AnyClass", bound=type)
 
-def direct_calls(cls: AnyClass) -> AnyClass: ...
+class _SwigType(type): ...
+
+def direct_calls(cls: _AnyClass, /) -> _AnyClass: ...
 def tachyon_version() -> str: ...
-def tachyon_strerror(error: int) -> str: ...
+def tachyon_strerror(error: int, /) -> str: ...
 
 class TachyonError(Exception):
     code: int | None
@@ -34,7 +68,7 @@ class UnexpectedMessage(TachyonError, ValueError):
     size: int
 
 @final
-class TxGuard:
+class TxGuard(metaclass=_SwigType):
     actual_size: int
     type_id: int
     @property
@@ -50,7 +84,7 @@ class TxGuard:
     def __release_buffer__(self, view: memoryview, /) -> None: ...
 
 @final
-class RxGuard:
+class RxGuard(metaclass=_SwigType):
     @property
     def actual_size(self) -> int: ...
     @property
@@ -68,7 +102,7 @@ class RxGuard:
     def __release_buffer__(self, view: memoryview, /) -> None: ...
 
 @final
-class RxMsgView:
+class RxMsgView(metaclass=_SwigType):
     @property
     def actual_size(self) -> int: ...
     @property
@@ -86,7 +120,7 @@ class RxMsgView:
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
 @final
-class RxBatchGuard:
+class RxBatchGuard(metaclass=_SwigType):
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -101,7 +135,7 @@ class RxBatchGuard:
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def __release_buffer__(self, view: memoryview, /) -> None: ...
 
-class tachyon_peer_t:
+class tachyon_peer_t(metaclass=_SwigType):
     @property
     def pid(self) -> int: ...
     @property
@@ -109,7 +143,7 @@ class tachyon_peer_t:
     @property
     def gid(self) -> int: ...
 
-class tachyon_stats_t:
+class tachyon_stats_t(metaclass=_SwigType):
     @property
     def capacity(self) -> int: ...
     @property
@@ -127,11 +161,11 @@ class tachyon_stats_t:
     @property
     def wakes(self) -> int: ...
 
-class TachyonBus:
+class TachyonBus(metaclass=_SwigType):
     def __init__(self) -> None: ...
     def listen(
         self,
-        socket_path: StrPath,
+        socket_path: _StrPath,
         capacity: int,
         timeout: float | None = None,
         mode: int = 0,
@@ -141,7 +175,7 @@ class TachyonBus:
     ) -> None: ...
     def connect(
         self,
-        socket_path: StrPath,
+        socket_path: _StrPath,
         timeout: float | None = 0,
         allowed_uids: Iterable[int] | None = None,
         role: int = 0,
@@ -167,7 +201,7 @@ class TachyonBus:
     def stats(self) -> tachyon_stats_t: ...
     def peer(self) -> tachyon_peer_t: ...
 
-class BusBase:
+class BusBase(metaclass=_SwigType):
     def __init__(self) -> None: ...
     @property
     def _bus(self) -> TachyonBus: ...
@@ -219,7 +253,7 @@ class BusBase:
     ) -> None: ...
 
 @final
-class RpcTxGuard:
+class RpcTxGuard(metaclass=_SwigType):
     actual_size: int
     msg_type: int
     @property
@@ -237,7 +271,7 @@ class RpcTxGuard:
     def __release_buffer__(self, view: memoryview, /) -> None: ...
 
 @final
-class RpcRxGuard:
+class RpcRxGuard(metaclass=_SwigType):
     @property
     def actual_size(self) -> int: ...
     @property
@@ -256,7 +290,7 @@ class RpcRxGuard:
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def __release_buffer__(self, view: memoryview, /) -> None: ...
 
-class tachyon_rpc_stats_t:
+class tachyon_rpc_stats_t(metaclass=_SwigType):
     @property
     def calls(self) -> int: ...
     @property
@@ -268,11 +302,11 @@ class tachyon_rpc_stats_t:
     @property
     def outstanding(self) -> int: ...
 
-class TachyonRpcBus:
+class TachyonRpcBus(metaclass=_SwigType):
     def __init__(self) -> None: ...
     def listen(
         self,
-        socket_path: StrPath,
+        socket_path: _StrPath,
         cap_fwd: int,
         cap_rev: int,
         timeout: float | None = None,
@@ -282,7 +316,7 @@ class TachyonRpcBus:
     ) -> None: ...
     def connect(
         self,
-        socket_path: StrPath,
+        socket_path: _StrPath,
         timeout: float | None = 0,
         allowed_uids: Iterable[int] | None = None,
         schema: int = 0,
@@ -314,7 +348,7 @@ class TachyonRpcBus:
     def stats(self) -> tachyon_rpc_stats_t: ...
     def peer(self) -> tachyon_peer_t: ...
 
-class RpcBusBase:
+class RpcBusBase(metaclass=_SwigType):
     def __init__(self) -> None: ...
     @property
     def _rpc(self) -> TachyonRpcBus: ...
