@@ -535,8 +535,9 @@ tachyon_state_t tachyon_rpc_get_state(const tachyon_rpc_bus_t *rpc);
 void tachyon_rpc_set_polling_mode(const tachyon_rpc_bus_t *rpc, int pure_spin);
 
 /**
- * tachyon_bus_fileno(), readable while a reply (caller) or request (callee) is there or
- * the peer is gone; it does not tell of room.
+ * tachyon_bus_fileno(): readable while a reply (caller) or request (callee) is there or
+ * the peer is gone, and when a request or reply fits that was refused with FULL. Who
+ * waits for both takes messages until EMPTY first, then tries to send, then polls.
  */
 int tachyon_rpc_fileno(tachyon_rpc_bus_t *rpc);
 

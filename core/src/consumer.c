@@ -21,14 +21,19 @@ static void rx_asleep(void *context, bool flag) {
 }
 
 static void rx_failed(void *context, tachyon_error_t error) {
-    ty_bus_wait_failed(((struct rx_wait *)context)->bus, error);
+    struct tachyon_bus *bus = ((struct rx_wait *)context)->bus;
+    bus_look_again(bus);
+    ty_bus_wait_failed(bus, error);
 }
 
 /* One look has found nothing; is there nobody left to send? */
 static void look_empty(struct rx_wait *want, const struct wait *how) {
     struct tachyon_bus *bus = want->bus;
-    if (link_watched(&bus->link) && ty_link_arm(&bus->link, how))
-        return;
+    if (link_watched(&bus->link)) {
+        ty_link_take_wakes(&bus->link);
+        if (ty_link_arm(&bus->link, how))
+            return;
+    }
     if (++bus->empty_looks % EMPTY_LOOKS_PER_LOOK == 0)
         ty_link_look(&bus->link);
     tachyon_error_t error = ty_link_error(&bus->link);
@@ -56,9 +61,10 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
          * the producer. */
         if (ring_saw_burst(&bus->rx))
             ty_pause_burst();
-        if (ty_link_wait(&bus->link, &how) == TACHYON_ERR_BUSY)
-            ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
-        else
+        tachyon_error_t error = ty_link_wait(&bus->link, &how);
+        if (error == TACHYON_ERR_BUSY)
+            ty_bus_wait_failed(bus, error);
+        else if (error == TACHYON_SUCCESS) /* else another thread may have freed it */
             bus_look_again(bus);
     }
     return want->look == RING_FOUND;

@@ -139,9 +139,10 @@ bool ty_link_wake(struct link *link); /* false: not sent, try again later */
 int ty_link_fileno(struct link *link, bool readable);
 /* Make that descriptor readable, or leave it to what arrives. Nothing without one. */
 void ty_link_signal(struct link *link, bool readable);
+/* Look at the peer, and forget what has made that descriptor readable. */
+void ty_link_take_wakes(struct link *link);
 /* Leave a wait to whoever polls that descriptor; true: ready already. */
 bool ty_link_arm(struct link *link, const struct wait *wait);
-void ty_link_take_wakes(struct link *link); /* look at the peer; forget wake-ups */
 void ty_link_close(struct link *link);      /* end the stream, wake our sleeper */
 void ty_link_join(struct link *link);     /* wake our sleeper, wait until it has left */
 void ty_link_free(struct link *link);     /* close the descriptors */

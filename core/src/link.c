@@ -266,15 +266,15 @@ void ty_link_signal(struct link *link, bool readable) {
 void ty_link_take_wakes(struct link *link) {
     if (peer_of(link) == LINK_ALIVE)
         poll_link(link, 0, NULL, true);
+    ty_link_signal(link, false);
 }
 
 bool ty_link_arm(struct link *link, const struct wait *wait) {
-    ty_link_take_wakes(link);
     wait->asleep(wait->context, true);
     bool ordered = order_sleeper(link);
     bool ready = wait->ready(wait->context);
-    /* Not ordered: a wake-up may be lost, so let the loop look again and again. */
-    ty_link_signal(link, ready || !ordered);
+    if (ready || !ordered) /* a wake-up may be lost, so let the loop look again */
+        ty_link_signal(link, true);
     return ready;
 }
 

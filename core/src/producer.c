@@ -28,7 +28,9 @@ static bool tx_ready(void *context) {
 }
 
 static void tx_failed(void *context, tachyon_error_t error) {
-    ty_bus_wait_failed(((struct tx_wait *)context)->bus, error);
+    struct tachyon_bus *bus = ((struct tx_wait *)context)->bus;
+    bus_look_again(bus);
+    ty_bus_wait_failed(bus, error);
 }
 
 static void tx_asleep(void *context, bool flag) {
@@ -37,11 +39,6 @@ static void tx_asleep(void *context, bool flag) {
     ring_want_space(&want->bus->tx, flag ? bytes : 0);
     if (want->bus->make_progress)
         ring_want_record(&want->bus->rx, flag);
-}
-
-/* Does the pollable descriptor tell of room? On an RPC bus it tells of messages. */
-static bool only_sends_watched(const struct tachyon_bus *bus) {
-    return link_watched(&bus->link) && bus->rx.capacity == 0;
 }
 
 /* The wait for room has begun: by looking at the peer, or by waiting for it. */
@@ -55,18 +52,16 @@ static void wait_for_room(struct tx_wait *want, uint32_t spins, int64_t timeout_
                         .timeout_ns = timeout_ns};
     bus->tx.full++;
     if (timeout_ns != 0) {
-        if (ty_link_wait(&bus->link, &wait) == TACHYON_ERR_BUSY)
-            ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
-        else
+        tachyon_error_t error = ty_link_wait(&bus->link, &wait);
+        if (error == TACHYON_ERR_BUSY)
+            ty_bus_wait_failed(bus, error);
+        else if (error == TACHYON_SUCCESS) /* else another thread may have freed it */
             bus_look_again(bus);
         return;
     }
-    if (only_sends_watched(bus)) {
-        if (ty_link_arm(&bus->link, &wait))
-            return;
-    } else {
-        ty_link_look(&bus->link);
-    }
+    ty_link_look(&bus->link);
+    if (link_watched(&bus->link) && ty_link_arm(&bus->link, &wait))
+        return;
     tachyon_error_t error = ty_link_error(&bus->link);
     ty_bus_wait_failed(bus, error == TACHYON_SUCCESS ? TACHYON_ERR_FULL : error);
 }
@@ -85,8 +80,9 @@ static out_of_line void *acquire_tx_slow(struct tachyon_bus *bus, size_t size,
         return NULL;
     }
     struct tx_wait want = {.bus = bus, .size = size};
-    if (only_sends_watched(bus))
-        ty_link_take_wakes(&bus->link); /* what they told of is seen now */
+    /* What woke us for room is seen now. On an RPC bus it may tell of a message too. */
+    if (link_watched(&bus->link) && bus->rx.capacity == 0)
+        ty_link_take_wakes(&bus->link);
     if (!tx_ready(&want))
         wait_for_room(&want, spins, timeout_ns);
     return want.slot;

@@ -316,8 +316,11 @@ static const void *take_reply(struct tachyon_rpc_bus *rpc, uint64_t id,
     struct reply_wait want = {.rx.bus = &rpc->bus, .id = id};
     if ((ring_look_at(&rpc->bus.rx, 0, &want.rx.record) != RING_FOUND ||
          !is_reply_to(rpc, &want.rx.record, id)) &&
-        !wait_for_reply(&want, spins, timeout_ns))
+        !wait_for_reply(&want, spins, timeout_ns)) {
+        if (rpc->settled > 0) /* kept for another wait, and nothing else tells of it */
+            ty_link_signal(&rpc->bus.link, true);
         return NULL;
+    }
     rpc->bus.rx.handed = want.rx.record.bytes;
     rpc->bus.rx.handed_count = 1;
     rpc->held_id = want.rx.record.correlation_id;

@@ -725,8 +725,9 @@ extern "C" {
     );
 }
 extern "C" {
-    /** tachyon_bus_fileno(), readable while a reply (caller) or request (callee) is there or
- the peer is gone; it does not tell of room.*/
+    /** tachyon_bus_fileno(): readable while a reply (caller) or request (callee) is there or
+ the peer is gone, and when a request or reply fits that was refused with FULL. Who
+ waits for both takes messages until EMPTY first, then tries to send, then polls.*/
     pub fn tachyon_rpc_fileno(rpc: *mut tachyon_rpc_bus_t) -> ::core::ffi::c_int;
 }
 extern "C" {

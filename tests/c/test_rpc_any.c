@@ -219,5 +219,47 @@ TEST(a_wait_for_room_does_not_hide_a_message_from_a_poller) {
     CHECK(serve_one(&ends));
     CHECK(!serve_one(&ends));
     CHECK(!readable(callee));
+
+    /* And it is told when the reply fits. */
+    CHECK_ERROR(tachyon_rpc_reply(ends.callee, second, large, sizeof large, 7),
+                TACHYON_ERR_FULL);
+    CHECK(!readable(callee));
+    size_t size;
+    uint32_t type;
+    CHECK(tachyon_rpc_wait_any(ends.caller, &first, &size, &type, 0, 0));
+    CHECK(!readable(callee));
+    CHECK_OK(tachyon_rpc_commit_rx(ends.caller));
+    CHECK(readable(callee));
+    CHECK(!serve_one(&ends));
+    CHECK_OK(tachyon_rpc_reply(ends.callee, second, large, sizeof large, 7));
+    close_ends(&ends);
+}
+
+TEST(a_caller_that_polls_is_told_of_room_and_of_kept_replies) {
+    struct ends ends = open_ends();
+    int caller = tachyon_rpc_fileno(ends.caller);
+    static uint8_t large[3000];
+    uint64_t id, kept;
+    size_t size;
+    uint32_t type;
+    CHECK_OK(tachyon_rpc_call(ends.caller, large, sizeof large, 1, &id));
+    CHECK_EQ(take_any(&ends), 0);
+    CHECK_ERROR(tachyon_rpc_call(ends.caller, large, sizeof large, 1, &kept),
+                TACHYON_ERR_FULL);
+    CHECK(!readable(caller));
+    CHECK(serve_one(&ends));
+    CHECK(readable(caller));
+    CHECK_OK(tachyon_rpc_call(ends.caller, large, sizeof large, 1, &kept));
+    CHECK(serve_one(&ends));
+    CHECK_EQ(take_any(&ends), 0);
+    CHECK(!readable(caller));
+
+    reply(&ends, kept);
+    CHECK_REFUSED(tachyon_rpc_wait_timed(ends.caller, id, &size, &type, 0, 0),
+                  TACHYON_ERR_EMPTY);
+    CHECK(readable(caller));
+    CHECK_EQ(take_any(&ends), kept);
+    CHECK_EQ(take_any(&ends), 0);
+    CHECK(!readable(caller));
     close_ends(&ends);
 }
