@@ -12,7 +12,6 @@ from tachyon import ClosedError, PeerDeadError, RpcBus, TachyonError
 
 from conftest import ConnectRpc, RpcPair, StartPeer
 from test_fork import in_child
-from test_signals import MEASURE, PROLOGUE, PROMPT_S, SLACK_S, seconds_to_interrupt
 from test_threads import Call, Caller, storm
 
 # ---- Death and the end of the stream ----
@@ -62,52 +61,6 @@ def test_callee_gets_what_was_sent_before_the_end(rpc: RpcPair) -> None:
 
 
 # ---- Signals ----
-
-WAIT = {
-    "rpc_listen": "RpcBus.rpc_listen(path, 4096, 4096)",
-    "rpc_connect": "RpcBus.rpc_connect(path, timeout=None)",
-    "wait": "bus.wait(bus.call(b'', 1))",
-    "wait_spinning": "bus.wait(bus.call(b'', 1), 4294967295)",
-    "call": "while True: bus.call(bytes(100), 1)",
-    "endpoint": "tachyon_rpc(1)(len).call(bus, b'')",
-}
-
-
-@pytest.mark.parametrize("call", WAIT)
-def test_ctrl_c_ends_the_wait_at_once(
-    start_peer: StartPeer, socket_path: str, call: str
-) -> None:
-    needs_bus = not call.startswith("rpc_")
-    peer = start_peer(
-        PROLOGUE
-        + ("bus = RpcBus.rpc_connect(path, timeout=10)\n" if needs_bus else "")
-        + MEASURE.replace("WAIT", WAIT[call])
-    )
-    if needs_bus:
-        bus = RpcBus.rpc_listen(socket_path, 1 << 16, 1 << 16, timeout=10)
-    assert seconds_to_interrupt(peer) < PROMPT_S + SLACK_S
-    if needs_bus:
-        bus._rpc.destroy()
-
-
-def test_ctrl_c_ends_serving(start_peer: StartPeer, socket_path: str) -> None:
-    peer = start_peer(
-        PROLOGUE
-        + """
-bus = RpcBus.rpc_listen(path, 4096, 4096, timeout=10)
-report()
-try:
-    RpcDispatcher().serve_forever(bus)
-except KeyboardInterrupt:
-    print("interrupted", flush=True)
-"""
-    )
-    with RpcBus.rpc_connect(socket_path, timeout=10):
-        assert peer.stdout is not None
-        assert peer.stdout.readline() == "waiting\n"
-        time.sleep(0.1)
-        peer.send_signal(signal.SIGINT)
-        assert peer.communicate(timeout=10) == ("interrupted\n", "")
 
 
 def test_handler_that_does_not_raise_does_not_end_the_wait(rpc: RpcPair) -> None:

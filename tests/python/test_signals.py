@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C ends every waiting call within 50 ms; other signals do not end it at all."""
+"""Ctrl-C is not slept through; signals whose handlers do not raise end no wait."""
 
 import signal
-import subprocess
 import time
 
 import pytest
@@ -11,74 +10,12 @@ from tachyon import Bus
 
 from conftest import Pair, StartPeer
 
-PROMPT_S = 0.05
-SLACK_S = 0.1  # of the test's own: a process of a loaded machine has to be scheduled
-
-WAIT = {
-    "listen": "Bus.listen(path, 4096)",
-    "connect": "Bus.connect(path, timeout=None)",
-    "recv": "bus.recv()",
-    "recv_spinning": "bus.set_polling_mode(True); report(); bus.recv()",
-    "recv_zero_copy": "bus.recv_zero_copy()",
-    "recv_zero_copy_long_spin": "bus.recv_zero_copy(spin_threshold=4294967295)",
-    "iterate": "next(bus)",
-    "drain_batch": "bus.drain_batch()",
-    "drain_batch_long_spin": "bus.drain_batch(spin_threshold=4294967295)",
-    "recv_with_timeout": "bus.recv(timeout=60)",
-    "send": "fill(); bus.send(bytes(100))",
-    "send_zero_copy": "fill(); bus.send_zero_copy(100)",
-}
-
 PROLOGUE = """
 def report():
     print("waiting", flush=True)
 
-def fill():
-    try:
-        while True:
-            bus.send(bytes(100), block=False)
-    except RingFull:
-        pass
-
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """
-
-MEASURE = """
-try:
-    report()
-    WAIT
-except KeyboardInterrupt:
-    print(f"{time.monotonic_ns()}", flush=True)
-"""
-
-
-def seconds_to_interrupt(peer: "subprocess.Popen[str]") -> float:
-    """Interrupt a process that runs MEASURE; return how long its wait went on."""
-    assert peer.stdout is not None
-    assert peer.stdout.readline() == "waiting\n"
-    time.sleep(0.2)
-    sent = time.monotonic_ns()
-    peer.send_signal(signal.SIGINT)
-    output, error = peer.communicate(timeout=10)
-    assert error == ""
-    return (int(output.split()[-1]) - sent) / 1e9
-
-
-@pytest.mark.parametrize("call", WAIT)
-def test_ctrl_c_ends_the_wait_at_once(
-    start_peer: StartPeer, socket_path: str, call: str
-) -> None:
-    needs_bus = call not in {"listen", "connect"}
-    peer = start_peer(
-        PROLOGUE
-        + ("bus = Bus.connect(path, timeout=10)\n" if needs_bus else "")
-        + MEASURE.replace("WAIT", WAIT[call])
-    )
-    if needs_bus:
-        bus = Bus.listen(socket_path, 1 << 16, timeout=10)
-    assert seconds_to_interrupt(peer) < PROMPT_S + SLACK_S
-    if needs_bus:
-        bus._bus.destroy()
 
 
 def test_ctrl_c_is_not_lost_between_looking_and_sleeping(

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every call that waits leaves the interpreter to others, and ends with Ctrl-C.
+
+Each waits for ever in another process, where a second thread has something to do; then
+that process is interrupted.
+"""
+
+import inspect
+import subprocess
+import time
+from typing import Any
+
+import pytest
+
+from tachyon import (
+    Bus,
+    RpcBus,
+    RpcDispatcher,
+    RpcEndpoint,
+    TachyonBus,
+    TachyonRpcBus,
+)
+
+from conftest import StartPeer
+
+PROMPT_S = 0.05
+TRIES = 3  # a busy machine may take its time, but not always
+
+# Who the process is, by the call that makes it so, and what it waits in. `Class.method`
+# comes first in each name.
+ALONE = {
+    "Bus.listen": "Bus.listen(path, 4096)",
+    "Bus.connect": "Bus.connect(path, timeout=None)",
+    "RpcBus.rpc_listen": "RpcBus.rpc_listen(path, 4096, 4096)",
+    "RpcBus.rpc_connect": "RpcBus.rpc_connect(path, timeout=None)",
+    "TachyonBus.listen": "Bus()._bus.listen(path, 4096)",
+    "TachyonBus.connect": "Bus()._bus.connect(path, timeout=None)",
+    "TachyonRpcBus.listen": "RpcBus()._rpc.listen(path, 4096, 4096)",
+    "TachyonRpcBus.connect": "RpcBus()._rpc.connect(path, timeout=None)",
+}
+RECEIVER = {
+    "Bus.recv": "bus.recv()",
+    "Bus.recv, with a time-out": "bus.recv(timeout=60)",
+    "Bus.recv, spinning": "spin(); bus.recv()",
+    "Bus.__next__": "next(bus)",
+    "Bus.recv_zero_copy": "bus.recv_zero_copy()",
+    "Bus.recv_zero_copy, spinning": "bus.recv_zero_copy(spin_threshold=4294967295)",
+    "Bus.drain_batch": "bus.drain_batch()",
+    "Bus.drain_batch, spinning": "bus.drain_batch(spin_threshold=4294967295)",
+    "Bus.recv_batch_into": "bus.recv_batch_into(bytearray(800))",
+    "TachyonBus.acquire_rx": "bus._bus.acquire_rx()",
+    "TachyonBus.drain_batch": "bus._bus.drain_batch()",
+}
+SENDER = {
+    "Bus.send": "fill(); bus.send(bytes(100))",
+    "Bus.send, spinning": "spin(); fill(); bus.send(bytes(100))",
+    "Bus.send_zero_copy": "fill(); bus.send_zero_copy(100)",
+    "Bus.send_batch": "bus.send_batch(bytearray(1 << 20))",
+    "TachyonBus.acquire_tx": "fill(); bus._bus.acquire_tx(100)",
+}
+CALLER = {
+    "RpcBus.wait": "bus.wait(bus.call(b'', 1))",
+    "RpcBus.wait, spinning": "bus.wait(bus.call(b'', 1), 4294967295)",
+    "RpcBus.call": "while True: bus.call(bytes(100), 1)",
+    "RpcBus.call_zero_copy": "fill_calls(); bus.call_zero_copy(100, 1)",
+    "RpcEndpoint.call": "tachyon_rpc(1)(len).call(bus, b'')",
+    "TachyonRpcBus.wait": "bus._rpc.wait(bus.call(b'', 1))",
+    "TachyonRpcBus.acquire_call": "fill_calls(); bus._rpc.acquire_call(100)",
+}
+CALLEE = {
+    "RpcBus.serve": "bus.serve()",
+    "RpcBus.serve, spinning": "bus.serve(4294967295)",
+    "TachyonRpcBus.serve": "bus._rpc.serve()",
+    "RpcDispatcher.serve_once": "RpcDispatcher().serve_once(bus)",
+    "RpcDispatcher.serve_forever": "RpcDispatcher().serve_forever(bus)",
+}
+REPLIER = {
+    "RpcBus.reply": "answer(lambda call: bus.reply(call, bytes(100), 1))",
+    "RpcBus.reply_zero_copy": "answer(in_place)",
+    "TachyonRpcBus.acquire_reply": "fill_replies(); bus._rpc.acquire_reply(take(), 99)",
+}
+OPEN = {
+    "receiver": (RECEIVER, "Bus.connect(path, timeout=10)"),
+    "sender": (SENDER, "Bus.connect(path, timeout=10)"),
+    "caller": (CALLER, "RpcBus.rpc_connect(path, timeout=10)"),
+    "callee": (CALLEE, "RpcBus.rpc_connect(path, timeout=10)"),
+    "replier": (REPLIER, "RpcBus.rpc_connect(path, timeout=10)"),
+}
+
+PEER = """
+import threading
+
+def report(text):
+    print(text, flush=True)
+
+def spin():
+    bus.set_polling_mode(True)
+
+def fill():
+    try:
+        while True:
+            bus.send(bytes(100), block=False)
+    except RingFull:
+        pass
+
+def fill_calls():
+    try:
+        while True:
+            bus.call(bytes(100), 1, timeout=0.01)
+    except TimeoutError:
+        pass
+
+def take():
+    with bus.serve(timeout=10) as request:
+        return request.correlation_id
+
+def answer(reply):
+    while True:
+        reply(take())
+
+def in_place(call):
+    with bus.reply_zero_copy(call, 100, 1) as reply:
+        reply.actual_size = 100
+
+def fill_replies():
+    try:
+        answer(lambda call: bus.reply(call, bytes(100), 1, timeout=0.01))
+    except TimeoutError:
+        pass
+
+def do_something_else():
+    time.sleep(0.1)
+    sum(range(100_000))
+    report("meanwhile")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+bus = OPEN
+for line in sys.stdin:
+    thread = threading.Thread(target=do_something_else)
+    try:
+        thread.start()
+        WAIT
+    except KeyboardInterrupt:
+        report(time.monotonic_ns())
+    thread.join()
+"""
+
+
+def seconds_to_interrupt(peer: "subprocess.Popen[str]") -> float:
+    """Interrupt the peer in its wait; return how long that went on."""
+    assert peer.stdin is not None
+    assert peer.stdout is not None
+    peer.stdin.write("wait\n")
+    peer.stdin.flush()
+    assert peer.stdout.readline() == "meanwhile\n"
+    sent = time.monotonic_ns()
+    peer.send_signal(2)
+    return (int(peer.stdout.readline()) - sent) / 1e9
+
+
+def check(peer: "subprocess.Popen[str]") -> None:
+    """Expect one of a few tries to be prompt."""
+    took = [seconds_to_interrupt(peer)]
+    while took[-1] > PROMPT_S and len(took) < TRIES:
+        took.append(seconds_to_interrupt(peer))
+    assert min(took) <= PROMPT_S
+    output, errors = peer.communicate(timeout=10)
+    assert (output, errors) == ("", "")
+
+
+@pytest.mark.parametrize("call", ALONE)
+def test_opening(start_peer: StartPeer, call: str) -> None:
+    check(start_peer(PEER.replace("OPEN", "None").replace("WAIT", ALONE[call])))
+
+
+@pytest.mark.parametrize(
+    ("role", "call"), [(role, call) for role in OPEN for call in OPEN[role][0]]
+)
+def test_waiting(start_peer: StartPeer, socket_path: str, role: str, call: str) -> None:
+    calls, connect = OPEN[role]
+    listens = role in {"callee", "replier"}
+    if listens:
+        connect = "RpcBus.rpc_listen(path, 4096, 4096, timeout=10)"
+    peer = start_peer(PEER.replace("OPEN", connect).replace("WAIT", calls[call]))
+    if listens:
+        bus: Any = RpcBus.rpc_connect(socket_path, timeout=10)
+    elif role == "caller":
+        bus = RpcBus.rpc_listen(socket_path, 4096, 4096, timeout=10)
+    else:
+        bus = Bus.listen(socket_path, 4096, timeout=10)
+    with bus:
+        for _ in range(60 if role == "replier" else 0):
+            bus.call(b"", 1, timeout=10)
+        check(peer)
+
+
+def takes_a_timeout(function: Any) -> bool:
+    try:
+        return "timeout" in inspect.signature(function).parameters
+    except (TypeError, ValueError):  # object's own, in C
+        return False
+
+
+@pytest.mark.parametrize(
+    "cls", [Bus, RpcBus, RpcDispatcher, RpcEndpoint, TachyonBus, TachyonRpcBus]
+)
+def test_every_call_that_waits_is_among_them(cls: type) -> None:
+    tried = {call.split(",")[0] for calls, _ in OPEN.values() for call in calls}
+    tried |= ALONE.keys()
+    waiting = {
+        f"{cls.__name__}.{name}"
+        for name, function in inspect.getmembers(cls, callable)
+        if takes_a_timeout(function) and not inspect.iscoroutinefunction(function)
+    }
+    assert len(waiting) > 0
+    assert waiting - tried == set()
