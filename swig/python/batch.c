@@ -203,23 +203,28 @@ static PyObject *sent_in_part(const SendBatchCall *call) {
     return NULL;
 }
 
+static PyObject *send_array(TachyonBus *bus, const Items *items, uint32_t type_id,
+                            const Patience *patience) {
+    SendBatchCall call = {.items = items, .type_id = type_id};
+    return send_items(bus, &call, patience) < 0 ? sent_in_part(&call)
+                                                : PyLong_FromSize_t(call.sent);
+}
+
 static PyObject *call_send_batch(PyObject *self, PyObject *const *args,
                                  Py_ssize_t nargs, PyObject *kwnames) {
     static Signature signature = {
         "send_batch", 1, 4, {"buffer", "type_id", "timeout", "block"}, {NULL}};
     PyObject *bound[MAX_PARAMETERS] = {NULL};
+    uint32_t type_id = 0;
     Items items;
-    SendBatchCall call = {.items = &items};
     Patience patience;
     if (bind_arguments(&signature, args, nargs, kwnames, bound) < 0 ||
-        parse_u32(bound[1], "type_id", &call.type_id) < 0 ||
+        parse_u32(bound[1], "type_id", &type_id) < 0 ||
         parse_patience(bound[3], bound[2], &patience) < 0 ||
         items_get(bound[0], false, &items) < 0) {
         return NULL;
     }
-    PyObject *result = send_items(bus_of(self), &call, &patience) < 0
-                           ? sent_in_part(&call)
-                           : PyLong_FromSize_t(call.sent);
+    PyObject *result = send_array(bus_of(self), &items, type_id, &patience);
     PyBuffer_Release(&items.view);
     return result;
 }
@@ -315,19 +320,14 @@ static PyObject *received_new(size_t count, uint32_t type_id) {
     return received;
 }
 
-static PyObject *recv_into_items(TachyonBus *bus, const Items *items, PyObject *timeout,
-                                 PyObject *type_id) {
+static PyObject *recv_array(TachyonBus *bus, const Items *items, const Wanted *wanted,
+                            PyObject *timeout) {
     RxCall next = {.spin_threshold = DEFAULT_SPIN};
     RecvBatchCall call = {.items = items};
-    call.wanted.size = items->item_size;
-    call.wanted.any_type = !type_id || type_id == Py_None;
-    if ((!call.wanted.any_type &&
-         parse_u32(type_id, "type_id", &call.wanted.type_id) < 0) ||
-        await_wanted(bus, &next, &call.wanted, timeout) < 0) {
+    if (await_wanted(bus, &next, wanted, timeout) < 0) {
         return NULL;
     }
-    call.wanted.type_id = next.type_id;
-    call.wanted.any_type = false;
+    call.wanted = (Wanted){.size = next.size, .type_id = next.type_id};
     return received_new(recv_items(bus, &call), next.type_id);
 }
 
@@ -337,11 +337,17 @@ static PyObject *call_recv_batch_into(PyObject *self, PyObject *const *args,
         "recv_batch_into", 1, 3, {"array", "timeout", "type_id"}, {NULL}};
     PyObject *bound[MAX_PARAMETERS] = {NULL};
     Items items;
-    if (bind_arguments(&signature, args, nargs, kwnames, bound) < 0 ||
+    Wanted wanted = {0};
+    if (bind_arguments(&signature, args, nargs, kwnames, bound) < 0) {
+        return NULL;
+    }
+    wanted.any_type = !bound[2] || bound[2] == Py_None;
+    if ((!wanted.any_type && parse_u32(bound[2], "type_id", &wanted.type_id) < 0) ||
         items_get(bound[0], true, &items) < 0) {
         return NULL;
     }
-    PyObject *received = recv_into_items(bus_of(self), &items, bound[1], bound[2]);
+    wanted.size = items.item_size;
+    PyObject *received = recv_array(bus_of(self), &items, &wanted, bound[1]);
     PyBuffer_Release(&items.view);
     return received;
 }

@@ -45,6 +45,9 @@ static PyObject *direct_calls(PyObject *cls) {
             return NULL;
         }
     }
+    if (type->tp_call == type->tp_base->tp_call) { /* not inherited with tp_call */
+        type->tp_flags |= type->tp_base->tp_flags & Py_TPFLAGS_HAVE_VECTORCALL;
+    }
     return Py_NewRef(cls);
 }
 

@@ -23,6 +23,7 @@
 %include "rx_batch.i"
 %include "batch.i"
 %include "bus.i"
+%include "channel.i"
 %include "tachyon_rpc_bus.i"
 %include "rpc_tx_guard.i"
 %include "rpc_rx_guard.i"

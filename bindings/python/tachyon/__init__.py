@@ -10,6 +10,17 @@ One process listens on a socket path, another connects; either end sends:
     with Bus.connect("/tmp/ticks.sock") as bus:
         bus.send(b"hello", type_id=1)
 
+with fields of one layout, one message at a time or an array of them:
+
+        tick = bus.channel([("symbol", "S8"), ("price", "f8")], type_id=2)
+        tick(b"AAPL", 189.5)
+        tick.send_batch(array)
+
+        symbol, price = tick.recv()
+        count = tick.recv_batch_into(array)
+        with tick.drain_batch() as ticks:  # in the ring itself, without a copy
+            total += ticks["price"].sum()
+
 or one calls what the other serves:
 
     @tachyon_rpc(msg_type=1)
@@ -47,6 +58,7 @@ from ._native import (
     tachyon_version,
 )
 from .bus import Bus, Peer, Role, Stats
+from .channel import Channel, ChannelBatch
 from .dispatch import (
     MSG_TYPE_ERROR,
     RpcDispatcher,
@@ -63,6 +75,8 @@ __version__ = tachyon_version()
 __all__ = [
     "MSG_TYPE_ERROR",
     "Bus",
+    "Channel",
+    "ChannelBatch",
     "ClosedError",
     "Message",
     "Peer",

@@ -2,12 +2,15 @@
 # What SWIG makes of tachyon.h and swig/python; python.stubtest compares.
 from collections.abc import Iterable, Iterator
 from os import PathLike
+from struct import Struct
 from types import TracebackType
 from typing import Any, Final, Literal, TypeVar, final
 
+from numpy import dtype
 from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Buffer, CapsuleType, Self
 
+from .bus import Bus
 from .message import Message, Received
 
 _StrPath = str | bytes | PathLike[str] | PathLike[bytes]
@@ -251,6 +254,43 @@ class BusBase(metaclass=_SwigType):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+class ChannelBase(metaclass=_SwigType):
+    def __new__(
+        cls,
+        bus: BusBase,
+        type_id: int,
+        layout: object,
+        size: int,
+        packer: Struct | str,
+        /,
+    ) -> Self: ...
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def layout(self) -> dtype[Any] | str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def type_id(self) -> int: ...
+    def __call__(
+        self, *fields: Any, timeout: float | None = None, block: bool = True
+    ) -> None: ...
+    def recv(self, timeout: float | None = None) -> tuple[Any, ...]: ...
+    def send_batch(
+        self, array: Buffer, timeout: float | None = None, block: bool = True
+    ) -> int: ...
+    def recv_batch_into(
+        self, array: Buffer, timeout: float | None = None
+    ) -> Received: ...
+    def _drain(
+        self,
+        max_msgs: int = 1024,
+        spin_threshold: int = 10000,
+        timeout: float | None = None,
+    ) -> RxBatchGuard: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> tuple[Any, ...]: ...
 
 @final
 class RpcTxGuard(metaclass=_SwigType):

@@ -7,8 +7,10 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from . import _native
+from .channel import Channel
 
 if TYPE_CHECKING:
+    from .layout import LayoutLike
     from .rpc import RpcStats
 
 StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -137,6 +139,20 @@ class Bus(_native.BusBase):
             schema=schema,
         )
         return bus
+
+    def channel(self, spec: "LayoutLike", type_id: int = 0) -> Channel:
+        """Make a channel for messages of one type and layout.
+
+        spec: a format of the struct module or a struct.Struct, or what np.dtype()
+            takes but a string: a NumPy dtype, a list of fields, a ctypes.Structure.
+        type_id: of all its messages.
+
+        Raises ValueError for a layout of 0 bytes or more than max_payload, TypeError
+        for one with Python objects, struct.error for a bad format. Fields of a dtype
+        that have no struct format (str, datetime64, complex) are refused by the first
+        call that packs or unpacks them; arrays of them are sent and received.
+        """
+        return Channel(self, spec, type_id)
 
     def set_polling_mode(self, pure_spin: int) -> None:
         """Choose how this end waits: spin only, or (the default) spin, then sleep."""

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Typed channels. What runs once a message is in the generated ChannelBase."""
+
+import struct
+from collections.abc import Iterator
+from numbers import Integral
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from . import _native
+from .layout import dtype_of, layout_of, same_layout
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from typing_extensions import Self
+
+    from .layout import DType, LayoutLike
+
+Fields = tuple[Any, ...]
+
+
+@_native.direct_calls
+class Channel(_native.ChannelBase):
+    """Messages of one type and layout on a bus; made by Bus.channel().
+
+    Calling it sends one message, its fields as positional arguments; recv() and
+    iterating give the fields of one back as a tuple; send_batch(), recv_batch_into()
+    and drain_batch() do so with arrays. It keeps its bus alive, shares its ring with
+    all else that uses that, and fails like it when it is closed.
+    """
+
+    __slots__ = ("_dtype", "_struct")
+    _dtype: "DType | None"
+    _struct: struct.Struct | str
+
+    def __new__(
+        cls, bus: _native.BusBase, spec: "LayoutLike", type_id: int = 0
+    ) -> "Self":
+        """Make a channel as Bus.channel() does."""
+        given, size, packer = layout_of(spec)
+        most = bus._bus.max_payload()
+        if size > most:
+            raise ValueError(
+                f"messages of {given!r} have {size} bytes; this ring takes {most} at "
+                "most"
+            )
+        channel = super().__new__(cls, bus, type_id, given, size, packer)
+        channel._dtype = None if isinstance(given, str) else given
+        channel._struct = packer
+        return channel
+
+    def __repr__(self) -> str:
+        return f"<tachyon.Channel of {self.layout!r}, type_id {self.type_id}>"
+
+    @property
+    def dtype(self) -> "DType":
+        """The layout as a NumPy dtype; of a struct format, with fields f0, f1, ..."""
+        if self._dtype is None:
+            assert isinstance(self._struct, struct.Struct)
+            self._dtype = dtype_of(self._struct)
+        return self._dtype
+
+    @property
+    def format(self) -> str:
+        """The layout as a struct format; TypeError when it has a field without one."""
+        return self._packer().format
+
+    def drain_batch(
+        self,
+        max_msgs: int = 1024,
+        spin_threshold: int = 10000,
+        *,
+        timeout: float | None = None,
+    ) -> "ChannelBatch":
+        """Wait for one message, then take up to max_msgs of the channel's, in place.
+
+        The batch ends before a message of another type or size; UnexpectedMessage when
+        that is the first one. Otherwise fails as Bus.drain_batch().
+        """
+        return ChannelBatch(self, self._drain(max_msgs, spin_threshold, timeout))
+
+    def _packer(self) -> struct.Struct:
+        if isinstance(self._struct, str):
+            raise TypeError(self._struct)
+        return self._struct
+
+    def _check_dtype(self, dtype: "DType") -> None:
+        """Refuse arrays that are not of the channel's layout."""
+        fits = (
+            same_layout(dtype, self.dtype)
+            if isinstance(self.layout, str)
+            else dtype == self.dtype
+        )
+        if not fits:
+            raise TypeError(
+                f"the array has dtype {dtype}, the channel's messages {self.layout!r}"
+            )
+
+
+class ChannelBatch:
+    """Messages of a channel, in the ring itself, until the `with` block is left.
+
+    A sequence of tuples, as recv() returns them; with the name of a field, a slice or
+    anything else that NumPy takes, a part of `array`. Whatever of that is kept after
+    the block must be a copy: leaving raises BufferError while an array still points
+    into the ring.
+    """
+
+    __slots__ = ("_array", "_batch", "_channel")
+
+    def __init__(self, channel: Channel, batch: _native.RxBatchGuard) -> None:
+        self._channel = channel
+        self._batch = batch
+        self._array: npt.NDArray[Any] | None = None
+
+    def __enter__(self) -> "Self":
+        self._batch.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        self._array = None
+        return self._batch.__exit__(exc_type, exc, traceback)
+
+    @property
+    def array(self) -> "npt.NDArray[Any]":
+        """The messages as a read-only array of the channel's dtype, without a copy."""
+        if self._array is None:
+            self._array = self._batch.array(self._channel.dtype)
+        return self._array
+
+    def __array__(
+        self, dtype: "npt.DTypeLike | None" = None, copy: bool | None = None
+    ) -> "npt.NDArray[Any]":
+        if dtype is not None and dtype != self.array.dtype:
+            if copy is False:
+                raise ValueError(f"items of {self.array.dtype} as {dtype} are a copy")
+            return self.array.astype(dtype)
+        return self.array.copy() if copy else self.array
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    @overload
+    def __getitem__(self, key: int, /) -> Fields: ...
+    @overload
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __getitem__(self, key: Any, /) -> Any:
+        if isinstance(key, Integral):
+            return self._channel._packer().unpack(self._batch[int(key)])
+        return self.array[key]
+
+    def __iter__(self) -> Iterator[Fields]:
+        return map(self._channel._packer().unpack, self._batch)
