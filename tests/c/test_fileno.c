@@ -11,8 +11,8 @@
 
 #define MS INT64_C(1000000)
 
-static uint32_t type;
-static size_t size;
+static _Thread_local uint32_t type;
+static _Thread_local size_t size;
 
 static bool readable(int fd, int timeout_ms) {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
