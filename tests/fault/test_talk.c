@@ -202,8 +202,8 @@ TEST(with_membarrier_refused_later_sleeps_are_sliced) {
     struct pair pair = pair_open(4096);
     struct delayed delayed = {pair.listener, 100};
     kernel_refuse_always(CALL_SEND, EAGAIN);
-    pthread_t sender = test_thread(send_later, &delayed);
     int64_t begin = test_now_ms();
+    pthread_t sender = test_thread(send_later, &delayed);
     expect_late(pair.connector);
     CHECK_IN(test_now_ms() - begin, 99, 1000);
     tachyon_stats_t stats;
