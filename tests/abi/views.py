@@ -362,11 +362,13 @@ def bindgen_names(bindings: Path) -> dict[str, set[str]]:
     }
 
 
-def exported_symbols(nm: str, library: Path) -> set[str]:
-    """List the defined dynamic symbols, without the version's own name."""
-    listing = _run([nm, "-D", "--defined-only", library], f"{nm} cannot read {library}")
-    symbols = (line.split() for line in listing.splitlines())
-    return {name.split("@")[0] for _, kind, name in symbols if kind != "A"}
+def exported_symbols(nm: str, table: str, library: Path) -> set[str]:
+    """List the symbols of a table (-D or -g), without the version's own name."""
+    listing = _run(
+        [nm, table, "--defined-only", library], f"{nm} cannot read {library}"
+    )
+    symbols = re.findall(r"^[0-9a-f]+ ([^A\W]) ([^@\s]+)", listing, flags=re.MULTILINE)
+    return {name for _, name in symbols}
 
 
 def compare(
@@ -412,8 +414,9 @@ class Tools:
         compare("functions", "SWIG", api.functions, "bindgen", seen["functions"])
         compare("values", "SWIG", api.values, "bindgen", seen["values"])
         compare("types", "SWIG", types, "bindgen", seen["types"])
-        symbols = exported_symbols(self.nm, self.shared)
-        compare("functions", "the header", api.functions, "the library", symbols)
+        for table, library in (("-D", self.shared), ("-g", self.static)):
+            symbols = exported_symbols(self.nm, table, library)
+            compare("functions", "the header", api.functions, library.name, symbols)
 
         in_c = c_numbers(api, self.cc, header)
         in_rust = rust_numbers(api, self.rustc, crate, self.static)
