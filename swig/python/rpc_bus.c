@@ -16,6 +16,16 @@ static PyObject *call_wait(PyObject *self, PyObject *const *args, Py_ssize_t nar
                : rpc_wait(bus_of(self), bound[0], bound[1], bound[2]);
 }
 
+static PyObject *call_wait_any(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                               PyObject *kwnames) {
+    static Signature signature = {
+        "wait_any", 0, 2, {"spin_threshold", "timeout"}, {NULL}, 1};
+    PyObject *bound[MAX_PARAMETERS] = {NULL};
+    return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
+               ? NULL
+               : rpc_wait_any(bus_of(self), bound[0], bound[1]);
+}
+
 static PyObject *call_serve(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                             PyObject *kwnames) {
     static Signature signature = {
@@ -38,6 +48,12 @@ static PyObject *call_cancel(PyObject *self, PyObject *correlation_id) {
      "TimeoutError after `timeout` seconds: the call stays outstanding, wait again\n"  \
      "or cancel it. ValueError when no such call is outstanding; PeerDeadError or\n"   \
      "ClosedError when nobody will answer it."},                                       \
+        {"wait_any", (PyCFunction)(void (*)(void))call_wait_any,                       \
+         METH_FASTCALL | METH_KEYWORDS,                                                \
+         "wait_any($self, /, spin_threshold=10000, *, timeout=None)\n--\n\n"           \
+         "Wait for the reply that comes first, to any outstanding call.\n\n"           \
+         "The guard's correlation_id tells which call that is. Fails as wait();\n"     \
+         "ValueError when no call is outstanding."},                                   \
         {"serve", (PyCFunction)(void (*)(void))call_serve,                             \
          METH_FASTCALL | METH_KEYWORDS,                                                \
          "serve($self, /, spin_threshold=10000, *, timeout=None)\n--\n\n"              \

@@ -19,6 +19,14 @@ static bool attempt_wait(TachyonBus *bus, void *context, int64_t timeout_ns) {
     return call->rx.data != NULL;
 }
 
+static bool attempt_wait_any(TachyonBus *bus, void *context, int64_t timeout_ns) {
+    RpcRxCall *call = context;
+    call->rx.data =
+        tachyon_rpc_wait_any(bus->handle, &call->id, &call->rx.size, &call->rx.type_id,
+                             call->rx.spin_threshold, timeout_ns);
+    return call->rx.data != NULL;
+}
+
 static bool attempt_serve(TachyonBus *bus, void *context, int64_t timeout_ns) {
     RpcRxCall *call = context;
     call->rx.data = tachyon_rpc_serve_timed(bus->handle, &call->id, &call->rx.type_id,
@@ -60,6 +68,13 @@ static PyObject *rpc_wait(TachyonRpcBus *bus, PyObject *correlation_id,
                ? NULL
                : rpc_receive(bus, attempt_wait, &call, release_reply, spin_threshold,
                              timeout);
+}
+
+static PyObject *rpc_wait_any(TachyonRpcBus *bus, PyObject *spin_threshold,
+                              PyObject *timeout) {
+    RpcRxCall call = {.id = 0};
+    return rpc_receive(bus, attempt_wait_any, &call, release_reply, spin_threshold,
+                       timeout);
 }
 
 static PyObject *rpc_serve(TachyonRpcBus *bus, PyObject *spin_threshold,

@@ -14,6 +14,7 @@ typedef struct BusKind {
     size_t (*max_payload)(const void *handle);
     tachyon_error_t (*get_peer)(const void *handle, tachyon_peer_t *peer);
     void (*set_polling_mode)(const void *handle, int pure_spin);
+    int (*fileno)(void *handle);
     const char *purpose[2]; /* of sending and of receiving */
     bool one_thread;        /* both directions are one thread's at a time */
 } BusKind;
@@ -24,7 +25,8 @@ typedef struct TachyonBus {
     void *handle;
     bool open;    /* opened and not destroyed */
     bool opening; /* a thread is inside listen or connect */
-    int waiters;  /* threads inside the core without the interpreter's lock */
+    int waiters;  /* threads inside the core without the interpreter's lock, and ... */
+    int watches;  /* ... event loops that poll the descriptor */
     Side tx;
     Side rx;
     tachyon_msg_view_t *views; /* of the open batch */
@@ -272,8 +274,58 @@ static PyObject *TachyonBus_destroy(TachyonBus *bus) {
     side_lose(&bus->tx);
     side_lose(&bus->rx);
     if (bus->waiters > 0) {
+        if (!bus->kind->one_thread && !bus->tx.waiting) {
+            tachyon_flush(bus->handle); /* a close does not, as the release would */
+        }
         bus->kind->close(bus->handle);
     } else {
+        release_handle(bus);
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- Event loops ---- */
+
+static int descriptor_of(TachyonBus *bus) {
+    if (bus->tx.waiting || bus->rx.waiting) {
+        raise_waited_on(bus->tx.waiting ? &bus->tx : &bus->rx);
+        return -1;
+    }
+    int fd = bus->kind->fileno(bus->handle);
+    if (fd < 0) {
+        raise_last();
+    }
+    return fd;
+}
+
+/* -1 of a closed bus, as of a closed socket: selectors can then unregister it. */
+static PyObject *TachyonBus_fileno(TachyonBus *bus) {
+    int fd = bus->open ? descriptor_of(bus) : -1;
+    return fd < 0 && bus->open ? NULL : PyLong_FromLong(fd);
+}
+
+/* Whoever polls the descriptor counts as a thread inside the core: closing the bus
+   makes the descriptor readable, and it goes when nobody polls it any more. */
+static PyObject *TachyonBus_watch(TachyonBus *bus) {
+    if (!bus->open) {
+        return raise_not_open(bus);
+    }
+    int fd = descriptor_of(bus);
+    if (fd < 0) {
+        return NULL;
+    }
+    ++bus->watches;
+    ++bus->waiters;
+    return PyLong_FromLong(fd);
+}
+
+static PyObject *TachyonBus_unwatch(TachyonBus *bus) {
+    if (bus->watches == 0) {
+        PyErr_SetString(TachyonError, "nobody watches this bus");
+        return NULL;
+    }
+    --bus->watches;
+    if (--bus->waiters == 0 && !bus->open) {
         release_handle(bus);
     }
     Py_RETURN_NONE;
@@ -381,6 +433,10 @@ static void set_polling_mode_of_bus(const void *handle, int pure_spin) {
     tachyon_bus_set_polling_mode(handle, pure_spin);
 }
 
+static int fileno_of_bus(void *handle) {
+    return tachyon_bus_fileno(handle);
+}
+
 static const BusKind bus_kind = {
     .open = open_bus,
     .close = close_bus,
@@ -388,6 +444,7 @@ static const BusKind bus_kind = {
     .max_payload = max_payload_of_bus,
     .get_peer = get_peer_of_bus,
     .set_polling_mode = set_polling_mode_of_bus,
+    .fileno = fileno_of_bus,
     .purpose = {"send", "receive"},
 };
 

@@ -13,6 +13,24 @@
 %feature("python:tp_init") TachyonBus "tachyon_bus_init";
 %feature("python:tp_dealloc") TachyonBus "tachyon_bus_dealloc";
 
+%feature("docstring") TachyonBus::fileno
+"fileno($self, /)
+--
+
+The descriptor for event loops; -1 when the bus is not open.";
+%feature("docstring") TachyonBus::watch
+"watch($self, /)
+--
+
+Return the descriptor and keep it, until unwatch(), even when the bus is closed.
+
+A close makes it readable.";
+%feature("docstring") TachyonBus::unwatch
+"unwatch($self, /)
+--
+
+Say that the descriptor is not polled any more, once for each watch().";
+
 %feature("docstring") TachyonBus
 "The low-level end of a bus. Its guards commit without a flush, so what they send is
 seen by the consumer after the next flush(), or after 64 messages.";
@@ -93,4 +111,7 @@ typedef struct {} TachyonBus;
     PyObject *max_payload(void);
     PyObject *stats(void);
     PyObject *peer(void);
+    PyObject *fileno(void);
+    PyObject *watch(void);
+    PyObject *unwatch(void);
 }

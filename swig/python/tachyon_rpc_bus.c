@@ -35,6 +35,10 @@ static void set_polling_mode_of_rpc(const void *handle, int pure_spin) {
     tachyon_rpc_set_polling_mode(handle, pure_spin);
 }
 
+static int fileno_of_rpc(void *handle) {
+    return tachyon_rpc_fileno(handle);
+}
+
 static const BusKind rpc_kind = {
     .open = open_rpc,
     .close = close_rpc,
@@ -42,6 +46,7 @@ static const BusKind rpc_kind = {
     .max_payload = max_payload_of_rpc,
     .get_peer = get_peer_of_rpc,
     .set_polling_mode = set_polling_mode_of_rpc,
+    .fileno = fileno_of_rpc,
     .purpose = {"call", "get a reply"}, /* until it listens */
     .one_thread = true,
 };

@@ -12,6 +12,24 @@
 %feature("python:tp_init") TachyonRpcBus "tachyon_bus_init";
 %feature("python:tp_dealloc") TachyonRpcBus "tachyon_bus_dealloc";
 
+%feature("docstring") TachyonRpcBus::fileno
+"fileno($self, /)
+--
+
+The descriptor for event loops; -1 when the bus is not open.";
+%feature("docstring") TachyonRpcBus::watch
+"watch($self, /)
+--
+
+Return the descriptor and keep it, until unwatch(), even when the bus is closed.
+
+A close makes it readable.";
+%feature("docstring") TachyonRpcBus::unwatch
+"unwatch($self, /)
+--
+
+Say that the descriptor is not polled any more, once for each watch().";
+
 %feature("docstring") TachyonRpcBus
 "The low-level end of an RPC bus: the callee listens, the caller connects.";
 
@@ -77,4 +95,7 @@ typedef struct {} TachyonRpcBus;
     PyObject *max_payload(void) { return TachyonBus_max_payload($self); }
     PyObject *stats(void);
     PyObject *peer(void) { return TachyonBus_peer($self); }
+    PyObject *fileno(void) { return TachyonBus_fileno($self); }
+    PyObject *watch(void) { return TachyonBus_watch($self); }
+    PyObject *unwatch(void) { return TachyonBus_unwatch($self); }
 }

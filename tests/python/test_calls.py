@@ -20,7 +20,7 @@ def test_methods_in_c_belong_to_exactly_the_public_class(cls: type) -> None:
     assert base is not None
     methods = [n for n, m in vars(base).items() if isinstance(m, MethodDescriptorType)]
     assert len(methods) > 5
-    for name in methods:
+    for name in {*methods} - {"cancel"}:  # that one is wrapped, for calls awaited
         own: Any = inspect.getattr_static(cls, name)
         assert isinstance(own, MethodDescriptorType)
         assert own.__objclass__ is cls, name  # else each call takes a detour

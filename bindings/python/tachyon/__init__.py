@@ -33,6 +33,14 @@ or one calls what the other serves:
     with RpcBus.rpc_connect("/tmp/rpc.sock") as bus:
         double.call(bus, b"spam", timeout=1)
 
+In an event loop of asyncio or uvloop the same waits are awaited:
+
+    async for type_id, size, data in bus:
+        ...
+    reply = await rpc.call_async(b"spam", msg_type=1, timeout=1)
+
+A bus has a fileno(), so select, poll and selectors take it as it is.
+
 Threads: one thread may send and one receive on a bus at a time, and one thread use an
 RPC bus; a second one gets a TachyonError. Every call that waits does so without the
 interpreter's lock, and Ctrl-C ends it. A free-threaded interpreter turns its lock on
@@ -66,7 +74,7 @@ from .dispatch import (
     RpcError,
     tachyon_rpc,
 )
-from .message import Message, Received
+from .message import Message, Received, Request
 from .rpc import RpcBus, RpcStats
 from .type_id import make_type_id, msg_type, route_id
 
@@ -82,6 +90,7 @@ __all__ = [
     "Peer",
     "PeerDeadError",
     "Received",
+    "Request",
     "RingFull",
     "Role",
     "RpcBus",

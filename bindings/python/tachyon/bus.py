@@ -4,12 +4,17 @@
 import os
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from . import _native
+from .aio import Watch, deadline_after
 from .channel import Channel
+from .message import Message
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from .layout import LayoutLike
     from .rpc import RpcStats
 
@@ -63,7 +68,12 @@ class Bus(_native.BusBase):
 
     Iterating yields a Message for each one received, ends when the peer has closed and
     everything is drained, and raises PeerDeadError when it died. Leaving a `with` block
-    flushes and closes.
+    flushes and closes. `async for` and `async with` do the same in an event loop.
+
+    The async methods are for one event loop at a time. A task may be cancelled while it
+    awaits one, and no message is lost or sent in part; closing the bus, from any
+    thread, ends them with ClosedError. Where there is always something to do they let
+    other tasks run every 64 messages.
     """
 
     def __repr__(self) -> str:
@@ -153,6 +163,68 @@ class Bus(_native.BusBase):
         call that packs or unpacks them; arrays of them are sent and received.
         """
         return Channel(self, spec, type_id)
+
+    async def recv_async(self, timeout: float | None = None) -> Message:
+        """Wait for one message in an event loop and return a copy of it.
+
+        Fails as recv(). Several tasks may wait: the one that has waited longest gets
+        the next message.
+        """
+        deadline = None if timeout is None else deadline_after(timeout)
+        if self._watch.may_hurry():
+            try:
+                return self.recv(0)
+            except TimeoutError:
+                pass
+        return await self._watch.repeat(lambda: self.recv(0), TimeoutError, deadline)
+
+    async def send_async(
+        self, data: "Buffer", type_id: int = 0, timeout: float | None = None
+    ) -> None:
+        """Copy one message into the ring, when there is room, and make it visible.
+
+        Fails as send(). Cancelled while it waits for room, it has sent nothing.
+        """
+        await self._watch.repeat(
+            lambda: self.send(data, type_id, None, False),
+            _native.RingFull,
+            deadline_after(timeout),
+        )
+
+    def __aiter__(self: AnyBus) -> AnyBus:
+        return self
+
+    async def __anext__(self) -> Message:
+        try:
+            return await self.recv_async()
+        except _native.ClosedError:
+            if self.fileno() < 0:  # this end was closed, not the peer's
+                raise
+        raise StopAsyncIteration
+
+    async def __aenter__(self: AnyBus) -> AnyBus:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._bus.destroy()
+
+    @cached_property
+    def _watch(self) -> Watch:
+        return Watch(self._bus)
+
+    def fileno(self) -> int:
+        """Return the descriptor for select, poll, selectors and event loops.
+
+        It is readable while there may be something to do: for a receiving end while a
+        message is there, the stream has ended or the peer is gone; for a sending end
+        when the peer is gone, and once there is room after send(block=False) has found
+        none. It is level-triggered and may be readable once too often, never too
+        seldom; a receive with timeout=0 that finds nothing makes it unreadable.
+
+        Do not read, write or close it; it lives as long as the bus is open, and is -1
+        from then on. Ask for it before the send that must not block.
+        """
+        return self._bus.fileno()
 
     def set_polling_mode(self, pure_spin: int) -> None:
         """Choose how this end waits: spin only, or (the default) spin, then sleep."""

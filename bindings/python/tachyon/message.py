@@ -17,3 +17,13 @@ class Received(int):
 
     type_id: int
     """Their type."""
+
+
+class Request(NamedTuple):
+    """One request, copied out of the ring."""
+
+    type_id: int
+    size: int
+    data: bytes
+    correlation_id: int
+    """To be given to reply_async() or reply()."""

@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls and replies. What runs once a call is in the generated RpcBusBase."""
 
+import contextlib
 from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from . import _native
+from .aio import Replies, deadline_after, retry
 from .bus import Peer, StrPath, from_struct
+from .message import Message, Request
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 AnyRpcBus = TypeVar("AnyRpcBus", bound="RpcBus")
 
@@ -31,7 +38,13 @@ class RpcBus(_native.RpcBusBase):
 
     The caller repeats call() and wait(), with any number of calls outstanding; the
     callee serve() and reply(), in any order. One thread at a time may use a bus;
-    another one gets a TachyonError. Leaving a `with` block closes.
+    another one gets a TachyonError. Leaving a `with` or `async with` block closes.
+
+    The async methods are for one event loop at a time, any number of tasks may await
+    them at once, and closing the bus, from any thread, ends them with ClosedError.
+    While one awaits a reply, every reply is for them: take that to an earlier call()
+    with wait_async(). The descriptor does not tell of room in a ring, so where there is
+    none they look again every millisecond.
     """
 
     def __repr__(self) -> str:
@@ -88,6 +101,111 @@ class RpcBus(_native.RpcBusBase):
             socket_path, timeout=timeout, allowed_uids=allowed_uids, schema=schema
         )
         return bus
+
+    async def call_async(
+        self,
+        payload: "Buffer",
+        msg_type: int,
+        max_payload_size: int | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Message:
+        """Call in an event loop and return a copy of the reply.
+
+        timeout: seconds for the whole call; None waits for ever.
+
+        Any number of calls may be outstanding and their replies come in any order.
+        Fails as call() and wait(). A call that is not awaited any longer, because its
+        task was cancelled or the time is over, is cancelled; its reply is dropped.
+        """
+        deadline = deadline_after(timeout)
+        await self._watch.take_turns()
+        call = await retry(
+            lambda: self.call(payload, msg_type, max_payload_size, 0, timeout=0),
+            deadline,
+        )
+        try:
+            return await self._watch.reply(call, deadline)
+        except BaseException:
+            with contextlib.suppress(_native.TachyonError, ValueError):  # gone already
+                self.cancel(call)
+            raise
+
+    async def wait_async(
+        self, correlation_id: int, *, timeout: float | None = None
+    ) -> Message:
+        """Wait in an event loop for the reply to one call and return a copy of it.
+
+        The call was made by call() or call_zero_copy(). Fails as wait(). Cancelled or
+        timed out, the call stays outstanding: wait again, or cancel it.
+        """
+        deadline = deadline_after(timeout)
+        self._watch.look_for(correlation_id)
+        return await self._watch.reply(correlation_id, deadline)
+
+    def cancel(self, correlation_id: int, /) -> None:
+        """Give a call up; its reply will be dropped and counted.
+
+        A task that awaits it gets a ValueError.
+        """
+        if not self._watch.forget(correlation_id):
+            super().cancel(correlation_id)
+
+    async def serve_async(self, *, timeout: float | None = None) -> Request:
+        """Wait in an event loop for the next request and return a copy of it.
+
+        Fails as serve(). Cancelled while it waits, it has taken no request.
+        """
+        return await self._watch.repeat(
+            self._serve_copy, TimeoutError, deadline_after(timeout)
+        )
+
+    async def reply_async(
+        self,
+        correlation_id: int,
+        payload: "Buffer",
+        msg_type: int,
+        max_payload_size: int | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        """Answer one request, when there is room, without blocking the event loop.
+
+        Fails as reply(). Cancelled while it waits for room, it has sent nothing.
+        """
+        await retry(
+            lambda: self.reply(
+                correlation_id, payload, msg_type, max_payload_size, timeout=0
+            ),
+            deadline_after(timeout),
+        )
+
+    def _serve_copy(self) -> Request:
+        with self.serve(0, timeout=0) as request:
+            return Request(
+                request.type_id,
+                request.actual_size,
+                bytes(request.buf),
+                request.correlation_id,
+            )
+
+    async def __aenter__(self: AnyRpcBus) -> AnyRpcBus:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._rpc.destroy()
+
+    @cached_property
+    def _watch(self) -> Replies:
+        return Replies(self._rpc)
+
+    def fileno(self) -> int:
+        """Return the descriptor for select, poll, selectors and event loops.
+
+        It is readable while a reply (caller) or a request (callee) may be there or the
+        peer is gone, as that of a Bus; it does not tell of room.
+        """
+        return self._rpc.fileno()
 
     def set_polling_mode(self, pure_spin: int) -> None:
         """Choose how this end waits: spin only, or (the default) spin, then sleep."""

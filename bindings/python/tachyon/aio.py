@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Awaiting a bus in an event loop of asyncio, without a thread and without polling.
+
+A task that finds nothing to do waits until the bus's descriptor is readable, and then
+looks again. It takes a message in the same step in which it returns it, so cancelling
+an await loses none. The loop has the descriptor only while somebody waits.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from . import _native
+from .message import Message
+
+Result = TypeVar("Result")
+Waiter = asyncio.Future[None]
+
+TURN = 64  # operations that did not wait, after which other tasks have their turn
+ROOM_INTERVAL_S = 0.001  # the descriptor of an RPC bus does not tell of room
+
+
+class Watch:
+    """The tasks that wait for one bus, and its descriptor in their event loop."""
+
+    def __init__(self, bus: _native.TachyonBus | _native.TachyonRpcBus) -> None:
+        self._bus = bus
+        self._loop: asyncio.AbstractEventLoop | None = None  # that has the descriptor
+        self._fd = -1
+        self._waiters: OrderedDict[Waiter, None] = OrderedDict()  # in their order
+        self._at_once = 0  # operations since the last one that waited
+
+    def may_hurry(self) -> bool:
+        """Tell whether operations succeed at once, and no other task is due yet."""
+        if 0 < self._at_once < TURN:
+            self._at_once += 1
+            return True
+        return False
+
+    async def repeat(
+        self,
+        attempt: Callable[[], Result],
+        not_yet: type[Exception],
+        deadline: float | None,
+    ) -> Result:
+        """Return what an attempt returns; after `not_yet` wait, then try again."""
+        await self.take_turns()
+        if self._fd < 0:  # a look arms the descriptor only if there is one
+            self._fd = self._bus.fileno()
+        again = False
+        while True:
+            try:
+                return attempt()
+            except not_yet as error:
+                left = seconds_left(deadline, error)
+            await self._readable(left, again)
+            again = True
+
+    async def take_turns(self) -> None:
+        """Let the loop's other tasks run, now and then."""
+        if self._at_once >= TURN:
+            self._at_once = 0
+            await asyncio.sleep(0)
+        self._at_once += 1
+
+    async def _readable(self, timeout: float | None, again: bool) -> None:
+        """Wait until the descriptor is readable, or for a time.
+
+        again: woken in vain, and so the first to be woken next.
+        """
+        loop = asyncio.get_running_loop()
+        self._start(loop)
+        waiter = loop.create_future()
+        self._waiters[waiter] = None
+        self._waiters.move_to_end(waiter, last=not again)
+        try:
+            await self._woken(waiter, timeout)
+        finally:
+            self._waiters.pop(waiter, None)
+            self._stop_if_idle()
+
+    async def _woken(self, waiter: Waiter, timeout: float | None) -> None:
+        self._at_once = 0
+        if timeout is None:
+            return await waiter
+        timer = waiter.get_loop().call_later(timeout, wake, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+
+    def _on_readable(self) -> None:
+        """Wake the task that has waited longest; the others have their turn next."""
+        if self._waiters:
+            wake(self._waiters.popitem(last=False)[0])
+        self._stop_if_idle()
+
+    def _is_idle(self) -> bool:
+        return not self._waiters
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Give the descriptor to the loop; tell whether it had not got it yet."""
+        if self._loop is loop:
+            return False
+        if self._loop is not None:
+            if not self._loop.is_closed():
+                raise _native.TachyonError("another event loop awaits this bus")
+            self._forget_tasks()
+            self._stop()
+        self._fd = self._bus.watch()
+        try:
+            loop.add_reader(self._fd, self._on_readable)
+        except BaseException:
+            self._bus.unwatch()
+            raise
+        self._loop = loop
+        return True
+
+    def _forget_tasks(self) -> None:
+        """Their loop was closed under them."""
+        self._waiters.clear()
+
+    def _stop_if_idle(self) -> None:
+        if self._loop is not None and self._is_idle():
+            self._stop()
+
+    def _stop(self) -> None:
+        """Take the descriptor back; a bus that was closed meanwhile is freed."""
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.remove_reader(self._fd)
+            self._bus.unwatch()
+
+
+class Replies(Watch):
+    """The same for an RPC bus: the replies that its tasks wait for as well."""
+
+    def __init__(self, rpc: _native.TachyonRpcBus) -> None:
+        super().__init__(rpc)
+        self._rpc = rpc
+        self._calls: dict[int, Waiter] = {}
+        self._arrived: dict[int, Message] = {}  # and not yet returned
+
+    async def reply(self, correlation_id: int, deadline: float | None) -> Message:
+        """Wait for the reply to a call."""
+        while correlation_id not in self._arrived:
+            left = seconds_left(deadline, f"no reply to call {correlation_id} yet")
+            await self._signal(correlation_id, left)
+            if correlation_id not in self._arrived:
+                self.look_for(correlation_id)
+        return self._arrived.pop(correlation_id)
+
+    def look_for(self, correlation_id: int) -> None:
+        """See whether a reply is there, and whether there can be one."""
+        if correlation_id in self._arrived:
+            return
+        try:
+            with self._rpc.wait(correlation_id, 0, timeout=0) as reply:
+                self._arrived[correlation_id] = copy_of(reply)
+        except TimeoutError:
+            self._deliver()  # others that the look has come by
+
+    def forget(self, correlation_id: int) -> bool:
+        """Drop a reply that has arrived; who awaits it finds out that it is gone."""
+        if waiter := self._calls.get(correlation_id):
+            wake(waiter)
+        return self._arrived.pop(correlation_id, None) is not None
+
+    async def _signal(self, correlation_id: int, timeout: float | None) -> None:
+        if correlation_id in self._calls:
+            raise _native.TachyonError(
+                f"another task awaits the reply to call {correlation_id}"
+            )
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        started = self._start(loop)
+        self._calls[correlation_id] = waiter
+        try:
+            if started:
+                self._deliver()
+            await self._woken(waiter, timeout)
+        finally:
+            if self._calls.get(correlation_id) is waiter:
+                del self._calls[correlation_id]
+            self._stop_if_idle()
+
+    def _deliver(self) -> None:
+        """Take all replies that are there. An error is for each task to find itself."""
+        try:
+            while self._calls:
+                with self._rpc.wait_any(0, timeout=0) as reply:
+                    self._arrived[reply.correlation_id] = copy_of(reply)
+                if waiter := self._calls.get(reply.correlation_id):
+                    wake(waiter)
+        except TimeoutError:
+            pass
+        except Exception:
+            for waiter in self._calls.values():
+                wake(waiter)
+
+    def _on_readable(self) -> None:
+        self._deliver()
+        super()._on_readable()
+
+    def _is_idle(self) -> bool:
+        return not self._calls and super()._is_idle()
+
+    def _forget_tasks(self) -> None:
+        self._calls.clear()
+        super()._forget_tasks()
+
+
+async def retry(attempt: Callable[[], Result], deadline: float | None) -> Result:
+    """Return what an attempt returns; after TimeoutError try again in a while."""
+    while True:
+        try:
+            return attempt()
+        except TimeoutError as error:
+            left = seconds_left(deadline, error)
+        await asyncio.sleep(
+            ROOM_INTERVAL_S if left is None else min(left, ROOM_INTERVAL_S)
+        )
+
+
+def copy_of(reply: _native.RpcRxGuard) -> Message:
+    """Copy a message out of the ring."""
+    return Message(reply.type_id, reply.actual_size, bytes(reply.buf))
+
+
+def wake(waiter: Waiter) -> None:
+    """Let the task that awaits this go on, unless it does so already."""
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def deadline_after(timeout: float | None) -> float | None:
+    """Return when `timeout` seconds from now are over; None: never."""
+    if timeout is None:
+        return None
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be None or at least 0 seconds, not {timeout!r}")
+    return time.monotonic() + timeout
+
+
+def seconds_left(deadline: float | None, reason: object) -> float | None:
+    """Return how long it is to a deadline; TimeoutError with the reason after it."""
+    if deadline is None:
+        return None
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError(str(reason)) from None
+    return left
