@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -103,6 +105,58 @@ TEST(no_descriptor_survives_exec) {
             FAIL("descriptor %d is not close-on-exec", fd);
     }
     CHECK_IN(found, 2, 4); /* a socket each, and a pidfd where the kernel gives one */
+    pair_close(&pair);
+}
+
+#define LIST_FDS "TACHYON_TEST_LIST_FDS"
+
+/* This program, started with LIST_FDS in its environment, only tells what is open. */
+__attribute__((constructor)) static void tell_what_is_open(void) {
+    size_t count;
+    if (!getenv(LIST_FDS))
+        return;
+    count = test_count_fds();
+    _exit(write(1, &count, sizeof count) == sizeof count ? 0 : 1);
+}
+
+/* What a program finds open that is started without the fork handlers' help. */
+static size_t count_fds_of_a_program(void) {
+    const char *const arguments[] = {"program", NULL}, *const names[] = {LIST_FDS "=1",
+                                                                         NULL};
+    int output[2];
+    pid_t pid;
+    size_t count = 0;
+    posix_spawn_file_actions_t actions;
+    CHECK_EQ(pipe2(output, O_CLOEXEC), 0);
+    CHECK_EQ(posix_spawn_file_actions_init(&actions), 0);
+    CHECK_EQ(posix_spawn_file_actions_adddup2(&actions, output[1], 1), 0);
+    CHECK_EQ(posix_spawn(&pid, "/proc/self/exe", &actions, NULL,
+                         (char *const *)(uintptr_t)arguments,
+                         (char *const *)(uintptr_t)names),
+             0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(output[1]);
+    CHECK_EQ(read(output[0], &count, sizeof count), sizeof count);
+    close(output[0]);
+    CHECK_EQ(test_wait(pid), 0);
+    return count;
+}
+
+TEST(a_program_that_is_started_inherits_nothing) {
+    struct listening listening = {.path = test_path("listening"), .capacity = 4096};
+    size_t before = count_fds_of_a_program();
+    struct pair pair = pair_open(4096);
+    listening_start(&listening); /* in the middle of it */
+    int client = wire_connect(listening.path);
+    struct wire_greeting hello = wire_hello();
+    wire_send(client, &hello, sizeof hello, NULL, 0);
+    CHECK_EQ(wire_receive(client, &hello, sizeof hello, NULL, NULL, 3000), 64);
+    CHECK(test_count_fds() > before + 5);
+    CHECK_EQ(count_fds_of_a_program(), before);
+    wire_send(client, "A", 1, NULL, 0);
+    CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
+    close(client);
+    tachyon_bus_destroy(listening.bus);
     pair_close(&pair);
 }
 
@@ -416,4 +470,12 @@ TEST(the_hook_of_the_options_stays_with_the_bus) {
     CHECK_OK(tachyon_send(pair.listener, "x", 1, 1, 0, 0)); /* nothing is broken */
     CHECK(tachyon_acquire_rx_blocking(pair.connector, &type, &size, 0));
     pair_close(&pair);
+}
+
+TEST(a_user_may_stand_anywhere_in_the_list) {
+    const uint32_t list[] = {geteuid(), 12345678, 12345679};
+    char message[384];
+    tachyon_options_t listener = {.allowed_uids = list, .allowed_uid_count = 3};
+    tachyon_options_t connector = options_with_timeout_ms(0);
+    CHECK_EQ(connect_to(&listener, &connector, message), TACHYON_SUCCESS);
 }

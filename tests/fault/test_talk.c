@@ -367,3 +367,67 @@ TEST(a_descriptor_that_is_refused_can_be_had_later) {
     }
     FAIL("more calls than there should be");
 }
+
+static void *answer_later(void *context) {
+    struct calls *calls = context;
+    uint64_t id;
+    uint32_t type;
+    size_t size;
+    const void *request;
+    do /* it may be without a wake-up, which was refused */
+        request =
+            tachyon_rpc_serve_timed(calls->callee, &id, &type, &size, 0, 100 * MS);
+    while (!request && tachyon_last_error() == TACHYON_ERR_TIMEOUT);
+    CHECK(request && size == 4 && memcmp(request, "call", 4) == 0);
+    CHECK_OK(tachyon_rpc_commit_serve(calls->callee));
+    test_sleep_ms(3); /* the caller goes to sleep */
+    CHECK_OK(tachyon_rpc_reply(calls->callee, id, "reply", 5, (uint32_t)id));
+    return NULL;
+}
+
+/* A call and the wait for its reply: whatever is refused, a second try gets it. */
+TEST(a_call_and_its_reply_survive_the_refusal_of_every_call) {
+    static const int errors[] = {EINTR, ENOMEM, EPERM};
+    unsigned refusals = 0;
+    for (unsigned nth = 0; nth < 50; nth++) {
+        bool reached = false;
+        for (size_t e = 0; e < 3; e++) {
+            struct calls calls = calls_open();
+            uint64_t id = 0;
+            uint32_t type;
+            size_t size;
+            pthread_t callee = test_thread(answer_later, &calls);
+            wait_until_asleep((void *)calls.callee); /* so that it must be woken */
+            chosen_error = errors[e];
+            kernel_arm(nth, choose);
+            tachyon_error_t error =
+                tachyon_rpc_call_timed(calls.caller, "call", 4, 1, &id, 0, 5000 * MS);
+            const void *reply = NULL;
+            if (error == TACHYON_SUCCESS)
+                reply = tachyon_rpc_wait_timed(calls.caller, id, &size, &type, 0,
+                                               5000 * MS);
+            if (error == TACHYON_SUCCESS && !reply)
+                error = tachyon_last_error();
+            reached = kernel_disarm();
+            refusals += reached;
+            CHECK(error == TACHYON_SUCCESS ||
+                  error == (errors[e] == EINTR ? TACHYON_ERR_INTERRUPTED
+                                               : TACHYON_ERR_SYSTEM));
+            CHECK(reached || error == TACHYON_SUCCESS);
+            CHECK_EQ(id, 1);
+            if (!reply)
+                reply = tachyon_rpc_wait_timed(calls.caller, id, &size, &type, 0,
+                                               5000 * MS);
+            if (!reply)
+                FAIL("a second wait gives %s", tachyon_last_error_message());
+            CHECK(size == 5 && type == 1 && memcmp(reply, "reply", 5) == 0);
+            CHECK_OK(tachyon_rpc_commit_rx(calls.caller));
+            test_join(callee);
+            calls_close(&calls);
+        }
+        if (!reached)
+            break;
+    }
+    printf("    %u refusals\n", refusals);
+    CHECK(refusals >= 9);
+}
