@@ -16,7 +16,7 @@ import math
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tachyon import Bus, ClosedError, PeerDeadError, TachyonError
@@ -33,6 +33,7 @@ SOCKET = "/tmp/tachyon_market_ticks.sock"
 BATCH = 64  # messages between two explicit flushes
 
 Row = tuple[bytes, float, int, int]  # symbol, price, quantity, type_id
+Send = Callable[[Bus, Sequence[Row], int, bool], None]  # bus, rows, count, timestamped
 
 
 class InputError(ValueError):
@@ -159,7 +160,7 @@ def finish(bus: Bus, count: int, total: int) -> None:
         bus.send_zero_copy(size=bus.max_payload)
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     def tick_count(text: str) -> int:
         value = int(text)
         if not 1 <= value <= UINT32_MAX:
@@ -195,16 +196,16 @@ def parse_arguments() -> argparse.Namespace:
         help="send 0 instead of the time, so no latency is measured",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> int:
-    args = parse_arguments()
+def main(send: Send = send_ticks, argv: Sequence[str] | None = None) -> int:
+    args = parse_arguments(argv)
     try:
         rows = read_rows(args.input)
         with connect(args.socket) as bus:
             start = time.perf_counter()
-            send_ticks(bus, rows, args.count, args.timestamped)
+            send(bus, rows, args.count, args.timestamped)
             seconds = time.perf_counter() - start
             finish(bus, args.count, checksum(rows, args.count))
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CONSUMER = HERE.parent.parent / "build" / "cargo" / "release" / "market-tick-consumer"
+PRODUCER = HERE / "producer.py"
 GRACE_SECONDS = 2.0  # for the other side to notice by itself
 POLL_SECONDS = 0.01
 
@@ -44,10 +45,10 @@ def start_consumer(program: Path, options: Sequence[str], socket: Path) -> Proce
     return consumer
 
 
-def start_producer(options: Sequence[str]) -> Process:
+def start_producer(program: Path, options: Sequence[str]) -> Process:
     """Start it without: its result, or what went wrong, is shown when it has ended."""
     return subprocess.Popen(
-        [sys.executable, HERE / "producer.py", *options],
+        [sys.executable, program, *options],
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -59,13 +60,14 @@ def run_pair(
     producer_options: Sequence[str],
     *,
     as_json: bool,
+    producer_program: Path = PRODUCER,
 ) -> tuple[int, dict[str, object]]:
     """Return the exit status and, with as_json, both results."""
     with tempfile.TemporaryDirectory(prefix="tachyon-") as directory:
         socket = Path(directory) / "ticks.sock"
         options = ["--socket", str(socket)] + ["--json"] * as_json
         consumer = start_consumer(consumer_program, options, socket)
-        producer = start_producer([*options, *producer_options])
+        producer = start_producer(producer_program, [*options, *producer_options])
         try:
             wait_for_both(consumer, producer)
         except KeyboardInterrupt:

@@ -76,6 +76,15 @@ def circumstances() -> str:
     return ", ".join(parts)
 
 
+def write_results(readme: Path, text: str) -> None:
+    """Put the text between the two comments that a README has for it."""
+    start, end = "<!-- results: written by ", "<!-- end of results -->"
+    before, rest = readme.read_text().split(start)
+    script, rest = rest.split("\n", 1)
+    after = rest[rest.index(end) :]
+    readme.write_text(f"{before}{start}{script}\n{text}\n{after}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=7, help="of each kind (default: 7)")
@@ -87,9 +96,7 @@ def main() -> None:
         f"{count:,} ticks; the run with the median rate of {args.runs} each. "
         f"{circumstances()}.\n\n{table(results)}"
     )
-    before, rest = README.read_text().split("written by update_results.py -->\n")
-    after = rest[rest.index("<!-- end of results -->") :]
-    README.write_text(f"{before}written by update_results.py -->\n{text}\n{after}")
+    write_results(README, text)
     print(text)
 
 
