@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -31,11 +32,11 @@ void test_equal(const char *file, int line, const char *text, intmax_t actual,
         test_fail(file, line, "%s is %jd, expected %jd", text, actual, expected);
 }
 
-unguided int fuzz_lowest_fd(void) {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(fd >= 0);
-    close(fd);
-    return fd;
+unguided size_t fuzz_count_fds(void) {
+    size_t count = 0;
+    for (int fd = 0; fd < 64; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
 }
 
 static unguided void open_arenas(unsigned rings) {
@@ -70,6 +71,16 @@ struct session fuzz_session(enum ring_side side, unsigned rings) {
                                              .capacity = FUZZ_CAPACITY,
                                              .data_offset = RING_SHARED_BYTES};
     return session;
+}
+
+void fuzz_watch(struct input *input, struct tachyon_bus *bus) {
+    if (input_below(input, 4) == 0)
+        CHECK(ty_bus_fileno(bus) >= 0);
+}
+
+void fuzz_end(struct tachyon_bus *bus) {
+    ty_close(&bus->link.epoll);
+    ty_fork_unwatch(&bus->watch);
 }
 
 uint64_t fuzz_word(struct input *input) {

@@ -58,13 +58,18 @@ static inline uint64_t input_size(struct input *input, uint64_t most) {
 
 #define FUZZ_CAPACITY 4096u
 
-/* The next descriptor that will be opened: the same again when none has leaked. */
-int fuzz_lowest_fd(void);
+/* Open descriptors: as many as before when none has leaked. */
+size_t fuzz_count_fds(void);
 
 extern struct arena fuzz_arenas[HANDSHAKE_MAX_RINGS];
 
 /* A session on so many empty rings, with a socket that swallows wake-ups. */
 struct session fuzz_session(enum ring_side side, unsigned rings);
+
+/* When the input says so, let the bus be watched from an event loop. */
+void fuzz_watch(struct input *input, struct tachyon_bus *bus);
+/* The end of a bus on such a session. */
+void fuzz_end(struct tachyon_bus *bus);
 
 /* A publication word as the hostile peer makes them: mostly just about right. */
 uint64_t fuzz_word(struct input *input);

@@ -54,10 +54,15 @@ bug(corruption_forgotten receive bus.c
     "atomic_compare_exchange_strong(&bus->error, &none, (int)error);"
     "if (error != TACHYON_ERR_CORRUPT) atomic_compare_exchange_strong(&bus->error, &none, (int)error);")
 bug(batch_without_bound receive consumer.c
-    "ring_look_at(&bus->rx, ahead, &want.record) == RING_FOUND"
-    "ring_look_at(&(struct ring_consumer){.data = bus->rx.data, .mask = bus->rx.mask, .capacity = bus->rx.capacity, .tail = bus->rx.tail + ahead}, 0, &want.record) == RING_FOUND")
+    "ring_look_at(&bus->rx, ahead, &want.record) == RING_FOUND);"
+    "ring_look_at(&(struct ring_consumer){.data = bus->rx.data, .mask = bus->rx.mask, .capacity = bus->rx.capacity, .tail = bus->rx.tail + ahead}, 0, &want.record) == RING_FOUND);")
 bug(batch_commit_believes_the_views receive consumer.c
     "if (!match || bytes > bus->rx.handed ||" "if (false ||")
+bug(array_takes_any_size receive consumer.c
+    "want.record.size == item_size && want.record.type_id == *type_id"
+    "want.record.type_id == *type_id")
+bug(stride_of_unlike_records receive consumer.c
+    "views[i].actual_size != views[0].actual_size ||" "")
 # ---- Sending ----
 bug(tail_from_the_future send ring.h
     "if (tail - seen > published - seen || tail % RING_LINE != 0)"
@@ -69,6 +74,8 @@ bug(room_for_the_next_word_forgotten send ring.h
     "p->head + bytes + RING_LINE > p->limit" "p->head + bytes > p->limit")
 bug(commit_larger_than_reserved send producer.c
     "if (unlikely(actual_size > bus->tx.reserved))" "if (false)")
+bug(array_left_unflushed send producer.c
+    "    tachyon_flush(bus);\n    return sent;" "    return sent;")
 bug(wakes_without_end send ring.h
     "if (wanted == 0 || wanted == *woken ||" "if (wanted == 0 ||")
 # ---- Calls ----
@@ -78,9 +85,11 @@ bug(call_number_zero rpc_replies rpc.c
     "return id != 0 && call->id == id ? call : NULL;"
     "return call->id == id ? call : NULL;")
 bug(second_reply_replaces_the_first rpc_replies rpc.c
-    "if (call && !call->reply)\n        copy = malloc" "if (call)\n        copy = malloc")
+    "bool first = call && !is_settled(call);" "bool first = call;")
+bug(settled_replies_miscounted rpc_replies rpc.c
+    "rpc->settled -= is_settled(call);" "")
 bug(any_reply_will_do rpc_replies rpc.c
-    "want.rx.record.correlation_id != correlation_id" "false")
+    "!is_reply_to(rpc, &want.rx.record, id)" "false")
 # ---- Handshake ----
 bug(hello_overflows hello listener.c
     "sizeof client->hello - client->received, MSG_DONTWAIT"

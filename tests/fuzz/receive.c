@@ -60,6 +60,54 @@ static size_t take_batch(struct tachyon_bus *bus, bool *corrupt,
     return count;
 }
 
+/* Where tachyon_batch_stride() says that message i lies. */
+static unguided void check_stride(const tachyon_msg_view_t *views, size_t count) {
+    size_t stride = tachyon_batch_stride(views, count);
+    for (size_t i = 0; i < count && stride > 0; i++) {
+        const uint8_t *message = (const uint8_t *)views[0].ptr + i * stride;
+        CHECK_EQ(views[i].actual_size, views[0].actual_size);
+        fuzz_touch(arena, message, views[i].actual_size);
+        CHECK(message == views[i].ptr ||
+              message == (const uint8_t *)views[i].ptr + FUZZ_CAPACITY);
+    }
+}
+
+/* The items are those that stood in the ring, one behind the other. */
+static unguided void check_items(uint64_t position, const uint8_t *items, size_t size,
+                                 size_t count, uint32_t type) {
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *line = arena->data + position % FUZZ_CAPACITY;
+        uint64_t word;
+        memcpy(&word, line, sizeof word);
+        bool next_line = word & 0x80000000;
+        check_decoded(position, line + (next_line ? 64 : 32), size, type);
+        CHECK(memcmp(line + (next_line ? 64 : 32), items + i * size, size) == 0);
+        position += ring_record_bytes(next_line, size);
+    }
+}
+
+/* Copies into an array that is no larger than it must be. */
+static bool take_array(struct tachyon_bus *bus, bool *corrupt, struct input *input) {
+    struct ring_record next;
+    uint64_t tail = bus->rx.tail;
+    uint32_t type = 0;
+    size_t size = ring_look_at(&bus->rx, 0, &next) == RING_FOUND ? next.size : 1;
+    if (input_below(input, 8) == 0)
+        size = input_size(input, FUZZ_CAPACITY);
+    if (size > FUZZ_CAPACITY)
+        size = FUZZ_CAPACITY;
+    size_t most = input_below(input, MOST_VIEWS);
+    uint8_t *items = malloc(size * most + 1);
+    CHECK(items);
+    size_t count = tachyon_recv_batch(bus, items + 1, size, most, &type, 0, 0);
+    CHECK(count <= most);
+    check_items(tail, items + 1, size, count, type);
+    free(items);
+    if (count > 0 || tachyon_last_error() != TACHYON_ERR_INVALID_SZ)
+        check_state(bus, corrupt, count > 0 ? bus : NULL);
+    return count > 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static struct tachyon_bus bus;
     struct input input = {bytes, size};
@@ -68,10 +116,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     size_t count = 0, taken = 0;
     bool corrupt = false;
     CHECK_EQ(ty_bus_init(&bus, &session), TACHYON_SUCCESS);
+    fuzz_watch(&input, &bus);
     while (input.left > 0) {
         uint64_t tail = bus.rx.tail, handed = bus.rx.handed;
         bool released = false;
-        switch (input_below(&input, 8)) {
+        switch (input_below(&input, 9)) {
         case 0:
         case 1:
         case 2:
@@ -88,6 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         case 5:
             count =
                 take_batch(&bus, &corrupt, views, 1 + input_below(&input, MOST_VIEWS));
+            check_stride(views, count);
             break;
         case 6: /* the first few of the batch; now and then of a wrong one */
             taken = count > 0 ? input_below(&input, count + 2) : 1;
@@ -96,6 +146,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
             released = tachyon_commit_rx_batch(
                            &bus, views, taken < MOST_VIEWS ? taken : MOST_VIEWS) ==
                        TACHYON_SUCCESS;
+            count = 0;
+            break;
+        case 7:
+            released = take_array(&bus, &corrupt, &input);
+            handed = FUZZ_CAPACITY - RING_LINE;
             count = 0;
             break;
         default:
@@ -108,6 +163,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         CHECK(!released || bus.rx.tail == tail ||
               atomic_load(&arena->shared->tail) == bus.rx.tail);
     }
-    ty_fork_unwatch(&bus.watch);
+    fuzz_end(&bus);
     return 0;
 }

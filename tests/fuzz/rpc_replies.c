@@ -5,15 +5,17 @@
 #include "fuzz.h"
 
 static unguided void check_calls(const struct tachyon_rpc_bus *rpc) {
-    uint64_t entries = 0, kept = 0;
+    uint64_t entries = 0, kept = 0, settled = 0;
     for (size_t i = 0; i < rpc->call_slots; i++) {
         const struct call *call = &rpc->calls[i];
         entries += call->id != 0;
         kept += call->reply != NULL;
+        settled += call->reply || call->lost;
         CHECK(call->id != 0 || !call->reply);
         CHECK(call->id == 0 || (call->id & (rpc->call_slots - 1)) == i);
     }
     CHECK_EQ(entries, rpc->stats.outstanding);
+    CHECK_EQ(settled, rpc->settled);
     CHECK(kept <= entries && entries <= rpc->stats.calls);
     CHECK(rpc->stats.outstanding + rpc->stats.replies <= rpc->stats.calls);
 }
@@ -30,18 +32,10 @@ static void call(struct tachyon_rpc_bus *rpc, struct input *input) {
         CHECK_EQ(rpc->last_id, last);
 }
 
-static void expect(struct tachyon_rpc_bus *rpc, struct input *input) {
-    uint64_t id = input_below(input, 8) ? rpc->last_id - input_below(input, 4)
-                                        : input_number(input, 8);
-    uint32_t type;
-    size_t size;
-    const struct call *entry = find_call(rpc, id);
-    bool outstanding = entry != NULL, was_kept = entry && entry->reply;
-    CHECK(!outstanding || id != 0);
-    const uint8_t *reply = tachyon_rpc_wait_timed(rpc, id, &size, &type, 0, 0);
-    if (!reply)
-        return;
-    CHECK(outstanding && rpc->held_id == id);
+/* What is held is the reply to `id`, all of it. */
+static void check_held(const struct tachyon_rpc_bus *rpc, uint64_t id, bool was_kept,
+                       const uint8_t *reply, size_t size) {
+    CHECK(id != 0 && rpc->held_id == id);
     if (rpc->held_in_ring) {
         const struct ring_line *line =
             ring_line_at(fuzz_arenas[1].data, FUZZ_CAPACITY - 1, rpc->bus.rx.tail);
@@ -50,14 +44,41 @@ static void expect(struct tachyon_rpc_bus *rpc, struct input *input) {
         fuzz_touch(&fuzz_arenas[1], reply, size);
         return;
     }
+    CHECK(was_kept);
     fuzz_read(reply, size); /* a copy: all of it must be there */
+}
+
+static void expect(struct tachyon_rpc_bus *rpc, struct input *input) {
+    uint64_t id = input_below(input, 8) ? rpc->last_id - input_below(input, 4)
+                                        : input_number(input, 8);
+    uint32_t type;
+    size_t size;
+    const struct call *entry = find_call(rpc, id);
+    bool outstanding = entry != NULL, was_kept = entry && entry->reply;
+    const uint8_t *reply = tachyon_rpc_wait_timed(rpc, id, &size, &type, 0, 0);
+    if (!reply)
+        return;
+    CHECK(outstanding);
+    check_held(rpc, id, was_kept, reply, size);
+}
+
+static void expect_any(struct tachyon_rpc_bus *rpc) {
+    uint64_t id = 0;
+    uint32_t type;
+    size_t size;
+    bool was_kept = rpc->settled > 0;
+    const uint8_t *reply = tachyon_rpc_wait_any(rpc, &id, &size, &type, 0, 0);
+    if (!reply)
+        return;
+    CHECK(find_call(rpc, id));
+    check_held(rpc, id, was_kept, reply, size);
 }
 
 static void be_caller(struct tachyon_rpc_bus *rpc, struct input *input) {
     void *slot;
     size_t size;
     uint64_t id;
-    switch (input_below(input, 8)) {
+    switch (input_below(input, 9)) {
     case 0:
     case 1:
         call(rpc, input);
@@ -81,6 +102,9 @@ static void be_caller(struct tachyon_rpc_bus *rpc, struct input *input) {
             tachyon_rpc_commit_call(rpc, input_below(input, size + 2), 1, &id);
         else
             tachyon_rpc_rollback_call(rpc);
+        break;
+    case 7:
+        expect_any(rpc);
         break;
     default:
         tachyon_rpc_get_state(rpc);
@@ -134,6 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     ty_bus_arm_rx(&rpc->bus, receiving(rpc));
     if (caller)
         rpc->bus.make_progress = settle_all;
+    fuzz_watch(&input, &rpc->bus);
     while (input.left > 0) {
         uint64_t choice = input_below(&input, 3);
         if (choice == 0)
@@ -146,7 +171,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
             be_callee(rpc, &input);
         check_calls(rpc);
     }
-    ty_fork_unwatch(&rpc->bus.watch);
+    fuzz_end(&rpc->bus);
     free_rpc(rpc);
     return 0;
 }

@@ -27,10 +27,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     bool corrupt = false;
     uint64_t wanted_writes = 0;
     CHECK_EQ(ty_bus_init(&bus, &session), TACHYON_SUCCESS);
+    fuzz_watch(&input, &bus);
     while (input.left > 0) {
         uint8_t *slot = NULL;
         size_t most = 0;
-        switch (input_below(&input, 8)) {
+        switch (input_below(&input, 9)) {
         case 0:
         case 1:
             fuzz_write(&input, arena, bus.tx.head);
@@ -63,6 +64,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         case 6:
             tachyon_rollback_tx(&bus);
             break;
+        case 7: {
+            static const uint8_t items[8 * FUZZ_CAPACITY];
+            size_t count = input_below(&input, 9);
+            most = input_size(&input, FUZZ_CAPACITY - RING_OVERHEAD);
+            if (most > FUZZ_CAPACITY)
+                most = FUZZ_CAPACITY;
+            uint64_t messages = bus.tx.messages;
+            size_t sent = tachyon_send_batch(&bus, items, most, count, 1, 0, 0);
+            CHECK(sent <= count && bus.tx.messages - messages == sent);
+            CHECK(sent == 0 || bus.tx.first_word == 0); /* all of them flushed */
+            CHECK(sent == 0 || !corrupt);
+            break;
+        }
         default:
             tachyon_send(&bus, "0123456789", input_below(&input, 11), 1, 0, 0);
         }
@@ -70,6 +84,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     }
     /* A wake-up answers a word that the peer wrote: no more of them than such words. */
     CHECK(atomic_load(&bus.link.wakes) <= wanted_writes);
-    ty_fork_unwatch(&bus.watch);
+    fuzz_end(&bus);
     return 0;
 }

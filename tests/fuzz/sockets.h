@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -18,10 +19,13 @@
 /* Of each: X(its result, name, parameters). sockets.cmake reads this list. */
 #define SOCKETS_WRAPPED(X)                                                             \
     X(int, close, (int fd))                                                            \
+    X(int, epoll_create1, (int flags))                                                 \
+    X(int, epoll_ctl, (int epoll, int operation, int fd, struct epoll_event *event))   \
     X(int, fallocate, (int fd, int mode, off_t offset, off_t length))                  \
     X(int, fcntl, (int fd, int command, ...))                                          \
     X(int, fstat, (int fd, struct stat *out))                                          \
     X(int, ftruncate, (int fd, off_t size))                                            \
+    X(size_t, fuzz_count_fds, (void))                                                  \
     X(int, getsockopt,                                                                 \
       (int fd, int level, int option, void *value, socklen_t *length))                 \
     X(int, memfd_create, (const char *name, unsigned flags))                           \
@@ -39,7 +43,6 @@
     X(ssize_t, send, (int fd, const void *bytes, size_t size, int flags))              \
     X(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags))             \
     X(int, shutdown, (int fd, int how))                                                \
-    X(int, socket, (int domain, int type, int protocol))                               \
     X(int, socketpair, (int domain, int type, int protocol, int ends[2]))              \
     X(long, syscall, (long number, ...))                                               \
     X(int64_t, ty_now_ns, (void))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A peer that writes over the whole mapping, at any time, while the other end receives,
- * takes batches, sends, calls and serves. That end gets no signal, no span outside its
- * ring, no endless call; it may be told CORRUPT, and then for good.
+ * takes batches and arrays, sends, calls and serves, on memory between two inaccessible
+ * stretches. That end gets no signal, no span outside its ring, no endless call; it may
+ * be told CORRUPT, and then for good.
  */
 #include "bus.h"
 #include "length.h"
@@ -11,10 +12,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define MS INT64_C(1000000)
 #define CALL_MS 2000 /* no call may take longer; each is given 1 ms */
 #define CAPACITY 8192
+#define GUARD 65536
+#define STICKY 10 /* calls after CORRUPT, which must say so again */
 
 /* ---- The hostile peer ---- */
 
@@ -101,6 +105,31 @@ static void call_off(struct hostile *hostile) {
     pthread_mutex_unlock(&hostile->mutex);
 }
 
+/* ---- Guard pages ---- */
+
+static size_t guarded_bytes(const struct region *region) {
+    return GUARD + region->data_offset + 2 * region->capacity + GUARD;
+}
+
+/* Move a ring between two inaccessible stretches. Nobody has looked at it yet, or the
+ * caller arms its end again. */
+static void surround(struct region *region) {
+    size_t once = region->data_offset + region->capacity;
+    uint8_t *room = mmap(NULL, guarded_bytes(region), PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(room != MAP_FAILED);
+    int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+    CHECK(mremap(region->map, once, once, flags, room + GUARD) == room + GUARD);
+    CHECK(mremap(region->map + once, region->capacity, region->capacity, flags,
+                 room + GUARD + once) == room + GUARD + once);
+    region->map = room + GUARD;
+}
+
+/* When the ring is gone; what it was is known by then only from a copy. */
+static void remove_guards(const struct region *copy) {
+    CHECK_EQ(munmap(copy->map - GUARD, guarded_bytes(copy)), 0);
+}
+
 /* ---- The honest end ---- */
 
 struct outcome {
@@ -126,7 +155,7 @@ static bool is_expected(tachyon_error_t error) {
            error == TACHYON_ERR_BUSY || error == TACHYON_ERR_INVALID_SZ;
 }
 
-enum habit { RECEIVE, BATCH, SEND, HABITS };
+enum habit { RECEIVE, BATCH, ARRAY, SEND, SEND_ARRAY, HABITS };
 
 /* One call; false when nothing was given. */
 static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
@@ -153,6 +182,16 @@ static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
         return count > 0 &&
                tachyon_commit_rx_batch(
                    bus, views, 1 + test_random_below(random, count)) == TACHYON_SUCCESS;
+    case ARRAY: { /* of any size but the right one too */
+        uint64_t items[64];
+        return tachyon_recv_batch(bus, items, test_random_below(random, 4) ? 8 : 16, 32,
+                                  &type, 5, timeout_ns) > 0;
+    }
+    case SEND_ARRAY: {
+        static const uint64_t items[64];
+        return tachyon_send_batch(bus, items, 8, 1 + test_random_below(random, 64), 1,
+                                  5, timeout_ns) > 0;
+    }
     default:
         slot = tachyon_acquire_tx_timed(bus, size, 5, timeout_ns);
         if (!slot)
@@ -198,6 +237,8 @@ static void measure(int64_t begin_ns, struct outcome *outcome) {
 static void suffer_on_a_bus(struct hostile *hostile, enum habit habit, uint64_t *random,
                             struct outcome *outcome) {
     struct pair pair = pair_open(CAPACITY);
+    surround(&pair.listener->regions[0]);
+    const struct region guarded = pair.listener->regions[0];
     let_loose(hostile, pair.connector, 1);
     bool usable = true;
     for (int i = 0; i < 20000 && usable; i++) {
@@ -207,12 +248,13 @@ static void suffer_on_a_bus(struct hostile *hostile, enum habit habit, uint64_t 
         usable = given || check_failure(bus_state, pair.listener, outcome);
     }
     bool corrupt = !usable && tachyon_last_error() == TACHYON_ERR_CORRUPT;
-    for (int i = 0; corrupt && i < 10; i++) {
+    for (int i = 0; corrupt && i < STICKY; i++) {
         CHECK(!use_bus(pair.listener, habit, random, outcome));
         CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CORRUPT);
     }
     call_off(hostile);
     pair_close(&pair);
+    remove_guards(&guarded);
 }
 
 struct rpc_pair {
@@ -252,7 +294,9 @@ static bool use_caller(tachyon_rpc_bus_t *rpc, uint64_t *random,
                                MS) != TACHYON_SUCCESS)
         return false;
     id -= test_random_below(random, id < 4 ? id : 4);
-    const uint8_t *reply = tachyon_rpc_wait_timed(rpc, id, &size, &type, 5, MS);
+    const uint8_t *reply = test_random_below(random, 4)
+                               ? tachyon_rpc_wait_timed(rpc, id, &size, &type, 5, MS)
+                               : tachyon_rpc_wait_any(rpc, &id, &size, &type, 5, MS);
     if (!reply)
         return false;
     CHECK(size <= CAPACITY);
@@ -272,6 +316,12 @@ static void suffer_on_calls(struct hostile *hostile, bool caller, uint64_t *rand
     CHECK_OK(tachyon_rpc_connect_with(pair.path, &options, &pair.caller));
     test_join(listener);
     tachyon_rpc_bus_t *ours = caller ? pair.caller : pair.callee;
+    struct tachyon_bus *bus = (void *)ours;
+    for (int i = 0; i < 2; i++)
+        surround(&bus->regions[i]);
+    ty_bus_arm_tx(bus, &bus->regions[caller ? 0 : 1]);
+    ty_bus_arm_rx(bus, &bus->regions[caller ? 1 : 0]);
+    const struct region guarded[] = {bus->regions[0], bus->regions[1]};
     let_loose(hostile, (void *)(caller ? pair.callee : pair.caller), 2);
     bool usable = true;
     for (int i = 0; i < 20000 && usable; i++) {
@@ -281,9 +331,17 @@ static void suffer_on_calls(struct hostile *hostile, bool caller, uint64_t *rand
         measure(begin_ns, outcome);
         usable = given || check_failure(rpc_state, ours, outcome);
     }
+    bool corrupt = !usable && tachyon_last_error() == TACHYON_ERR_CORRUPT;
+    for (int i = 0; corrupt && i < STICKY; i++) {
+        CHECK(caller ? !use_caller(ours, random, outcome)
+                     : !use_callee(ours, random, outcome));
+        CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CORRUPT);
+    }
     call_off(hostile);
     tachyon_rpc_destroy(pair.caller);
     tachyon_rpc_destroy(pair.callee);
+    for (int i = 0; i < 2; i++)
+        remove_guards(&guarded[i]);
 }
 
 TEST(a_hostile_peer_can_do_no_more_than_end_the_connection) {
