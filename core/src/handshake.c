@@ -111,8 +111,8 @@ static int open_pidfd(int socket, pid_t pid) {
     int pidfd = -1;
     socklen_t length = sizeof pidfd;
     if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) == 0)
-        return pidfd; /* close-on-exec by nature */
-    return pid > 0 ? ty_pidfd_open(pid) : -1;
+        return pidfd;          /* close-on-exec by nature */
+    return ty_pidfd_open(pid); /* none for 0, of a process in another namespace */
 }
 
 tachyon_error_t ty_handshake_poll(struct pollfd *fds, size_t count, int64_t deadline,

@@ -210,14 +210,13 @@ static void settle(struct tachyon_rpc_bus *rpc, const struct ring_record *record
     ty_bus_consume(&rpc->bus, record->bytes, 1);
 }
 
-/* Is this the reply to `id`, or for ANY_CALL the first one to any call? */
+/* Is this the reply to `id`, or for ANY_CALL to one of those that are outstanding? That
+ * is asked only while no reply is kept. */
 static bool is_reply_to(struct tachyon_rpc_bus *rpc, const struct ring_record *record,
                         uint64_t id) {
-    const struct call *call;
-    if (id != ANY_CALL)
-        return id != 0 && record->correlation_id == id;
-    call = find_call(rpc, record->correlation_id);
-    return call && !is_settled(call);
+    if (id == ANY_CALL)
+        return find_call(rpc, record->correlation_id) != NULL;
+    return id != 0 && record->correlation_id == id;
 }
 
 /*

@@ -874,3 +874,151 @@ TEST(the_last_release_closes_and_the_peer_is_known) {
     CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED);
     tachyon_rpc_destroy(ends.callee);
 }
+
+/* ---- Every condition of what the peer's records go through ---- */
+
+TEST(a_reply_that_is_held_for_too_long_stops_the_next_call) {
+    struct ends ends = open_ends(1 << 16, 1 << 16);
+    const uint64_t most = 65536; /* calls in the table */
+    uint64_t id = 0;
+    uint32_t type;
+    size_t size;
+    call(&ends, "x", 1);
+    serve(&ends, 1);
+    reply(&ends, 1);
+    CHECK(tachyon_rpc_wait_timed(ends.caller, 1, &size, &type, 0, 0));
+    for (id = 2; id <= most; id++) {
+        call(&ends, "x", 1);
+        serve(&ends, id);
+    }
+    CHECK_ERROR(tachyon_rpc_call(ends.caller, "x", 1, 1, &id), TACHYON_ERR_BUSY);
+    CHECK_SAYS("call 1, 65536 calls ago, is still held");
+    CHECK_OK(tachyon_rpc_commit_rx(ends.caller));
+    CHECK_EQ(call(&ends, "x", 1), most + 1);
+    close_ends(&ends);
+}
+
+static void *wait_for_ever(void *context) {
+    uint32_t type;
+    size_t size;
+    CHECK_REFUSED(tachyon_rpc_wait(context, 1, &size, &type, 0), TACHYON_ERR_PEER_DEAD);
+    return NULL;
+}
+
+TEST(a_second_thread_is_refused_or_told_why_the_handle_has_failed) {
+    if (test_race_detector())
+        test_skip("two threads on one handle are a race, however it is refused");
+    struct ends ends = open_ends(4096, 4096);
+    struct tachyon_bus *bus = (struct tachyon_bus *)ends.caller;
+    uint64_t id;
+    call(&ends, "x", 1);
+    pthread_t thread = test_thread(wait_for_ever, ends.caller);
+    while (!atomic_load(&bus->link.waiting))
+        ty_pause();
+    CHECK_ERROR(tachyon_rpc_call(ends.caller, "x", 1, 1, &id), TACHYON_ERR_BUSY);
+    CHECK_SAYS("another thread is waiting");
+    /* What it waits for has ended, but it has not left yet. */
+    ty_bus_fail(bus, TACHYON_ERR_PEER_DEAD);
+    CHECK_ERROR(tachyon_rpc_call(ends.caller, "x", 1, 1, &id), TACHYON_ERR_PEER_DEAD);
+    tachyon_rpc_close(ends.caller);
+    test_join(thread);
+    close_ends(&ends);
+}
+
+static int hook_calls;
+
+static int interrupt_at_last(void *context) {
+    (void)context;
+    return ++hook_calls > 3;
+}
+
+/* A ring of replies to nobody without any end: no word in it is 0. */
+static void flood_for_ever(struct ends *ends) {
+    const struct region *replies = &((struct tachyon_bus *)ends->callee)->regions[1];
+    struct ring_line *lines = (struct ring_line *)(void *)region_data(replies);
+    for (size_t i = 0; i < replies->capacity / RING_LINE; i++) {
+        lines[i].correlation_id = 1000 + i;
+        atomic_store(&lines[i].word, UINT64_C(1) << 32 | 9);
+    }
+}
+
+TEST(a_flood_of_other_replies_holds_no_wait_beyond_its_end) {
+    struct ends ends = open_ends(4096, 1 << 16);
+    struct link *link = &((struct tachyon_bus *)ends.caller)->link;
+    tachyon_rpc_stats_t stats;
+    uint32_t type;
+    size_t size;
+    call(&ends, "x", 1);
+    flood_for_ever(&ends);
+    CHECK_REFUSED(tachyon_rpc_wait_timed(ends.caller, 1, &size, &type, 0, 0),
+                  TACHYON_ERR_EMPTY);
+    CHECK_OK(tachyon_rpc_get_stats(ends.caller, &stats));
+    CHECK_IN(stats.dropped, 1024, 2 * 1024); /* what may lie there was looked at */
+    int64_t begin = test_now_ms();
+    CHECK_REFUSED(
+        tachyon_rpc_wait_timed(ends.caller, 1, &size, &type, 0, INT64_C(50000000)),
+        TACHYON_ERR_TIMEOUT);
+    CHECK_IN(test_now_ms() - begin, 49, 500);
+    link->interrupted = interrupt_at_last;
+    CHECK_REFUSED(tachyon_rpc_wait(ends.caller, 1, &size, &type, 0),
+                  TACHYON_ERR_INTERRUPTED);
+    CHECK_EQ(hook_calls, 4);
+    close_ends(&ends);
+}
+
+TEST(a_held_request_that_becomes_another_is_corrupt) {
+    struct ends ends = open_ends(4096, 4096);
+    struct ring_line *first = (struct ring_line *)(void *)region_data(
+        &((struct tachyon_bus *)ends.caller)->regions[0]);
+    uint64_t id;
+    uint32_t type;
+    size_t size;
+    call(&ends, "x", 1);
+    CHECK(tachyon_rpc_serve_timed(ends.callee, &id, &type, &size, 0, 0));
+    CHECK(tachyon_rpc_serve_timed(ends.callee, &id, &type, &size, 0, 0));
+    CHECK_EQ(id, 1);
+    first->correlation_id = 2; /* the next one it could be */
+    CHECK_REFUSED(tachyon_rpc_serve_timed(ends.callee, &id, &type, &size, 0, 0),
+                  TACHYON_ERR_CORRUPT);
+    CHECK_ERROR(tachyon_rpc_reply(ends.callee, 1, "", 0, 1), TACHYON_ERR_CORRUPT);
+    close_ends(&ends);
+}
+
+TEST(a_kept_reply_is_found_among_unanswered_calls) {
+    struct ends ends = open_ends(4096, 4096);
+    uint64_t id = 0;
+    uint32_t type;
+    size_t size;
+    for (id = 1; id <= 100; id++) { /* more than the table has at first */
+        call(&ends, "x", 1);
+        serve(&ends, id);
+        reply(&ends, id);
+        expect_reply(&ends, id);
+    }
+    for (id = 101; id <= 104; id++) {
+        call(&ends, "x", 1);
+        serve(&ends, id);
+    }
+    reply(&ends, 102);
+    reply(&ends, 104);
+    expect_reply(&ends, 104); /* and keeps that of 102, behind the unanswered 101 */
+    CHECK(tachyon_rpc_wait_any(ends.caller, &id, &size, &type, 0, 0));
+    CHECK_EQ(id, 102);
+    CHECK_EQ(type, 102 + 7);
+    CHECK_OK(tachyon_rpc_commit_rx(ends.caller));
+    close_ends(&ends);
+}
+
+TEST(a_reply_of_nothing_needs_no_payload) {
+    struct ends ends = open_ends(4096, 4096);
+    uint32_t type;
+    size_t size = 1;
+    call(&ends, "x", 1);
+    serve(&ends, 1);
+    CHECK_ERROR(tachyon_rpc_reply(ends.callee, 1, NULL, 1, 5), TACHYON_ERR_NULL_PTR);
+    CHECK_OK(tachyon_rpc_reply(ends.callee, 1, NULL, 0, 5));
+    CHECK(tachyon_rpc_wait_timed(ends.caller, 1, &size, &type, 0, 0));
+    CHECK_EQ(size, 0);
+    CHECK_EQ(type, 5);
+    close_ends(&ends);
+}
