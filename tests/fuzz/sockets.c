@@ -221,7 +221,7 @@ static void copy(struct file *file, uint64_t position, uint8_t *out, const uint8
     if (out) {
         memcpy(out, file->bytes + at, first);
         memcpy(out + first, file->bytes, size - first);
-    } else {
+    } else if (in) {
         memcpy(file->bytes + at, in, first);
         memcpy(file->bytes, in + first, size - first);
     }
