@@ -32,6 +32,11 @@ struct hostile {
 
 static uint64_t likely_word(uint64_t *random) {
     uint64_t size = message_size(test_random(random), CAPACITY - 128);
+    if (test_random_below(random, 64) ==
+        0) /* about as large as the ring, or too large */
+        size = test_random_below(random, 2)
+                   ? CAPACITY - 200 + test_random_below(random, 300)
+                   : test_random_below(random, 4 * CAPACITY);
     uint64_t word = test_random(random) << 32 | (size + 1);
     return size > 32 || test_random_below(random, 8) == 0 ? word | RING_NEXT_LINE_BIT
                                                           : word;
@@ -107,15 +112,15 @@ static void call_off(struct hostile *hostile) {
 
 /* ---- Guard pages ---- */
 
-static size_t guarded_bytes(const struct region *region) {
-    return GUARD + region->data_offset + 2 * region->capacity + GUARD;
+static size_t mapped_bytes(const struct region *region) {
+    return region->data_offset + 2 * region->capacity;
 }
 
 /* Move a ring between two inaccessible stretches. Nobody has looked at it yet, or the
  * caller arms its end again. */
 static void surround(struct region *region) {
     size_t once = region->data_offset + region->capacity;
-    uint8_t *room = mmap(NULL, guarded_bytes(region), PROT_NONE,
+    uint8_t *room = mmap(NULL, mapped_bytes(region) + 2 * GUARD, PROT_NONE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CHECK(room != MAP_FAILED);
     int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
@@ -127,7 +132,8 @@ static void surround(struct region *region) {
 
 /* When the ring is gone; what it was is known by then only from a copy. */
 static void remove_guards(const struct region *copy) {
-    CHECK_EQ(munmap(copy->map - GUARD, guarded_bytes(copy)), 0);
+    CHECK_EQ(munmap(copy->map - GUARD, GUARD), 0);
+    CHECK_EQ(munmap(copy->map + mapped_bytes(copy), GUARD), 0);
 }
 
 /* ---- The honest end ---- */
@@ -165,6 +171,7 @@ static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
     uint32_t type;
     size_t size = message_size(test_random(random), CAPACITY - 128), count;
     int64_t timeout_ns = test_random_below(random, 2) * MS;
+    uint64_t handed = 0;
     void *slot;
     switch (habit) {
     case RECEIVE: {
@@ -177,8 +184,11 @@ static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
     }
     case BATCH:
         count = tachyon_drain_batch_timed(bus, views, 16, 5, timeout_ns);
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             check_span(region, views[i].ptr, views[i].actual_size, outcome);
+            handed += views[i].reserved_;
+        }
+        CHECK(handed <= CAPACITY - 64); /* what an honest producer can have out */
         return count > 0 &&
                tachyon_commit_rx_batch(
                    bus, views, 1 + test_random_below(random, count)) == TACHYON_SUCCESS;
