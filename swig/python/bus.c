@@ -43,17 +43,24 @@ static PyObject *call_acquire_tx(PyObject *self, PyObject *const *args,
      METH_FASTCALL | METH_KEYWORDS,                                                    \
      "drain_batch($self, /, max_msgs=1024, spin_threshold=10000, "                     \
      "timeout=None)\n--\n\n"                                                           \
-     "Wait for one message, then take up to max_msgs that are there."}
+     "Wait for one message, then take up to max_msgs that are there.\n\n"              \
+     "max_msgs: 1 or more, else ValueError.\n"                                         \
+     "spin_threshold, timeout: as for Bus.recv_zero_copy().\n\n"                       \
+     "Returns an RxBatchGuard, a sequence of messages in the ring itself, which are\n" \
+     "the bus's again when its `with` block ends. Fails as Bus.recv()."}
 
 static PyMethodDef hot_methods[] = {
     {"acquire_tx", (PyCFunction)(void (*)(void))call_acquire_tx,
      METH_FASTCALL | METH_KEYWORDS,
      "acquire_tx($self, /, max_payload_size, timeout=None, block=True)\n--\n\n"
-     "Reserve a slot; leaving the guard commits it without a flush."},
+     "Reserve max_payload_size bytes; leaving the guard commits without a flush.\n\n"
+     "The other arguments, the guard and what is raised are those of\n"
+     "Bus.send_zero_copy(); set `actual_size` and `type_id` of the guard."},
     {"acquire_rx", (PyCFunction)(void (*)(void))call_acquire_rx,
      METH_FASTCALL | METH_KEYWORDS,
      "acquire_rx($self, /, spin_threshold=10000, timeout=None)\n--\n\n"
-     "Wait for a message; leaving the guard releases it."},
+     "Wait for one message and read it in place; leaving the guard releases it.\n\n"
+     "Arguments, guard and what is raised are those of Bus.recv_zero_copy()."},
     DRAIN_BATCH,
     {NULL, NULL, 0, NULL},
 };
@@ -170,25 +177,42 @@ static PyMethodDef bus_methods[] = {
     {"send", (PyCFunction)(void (*)(void))call_send, METH_FASTCALL | METH_KEYWORDS,
      "send($self, /, data, type_id=0, timeout=None, block=True)\n--\n\n"
      "Copy one message into the ring and make it visible.\n\n"
-     "Waits for room: for ever, or `timeout` seconds and then TimeoutError. With\n"
-     "block=False a full ring is RingFull at once. ValueError when data can never "
-     "fit;\n"
-     "PeerDeadError or ClosedError when nobody will read it."},
+     "data: bytes or any C-contiguous buffer, 0 to max_payload bytes of it.\n"
+     "type_id: a number for the receiver, 0 to 2**32 - 1.\n"
+     "timeout: seconds to wait for room, then TimeoutError; None waits for ever.\n"
+     "block: False raises RingFull at once where there is no room.\n\n"
+     "ValueError when data can never fit or an argument is out of range, BufferError\n"
+     "when it is not contiguous; PeerDeadError or ClosedError when nobody will read\n"
+     "it; TachyonError when this end receives, another thread is sending or a guard\n"
+     "is open. Nothing is sent then."},
     {"send_zero_copy", (PyCFunction)(void (*)(void))call_send_zero_copy,
      METH_FASTCALL | METH_KEYWORDS,
      "send_zero_copy($self, /, size, type_id=0, timeout=None, block=True)\n--\n\n"
      "Reserve `size` bytes in the ring; leaving the guard sends them.\n\n"
-     "Set `actual_size` of the guard to what was written. Waits and fails as send()."},
+     "size: 0 to max_payload.\n"
+     "type_id, timeout, block: as for send().\n\n"
+     "Returns a TxGuard for a `with` block: write through its `buf`, or through\n"
+     "memoryview() of it, and set its `actual_size` to how many bytes that were. The\n"
+     "memory is the bus's: a view that outlives the block is a BufferError there, and\n"
+     "the slot is kept until it is gone. An exception in the block sends nothing.\n"
+     "Otherwise waits and fails as send()."},
     {"recv", (PyCFunction)(void (*)(void))call_recv, METH_FASTCALL | METH_KEYWORDS,
      "recv($self, /, timeout=None)\n--\n\n"
-     "Wait for one message and return a copy of it.\n\n"
-     "TimeoutError after `timeout` seconds, ClosedError at the end of the stream,\n"
-     "PeerDeadError when the peer died; what it had sent comes first."},
+     "Wait for one message and return a copy of it, a Message.\n\n"
+     "timeout: seconds, then TimeoutError; None waits for ever, 0 does not wait.\n\n"
+     "ClosedError at the end of the stream, PeerDeadError when the peer died; what it\n"
+     "had sent comes first. TachyonError when this end sends, another thread is\n"
+     "receiving or a guard is open."},
     {"recv_zero_copy", (PyCFunction)(void (*)(void))call_recv_zero_copy,
      METH_FASTCALL | METH_KEYWORDS,
      "recv_zero_copy($self, /, timeout=None, spin_threshold=10000)\n--\n\n"
      "Wait for one message and read it in place; leaving the guard releases it.\n\n"
-     "Fails as recv()."},
+     "timeout: as for recv().\n"
+     "spin_threshold: looks before this end goes to sleep, 0 to 2**32 - 1.\n\n"
+     "Returns an RxGuard for a `with` block: read its `buf`, or memoryview() of it. "
+     "The\n"
+     "memory is the bus's: a view that outlives the block is a BufferError there, and\n"
+     "the message stays in the ring until it is gone. Otherwise fails as recv()."},
     DRAIN_BATCH,
     SEND_BATCH,
     RECV_BATCH_INTO,

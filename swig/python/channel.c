@@ -275,7 +275,8 @@ static void channel_module_init(void) {
 }
 
 static PyMemberDef channel_members[] = {
-    {"bus", T_OBJECT, offsetof(ChannelBase, bus), READONLY, "The bus it is on."},
+    {"bus", T_OBJECT, offsetof(ChannelBase, bus), READONLY,
+     "The Bus that its messages go over."},
     {"layout", T_OBJECT, offsetof(ChannelBase, layout), READONLY,
      "What it was made from: a NumPy dtype, or a struct format."},
     {"size", T_PYSSIZET, offsetof(ChannelBase, size), READONLY,

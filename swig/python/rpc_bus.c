@@ -18,8 +18,8 @@ static PyObject *call_wait(PyObject *self, PyObject *const *args, Py_ssize_t nar
 
 static PyObject *call_wait_any(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                                PyObject *kwnames) {
-    static Signature signature = {
-        "wait_any", 0, 2, {"spin_threshold", "timeout"}, {NULL}, 1};
+    static Signature signature = {"wait_any", 0, 2, {"spin_threshold", "timeout"},
+                                  {NULL},     1};
     PyObject *bound[MAX_PARAMETERS] = {NULL};
     return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
                ? NULL
@@ -28,8 +28,8 @@ static PyObject *call_wait_any(PyObject *self, PyObject *const *args, Py_ssize_t
 
 static PyObject *call_serve(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                             PyObject *kwnames) {
-    static Signature signature = {
-        "serve", 0, 2, {"spin_threshold", "timeout"}, {NULL}, 1};
+    static Signature signature = {"serve", 0, 2, {"spin_threshold", "timeout"},
+                                  {NULL},  1};
     PyObject *bound[MAX_PARAMETERS] = {NULL};
     return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
                ? NULL
@@ -44,36 +44,41 @@ static PyObject *call_cancel(PyObject *self, PyObject *correlation_id) {
     {"wait", (PyCFunction)(void (*)(void))call_wait, METH_FASTCALL | METH_KEYWORDS,    \
      "wait($self, /, correlation_id, spin_threshold=10000, *, timeout=None)\n--\n\n"   \
      "Wait for the reply to one call and read it in place.\n\n"                        \
-     "Replies may come in any order. Leaving the guard releases the reply.\n"          \
-     "TimeoutError after `timeout` seconds: the call stays outstanding, wait again\n"  \
-     "or cancel it. ValueError when no such call is outstanding; PeerDeadError or\n"   \
-     "ClosedError when nobody will answer it."},                                       \
+     "correlation_id: what RpcBus.call() returned; replies may come in any order.\n"   \
+     "spin_threshold: looks before this end goes to sleep, 0 to 2**32 - 1.\n"          \
+     "timeout: seconds, then TimeoutError: the call stays outstanding, wait again\n"   \
+     "    or cancel it. None waits for ever.\n\n"                                      \
+     "Returns an RpcRxGuard, whose memory is the bus's again when its block ends.\n"   \
+     "ValueError when no such call is outstanding; PeerDeadError or ClosedError\n"     \
+     "when nobody will answer it; TachyonError on the callee's end."},                 \
         {"wait_any", (PyCFunction)(void (*)(void))call_wait_any,                       \
          METH_FASTCALL | METH_KEYWORDS,                                                \
          "wait_any($self, /, spin_threshold=10000, *, timeout=None)\n--\n\n"           \
          "Wait for the reply that comes first, to any outstanding call.\n\n"           \
-         "The guard's correlation_id tells which call that is. Fails as wait();\n"     \
-         "ValueError when no call is outstanding."},                                   \
+         "The guard's correlation_id tells which call that is. The arguments and\n"    \
+         "what is raised are those of wait(); ValueError when no call is "             \
+         "outstanding."},                                                              \
         {"serve", (PyCFunction)(void (*)(void))call_serve,                             \
          METH_FASTCALL | METH_KEYWORDS,                                                \
          "serve($self, /, spin_threshold=10000, *, timeout=None)\n--\n\n"              \
          "Wait for the next request and read it in place.\n\n"                         \
-         "Leaving the guard releases the request; answer it before or after.\n"        \
-         "TimeoutError after `timeout` seconds, ClosedError when the caller has "      \
-         "closed,\n"                                                                   \
-         "PeerDeadError when it died; what it had sent comes first."},                 \
-    {                                                                                  \
-        "cancel", call_cancel, METH_O,                                                 \
-            "cancel($self, correlation_id, /)\n--\n\n"                                 \
-            "Give a call up; its reply will be dropped and counted."                   \
-    }
+         "spin_threshold, timeout: as for wait().\n\n"                                 \
+         "Returns an RpcRxGuard; leaving it releases the request, which "              \
+         "RpcBus.reply()\n"                                                            \
+         "or RpcBus.reply_zero_copy() answers before or after. ClosedError when the\n" \
+         "caller has closed, PeerDeadError when it died; what it had sent comes\n"     \
+         "first."},                                                                    \
+        {"cancel", call_cancel, METH_O,                                                \
+         "cancel($self, correlation_id, /)\n--\n\n"                                    \
+         "Give a call up; its reply will be dropped and counted.\n\n"                  \
+         "correlation_id: of an outstanding call, else ValueError."}
 
 /* ---- TachyonRpcBus ---- */
 
 static PyObject *call_acquire_call(PyObject *self, PyObject *const *args,
                                    Py_ssize_t nargs, PyObject *kwnames) {
-    static Signature signature = {
-        "acquire_call", 1, 2, {"max_payload_size", "timeout"}, {NULL}, 1};
+    static Signature signature = {"acquire_call", 1, 2, {"max_payload_size", "timeout"},
+                                  {NULL},         1};
     PyObject *bound[MAX_PARAMETERS] = {NULL};
     return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
                ? NULL
@@ -82,12 +87,9 @@ static PyObject *call_acquire_call(PyObject *self, PyObject *const *args,
 
 static PyObject *call_acquire_reply(PyObject *self, PyObject *const *args,
                                     Py_ssize_t nargs, PyObject *kwnames) {
-    static Signature signature = {"acquire_reply",
-                                  2,
-                                  3,
-                                  {"correlation_id", "max_payload_size", "timeout"},
-                                  {NULL},
-                                  1};
+    static Signature signature = {
+        "acquire_reply", 2, 3, {"correlation_id", "max_payload_size", "timeout"},
+        {NULL},          1};
     PyObject *bound[MAX_PARAMETERS] = {NULL};
     return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
                ? NULL
@@ -98,12 +100,14 @@ static PyMethodDef rpc_hot_methods[] = {
     {"acquire_call", (PyCFunction)(void (*)(void))call_acquire_call,
      METH_FASTCALL | METH_KEYWORDS,
      "acquire_call($self, /, max_payload_size, *, timeout=None)\n--\n\n"
-     "Reserve a slot for a request; leaving the guard sends it."},
+     "Reserve a slot for a request; leaving the guard sends it.\n\n"
+     "As RpcBus.call_zero_copy(); set `msg_type` of the guard."},
     {"acquire_reply", (PyCFunction)(void (*)(void))call_acquire_reply,
      METH_FASTCALL | METH_KEYWORDS,
      "acquire_reply($self, /, correlation_id, max_payload_size, *, "
      "timeout=None)\n--\n\n"
-     "Reserve a slot for a reply; leaving the guard sends it."},
+     "Reserve a slot for a reply; leaving the guard sends it.\n\n"
+     "As RpcBus.reply_zero_copy(); set `msg_type` of the guard."},
     RECEIVING_METHODS,
     {NULL, NULL, 0, NULL},
 };
@@ -150,12 +154,8 @@ static PyObject *call_reply(PyObject *self, PyObject *const *args, Py_ssize_t na
 
 static PyObject *call_call_zero_copy(PyObject *self, PyObject *const *args,
                                      Py_ssize_t nargs, PyObject *kwnames) {
-    static Signature signature = {"call_zero_copy",
-                                  2,
-                                  3,
-                                  {"max_payload_size", "msg_type", "timeout"},
-                                  {NULL},
-                                  1};
+    static Signature signature = {
+        "call_zero_copy", 2, 3, {"max_payload_size", "msg_type", "timeout"}, {NULL}, 1};
     PyObject *bound[MAX_PARAMETERS] = {NULL};
     return bind_arguments(&signature, args, nargs, kwnames, bound) < 0
                ? NULL
@@ -187,24 +187,39 @@ static PyMethodDef rpc_bus_methods[] = {
      "call($self, /, payload, msg_type, max_payload_size=None, spin_threshold=10000, "
      "*, timeout=None)\n--\n\n"
      "Copy one request into the ring, send it and return its correlation id.\n\n"
-     "Waits for room: for ever, or `timeout` seconds and then TimeoutError. ValueError\n"
-     "when the payload exceeds max_payload_size or can never fit."},
+     "payload: bytes or any C-contiguous buffer.\n"
+     "msg_type: a number for the callee, 0 to 2**32 - 1.\n"
+     "max_payload_size: bytes, ValueError for a longer payload; None is no limit.\n"
+     "spin_threshold: looks before this end goes to sleep, 0 to 2**32 - 1.\n"
+     "timeout: seconds to wait for room, then TimeoutError; None waits for ever.\n\n"
+     "Ids start at 1 and grow by 1. ValueError when the payload can never fit;\n"
+     "PeerDeadError or ClosedError when nobody will answer; TachyonError on the\n"
+     "callee's end, while another thread uses the bus or a guard is open."},
     {"reply", (PyCFunction)(void (*)(void))call_reply, METH_FASTCALL | METH_KEYWORDS,
      "reply($self, /, correlation_id, payload, msg_type, max_payload_size=None, *, "
      "timeout=None)\n--\n\n"
      "Copy the answer to one request into the ring and send it.\n\n"
-     "Waits as call(). ValueError when no such request is to be answered."},
+     "correlation_id: of a request that serve() gave and that has no reply yet, else\n"
+     "    ValueError.\n\n"
+     "The other arguments, how it waits and fails are those of call()."},
     {"call_zero_copy", (PyCFunction)(void (*)(void))call_call_zero_copy,
      METH_FASTCALL | METH_KEYWORDS,
      "call_zero_copy($self, /, max_payload_size, msg_type, *, timeout=None)\n--\n\n"
      "Reserve room for a request in the ring; leaving the guard sends it.\n\n"
-     "Set `actual_size` of the guard to what was written; then read its `out_cid`."},
+     "max_payload_size: bytes to reserve, 0 to max_payload.\n"
+     "msg_type, timeout: as for call().\n\n"
+     "Returns an RpcTxGuard: write through its `buf`, set its `actual_size` to how "
+     "many\n"
+     "bytes that were; its `out_cid` is the correlation id when it was left. The\n"
+     "memory is the bus's, as for Bus.send_zero_copy(). Otherwise fails as call()."},
     {"reply_zero_copy", (PyCFunction)(void (*)(void))call_reply_zero_copy,
      METH_FASTCALL | METH_KEYWORDS,
      "reply_zero_copy($self, /, correlation_id, max_payload_size, msg_type, *, "
      "timeout=None)\n--\n\n"
      "Reserve room for a reply in the ring; leaving the guard sends it.\n\n"
-     "ValueError then when no such request is to be answered."},
+     "max_payload_size, msg_type, timeout: as for call_zero_copy(); ValueError when "
+     "the\n"
+     "guard is left and no request of correlation_id is to be answered."},
     RECEIVING_METHODS,
     {"__enter__", bus_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))bus_exit, METH_FASTCALL, NULL},

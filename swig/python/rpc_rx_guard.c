@@ -29,9 +29,9 @@ static bool attempt_wait_any(TachyonBus *bus, void *context, int64_t timeout_ns)
 
 static bool attempt_serve(TachyonBus *bus, void *context, int64_t timeout_ns) {
     RpcRxCall *call = context;
-    call->rx.data = tachyon_rpc_serve_timed(bus->handle, &call->id, &call->rx.type_id,
-                                            &call->rx.size, call->rx.spin_threshold,
-                                            timeout_ns);
+    call->rx.data =
+        tachyon_rpc_serve_timed(bus->handle, &call->id, &call->rx.type_id,
+                                &call->rx.size, call->rx.spin_threshold, timeout_ns);
     return call->rx.data != NULL;
 }
 
@@ -51,8 +51,8 @@ static PyObject *rpc_receive(TachyonRpcBus *bus, Attempt attempt, RpcRxCall *cal
         receive_by(bus, attempt, call, timeout) < 0) {
         return NULL;
     }
-    RpcRxGuard *guard = rx_guard_new(bus, SWIGTYPE_p_RpcRxGuard, sizeof *guard,
-                                     &call->rx, give_back);
+    RpcRxGuard *guard =
+        rx_guard_new(bus, SWIGTYPE_p_RpcRxGuard, sizeof *guard, &call->rx, give_back);
     if (!guard) {
         give_back(bus->handle); /* it would not come again */
         return NULL;

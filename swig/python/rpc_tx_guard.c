@@ -88,9 +88,9 @@ static bool attempt_call(TachyonBus *bus, void *context, int64_t timeout_ns) {
 
 static bool attempt_reply(TachyonBus *bus, void *context, int64_t timeout_ns) {
     const RpcSend *send = context;
-    return tachyon_rpc_reply_timed(
-               bus->handle, send->id, send->payload.data, send->payload.size,
-               send->msg_type, send->spin_threshold, timeout_ns) == TACHYON_SUCCESS;
+    return tachyon_rpc_reply_timed(bus->handle, send->id, send->payload.data,
+                                   send->payload.size, send->msg_type,
+                                   send->spin_threshold, timeout_ns) == TACHYON_SUCCESS;
 }
 
 /* What the caller says is the most that he sends must be true and possible. */
@@ -169,8 +169,8 @@ static PyMemberDef rpc_tx_guard_members[] = {
 
 static PyGetSetDef rpc_tx_guard_getset[] = {
     ACTUAL_SIZE_OF_TX_GUARD,
-    {"msg_type", tx_guard_get_type_id, tx_guard_set_type_id, "Type of the message.",
-     (void *)(uintptr_t) "msg_type"},
+    {"msg_type", tx_guard_get_type_id, tx_guard_set_type_id,
+     "Type of the message, 0 to 2**32 - 1.", (void *)(uintptr_t)"msg_type"},
     BUF_OF_TX_GUARD,
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -180,9 +180,9 @@ static void rx_guard_dealloc(PyObject *self) {
 
 #define MEMBERS_OF_RX_GUARD                                                            \
     {"actual_size", T_PYSSIZET, offsetof(RxGuard, actual_size), READONLY,              \
-     "Bytes of payload."},                                                             \
+     "Size of the payload in bytes."},                                                 \
         {"type_id", T_UINT, offsetof(RxGuard, type_id), READONLY,                      \
-         "Type of the message."}
+         "Type of the message, 0 to 2**32 - 1."}
 
 static PyMemberDef rx_guard_members[] = {
     MEMBERS_OF_RX_GUARD,
@@ -190,8 +190,8 @@ static PyMemberDef rx_guard_members[] = {
 };
 
 static PyGetSetDef rx_guard_getset[] = {
-    {"buf", guard_get_buf, NULL, "A view of the message, released with the guard.",
-     NULL},
+    {"buf", guard_get_buf, NULL,
+     "A read-only memoryview of the payload, released with the guard.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -12,7 +12,8 @@
 %feature("python:bf_getbuffer") RxGuard "rx_guard_getbuffer";
 %feature("python:bf_releasebuffer") RxGuard "rx_guard_releasebuffer";
 %feature("docstring") RxGuard
-"One received message: a read-only buffer in the ring itself.
+"One received message: a read-only buffer of `actual_size` bytes in the ring itself.
 
-Leaving the `with` block releases the message.";
+Leaving the `with` block releases the message, also after an exception. Until then no
+other message can be received.";
 typedef struct {} RxGuard;

@@ -50,8 +50,9 @@ static void rx_msg_view_releasebuffer(PyObject *self, Py_buffer *view) {
 
 static PyMemberDef rx_msg_view_members[] = {
     {"actual_size", T_PYSSIZET, offsetof(RxMsgView, actual_size), READONLY,
-     "Bytes of payload."},
-    {"type_id", T_UINT, offsetof(RxMsgView, type_id), READONLY, "Type of the message."},
+     "Size of the payload in bytes."},
+    {"type_id", T_UINT, offsetof(RxMsgView, type_id), READONLY,
+     "Type of the message, 0 to 2**32 - 1."},
     {NULL, 0, 0, 0, NULL},
 };
 

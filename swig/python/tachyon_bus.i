@@ -72,14 +72,16 @@ Make all committed messages visible and wake the consumer.";
 "set_polling_mode($self, /, pure_spin)
 --
 
-True: this end never sleeps while it waits. False, the default: it spins, then sleeps.";
+Choose how this end waits.
+
+pure_spin: True or 1 never to sleep, False or 0, the default, to spin, then sleep.";
 %feature("docstring") TachyonBus::set_numa_node
 "set_numa_node($self, /, node_id)
 --
 
-Prefer a NUMA node, 0 to 63, for the ring's pages.
+Prefer a NUMA node for the ring's pages.
 
-Raises ValueError for another node and OSError with the kernel's reason.";
+node_id: 0 to 63, else ValueError. OSError has the kernel's reason for a refusal.";
 %feature("docstring") TachyonBus::max_payload
 "max_payload($self, /)
 --
@@ -89,7 +91,7 @@ Largest payload of one message in bytes.";
 "stats($self, /)
 --
 
-Counters of this end since it was opened.";
+Counters of this end since it was opened, with the fields of Stats.";
 %feature("docstring") TachyonBus::peer
 "peer($self, /)
 --

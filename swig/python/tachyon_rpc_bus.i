@@ -64,7 +64,9 @@ nothing, while a view points into a ring.";
 "set_polling_mode($self, /, pure_spin)
 --
 
-True: this end never sleeps while it waits. False, the default: it spins, then sleeps.";
+Choose how this end waits.
+
+pure_spin: True or 1 never to sleep, False or 0, the default, to spin, then sleep.";
 %feature("docstring") TachyonRpcBus::max_payload
 "max_payload($self, /)
 --
@@ -74,7 +76,7 @@ Largest payload that this end can send in bytes.";
 "stats($self, /)
 --
 
-Counters of this end since it was opened.";
+Counters of this end since it was opened, with the fields of RpcStats.";
 %feature("docstring") TachyonRpcBus::peer
 "peer($self, /)
 --

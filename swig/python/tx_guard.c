@@ -242,14 +242,15 @@ static int tx_guard_set_type_id(PyObject *self, PyObject *value, void *name) {
 
 #define ACTUAL_SIZE_OF_TX_GUARD                                                        \
     {"actual_size", tx_guard_get_actual_size, tx_guard_set_actual_size,                \
-     "Bytes to send, at most those reserved; 0 until set.", NULL}
+     "Bytes to send, 0 until set; ValueError for more than are reserved.", NULL}
 #define BUF_OF_TX_GUARD                                                                \
-    {"buf", guard_get_buf, NULL, "A view of the slot, released with the guard.", NULL}
+    {"buf", guard_get_buf, NULL,                                                       \
+     "A writable memoryview of the slot's bytes, released with the guard.", NULL}
 
 static PyGetSetDef tx_guard_getset[] = {
     ACTUAL_SIZE_OF_TX_GUARD,
-    {"type_id", tx_guard_get_type_id, tx_guard_set_type_id, "Type of the message.",
-     (void *)(uintptr_t)"type_id"},
+    {"type_id", tx_guard_get_type_id, tx_guard_set_type_id,
+     "Type of the message, 0 to 2**32 - 1.", (void *)(uintptr_t)"type_id"},
     BUF_OF_TX_GUARD,
     {NULL, NULL, NULL, NULL, NULL},
 };

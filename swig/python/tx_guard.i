@@ -11,8 +11,9 @@
 %feature("python:bf_getbuffer") TxGuard "tx_guard_getbuffer";
 %feature("python:bf_releasebuffer") TxGuard "tx_guard_releasebuffer";
 %feature("docstring") TxGuard
-"A reserved slot of the ring: a writable buffer of the reserved size.
+"A reserved slot of the ring: a writable buffer of the reserved size, in bytes.
 
-Leaving the `with` block sends the first `actual_size` bytes of it; an exception gives
-the slot back and nothing is sent.";
+It starts at an address that 32 divides, 64 where more than 32 bytes are reserved, and
+its bytes have any value. Leaving the `with` block sends the first `actual_size` of them;
+an exception gives the slot back and nothing is sent.";
 typedef struct {} TxGuard;

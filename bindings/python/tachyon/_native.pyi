@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeVar, final
 
 from numpy import dtype
 from numpy.typing import DTypeLike, NDArray
-from typing_extensions import Buffer, CapsuleType, Self
+from typing_extensions import Buffer, CapsuleType, Self, disjoint_base
 
 from .bus import Bus
 from .message import Message, Received
@@ -258,6 +258,7 @@ class BusBase(metaclass=_SwigType):
         traceback: TracebackType | None,
     ) -> None: ...
 
+@disjoint_base
 class ChannelBase(metaclass=_SwigType):
     def __new__(
         cls,

@@ -24,42 +24,49 @@ Fields = TypeVar("Fields", "Peer", "Stats", "RpcStats")
 
 
 class Role(IntEnum):
-    """Direction of an end."""
+    """Direction of an end: PRODUCER, CONSUMER or NONE.
+
+    With NONE, the default, the first send or receive decides.
+    """
 
     NONE = _native.TACHYON_ROLE_NONE
-    """Decided by the first send or receive."""
     PRODUCER = _native.TACHYON_ROLE_PRODUCER
     CONSUMER = _native.TACHYON_ROLE_CONSUMER
 
 
 class Peer(NamedTuple):
-    """Who is at the other end, as the kernel said at the handshake."""
+    """Who is at the other end, as the kernel said at the handshake.
+
+    pid: process id, 0 when it lives in a pid namespace this process cannot see.
+    uid, gid: effective user and group id.
+    """
 
     pid: int
-    """0 when it lives in a pid namespace this process cannot see."""
     uid: int
     gid: int
 
 
 class Stats(NamedTuple):
-    """Counters of one end since it was opened."""
+    """Counters of one end since it was opened.
+
+    capacity: bytes of the ring.
+    used: bytes of it that this end knows to be in use.
+    messages: committed by a producer, released by a consumer.
+    ring_bytes: bytes of ring they took, headers and padding included.
+    flushes: times a producer published.
+    full: times a producer found no room.
+    sleeps: times this end went to sleep.
+    wakes: times this end woke its peer.
+    """
 
     capacity: int
-    """Bytes of the ring."""
     used: int
-    """Bytes of it that this end knows to be in use."""
     messages: int
-    """Committed by a producer, released by a consumer."""
     ring_bytes: int
-    """Bytes of ring they took, headers and padding included."""
     flushes: int
-    """Times a producer published."""
     full: int
-    """Times a producer found no room."""
     sleeps: int
-    """Times this end went to sleep."""
     wakes: int
-    """Times this end woke its peer."""
 
 
 @_native.direct_calls
@@ -95,8 +102,9 @@ class Bus(_native.BusBase):
         role: Role = Role.NONE,
         schema: int = 0,
     ) -> AnyBus:
-        """Create a ring of `capacity` bytes, a power of two, and wait for a peer.
+        """Create a ring and wait for a peer.
 
+        capacity: bytes of the ring, a power of two up to 2 GiB; at least a page.
         socket_path: at most 107 bytes, or "@name" for the abstract namespace.
         timeout: seconds to wait for a peer; None waits for ever.
         mode: permission bits of the socket.
@@ -227,19 +235,24 @@ class Bus(_native.BusBase):
         return self._bus.fileno()
 
     def set_polling_mode(self, pure_spin: int) -> None:
-        """Choose how this end waits: spin only, or (the default) spin, then sleep."""
+        """Choose how this end waits.
+
+        pure_spin: True or 1 never to sleep, False or 0, the default, to spin, then
+            sleep. Raises ClosedError when the bus is not open.
+        """
         self._bus.set_polling_mode(pure_spin)
 
     def set_numa_node(self, node_id: int) -> None:
-        """Prefer a NUMA node, 0 to 63, for the ring's pages.
+        """Prefer a NUMA node for the ring's pages.
 
-        Raises ValueError for another node and OSError with the kernel's reason.
+        node_id: 0 to 63, else ValueError. OSError has the kernel's reason for a
+            refusal.
         """
         self._bus.set_numa_node(node_id)
 
     @property
     def max_payload(self) -> int:
-        """Largest payload of one message in bytes."""
+        """Largest payload of one message in bytes: the ring's capacity - 128."""
         return self._bus.max_payload()
 
     @property

@@ -100,10 +100,10 @@ class Channel(_native.ChannelBase):
 class ChannelBatch:
     """Messages of a channel, in the ring itself, until the `with` block is left.
 
-    A sequence of tuples, as recv() returns them; with the name of a field, a slice or
-    anything else that NumPy takes, a part of `array`. Whatever of that is kept after
-    the block must be a copy: leaving raises BufferError while an array still points
-    into the ring.
+    A sequence of tuples, as Channel.recv() returns them; with the name of a field, a
+    slice or anything else that NumPy takes, a part of `array`. Whatever of that is kept
+    after the block must be a copy: leaving raises BufferError while an array still
+    points into the ring.
     """
 
     __slots__ = ("_array", "_batch", "_channel")

@@ -37,10 +37,12 @@ class Flag(Protocol):
 
 
 class RpcError(TachyonError):
-    """The callee could not answer: it has no handler, or the handler failed."""
+    """The callee could not answer: it has no handler, or the handler failed.
+
+    msg_type: type of the call.
+    """
 
     msg_type: int | None = None
-    """Type of the call."""
 
 
 class RpcEndpoint:
@@ -95,6 +97,8 @@ class RpcEndpoint:
     ) -> bytes | Result:
         """Call the handler at the other end of a bus and return its reply.
 
+        bus: the caller's end.
+        payload: as for RpcBus.call(), spin_threshold too.
         on_response: takes a view of the reply in the ring; what it returns is returned.
             Without it the reply is copied.
         timeout: seconds for the whole call; None waits for ever.
@@ -131,7 +135,13 @@ class RpcEndpoint:
 
 
 def tachyon_rpc(msg_type: int) -> Callable[[Handler], RpcEndpoint]:
-    """Make a function the handler of a message type, 0 to 65534, else ValueError."""
+    """Make a function the handler of a message type; a decorator.
+
+    msg_type: 0 to 65534, else ValueError.
+
+    The function takes a memoryview of the request, which ends when it returns, and
+    returns the reply as bytes or another buffer. It becomes an RpcEndpoint.
+    """
     check_range("msg_type", msg_type, MSG_TYPE_ERROR - 1)
     return lambda fn: RpcEndpoint(fn, msg_type)
 
@@ -149,14 +159,20 @@ class RpcDispatcher:
         self._endpoints: dict[int, RpcEndpoint] = {}
 
     def register(self, endpoint: RpcEndpoint) -> RpcDispatcher:
-        """Add an endpoint; ValueError when its type has one. Returns the dispatcher."""
+        """Add an endpoint and return the dispatcher.
+
+        endpoint: what tachyon_rpc() has made; ValueError when its type has another.
+        """
         other = self._endpoints.setdefault(endpoint.msg_type, endpoint)
         if other is not endpoint:
             raise ValueError(f"{endpoint!r}: the type is taken by {other!r}")
         return self
 
     def handler(self, msg_type: int) -> Callable[[Handler], RpcEndpoint]:
-        """Make a function the handler of a message type and register it."""
+        """Make a function the handler of a message type and register it.
+
+        msg_type: 0 to 65534 and not taken, else ValueError.
+        """
         make = tachyon_rpc(msg_type)
 
         def decorate(fn: Handler) -> RpcEndpoint:
@@ -175,10 +191,12 @@ class RpcDispatcher:
     ) -> None:
         """Wait for one request and answer it.
 
+        bus: the callee's end. spin_threshold, timeout: as for RpcBus.serve().
+
         Raises, when the caller has its error reply, KeyError for a type without a
         handler and RuntimeError from what the handler raised, also when it returned
         something that cannot be sent. BufferError when the handler kept a view of the
-        request; TimeoutError, ClosedError, PeerDeadError as serve().
+        request; TimeoutError, ClosedError, PeerDeadError as RpcBus.serve().
         """
         with bus.serve(spin_threshold, timeout=timeout) as request:
             endpoint = self._endpoints.get(request.type_id)
@@ -199,6 +217,7 @@ class RpcDispatcher:
     ) -> None:
         """Answer requests until the caller closes, or until `stop`.
 
+        bus, spin_threshold: as for serve_once().
         stop: a function that returns something true, or an event that is set; looked at
             before each request, every 50 ms while there is none.
 

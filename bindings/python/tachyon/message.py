@@ -5,7 +5,12 @@ from typing import NamedTuple
 
 
 class Message(NamedTuple):
-    """One message, copied out of the ring."""
+    """One message, copied out of the ring.
+
+    type_id: its type, 0 to 2**32 - 1.
+    size: its bytes, len(data).
+    data: the payload as bytes.
+    """
 
     type_id: int
     size: int
@@ -13,17 +18,24 @@ class Message(NamedTuple):
 
 
 class Received(int):
-    """How many messages were received into an array; all are of one type."""
+    """How many messages were received into an array.
+
+    type_id: the type of all of them.
+    """
 
     type_id: int
-    """Their type."""
 
 
 class Request(NamedTuple):
-    """One request, copied out of the ring."""
+    """One request, copied out of the ring.
+
+    type_id: its message type, 0 to 2**32 - 1.
+    size: its bytes, len(data).
+    data: the payload as bytes.
+    correlation_id: to be given to RpcBus.reply_async() or RpcBus.reply().
+    """
 
     type_id: int
     size: int
     data: bytes
     correlation_id: int
-    """To be given to reply_async() or reply()."""

@@ -18,18 +18,20 @@ AnyRpcBus = TypeVar("AnyRpcBus", bound="RpcBus")
 
 
 class RpcStats(NamedTuple):
-    """Counters of one end of an RPC bus since it was opened."""
+    """Counters of one end of an RPC bus since it was opened.
+
+    calls: requests sent by a caller, taken by a callee.
+    replies: replies delivered to a caller, sent by a callee.
+    dropped: replies to calls that a caller had given up.
+    kept: replies that a caller copied because it awaited another one.
+    outstanding: calls without a delivered or sent reply.
+    """
 
     calls: int
-    """Requests sent by a caller, taken by a callee."""
     replies: int
-    """Replies delivered to a caller, sent by a callee."""
     dropped: int
-    """Replies to calls that a caller had given up."""
     kept: int
-    """Replies that a caller copied because it awaited another one."""
     outstanding: int
-    """Calls without a delivered or sent reply."""
 
 
 @_native.direct_calls
@@ -146,7 +148,8 @@ class RpcBus(_native.RpcBusBase):
     def cancel(self, correlation_id: int, /) -> None:
         """Give a call up; its reply will be dropped and counted.
 
-        A task that awaits it gets a ValueError.
+        correlation_id: of an outstanding call, else ValueError. A task that awaits it
+            gets a ValueError.
         """
         if not self._watch.forget(correlation_id):
             super().cancel(correlation_id)
@@ -208,7 +211,11 @@ class RpcBus(_native.RpcBusBase):
         return self._rpc.fileno()
 
     def set_polling_mode(self, pure_spin: int) -> None:
-        """Choose how this end waits: spin only, or (the default) spin, then sleep."""
+        """Choose how this end waits.
+
+        pure_spin: True or 1 never to sleep, False or 0, the default, to spin, then
+            sleep. Raises ClosedError when the bus is not open.
+        """
         self._rpc.set_polling_mode(pure_spin)
 
     @property
