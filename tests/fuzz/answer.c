@@ -18,8 +18,9 @@ static tachyon_error_t connect_to_input(const char *path, int *out_socket);
 #include <sys/stat.h>
 
 #define KINDS 10
-#define GOOD 2 /* the first kinds are what they should be, for these capacities */
-#define MOST_FDS 4
+#define GOOD 2     /* the first kinds are what they should be, for these capacities */
+#define MOST_FDS 8 /* in one message, of which there may be several */
+#define PIECES 9
 
 static const uint64_t capacities[GOOD] = {FUZZ_CAPACITY, 2 * FUZZ_CAPACITY};
 static int pool[KINDS];
@@ -81,6 +82,7 @@ struct offer {
     struct greeting answer;
     size_t sent; /* bytes of it */
     size_t kinds[MOST_FDS], count;
+    size_t passed[PIECES * MOST_FDS], passed_count; /* kinds, as they arrive */
 };
 
 static bool is_good(const struct offer *offer, enum handshake_kind kind,
@@ -92,10 +94,10 @@ static bool is_good(const struct offer *offer, enum handshake_kind kind,
                 (answer->role == TACHYON_ROLE_NONE || answer->role != options->role) &&
                 (answer->schema == 0 || options->schema == 0 ||
                  answer->schema == options->schema) &&
-                offer->count == handshake_rings(kind);
-    for (size_t i = 0; good && i < offer->count; i++)
-        good = offer->kinds[i] < GOOD &&
-               answer->capacity[i] == capacities[offer->kinds[i]];
+                offer->passed_count == handshake_rings(kind);
+    for (size_t i = 0; good && i < offer->passed_count; i++)
+        good = offer->passed[i] < GOOD &&
+               answer->capacity[i] == capacities[offer->passed[i]];
     return good;
 }
 
@@ -137,20 +139,20 @@ static void send_offer(struct input *input, struct offer *offer) {
                                         : input_below(input, sizeof offer->answer);
     for (size_t i = 0; i < offer->count; i++)
         fds[i] = pool[offer->kinds[i]];
-    bool passed = offer->count == 0;
-    for (int pieces = 0; offer->sent < most; pieces++) {
+    for (int pieces = 1; offer->sent < most; pieces++) {
         size_t size = most - offer->sent;
-        if (pieces < 8 && input_below(input, 2))
+        if (pieces < PIECES && input_below(input, 2))
             size = 1 + input_below(input, size);
-        bool with_fds =
-            !passed && (size == most - offer->sent || input_below(input, 2));
-        pass((uint8_t *)&offer->answer + offer->sent, size, fds,
-             with_fds ? offer->count : 0);
-        passed |= with_fds;
+        bool last = size == most - offer->sent;
+        bool with_fds = offer->passed_count == 0 ? last || input_below(input, 2)
+                                                 : input_below(input, 4) == 1;
+        size_t count = with_fds ? offer->count : 0;
+        pass((uint8_t *)&offer->answer + offer->sent, size, fds, count);
+        memcpy(&offer->passed[offer->passed_count], offer->kinds,
+               count * sizeof offer->kinds[0]);
+        offer->passed_count += count;
         offer->sent += size;
     }
-    if (!passed)
-        offer->count = 0;
     shutdown(peer_end, SHUT_WR);
 }
 

@@ -34,10 +34,10 @@
 #endif
 
 #define FIRST_FD 4096
-#define MOST_FDS 64u
+#define MOST_FDS 128u
 #define MOST_FILES 128u
 #define QUEUE_BYTES 1024u
-#define QUEUE_GIFTS 8u
+#define QUEUE_GIFTS 16u
 #define GIFT_FDS 8u /* descriptors in one message */
 
 /* Descriptors that travel with the bytes of one message. */
