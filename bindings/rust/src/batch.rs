@@ -8,7 +8,7 @@ use tachyon_sys as sys;
 
 use crate::bus::View;
 use crate::error::{check, fail};
-use crate::{Bus, TachyonError};
+use crate::{Bus, Strided, TachyonError};
 
 /// Received messages, read in place.
 ///
@@ -65,6 +65,29 @@ impl<'bus> RxBatchGuard<'bus> {
         BatchIter {
             views: self.views.iter(),
         }
+    }
+
+    /// All messages as one array in the ring; None when they are not of one size.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tachyon_ipc::{Bus, TachyonError};
+    /// # let path = format!("@strided-example-{}", std::process::id());
+    /// # let peer = path.clone();
+    /// # let listener = std::thread::spawn(move || Bus::listen(&peer, 1 << 16).unwrap());
+    /// # let producer = Bus::connect_timeout(&path, Duration::from_secs(5))?;
+    /// # let consumer = listener.join().unwrap();
+    /// producer.send_batch(b"onetwosix", 3, 7)?;
+    /// let batch = consumer.drain_batch(64, 10_000)?;
+    /// let array = batch.strided().expect("messages of one size");
+    /// assert_eq!(array.get(1), Some(&b"two"[..]));
+    /// assert_eq!(array.iter().len(), 3);
+    /// # Ok::<(), TachyonError>(())
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn strided(&self) -> Option<Strided<'_>> {
+        Strided::of(&self.views)
     }
 
     /// Releases all messages, as dropping does.

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::{Bus, Options, Role, RxBatchGuard, RxGuard, TachyonError, SPIN_THRESHOLD};
+use crate::{
+    Bus, Options, ReceivedBatch, Role, RxBatchGuard, RxGuard, TachyonError, SPIN_THRESHOLD,
+};
 
 /// The receiving half of a connection: a [`Bus`] on which a second guard does not compile.
 ///
@@ -156,6 +158,93 @@ impl Consumer {
         max_msgs: usize,
     ) -> Result<Option<RxBatchGuard<'_>>, TachyonError> {
         self.exclusive().try_drain_batch(max_msgs)
+    }
+
+    /// [`Bus::recv_batch_into`].
+    ///
+    /// # Errors
+    /// As [`Bus::recv_batch_into`].
+    #[inline]
+    pub fn recv_batch_into(
+        &mut self,
+        items: &mut [u8],
+        item_size: usize,
+        spin_threshold: u32,
+    ) -> Result<ReceivedBatch, TachyonError> {
+        self.exclusive()
+            .recv_batch_into(items, item_size, spin_threshold)
+    }
+
+    /// [`Bus::recv_batch_into_timeout`].
+    ///
+    /// # Errors
+    /// As [`Bus::recv_batch_into_timeout`].
+    #[inline]
+    pub fn recv_batch_into_timeout(
+        &mut self,
+        items: &mut [u8],
+        item_size: usize,
+        spin_threshold: u32,
+        timeout: Duration,
+    ) -> Result<ReceivedBatch, TachyonError> {
+        self.exclusive()
+            .recv_batch_into_timeout(items, item_size, spin_threshold, timeout)
+    }
+
+    /// [`Bus::try_recv_batch_into`].
+    ///
+    /// # Errors
+    /// As [`Bus::try_recv_batch_into`].
+    #[inline]
+    pub fn try_recv_batch_into(
+        &mut self,
+        items: &mut [u8],
+        item_size: usize,
+    ) -> Result<Option<ReceivedBatch>, TachyonError> {
+        self.exclusive().try_recv_batch_into(items, item_size)
+    }
+
+    /// [`Bus::recv_items_into`].
+    ///
+    /// # Errors
+    /// As [`Bus::recv_items_into`].
+    #[cfg(feature = "bytemuck")]
+    #[inline]
+    pub fn recv_items_into<T: bytemuck::Pod>(
+        &mut self,
+        items: &mut [T],
+        spin_threshold: u32,
+    ) -> Result<ReceivedBatch, TachyonError> {
+        self.exclusive().recv_items_into(items, spin_threshold)
+    }
+
+    /// [`Bus::recv_items_into_timeout`].
+    ///
+    /// # Errors
+    /// As [`Bus::recv_items_into_timeout`].
+    #[cfg(feature = "bytemuck")]
+    #[inline]
+    pub fn recv_items_into_timeout<T: bytemuck::Pod>(
+        &mut self,
+        items: &mut [T],
+        spin_threshold: u32,
+        timeout: Duration,
+    ) -> Result<ReceivedBatch, TachyonError> {
+        self.exclusive()
+            .recv_items_into_timeout(items, spin_threshold, timeout)
+    }
+
+    /// [`Bus::try_recv_items_into`].
+    ///
+    /// # Errors
+    /// As [`Bus::try_recv_items_into`].
+    #[cfg(feature = "bytemuck")]
+    #[inline]
+    pub fn try_recv_items_into<T: bytemuck::Pod>(
+        &mut self,
+        items: &mut [T],
+    ) -> Result<Option<ReceivedBatch>, TachyonError> {
+        self.exclusive().try_recv_items_into(items)
     }
 
     /// The bus, to look at it or to set it up.

@@ -4,10 +4,12 @@
 #![warn(missing_debug_implementations, unsafe_op_in_unsafe_fn)]
 #![warn(clippy::undocumented_unsafe_blocks)]
 
+mod arrays;
 mod batch;
 mod bus;
 mod closer;
 mod consumer;
+mod descriptor;
 mod error;
 mod messages;
 mod options;
@@ -19,10 +21,12 @@ mod rpc_owner;
 mod rx_guard;
 mod slot;
 mod status;
+mod strided;
 mod tx_guard;
 mod type_id;
 mod wait;
 
+pub use arrays::ReceivedBatch;
 pub use batch::{BatchIter, RxBatchGuard, RxMsgView};
 pub use bus::Bus;
 pub use closer::Closer;
@@ -35,6 +39,9 @@ pub use rpc_bus::RpcBus;
 pub use rpc_guard::{RpcRxGuard, RpcTxGuard};
 pub use rx_guard::RxGuard;
 pub use status::{Peer, RpcStats, State, Stats};
+#[cfg(feature = "bytemuck")]
+pub use strided::Items;
+pub use strided::Strided;
 pub use tx_guard::TxGuard;
 pub use type_id::{make_type_id, msg_type, route_id};
 

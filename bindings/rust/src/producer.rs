@@ -99,6 +99,65 @@ impl Producer {
         self.exclusive().send_timeout(data, type_id, timeout)
     }
 
+    /// [`Bus::send_batch`].
+    ///
+    /// # Errors
+    /// As [`Bus::send_batch`].
+    #[inline]
+    pub fn send_batch(
+        &mut self,
+        items: &[u8],
+        item_size: usize,
+        type_id: u32,
+    ) -> Result<usize, TachyonError> {
+        self.exclusive().send_batch(items, item_size, type_id)
+    }
+
+    /// [`Bus::send_batch_timeout`].
+    ///
+    /// # Errors
+    /// As [`Bus::send_batch_timeout`].
+    #[inline]
+    pub fn send_batch_timeout(
+        &mut self,
+        items: &[u8],
+        item_size: usize,
+        type_id: u32,
+        timeout: Duration,
+    ) -> Result<usize, TachyonError> {
+        self.exclusive()
+            .send_batch_timeout(items, item_size, type_id, timeout)
+    }
+
+    /// [`Bus::send_items`].
+    ///
+    /// # Errors
+    /// As [`Bus::send_items`].
+    #[cfg(feature = "bytemuck")]
+    #[inline]
+    pub fn send_items<T: bytemuck::NoUninit>(
+        &mut self,
+        items: &[T],
+        type_id: u32,
+    ) -> Result<usize, TachyonError> {
+        self.exclusive().send_items(items, type_id)
+    }
+
+    /// [`Bus::send_items_timeout`].
+    ///
+    /// # Errors
+    /// As [`Bus::send_items_timeout`].
+    #[cfg(feature = "bytemuck")]
+    #[inline]
+    pub fn send_items_timeout<T: bytemuck::NoUninit>(
+        &mut self,
+        items: &[T],
+        type_id: u32,
+        timeout: Duration,
+    ) -> Result<usize, TachyonError> {
+        self.exclusive().send_items_timeout(items, type_id, timeout)
+    }
+
     /// [`Bus::acquire_tx`].
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tachyon_sys as sys;
@@ -74,6 +76,8 @@ pub struct RpcBus {
     owner: Owner,
     sending: Slot,
     receiving: Slot,
+    /// The same for as long as the handle lives, once it has been made.
+    descriptor: OnceLock<RawFd>,
 }
 
 // SAFETY: the library lets any thread use a handle as long as one does at a time, which
@@ -94,6 +98,7 @@ impl RpcBus {
             owner: Owner::default(),
             sending: Slot::default(),
             receiving: Slot::default(),
+            descriptor: OnceLock::new(),
         }
     }
 
@@ -408,6 +413,61 @@ impl RpcBus {
         Ok(reply.map(|reply| self.rx_guard(entered, reply, correlation_id, false)))
     }
 
+    /// Waits for the reply that comes first, to any outstanding call, for ever; the guard's
+    /// `correlation_id` tells which call that is. A signal does not end it.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait); `InvalidSize` when no call is outstanding.
+    #[inline]
+    pub fn wait_any(&self, spin_threshold: u32) -> Result<RpcRxGuard<'_>, TachyonError> {
+        let entered = self.enter_to_receive()?;
+        let (reply, id) = wait_for_ever(|ns| self.look_for_any_reply(spin_threshold, ns))?;
+        Ok(self.rx_guard(entered, reply, id, false))
+    }
+
+    /// [`wait_any`](Self::wait_any) with a time-out; zero is a single look.
+    ///
+    /// # Errors
+    /// As [`wait_any`](Self::wait_any); `Timeout`, or `BufferEmpty` when `timeout` is zero.
+    #[inline]
+    pub fn wait_any_timeout(
+        &self,
+        spin_threshold: u32,
+        timeout: Duration,
+    ) -> Result<RpcRxGuard<'_>, TachyonError> {
+        let entered = self.enter_to_receive()?;
+        let (reply, id) = wait(timeout, |ns| self.look_for_any_reply(spin_threshold, ns))?;
+        Ok(self.rx_guard(entered, reply, id, false))
+    }
+
+    /// A reply to any outstanding call if one is there now.
+    ///
+    /// # Errors
+    /// As [`wait_any`](Self::wait_any).
+    #[inline]
+    pub fn try_wait_any(&self) -> Result<Option<RpcRxGuard<'_>>, TachyonError> {
+        let entered = self.enter_to_receive()?;
+        let reply = try_now(|ns| self.look_for_any_reply(0, ns))?;
+        Ok(reply.map(|(reply, id)| self.rx_guard(entered, reply, id, false)))
+    }
+
+    #[inline]
+    fn look_for_any_reply(&self, spin_threshold: u32, timeout_ns: i64) -> Option<(Received, u64)> {
+        let (mut correlation_id, mut size, mut type_id) = (0, 0, 0);
+        // SAFETY: the handle is open and this thread's.
+        let payload = unsafe {
+            sys::tachyon_rpc_wait_any(
+                self.as_ptr(),
+                &mut correlation_id,
+                &mut size,
+                &mut type_id,
+                spin_threshold,
+                timeout_ns,
+            )
+        };
+        Received::new(payload, size, type_id).map(|reply| (reply, correlation_id))
+    }
+
     #[inline]
     fn look_for_reply(
         &self,
@@ -527,6 +587,11 @@ impl RpcBus {
     #[inline]
     pub(crate) fn owner(&self) -> &Owner {
         &self.owner
+    }
+
+    #[inline]
+    pub(crate) fn known_descriptor(&self) -> &OnceLock<RawFd> {
+        &self.descriptor
     }
 
     // ---- Looking, closing ----

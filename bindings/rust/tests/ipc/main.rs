@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The crate as its users see it. One program, so that it is linked once.
 
+mod arrays;
 mod auto_traits;
 mod batch;
 mod bus;
 mod errors;
+mod event_loops;
 mod forerunner;
 mod guards;
 mod halves;
