@@ -7,6 +7,7 @@ typedef struct RxBatchGuard {
     Py_ssize_t count;
     Py_ssize_t shape[2]; /* of the batch as one array of bytes */
     Py_ssize_t strides[2];
+    bool whole; /* a view is to have all from the first message to the last */
 } RxBatchGuard;
 
 typedef struct DrainCall {
@@ -82,6 +83,7 @@ static PyObject *drain_batch(TachyonBus *bus, PyObject *max_msgs,
     }
     guard_init(&batch->guard, bus->self, bus->handle, &bus->rx, release);
     batch->count = (Py_ssize_t)call.count;
+    batch->whole = false;
     return (PyObject *)batch;
 }
 
@@ -130,6 +132,10 @@ static int rx_batch_getbuffer(PyObject *self, Py_buffer *view, int flags) {
     RxBatchGuard *batch = (RxBatchGuard *)self;
     const tachyon_msg_view_t *first = bus_of(batch->guard.owner)->views;
     view->obj = NULL;
+    if (batch->whole) {
+        size_t all = (size_t)((batch->count - 1) * batch->strides[0] + batch->shape[1]);
+        return guard_get_view(&batch->guard, self, view, first->ptr, all, true, flags);
+    }
     if (batch->guard.state == GUARD_OPEN && rx_batch_measure(batch, flags) < 0) {
         return -1;
     }
@@ -153,12 +159,28 @@ static void rx_batch_releasebuffer(PyObject *self, Py_buffer *view) {
     guard_release_view(&((RxBatchGuard *)self)->guard);
 }
 
+/* NumPy makes an array with strides soonest from one view of all the memory. The rest
+   is in Python, imported with NumPy when it is first wanted. */
 static PyObject *rx_batch_array(PyObject *self, PyObject *dtype) {
-    PyObject *module = PyImport_ImportModule("tachyon.ndarray");
-    PyObject *array =
-        module ? PyObject_CallMethod(module, "view_of", "OO", self, dtype) : NULL;
-    Py_XDECREF(module);
-    return array;
+    static PyObject *array_over;
+    RxBatchGuard *batch = (RxBatchGuard *)self;
+    if (!array_over) {
+        PyObject *module = PyImport_ImportModule("tachyon.ndarray");
+        array_over = module ? PyObject_GetAttrString(module, "array_over") : NULL;
+        Py_XDECREF(module);
+    }
+    if (!array_over || (batch->guard.state == GUARD_OPEN &&
+                        rx_batch_measure(batch, PyBUF_STRIDES) < 0)) {
+        return NULL;
+    }
+    batch->whole = true;
+    PyObject *memory = PyMemoryView_FromObject(self);
+    batch->whole = false;
+    if (!memory) {
+        return NULL;
+    }
+    return PyObject_CallFunction(array_over, "NnnnO", memory, batch->count,
+                                 batch->strides[0], batch->shape[1], dtype);
 }
 
 static PyMethodDef rx_batch_methods[] = {

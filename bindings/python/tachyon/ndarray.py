@@ -6,20 +6,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._native import RxBatchGuard
 
-
-def view_of(batch: RxBatchGuard, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return the messages of a batch as items of a dtype, in place."""
+def array_over(
+    memory: memoryview, count: int, stride: int, size: int, dtype: npt.DTypeLike
+) -> npt.NDArray[Any]:
+    """Make an array of `count` messages of `size` bytes, `stride` bytes apart."""
     dtype = np.dtype(dtype)
     if dtype.hasobject:
         raise TypeError(f"messages have no Python objects, as {dtype} would")
-    content = np.asarray(memoryview(batch))
-    size = content.shape[1]
     if dtype.itemsize != size:
         raise ValueError(
             f"the messages have {size} bytes, items of {dtype} {dtype.itemsize}"
         )
+    # An array of the bytes keeps the memory exported; from a buffer NumPy would take no
+    # more than the address.
+    content = np.asarray(memory)
     if dtype.subdtype is not None:  # NumPy would make it dimensions of its own
-        return content.view([("item", dtype)])[:, 0]["item"]
-    return content.view(dtype)[:, 0]
+        fields = np.dtype([("item", dtype)])
+        items: npt.NDArray[Any] = np.ndarray((count,), fields, content, 0, (stride,))
+        return items["item"]
+    return np.ndarray((count,), dtype, content, 0, (stride,))
