@@ -312,3 +312,34 @@ TEST(the_ring_of_a_hostile_listener_leads_nowhere) {
             tachyon_bus_destroy(bus);
         }
 }
+
+static void *connect_to_a_spender(void *context) {
+    tachyon_bus_t *bus;
+    CHECK_ERROR(tachyon_bus_connect(context, &bus), TACHYON_ERR_CORRUPT);
+    CHECK_SAYS("8 descriptors instead of 1");
+    return NULL;
+}
+
+TEST(descriptors_with_each_piece_of_the_answer_overflow_nothing) {
+    struct server server = good_server();
+    const uint8_t *answer = (const uint8_t *)&server.answer;
+    const size_t piece = sizeof server.answer / 4;
+    int listener = wire_listen(server.path), fds[8];
+    for (int i = 0; i < 8; i++)
+        fds[i] = make_memfd(SHARED + 4096, SEALED);
+    size_t before = test_count_fds();
+    pthread_t thread =
+        test_thread(connect_to_a_spender, (void *)(uintptr_t)server.path);
+    int client = wire_accept(listener);
+    CHECK_EQ(wire_receive(client, &server.hello, sizeof server.hello, NULL, NULL, 3000),
+             sizeof server.hello);
+    for (size_t i = 0; i < 4; i++)
+        wire_send(client, answer + i * piece, piece, fds, 8);
+    test_join(thread);
+    close(client);
+    CHECK_EQ(test_count_fds(), before); /* of the 32, none */
+    for (int i = 0; i < 8; i++)
+        close(fds[i]);
+    close(listener);
+    CHECK_EQ(unlink(server.path), 0);
+}

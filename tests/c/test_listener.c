@@ -456,3 +456,46 @@ TEST(fault_8_out_of_descriptors_neither_spins_nor_loses_the_good_client) {
     close(report[0]);
     close(report[1]);
 }
+
+TEST(a_client_that_talks_on_before_its_turn_is_dropped) {
+    struct listening listening;
+    struct wire_greeting hello = wire_hello();
+    uint8_t one_more[sizeof hello + 1] = {0};
+    start_listener(&listening);
+    int answered = wire_connect(listening.path);
+    send_hello(answered, &hello);
+    receive_answer(answered, 1);
+    int waiting = wire_connect(listening.path);
+    memcpy(one_more, &hello, sizeof hello);
+    wire_send(waiting, one_more, sizeof one_more, NULL, 0);
+    uint8_t byte;
+    CHECK_EQ(wire_receive(waiting, &byte, 1, NULL, NULL, 3000), 0); /* unanswered */
+    close(waiting);
+    close(answered);
+    expect_good_client(&listening);
+}
+
+static void live_until_told(void *context) {
+    int *go = context;
+    char byte;
+    close(go[1]);
+    (void)!read(go[0], &byte, 1);
+}
+
+TEST(a_forked_child_keeps_no_client_of_a_listener) {
+    struct listening listening;
+    int go[2];
+    CHECK_EQ(pipe2(go, O_CLOEXEC), 0);
+    start_listener(&listening);
+    size_t before = test_count_fds();
+    int silent = wire_connect(listening.path);
+    while (test_count_fds() < before + 2) /* it has been accepted too */
+        test_sleep_ms(1);
+    pid_t child = test_spawn(live_until_told, go);
+    CHECK(wire_ends(silent, 3000)); /* when its time is over, though the child lives */
+    close(silent);
+    close(go[0]);
+    close(go[1]);
+    CHECK_EQ(test_wait(child), 0);
+    expect_good_client(&listening);
+}
