@@ -27,9 +27,9 @@ static int parse_patience(PyObject *block, PyObject *timeout, Patience *patience
 }
 
 /* One attempt to send without waiting: 1 when it has done it, 0 to wait, -1 with an
-   exception. */
-static int try_to_send(TachyonBus *bus, Attempt attempt, void *call,
-                       const Patience *patience) {
+   exception. In line, as what calls it, so that each attempt is a direct call. */
+static inline int try_to_send(TachyonBus *bus, Attempt attempt, void *call,
+                              const Patience *patience) {
     if (bus_claim(bus, &bus->tx) < 0) {
         return -1;
     }
@@ -43,15 +43,15 @@ static int try_to_send(TachyonBus *bus, Attempt attempt, void *call,
     return may_wait(TACHYON_ERR_FULL, patience->timeout_ns);
 }
 
-static int send_by(TachyonBus *bus, Attempt attempt, void *call,
-                   const Patience *patience) {
+static inline int send_by(TachyonBus *bus, Attempt attempt, void *call,
+                          const Patience *patience) {
     int sent = try_to_send(bus, attempt, call, patience);
     return sent != 0 ? sent
                      : bus_wait(bus, &bus->tx, attempt, call, patience->timeout_ns);
 }
 
-static int reserve_by(TachyonBus *bus, Attempt attempt, void *call,
-                      const Patience *patience) {
+static inline int reserve_by(TachyonBus *bus, Attempt attempt, void *call,
+                             const Patience *patience) {
     int done = try_to_send(bus, attempt, call, patience);
     return done != 0
                ? done
