@@ -54,6 +54,16 @@ async def settle(turns: int = 10) -> None:
         await asyncio.sleep(0)
 
 
+def drain(bus: Bus) -> list[Message]:
+    """Return all messages that are there."""
+    messages = []
+    try:
+        while True:
+            messages.append(bus.recv(0))
+    except TimeoutError:
+        return messages
+
+
 async def outcome(awaitable: Awaitable[Any]) -> Any:
     """Return what an await returns or raises."""
     try:
@@ -569,6 +579,33 @@ print(number + 1)
 
     run(main())
     assert peer.communicate(timeout=10) == ("3000\n", "")
+
+
+@pytest.mark.parametrize("cancelled", [(), (0,), (1,), (0, 2), (1, 2, 3)])
+def test_every_send_that_fits_is_sent(
+    run: Run, connect: Connect, cancelled: tuple[int, ...]
+) -> None:
+    pair = connect(4096)
+
+    async def main() -> None:
+        for turns in range(6):
+            for _ in range(3):
+                pair.producer.send(bytes(1100))
+            tasks = [
+                asyncio.ensure_future(pair.producer.send_async(b"x" * 200, number))
+                for number in range(12)
+            ]
+            await settle()
+            assert [pair.consumer.recv(0).size for _ in range(3)] == [1100] * 3
+            await settle(turns)
+            for task in cancelled:
+                tasks[task].cancel()
+            await asyncio.wait(tasks, timeout=5)
+            assert all(task.done() for task in tasks)
+            sent = [n for n, task in enumerate(tasks) if not task.cancelled()]
+            assert sorted(m.type_id for m in drain(pair.consumer)) == sent
+
+    run(main())
 
 
 def test_a_send_that_waits_can_be_ended(run: Run, connect: Connect) -> None:

@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 Waiter = asyncio.Future[None]
 
 TURN = 64  # operations that did not wait, after which other tasks have their turn
-ROOM_INTERVAL_S = 0.001  # the descriptor of an RPC bus does not tell of room
+ROOM_INTERVAL_S = 0.001  # an RPC bus's descriptor tells of room only among the rest
 
 
 class Watch:
@@ -44,17 +44,26 @@ class Watch:
         attempt: Callable[[], Result],
         not_yet: type[Exception],
         deadline: float | None,
+        hand_on: bool = False,
     ) -> Result:
-        """Return what an attempt returns; after `not_yet` wait, then try again."""
+        """Return what an attempt returns; after `not_yet` wait, then try again.
+
+        hand_on: a success makes the descriptor unreadable although there may be more,
+            which the next task is to see.
+        """
         await self.take_turns()
         if self._fd < 0:  # a look arms the descriptor only if there is one
             self._fd = self._bus.fileno()
         again = False
         while True:
             try:
-                return attempt()
+                result = attempt()
             except not_yet as error:
                 left = seconds_left(deadline, error)
+            else:
+                if hand_on:
+                    self._wake_next()
+                return result
             await self._readable(left, again)
             again = True
 
@@ -77,6 +86,10 @@ class Watch:
         self._waiters.move_to_end(waiter, last=not again)
         try:
             await self._woken(waiter, timeout)
+        except BaseException:
+            if not waiter.cancelled():  # woken, but it will not look
+                self._wake_next()
+            raise
         finally:
             self._waiters.pop(waiter, None)
             self._stop_if_idle()
@@ -92,10 +105,14 @@ class Watch:
             timer.cancel()
 
     def _on_readable(self) -> None:
-        """Wake the task that has waited longest; the others have their turn next."""
-        if self._waiters:
-            wake(self._waiters.popitem(last=False)[0])
+        self._wake_next()
         self._stop_if_idle()
+
+    def _wake_next(self) -> None:
+        """Wake the task that has waited longest and is not being cancelled."""
+        while self._waiters:
+            if wake(self._waiters.popitem(last=False)[0]):
+                return
 
     def _is_idle(self) -> bool:
         return not self._waiters
@@ -229,10 +246,12 @@ def copy_of(reply: _native.RpcRxGuard) -> Message:
     return Message(reply.type_id, reply.actual_size, bytes(reply.buf))
 
 
-def wake(waiter: Waiter) -> None:
-    """Let the task that awaits this go on, unless it does so already."""
-    if not waiter.done():
-        waiter.set_result(None)
+def wake(waiter: Waiter) -> bool:
+    """Let the task that awaits this go on; False: it does so already."""
+    if waiter.done():
+        return False
+    waiter.set_result(None)
+    return True
 
 
 def deadline_after(timeout: float | None) -> float | None:

@@ -191,12 +191,14 @@ class Bus(_native.BusBase):
     ) -> None:
         """Copy one message into the ring, when there is room, and make it visible.
 
-        Fails as send(). Cancelled while it waits for room, it has sent nothing.
+        Fails as send(). Cancelled while it waits for room, it has sent nothing. While
+        tasks wait for room, send with this only: send() may take the news of it.
         """
         await self._watch.repeat(
             lambda: self.send(data, type_id, None, False),
             _native.RingFull,
             deadline_after(timeout),
+            hand_on=True,
         )
 
     def __aiter__(self: AnyBus) -> AnyBus:

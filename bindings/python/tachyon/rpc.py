@@ -45,8 +45,7 @@ class RpcBus(_native.RpcBusBase):
     The async methods are for one event loop at a time, any number of tasks may await
     them at once, and closing the bus, from any thread, ends them with ClosedError.
     While one awaits a reply, every reply is for them: take that to an earlier call()
-    with wait_async(). The descriptor does not tell of room in a ring, so where there is
-    none they look again every millisecond.
+    with wait_async(). Those that find no room in a ring look again every millisecond.
     """
 
     def __repr__(self) -> str:
@@ -206,7 +205,9 @@ class RpcBus(_native.RpcBusBase):
         """Return the descriptor for select, poll, selectors and event loops.
 
         It is readable while a reply (caller) or a request (callee) may be there or the
-        peer is gone, as that of a Bus; it does not tell of room.
+        peer is gone, and when a request or reply fits that found no room with
+        timeout=0; otherwise as that of a Bus. Who waits for both takes messages until
+        there is none, then tries to send, then polls.
         """
         return self._rpc.fileno()
 

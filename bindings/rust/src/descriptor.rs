@@ -45,7 +45,9 @@ impl Bus {
 
 impl RpcBus {
     /// [`Bus::descriptor`], readable while a reply (caller) or a request (callee) may be
-    /// there or the peer is gone; it does not tell of room.
+    /// there or the peer is gone, and when a request or reply fits that was refused with
+    /// `BufferFull`. Who waits for both takes messages until there is none, then tries to
+    /// send, then polls.
     ///
     /// # Errors
     /// As [`Bus::descriptor`]; `Busy` while another thread uses the handle, unless it has
