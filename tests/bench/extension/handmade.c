@@ -438,8 +438,20 @@ static PyMemberDef message_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
+/* Without the search for free lists, which a derived type has none of. */
+static void message_dealloc(PyObject *self) {
+    PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, message_dealloc);
+    for (Py_ssize_t i = Py_SIZE(self); i-- > 0;) {
+        Py_XDECREF(PyTuple_GET_ITEM(self, i));
+    }
+    Py_TYPE(self)->tp_free(self);
+    Py_TRASHCAN_END;
+}
+
 static PyTypeObject Message_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "handmade.Message",
+    .tp_dealloc = message_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .tp_base = &PyTuple_Type,
     .tp_members = message_members,
