@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
+import batches
 import handmade
 import instructions
 import patterns
@@ -224,8 +225,12 @@ CASES = (
          Benchmark.alone, patterns.floor_without_timestamp, None),
     Case("send_zero_copy_no_time", "send_zero_copy pattern, without time stamp",
          Benchmark.sending, patterns.send_zero_copy_without_timestamp, "floor_no_time"),
+    Case("send_zero_copy_by_buf", "send_zero_copy with tx.buf",
+         Benchmark.sending, patterns.send_zero_copy_by_buf),
     Case("send", "bus.send(bytes)",
          Benchmark.sending, patterns.send, limit_ratio=0.2),
+    Case("channel", "channel(symbol, price, ...), with time stamp",
+         Benchmark.sending, patterns.channel, limit_ratio=0.3),
     Case("iterate_by_hand", "for message in a bus made by hand",
          Benchmark.receiving_by_hand, patterns.iterate, None),
     Case("iterate", "for message in bus",
@@ -344,6 +349,25 @@ def measure(bench: Benchmark, repeats: int, count: int) -> list[dict[str, Any]]:
     return rows
 
 
+def measure_batches(
+    cores: tuple[int, int], repeats: int, count: int
+) -> list[dict[str, Any]]:
+    """Rows for arrays, each against its loop in C."""
+    samples = batches.measure(cores, repeats, count)
+    return [
+        row(
+            case.id,
+            case.title,
+            samples[case.id],
+            samples[case.reference] if case.reference else None,
+            ratio_to="C",
+            limit_ratio=batches.LIMIT_RATIO,
+            limit=batches.LIMIT_NS if case.reference else None,
+        )
+        for case in batches.CASES
+    ]
+
+
 def count_instructions() -> list[dict[str, Any]]:
     """Rows for the package against the extension made by hand."""
     return [
@@ -381,6 +405,9 @@ def main() -> None:
         other.join()
     if other.exitcode != 0:
         sys.exit(f"the second process ended with status {other.exitcode}")
+    rows += measure_batches(
+        (lead_core, peer_core), repeats, (64 if args.quick else 256) * batches.BATCH
+    )
     if not args.quick and shutil.which("valgrind"):
         rows += count_instructions()
     json.dump(rows, sys.stdout)

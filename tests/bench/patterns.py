@@ -84,10 +84,27 @@ def send_zero_copy_without_timestamp(bus: Any, count: int) -> int:
     return time.perf_counter_ns() - start
 
 
+def send_zero_copy_by_buf(bus: Any, count: int) -> int:
+    start = time.perf_counter_ns()
+    for _ in range(count):
+        with bus.send_zero_copy(size=SIZE, type_id=1) as tx:
+            struct.pack_into(FMT, tx.buf, 0, SYMBOL, PRICE, QUANTITY, time.time_ns())
+            tx.actual_size = SIZE
+    return time.perf_counter_ns() - start
+
+
 def send(bus: Any, count: int) -> int:
     start = time.perf_counter_ns()
     for _ in range(count):
         bus.send(PAYLOAD, 1)
+    return time.perf_counter_ns() - start
+
+
+def channel(bus: Any, count: int) -> int:
+    send = bus.channel(FMT, 1)
+    start = time.perf_counter_ns()
+    for _ in range(count):
+        send(SYMBOL, PRICE, QUANTITY, time.time_ns())
     return time.perf_counter_ns() - start
 
 

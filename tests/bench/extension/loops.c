@@ -87,8 +87,109 @@ static PyObject *round_trips(PyObject *self, PyObject *args) {
     return times;
 }
 
+/* ---- Arrays: as many batches of the buffer's items as make `count` messages ---- */
+
+typedef struct Batches {
+    Bus *bus;
+    Py_buffer items;
+    Py_ssize_t item_size;
+    Py_ssize_t count;
+} Batches;
+
+static size_t batch_of(const Batches *batches, Py_ssize_t done) {
+    Py_ssize_t most = batches->items.len / batches->item_size;
+    return (size_t)(batches->count - done < most ? batches->count - done : most);
+}
+
+/* Run a loop over (bus, buffer, item_size, count) without the interpreter's lock. */
+static PyObject *run_batches(PyObject *args, bool (*loop)(const Batches *)) {
+    Batches batches;
+    if (!PyArg_ParseTuple(args, "O!w*nn", &Bus_Type, &batches.bus, &batches.items,
+                          &batches.item_size, &batches.count)) {
+        return NULL;
+    }
+    bool good = may_use(batches.bus);
+    if (good) {
+        PyThreadState *thread = PyEval_SaveThread();
+        good = loop(&batches);
+        PyEval_RestoreThread(thread);
+    }
+    PyBuffer_Release(&batches.items);
+    return good ? Py_NewRef(Py_None) : raise_last();
+}
+
+static bool send_all(const Batches *batches) {
+    Py_ssize_t sent = 0;
+    for (size_t now = 1; sent < batches->count && now > 0; sent += (Py_ssize_t)now) {
+        now = tachyon_send_batch(batches->bus->handle, batches->items.buf,
+                                 (size_t)batches->item_size, batch_of(batches, sent), 1,
+                                 SPINS, -1);
+    }
+    return sent == batches->count;
+}
+
+static bool receive_all(const Batches *batches) {
+    Py_ssize_t received = 0;
+    for (size_t now = 1; received < batches->count && now > 0;
+         received += (Py_ssize_t)now) {
+        uint32_t type_id;
+        now = tachyon_recv_batch(batches->bus->handle, batches->items.buf,
+                                 (size_t)batches->item_size,
+                                 batch_of(batches, received), &type_id, SPINS, -1);
+    }
+    return received == batches->count;
+}
+
+enum { MOST_VIEWS = 1024, COLUMN = 8 };
+
+/* Sum up the doubles at the offset COLUMN of each message, into the buffer. */
+static bool look_at_all(const Batches *batches) {
+    tachyon_msg_view_t views[MOST_VIEWS];
+    double sum = 0;
+    Py_ssize_t seen = 0;
+    while (seen < batches->count) {
+        size_t now = tachyon_drain_batch_timed(batches->bus->handle, views, MOST_VIEWS,
+                                               SPINS, -1);
+        size_t stride = tachyon_batch_stride(views, now);
+        if (stride == 0) {
+            return false;
+        }
+        const uint8_t *column = (const uint8_t *)views[0].ptr + COLUMN;
+        for (size_t i = 0; i < now; ++i, column += stride) {
+            double value;
+            memcpy(&value, column, sizeof value);
+            sum += value;
+        }
+        if (tachyon_commit_rx_batch(batches->bus->handle, views, now) !=
+            TACHYON_SUCCESS) {
+            return false;
+        }
+        seen += (Py_ssize_t)now;
+    }
+    memcpy(batches->items.buf, &sum, sizeof sum);
+    return true;
+}
+
+static PyObject *send_batches(PyObject *self, PyObject *args) {
+    (void)self;
+    return run_batches(args, send_all);
+}
+
+static PyObject *recv_batches(PyObject *self, PyObject *args) {
+    (void)self;
+    return run_batches(args, receive_all);
+}
+
+static PyObject *view_batches(PyObject *self, PyObject *args) {
+    (void)self;
+    return run_batches(args, look_at_all);
+}
+
 PyMethodDef loop_methods[] = {
     {"echo", echo, METH_VARARGS, NULL},
+    {"recv_batches", recv_batches, METH_VARARGS, NULL},
+    {"send_batches", send_batches, METH_VARARGS, NULL},
+    {"view_batches", view_batches, METH_VARARGS, NULL},
     {"round_trips", round_trips, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
