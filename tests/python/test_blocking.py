@@ -14,6 +14,7 @@ import pytest
 
 from tachyon import (
     Bus,
+    Channel,
     RpcBus,
     RpcDispatcher,
     RpcEndpoint,
@@ -48,6 +49,11 @@ RECEIVER = {
     "Bus.drain_batch": "bus.drain_batch()",
     "Bus.drain_batch, spinning": "bus.drain_batch(spin_threshold=4294967295)",
     "Bus.recv_batch_into": "bus.recv_batch_into(bytearray(800))",
+    "Channel.recv": "bus.channel('<I').recv()",
+    "Channel.__next__": "next(bus.channel('<I'))",
+    "Channel.recv_batch_into": "bus.channel('<B').recv_batch_into(bytearray(9))",
+    "Channel.drain_batch": "bus.channel('<I').drain_batch()",
+    "Channel._drain": "bus.channel('<I')._drain()",
     "TachyonBus.acquire_rx": "bus._bus.acquire_rx()",
     "TachyonBus.drain_batch": "bus._bus.drain_batch()",
 }
@@ -56,15 +62,19 @@ SENDER = {
     "Bus.send, spinning": "spin(); fill(); bus.send(bytes(100))",
     "Bus.send_zero_copy": "fill(); bus.send_zero_copy(100)",
     "Bus.send_batch": "bus.send_batch(bytearray(1 << 20))",
+    "Channel.__call__": "fill(); bus.channel('<100s')(b'')",
+    "Channel.send_batch": "bus.channel('<B').send_batch(bytearray(1 << 20))",
     "TachyonBus.acquire_tx": "fill(); bus._bus.acquire_tx(100)",
 }
 CALLER = {
     "RpcBus.wait": "bus.wait(bus.call(b'', 1))",
     "RpcBus.wait, spinning": "bus.wait(bus.call(b'', 1), 4294967295)",
+    "RpcBus.wait_any": "bus.call(b'', 1); bus.wait_any()",
     "RpcBus.call": "while True: bus.call(bytes(100), 1)",
     "RpcBus.call_zero_copy": "fill_calls(); bus.call_zero_copy(100, 1)",
     "RpcEndpoint.call": "tachyon_rpc(1)(len).call(bus, b'')",
     "TachyonRpcBus.wait": "bus._rpc.wait(bus.call(b'', 1))",
+    "TachyonRpcBus.wait_any": "bus.call(b'', 1); bus._rpc.wait_any()",
     "TachyonRpcBus.acquire_call": "fill_calls(); bus._rpc.acquire_call(100)",
 }
 CALLEE = {
@@ -202,7 +212,8 @@ def takes_a_timeout(function: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    "cls", [Bus, RpcBus, RpcDispatcher, RpcEndpoint, TachyonBus, TachyonRpcBus]
+    "cls",
+    [Bus, Channel, RpcBus, RpcDispatcher, RpcEndpoint, TachyonBus, TachyonRpcBus],
 )
 def test_every_call_that_waits_is_among_them(cls: type) -> None:
     tried = {call.split(",")[0] for calls, _ in OPEN.values() for call in calls}
