@@ -144,9 +144,10 @@ int ty_bus_fileno(struct tachyon_bus *bus) {
         ty_fail_plain(TACHYON_ERR_FORKED);
         return -1;
     }
-    /* A receiving end has not looked yet, and an end without a role may be one. */
-    int fd =
-        ty_link_fileno(&bus->link, atomic_load(&bus->role) != TACHYON_ROLE_PRODUCER);
+    /* A receiving end has not looked yet, and an end without a role may be one; who was
+     * refused had nothing that could be armed. */
+    bool look = atomic_load(&bus->role) != TACHYON_ROLE_PRODUCER || bus->refused;
+    int fd = ty_link_fileno(&bus->link, look);
     if (fd < 0)
         ty_fail(TACHYON_ERR_SYSTEM, errno, "no descriptor to wait on");
     return fd;

@@ -20,6 +20,7 @@ struct tachyon_bus {
     _Atomic int error; /* sticky: CLOSED, PEER_DEAD, CORRUPT, FORKED */
     _Atomic unsigned owners;
     unsigned empty_looks;
+    bool refused; /* the last look for room has found none */
     /* RPC caller: take replies off the ring, so that the callee can go on while this
      * end waits for room. NULL on a bus. False: the ring is corrupt. */
     bool (*make_progress)(struct tachyon_bus *bus);

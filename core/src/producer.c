@@ -85,6 +85,7 @@ static out_of_line void *acquire_tx_slow(struct tachyon_bus *bus, size_t size,
         ty_link_take_wakes(&bus->link);
     if (!tx_ready(&want))
         wait_for_room(&want, spins, timeout_ns);
+    bus->refused = !want.slot;
     return want.slot;
 }
 

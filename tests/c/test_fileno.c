@@ -238,6 +238,19 @@ TEST(a_sending_end_learns_of_room_and_of_the_end) {
     tachyon_bus_destroy(pair.connector);
 }
 
+TEST(who_was_refused_before_it_is_told_to_look_again) {
+    struct pair pair = pair_open(4096);
+    char byte = 'x';
+    while (tachyon_send(pair.connector, &byte, 1, 1, 0, 0) == TACHYON_SUCCESS)
+        ;
+    int fd = fd_of(pair.connector);
+    CHECK(take(pair.listener));
+    CHECK(readable(fd, 0));
+    CHECK_OK(tachyon_send(pair.connector, &byte, 1, 1, 0, 0));
+    CHECK(!readable(fd, 0));
+    pair_close(&pair);
+}
+
 TEST(a_corrupt_ring_makes_it_readable) {
     struct pair pair = pair_open(4096);
     int fd = fd_of(pair.listener);
