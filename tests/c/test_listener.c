@@ -499,3 +499,31 @@ TEST(a_forked_child_keeps_no_client_of_a_listener) {
     CHECK_EQ(test_wait(child), 0);
     expect_good_client(&listening);
 }
+
+/* As many as there is room for, and each has greeted: none of them is given up for one
+ * that comes later, which waits in the backlog instead. */
+TEST(a_table_full_of_clients_that_have_greeted_keeps_the_others_waiting) {
+    enum { ROOM = 64 };
+    struct listening listening;
+    struct wire_greeting hello = wire_hello();
+    int clients[ROOM];
+    start_listener(&listening);
+    size_t before = test_count_fds();
+    for (int i = 0; i < ROOM; i++) {
+        clients[i] = wire_connect(listening.path);
+        send_hello(clients[i], &hello);
+    }
+    receive_answer(clients[0], 1);
+    while (test_count_fds() < before + ROOM + ROOM - 2) /* some have had their turn */
+        sched_yield();
+    int late = wire_connect(listening.path);
+    send_hello(late, &hello);
+    test_sleep_ms(5);
+    for (int i = ROOM / 2; i < ROOM; i++) /* whose turn is far away */
+        CHECK(!wire_ends(clients[i], 0));
+    for (int i = 0; i < ROOM; i++)
+        close(clients[i]);
+    CHECK_EQ(receive_answer(late, 1).status, TACHYON_SUCCESS);
+    close(late);
+    expect_good_client(&listening);
+}
