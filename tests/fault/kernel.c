@@ -55,8 +55,16 @@ unsigned kernel_count(enum kernel_call call) {
     return atomic_load(&counts[call]);
 }
 
+/* MemorySanitizer's runtime comes through here when it registers its own fork handlers,
+ * before it has made the shadow memory that instrumented code needs. */
+#if __has_attribute(disable_sanitizer_instrumentation)
+#define WITHOUT_SHADOW __attribute__((disable_sanitizer_instrumentation))
+#else
+#define WITHOUT_SHADOW
+#endif
+
 /* Must this call fail? errno is set then. */
-static bool refused(enum kernel_call call) {
+WITHOUT_SHADOW static bool refused(enum kernel_call call) {
     int error = atomic_load(&always[call]);
     atomic_fetch_add(&counts[call], 1);
     if (error == 0 && refuse && !reached && left-- == 0) {
@@ -122,6 +130,8 @@ WRAP(int, -1, CALL_SHUTDOWN, shutdown, (int fd, int how), (fd, how))
 WRAP(int, -1, CALL_STAT, stat, (const char *path, struct stat *out), (path, out))
 WRAP(int, -1, CALL_UNLINK, unlink, (const char *path), (path))
 /* Returns its error instead of setting errno. */
+WITHOUT_SHADOW int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void),
+                                         void (*child)(void));
 WRAP(int, errno, CALL_ATFORK, pthread_atfork,
      (void (*prepare)(void), void (*parent)(void), void (*child)(void)),
      (prepare, parent, child))
@@ -170,7 +180,8 @@ static bool syscall_refused(long number, long first) {
 }
 
 long __real_syscall(long number, ...);
-long __wrap_syscall(long number, ...);
+/* Passes on six arguments, however many there are. */
+WITHOUT_SHADOW long __wrap_syscall(long number, ...);
 long __wrap_syscall(long number, ...) {
     long value[6];
     va_list arguments;
