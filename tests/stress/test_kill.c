@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One end, or both, killed with SIGKILL at a random instant: while idle, in a write,
- * between commits, where the ring wraps, in a batch, asleep for want of messages or of
- * room, in the handshake. Every message whose flush has returned arrives, whole, once
- * and in order; then the survivor is told PEER_DEAD.
+ * between commits, where the ring wraps, in a batch or an array, asleep for want of
+ * messages or of room, in the handshake. Every message whose flush has returned
+ * arrives, whole, once and in order; then the survivor is told PEER_DEAD.
  */
 #include "length.h"
 #include "peers.h"
@@ -17,6 +17,9 @@
 #include <unistd.h>
 
 #define SECOND INT64_C(1000000000)
+#define MOST_ITEM 200  /* bytes */
+#define MOST_ITEMS 150 /* of one array */
+#define ARRAY_TYPE 77u
 
 /* How the ends behave in one run; all of it follows from one number. */
 struct habit {
@@ -26,6 +29,8 @@ struct habit {
     unsigned producer_nap;   /* one nap of 0.2 ms every so many flushes, 0 never */
     unsigned consumer_nap;   /* likewise, for messages */
     unsigned consumer_batch; /* messages taken at a time, at most; 1: one by one */
+    bool arrays;             /* all messages have `most` bytes, sent as arrays */
+    bool into_arrays;        /* and received as such */
     uint32_t spin;
     bool child_listens;
     int64_t kill_after_us; /* since the start, or ... */
@@ -64,6 +69,12 @@ static struct habit random_habit(uint64_t *random) {
                              : 0;
     habit.consumer_batch =
         test_random_below(random, 2) ? 1 : 2 + (unsigned)test_random_below(random, 30);
+    habit.arrays = test_random_below(random, 4) == 0;
+    habit.into_arrays = habit.arrays && test_random_below(random, 2);
+    if (habit.arrays) {
+        habit.most = 1 + test_random_below(random, MOST_ITEM);
+        habit.batch = 1 + (unsigned)test_random_below(random, MOST_ITEMS);
+    }
     habit.spin = test_random_below(random, 2) ? 0 : 1000;
     habit.child_listens = test_random_below(random, 2);
     habit.kill_after_us = (int64_t)test_random_below(random, 1500);
@@ -72,19 +83,43 @@ static struct habit random_habit(uint64_t *random) {
     return habit;
 }
 
+static size_t size_of_message(uint64_t number, const struct habit *habit) {
+    return habit->arrays ? habit->most : message_size(number, habit->most);
+}
+
 static void nap(unsigned every, uint64_t number) {
     if (every != 0 && number % every == every - 1)
         nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 }
 
 /* Send until the other end is gone; returns the error. */
+static tachyon_error_t produce_arrays(tachyon_bus_t *bus, const struct habit *habit) {
+    static uint8_t items[MOST_ITEMS * MOST_ITEM];
+    uint64_t number = 0;
+    for (uint64_t arrays = 0;; arrays++) {
+        uint64_t random = arrays;
+        size_t count = 1 + test_random_below(&random, habit->batch);
+        for (size_t i = 0; i < count; i++)
+            message_write(number + i, items + i * habit->most, habit->most);
+        size_t sent = tachyon_send_batch(bus, items, habit->most, count, ARRAY_TYPE,
+                                         habit->spin, 10 * SECOND);
+        number += sent;
+        atomic_store(&progress->flushed, number);
+        if (sent < count)
+            return tachyon_last_error();
+        nap(habit->producer_nap, arrays);
+    }
+}
+
 static tachyon_error_t produce(tachyon_bus_t *bus, const struct habit *habit) {
     uint64_t number = 0;
+    if (habit->arrays)
+        return produce_arrays(bus, habit);
     for (uint64_t flushes = 0;; flushes++) {
         uint64_t random = flushes;
         unsigned count = 1 + (unsigned)test_random_below(&random, habit->batch);
         for (unsigned i = 0; i < count; i++) {
-            size_t size = message_size(number, habit->most);
+            size_t size = size_of_message(number, habit);
             void *slot = tachyon_acquire_tx_timed(bus, size, habit->spin, 10 * SECOND);
             if (!slot)
                 return tachyon_last_error();
@@ -102,13 +137,33 @@ static tachyon_error_t produce(tachyon_bus_t *bus, const struct habit *habit) {
 
 static bool is_right(uint64_t number, const struct habit *habit, uint32_t type,
                      const void *payload, size_t size) {
-    return type == (uint32_t)number && size == message_size(number, habit->most) &&
-           message_is(number, payload, size);
+    return type == (habit->arrays ? ARRAY_TYPE : (uint32_t)number) &&
+           size == size_of_message(number, habit) && message_is(number, payload, size);
 }
 
 /* Receive and check until the other end is gone; returns the error. */
+static tachyon_error_t consume_arrays(tachyon_bus_t *bus, const struct habit *habit) {
+    static uint8_t items[MOST_ITEMS * MOST_ITEM];
+    for (uint64_t number = 0;;) {
+        uint32_t type;
+        size_t count = tachyon_recv_batch(bus, items, habit->most, MOST_ITEMS, &type,
+                                          habit->spin, 10 * SECOND);
+        if (count == 0)
+            return tachyon_last_error();
+        for (size_t i = 0; i < count; i++, number++)
+            if (!is_right(number, habit, type, items + i * habit->most, habit->most)) {
+                atomic_store(&progress->wrong, number + 1);
+                return TACHYON_ERR_CORRUPT;
+            }
+        atomic_store(&progress->received, number);
+        nap(habit->consumer_nap, number);
+    }
+}
+
 static tachyon_error_t consume(tachyon_bus_t *bus, const struct habit *habit) {
     tachyon_msg_view_t views[32];
+    if (habit->into_arrays)
+        return consume_arrays(bus, habit);
     for (uint64_t number = 0;;) {
         size_t count = 1;
         if (habit->consumer_batch > 1) {
