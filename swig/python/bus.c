@@ -79,7 +79,12 @@ static int add_hot_methods(swig_type_info *info, PyMethodDef *methods) {
 
 /* An object of `type` round `low`, whose reference it takes over. */
 static PyObject *face_new(PyTypeObject *type, swig_type_info *info, PyObject *low) {
-    SwigPyObject *object = low ? (SwigPyObject *)type->tp_alloc(type, 0) : NULL;
+    /* Not by tp_alloc: Python 3.12 would then look each method up in the slow way. */
+    PyObject *nothing = PyTuple_New(0);
+    SwigPyObject *object =
+        low && nothing ? (SwigPyObject *)PyBaseObject_Type.tp_new(type, nothing, NULL)
+                       : NULL;
+    Py_XDECREF(nothing);
     if (!object) {
         Py_XDECREF(low);
         return NULL;
