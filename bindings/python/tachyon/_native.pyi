@@ -14,6 +14,7 @@ from .bus import Bus
 from .message import Message, Received
 
 _StrPath = str | bytes | PathLike[str] | PathLike[bytes]
+_Items = Buffer | NDArray[Any]  # NumPy's stubs know of Buffer from Python 3.12 on only
 
 TACHYON_VERSION_MAJOR: Final[int]
 TACHYON_VERSION_MINOR: Final[int]
@@ -237,14 +238,14 @@ class BusBase(metaclass=_SwigType):
     ) -> RxBatchGuard: ...
     def send_batch(
         self,
-        buffer: Buffer,
+        buffer: _Items,
         type_id: int = 0,
         timeout: float | None = None,
         block: bool = True,
     ) -> int: ...
     def recv_batch_into(
         self,
-        array: Buffer,
+        array: _Items,
         timeout: float | None = None,
         type_id: int | None = None,
     ) -> Received: ...
@@ -282,10 +283,10 @@ class ChannelBase(metaclass=_SwigType):
     ) -> None: ...
     def recv(self, timeout: float | None = None) -> tuple[Any, ...]: ...
     def send_batch(
-        self, array: Buffer, timeout: float | None = None, block: bool = True
+        self, array: _Items, timeout: float | None = None, block: bool = True
     ) -> int: ...
     def recv_batch_into(
-        self, array: Buffer, timeout: float | None = None
+        self, array: _Items, timeout: float | None = None
     ) -> Received: ...
     def _drain(
         self,
