@@ -59,6 +59,7 @@ void ty_bus_arm_tx(struct tachyon_bus *bus, const struct region *region) {
 void ty_bus_arm_rx(struct tachyon_bus *bus, const struct region *region) {
     ring_consumer_arm(&bus->rx, region_shared(region), region_data(region),
                       region->capacity);
+    bus->link.receives = true;
 }
 
 tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role) {

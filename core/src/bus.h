@@ -31,12 +31,6 @@ static inline bool bus_closing(const struct tachyon_bus *bus) {
     return atomic_load_explicit(&bus->link.closing, memory_order_relaxed);
 }
 
-/* A wait has taken wake-ups that the pollable descriptor was to show. */
-static inline void bus_look_again(struct tachyon_bus *bus) {
-    if (bus->rx.capacity != 0)
-        ty_link_signal(&bus->link, true);
-}
-
 /* Without a call for each common size, memcpy() would take half of the time. */
 static inline void copy_item(void *to, const void *from, size_t size) {
     switch (size) {

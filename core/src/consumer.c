@@ -21,9 +21,7 @@ static void rx_asleep(void *context, bool flag) {
 }
 
 static void rx_failed(void *context, tachyon_error_t error) {
-    struct tachyon_bus *bus = ((struct rx_wait *)context)->bus;
-    bus_look_again(bus);
-    ty_bus_wait_failed(bus, error);
+    ty_bus_wait_failed(((struct rx_wait *)context)->bus, error);
 }
 
 /* One look has found nothing; is there nobody left to send? */
@@ -61,11 +59,8 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
          * the producer. */
         if (ring_saw_burst(&bus->rx))
             ty_pause_burst();
-        tachyon_error_t error = ty_link_wait(&bus->link, &how);
-        if (error == TACHYON_ERR_BUSY)
-            ty_bus_wait_failed(bus, error);
-        else if (error == TACHYON_SUCCESS) /* else another thread may have freed it */
-            bus_look_again(bus);
+        if (ty_link_wait(&bus->link, &how) == TACHYON_ERR_BUSY)
+            ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
     }
     return want->look == RING_FOUND;
 }

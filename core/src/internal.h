@@ -102,6 +102,7 @@ struct link {
     int socket, pidfd;
     int epoll;            /* ty_link_fileno(): both of these; -1 until asked for */
     bool signalled;       /* that descriptor is readable because we say so */
+    bool receives;        /* it tells of messages; else only of room and the end */
     bool expedited;       /* both processes are registered for membarrier */
     _Atomic int peer;     /* enum link_peer */
     _Atomic bool closing; /* this end is being closed */
@@ -143,7 +144,7 @@ void ty_link_signal(struct link *link, bool readable);
 void ty_link_take_wakes(struct link *link);
 /* Leave a wait to whoever polls that descriptor; true: ready already. */
 bool ty_link_arm(struct link *link, const struct wait *wait);
-void ty_link_close(struct link *link);      /* end the stream, wake our sleeper */
+void ty_link_close(struct link *link);    /* end the stream, wake our sleeper */
 void ty_link_join(struct link *link);     /* wake our sleeper, wait until it has left */
 void ty_link_free(struct link *link);     /* close the descriptors */
 void ty_link_in_child(struct link *link); /* after fork */

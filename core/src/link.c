@@ -222,6 +222,8 @@ tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait) {
         deadline = ty_deadline(wait->timeout_ns);
     while (error == TACHYON_ERR_EMPTY && !wait->never_sleep)
         error = sleep_once(link, wait, deadline);
+    if (link->receives) /* it has taken wake-ups that the descriptor was to show */
+        ty_link_signal(link, true);
     if (error != TACHYON_SUCCESS && wait->failed)
         wait->failed(wait->context, error);
     atomic_store_explicit(&link->waiting, false, memory_order_release);

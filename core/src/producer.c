@@ -28,9 +28,7 @@ static bool tx_ready(void *context) {
 }
 
 static void tx_failed(void *context, tachyon_error_t error) {
-    struct tachyon_bus *bus = ((struct tx_wait *)context)->bus;
-    bus_look_again(bus);
-    ty_bus_wait_failed(bus, error);
+    ty_bus_wait_failed(((struct tx_wait *)context)->bus, error);
 }
 
 static void tx_asleep(void *context, bool flag) {
@@ -52,11 +50,8 @@ static void wait_for_room(struct tx_wait *want, uint32_t spins, int64_t timeout_
                         .timeout_ns = timeout_ns};
     bus->tx.full++;
     if (timeout_ns != 0) {
-        tachyon_error_t error = ty_link_wait(&bus->link, &wait);
-        if (error == TACHYON_ERR_BUSY)
-            ty_bus_wait_failed(bus, error);
-        else if (error == TACHYON_SUCCESS) /* else another thread may have freed it */
-            bus_look_again(bus);
+        if (ty_link_wait(&bus->link, &wait) == TACHYON_ERR_BUSY)
+            ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
         return;
     }
     ty_link_look(&bus->link);
@@ -81,7 +76,7 @@ static out_of_line void *acquire_tx_slow(struct tachyon_bus *bus, size_t size,
     }
     struct tx_wait want = {.bus = bus, .size = size};
     /* What woke us for room is seen now. On an RPC bus it may tell of a message too. */
-    if (link_watched(&bus->link) && bus->rx.capacity == 0)
+    if (link_watched(&bus->link) && !bus->link.receives)
         ty_link_take_wakes(&bus->link);
     if (!tx_ready(&want))
         wait_for_room(&want, spins, timeout_ns);
