@@ -68,8 +68,7 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
 static inline const void *hand_out(struct tachyon_bus *bus,
                                    const struct ring_record *record, uint32_t *type_id,
                                    size_t *actual_size) {
-    bus->rx.handed = record->bytes;
-    bus->rx.handed_count = 1;
+    ring_hand_out(&bus->rx, record->bytes, 1);
     *type_id = record->type_id;
     *actual_size = record->size;
     return record->payload;
@@ -134,8 +133,7 @@ void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
 }
 
 void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
-    bus->rx.handed = bytes;
-    bus->rx.handed_count = count;
+    ring_hand_out(&bus->rx, bytes, count);
     ty_bus_release(bus, bytes, count);
 }
 
@@ -178,8 +176,7 @@ static size_t take_batch(struct tachyon_bus *bus, tachyon_msg_view_t *views,
         ahead += want.record.bytes;
     } while (count < max_msgs &&
              ring_look_at(&bus->rx, ahead, &want.record) == RING_FOUND);
-    bus->rx.handed = ahead;
-    bus->rx.handed_count = count;
+    ring_hand_out(&bus->rx, ahead, count);
     return count;
 }
 

@@ -313,6 +313,13 @@ static inline enum ring_look ring_look_at(const struct ring_consumer *c, uint64_
     return RING_FOUND;
 }
 
+/* The first `bytes` after tail, `count` messages, go to whoever reads them. */
+static inline void ring_hand_out(struct ring_consumer *c, uint64_t bytes,
+                                 uint64_t count) {
+    c->handed = bytes;
+    c->handed_count = count;
+}
+
 /* Give back the first `bytes` of what was handed out. */
 static inline void ring_release(struct ring_consumer *c, uint64_t bytes,
                                 uint64_t count) {

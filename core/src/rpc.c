@@ -320,8 +320,7 @@ static const void *take_reply(struct tachyon_rpc_bus *rpc, uint64_t id,
             ty_link_signal(&rpc->bus.link, true);
         return NULL;
     }
-    rpc->bus.rx.handed = want.rx.record.bytes;
-    rpc->bus.rx.handed_count = 1;
+    ring_hand_out(&rpc->bus.rx, want.rx.record.bytes, 1);
     rpc->held_id = want.rx.record.correlation_id;
     rpc->held_in_ring = true;
     *actual_size = want.rx.record.size;
@@ -455,8 +454,7 @@ const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
         rpc->last_id = rpc->held_id = id;
         rpc->stats.calls++;
     }
-    rpc->bus.rx.handed = want.record.bytes;
-    rpc->bus.rx.handed_count = 1;
+    ring_hand_out(&rpc->bus.rx, want.record.bytes, 1);
     *out_cid = id;
     *msg_type = want.record.type_id;
     *actual_size = want.record.size;
