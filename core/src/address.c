@@ -6,7 +6,7 @@
  * decides between listeners that start at once and is removed with the socket. A
  * socket file without a process behind it is replaced; nothing else is ever deleted.
  */
-#include "internal.h"
+#include "address.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,9 @@
 #ifndef TACHYON_BUS_H
 #define TACHYON_BUS_H
 
-#include "internal.h"
+#include "fork.h"
+#include "link.h"
+#include "session.h"
 
 #include <string.h>
 

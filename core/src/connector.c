@@ -3,6 +3,7 @@
  * The connecting side of the handshake. It trusts nothing that the listener sends: the
  * number of descriptors, their type, seals and size are checked before mapping.
  */
+#include "address.h"
 #include "handshake.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The last error of each thread, and the one table of error texts. */
-#include "internal.h"
+#include "error.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -7,7 +7,7 @@
  *
  * Owns: the list, under its mutex, which the handlers hold across the fork.
  */
-#include "internal.h"
+#include "fork.h"
 
 #include <pthread.h>
 

@@ -19,7 +19,7 @@
 #ifndef TACHYON_HANDSHAKE_H
 #define TACHYON_HANDSHAKE_H
 
-#include "internal.h"
+#include "session.h"
 
 #define WIRE_MAGIC UINT32_C(0x54414348)
 #define WIRE_VERSION UINT32_C(100)

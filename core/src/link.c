@@ -19,7 +19,7 @@
  * Bytes are only read by the thread that waits, or that arms a wait elsewhere;
  * everybody else peeks, so that nobody takes a wake-up meant for the sleeper.
  */
-#include "internal.h"
+#include "link.h"
 
 #include <errno.h>
 #include <sched.h>

@@ -6,6 +6,8 @@
  * offered to one of them at a time. No client can hold up another for longer than
  * IMPATIENT_NS, nor make the listener return anything but a good peer.
  */
+#include "address.h"
+#include "fork.h"
 #include "handshake.h"
 
 #include <errno.h>

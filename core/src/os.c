@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System calls that libc does not wrap, time, and pauses. */
-#include "internal.h"
+#include "os.h"
 
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <linux/mempolicy.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>

@@ -8,7 +8,7 @@
  * The seals forbid any change of size, so that an access inside the mapping can never
  * raise SIGBUS; whoever attaches checks them before mapping.
  */
-#include "internal.h"
+#include "region.h"
 
 #include <errno.h>
 #include <fcntl.h>

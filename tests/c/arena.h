@@ -10,6 +10,7 @@
 #define TACHYON_TEST_ARENA_H
 
 #include "harness.h"
+#include "ring.h"
 
 #include <sys/mman.h>
 #include <unistd.h>

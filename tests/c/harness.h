@@ -10,9 +10,10 @@
 #ifndef TACHYON_TEST_HARNESS_H
 #define TACHYON_TEST_HARNESS_H
 
-#include "internal.h"
+#include "error.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct test_case {
     const char *name;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* address.c: what may stand at a path, before, while and after somebody
  * listens. */
+#include "address.h"
 #include "peers.h"
 
 #include <errno.h>

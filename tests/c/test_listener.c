@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* listener.c against clients that are silent, wrong, rude or many. */
 #include "peers.h"
+#include "region.h"
 
 #include <errno.h>
 #include <fcntl.h>

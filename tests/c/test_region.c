@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* region.c: creating, sealing, mapping; and refusing what is no ring. */
 #include "harness.h"
+#include "region.h"
 
 #include <errno.h>
 #include <fcntl.h>

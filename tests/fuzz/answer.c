@@ -4,7 +4,7 @@
  * passes any descriptors. It succeeds exactly when all of it is right, and then every
  * byte of what it has mapped can be touched.
  */
-#include "internal.h"
+#include "session.h"
 
 static tachyon_error_t connect_to_input(const char *path, int *out_socket);
 #define ty_address_connect connect_to_input

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calling thread's last error. */
+#ifndef TACHYON_ERROR_H
+#define TACHYON_ERROR_H
+
+#include "os.h"
+
+#pragma GCC visibility push(default)
+#include "tachyon.h"
+#pragma GCC visibility pop
+
+/* Record a failure with its text; the text ends with ": strerror" if system != 0. */
+tachyon_error_t ty_fail(tachyon_error_t error, int system, const char *format, ...)
+    __attribute__((format(printf, 3, 4), cold));
+
+/* Add what the last failure is about, unless its text says so already. */
+tachyon_error_t ty_fail_about(tachyon_error_t error, const char *subject);
+
+/* Record a failure whose text is tachyon_strerror(), for calls that fail often. */
+tachyon_error_t ty_fail_plain(tachyon_error_t error);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The socket to the peer: sleeping, waking, death. */
+#ifndef TACHYON_LINK_H
+#define TACHYON_LINK_H
+
+#include "error.h"
+
+#include <stdatomic.h>
+
+enum link_peer { LINK_ALIVE, LINK_CLOSED, LINK_DEAD };
+
+struct link {
+    int socket, pidfd;
+    int epoll;            /* ty_link_fileno(): both of these; -1 until asked for */
+    bool signalled;       /* that descriptor is readable because we say so */
+    bool receives;        /* it tells of messages; else only of room and the end */
+    bool expedited;       /* both processes are registered for membarrier */
+    _Atomic int peer;     /* enum link_peer */
+    _Atomic bool closing; /* this end is being closed */
+    _Atomic bool said_bye;
+    _Atomic bool waiting; /* a thread is inside ty_link_wait() */
+    _Atomic bool pure_spin;
+    int (*interrupted)(void *context);
+    void *interrupted_context;
+    _Atomic uint64_t sleeps, wakes;
+};
+
+/* What a wait is for. */
+struct wait {
+    bool (*ready)(void *context);             /* look; true ends the wait */
+    void (*asleep)(void *context, bool flag); /* say so to the peer in shared memory */
+    /* Deal with a wait that did not succeed, before a closing thread may go on. NULL:
+     * nothing to do. Not called for BUSY. */
+    void (*failed)(void *context, tachyon_error_t error);
+    void *context;
+    uint64_t spins;
+    int64_t timeout_ns;
+    bool never_sleep; /* EMPTY when the spins are used up */
+};
+
+#define WAIT_SPIN_FOR_EVER UINT64_MAX
+
+void ty_link_init(struct link *link);
+tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait);
+enum link_peer ty_link_look(struct link *link);
+/* Why the link is no longer of use: CLOSED (by either end), PEER_DEAD, or SUCCESS. */
+tachyon_error_t ty_link_error(struct link *link);
+bool ty_link_wake(struct link *link); /* false: not sent, try again later */
+/* A descriptor to wait on elsewhere, the same each time; -1 when there is none to be
+ * had. `readable` is how a new one begins. */
+int ty_link_fileno(struct link *link, bool readable);
+/* Make that descriptor readable, or leave it to what arrives. Nothing without one. */
+void ty_link_signal(struct link *link, bool readable);
+/* Look at the peer, and forget what has made that descriptor readable. */
+void ty_link_take_wakes(struct link *link);
+/* Leave a wait to whoever polls that descriptor; true: ready already. */
+bool ty_link_arm(struct link *link, const struct wait *wait);
+void ty_link_close(struct link *link);    /* end the stream, wake our sleeper */
+void ty_link_join(struct link *link);     /* wake our sleeper, wait until it has left */
+void ty_link_free(struct link *link);     /* close the descriptors */
+void ty_link_in_child(struct link *link); /* after fork */
+
+/*
+ * Order the waker's publication before its look at the sleeper's word. Without
+ * membarrier that takes a fence on both sides; with it, the sleeper's membarrier is
+ * the fence of both, and only the compiler must not reorder. Pairs with order_sleeper()
+ * in link.c.
+ */
+static inline void ty_link_order_waker(const struct link *link) {
+    if (likely(link->expedited))
+        atomic_signal_fence(memory_order_seq_cst);
+    else
+        atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline bool link_watched(const struct link *link) {
+    return link->epoll >= 0;
+}
+
+/* The interrupted() hook of the options, 0 without one. */
+static inline int link_interrupted(const struct link *link) {
+    return link->interrupted ? link->interrupted(link->interrupted_context) : 0;
+}
+
+#endif
