@@ -48,7 +48,7 @@ if(NOT profiles)
 endif()
 execute_process(COMMAND "${PROFDATA}" merge --failure-mode=all -sparse ${profiles}
                         -o "${BUILD}/coverage.profdata" COMMAND_ERROR_IS_FATAL ANY)
-file(GLOB programs "${BUILD}/tests/c/test_*" "${BUILD}/tests/fault/fault_*"
+file(GLOB programs "${BUILD}/tests/c/test_*" "${BUILD}/tests/kernel/fault_*"
      "${BUILD}/tests/stress/stress_*")
 list(FILTER programs EXCLUDE REGEX "broken|\\.")
 list(POP_FRONT programs objects)
