@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Send the ticks of python_producer_rust_consumer in four ways, to its consumer.
 
-Input, messages, sentinel and options are those of its producer; --how is the way.
+Input, messages, sentinel and options are those of its producer, but for --rate; --how
+is the way.
 """
 
 import argparse

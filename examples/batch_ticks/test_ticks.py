@@ -51,6 +51,12 @@ def test_time_may_be_left_out(start: Start, socket: Path, how: str) -> None:
     assert (result["messages"], result["latency_ns"]) == (5000, None)
 
 
+def test_only_the_pair_itself_is_paced(start: Start, socket: Path) -> None:
+    producer = start(HERE / "send_ticks.py", "--socket", socket, "--rate", 1000)
+    status, _, err = producer.finish()
+    assert (status, err) == (2, "producer: only producer.py itself has a --rate\n")
+
+
 @pytest.mark.parametrize("how", send_ticks.WAYS)
 def test_one_row_of_one_side_is_enough(
     start: Start, socket: Path, tmp_path: Path, how: str

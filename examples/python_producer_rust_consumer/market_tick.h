@@ -8,6 +8,8 @@
  *
  * A stream is any number of BID and ASK ticks, then one SENTINEL. The sentinel is a
  * MarketTick too, by which the consumer checks that nothing was lost or changed:
+ *     price      ticks a second by schedule, their timestamps that at which each was
+ *                due; 0 when they were sent as fast as possible
  *     quantity   the number of ticks before it
  *     timestamp  the sum, modulo 2^64, over those ticks of
  *                    bits of price as u64 + quantity + type_id
@@ -30,7 +32,7 @@ typedef struct {
     uint8_t symbol[8];  /**< at 0: ASCII, filled up with zeros */
     double price;       /**< at 8 */
     uint32_t quantity;  /**< at 16 */
-    uint64_t timestamp; /**< at 20: ns since 1970 when it was sent, 0 if not taken */
+    uint64_t timestamp; /**< at 20: ns since 1970 when it was sent or due, 0: none */
     uint8_t padding[4]; /**< at 28: zero */
 } MarketTick;
 #pragma pack(pop)

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import csv
 import errno
+import functools
 import itertools
 import json
 import math
@@ -31,6 +32,8 @@ COLUMNS = ("symbol", "side", "price", "quantity")
 QUOTES = Path(__file__).resolve().parent.parent / "data" / "quotes.csv"
 SOCKET = "/tmp/tachyon_market_ticks.sock"
 BATCH = 64  # messages between two explicit flushes
+SPIN_NS = 1_000_000  # a paced producer sleeps while a tick is due later than this
+MAX_RATE = 10**9  # ticks a second; a schedule in nanoseconds has no more
 
 Row = tuple[bytes, float, int, int]  # symbol, price, quantity, type_id
 Send = Callable[[Bus, Sequence[Row], int, bool], None]  # bus, rows, count, timestamped
@@ -152,20 +155,54 @@ def send_ticks(bus: Bus, rows: Sequence[Row], count: int, timestamped: bool) -> 
         progress.clear()
 
 
-def finish(bus: Bus, count: int, total: int) -> None:
+def send_paced(
+    bus: Bus, rows: Sequence[Row], count: int, timestamped: bool, *, rate: int
+) -> None:
+    """Send each tick when it is due, `rate` a second by one schedule.
+
+    A tick is stamped with the time at which it was due, not with that at which it was
+    sent. A producer that is held up then sends the ticks that are due meanwhile at
+    once, and their latencies contain the delay. Leaving those out of the measurement is
+    known as coordinated omission.
+    """
+    progress = Progress(count)
+    time_ns = time.time_ns
+    start = time_ns()
+    try:
+        for sent, (symbol, price, qty, t) in enumerate(
+            itertools.islice(itertools.cycle(rows), count)
+        ):
+            due = start + sent * 10**9 // rate
+            while (left := due - time_ns()) > 0:
+                if left > SPIN_NS:
+                    time.sleep((left - SPIN_NS) / 1e9)
+            with bus.send_zero_copy(size=TICK_SIZE, type_id=t) as tx:
+                with memoryview(tx) as mv:
+                    ts = due if timestamped else 0
+                    struct.pack_into(FMT, mv, 0, symbol, price, qty, ts)
+                tx.actual_size = TICK_SIZE
+            progress.update(sent)
+    finally:
+        progress.clear()
+
+
+def finish(bus: Bus, count: int, total: int, rate: int | None) -> None:
     """Send the sentinel and wait until the consumer has released it, content."""
-    bus.send(struct.pack(FMT, b"", 0.0, count, total), SENTINEL)
+    bus.send(struct.pack(FMT, b"", rate or 0, count, total), SENTINEL)
     with contextlib.suppress(ClosedError):  # it closes after that
         # There is room for the largest message only when all the others are released.
         bus.send_zero_copy(size=bus.max_payload)
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    def tick_count(text: str) -> int:
-        value = int(text)
-        if not 1 <= value <= UINT32_MAX:
-            raise argparse.ArgumentTypeError(f"{value} is not in 1 to {UINT32_MAX}")
-        return value
+    def whole_number(most: int) -> Callable[[str], int]:
+        def number(text: str) -> int:
+            value = int(text)
+            if not 1 <= value <= most:
+                raise argparse.ArgumentTypeError(f"{value} is not in 1 to {most}")
+            return value
+
+        return number
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -178,10 +215,16 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--count",
-        type=tick_count,
+        type=whole_number(UINT32_MAX),
         default=500_000,
         metavar="N",
         help="ticks to send (default: 500,000)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=whole_number(MAX_RATE),
+        metavar="N",
+        help="ticks to send each second (default: as fast as possible)",
     )
     parser.add_argument(
         "--socket",
@@ -199,15 +242,23 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(send: Send = send_ticks, argv: Sequence[str] | None = None) -> int:
+def main(send: Send | None = None, argv: Sequence[str] | None = None) -> int:
+    """Run the program; `send` is another way to send, as fast as it can."""
     args = parse_arguments(argv)
+    if send is None:
+        send = (
+            functools.partial(send_paced, rate=args.rate) if args.rate else send_ticks
+        )
+    elif args.rate:
+        print("producer: only producer.py itself has a --rate", file=sys.stderr)
+        return 2
     try:
         rows = read_rows(args.input)
         with connect(args.socket) as bus:
             start = time.perf_counter()
             send(bus, rows, args.count, args.timestamped)
             seconds = time.perf_counter() - start
-            finish(bus, args.count, checksum(rows, args.count))
+            finish(bus, args.count, checksum(rows, args.count), args.rate)
     except KeyboardInterrupt:
         print("producer: interrupted", file=sys.stderr)
         return 130
@@ -226,6 +277,7 @@ def main(send: Send = send_ticks, argv: Sequence[str] | None = None) -> int:
                 {
                     "sent": args.count,
                     "timestamped": args.timestamped,
+                    "rate": args.rate,
                     "seconds": seconds,
                     "ticks_per_second": args.count / seconds,
                 }
@@ -236,6 +288,8 @@ def main(send: Send = send_ticks, argv: Sequence[str] | None = None) -> int:
             f"sent: {args.count:,} ticks in {seconds:.3f} s, "
             f"{args.count / seconds / 1e6:.2f} M ticks/s"
         )
+        if args.rate and args.count / seconds < 0.99 * args.rate:
+            print(f"that is too slow for {args.rate:,} a second: the latencies grow")
     return 0
 
 

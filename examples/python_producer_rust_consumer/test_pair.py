@@ -81,6 +81,7 @@ def test_every_count_arrives_whole(
     assert (consumer["bids"], consumer["asks"]) == ((count + 1) // 2, count // 2)
     assert producer["sent"] == count
     assert (consumer["latency_ns"] is None) == bool(options)
+    assert (producer["rate"], consumer["rate"]) == (None, None)
 
 
 def test_the_default_run_is_500_000_ticks(pair: Pair) -> None:
@@ -97,6 +98,7 @@ def test_the_default_run_is_500_000_ticks(pair: Pair) -> None:
         "asks: 250,000",
     ]
     assert lines[4].startswith("throughput: ")
+    assert lines[5].startswith("time in the queue, sent as fast as possible: p50 ")
     assert [f" {p} " in lines[5] for p in ("p50", "p90", "p99", "p99.9", "max")] == [
         True
     ] * 5
@@ -109,6 +111,52 @@ def test_latencies_are_ordered_and_positive(pair: Pair) -> None:
     values = [latency[key] for key in ("p50", "p90", "p99", "p99_9", "max")]
     assert values == sorted(values)
     assert 0 < values[0] < 1_000_000_000
+
+
+@pytest.mark.parametrize("options", [(), ("--no-timestamp",)], ids=["timed", "untimed"])
+def test_a_rate_is_a_schedule(pair: Pair, options: tuple[str, ...]) -> None:
+    producer, consumer = pair.run("--rate", 10_000, "--count", 2_001, *options)
+    assert producer["seconds"] >= 0.2  # the first is due at once
+    assert (producer["rate"], consumer["rate"]) == (10_000, 10_000)
+    assert (consumer["messages"], consumer["checksum_matches"]) == (2_001, True)
+    assert (consumer["latency_ns"] is None) == bool(options)
+
+
+def test_a_report_says_at_which_rate_the_latency_is(pair: Pair) -> None:
+    consumer = pair.consumer()
+    producer = pair.producer("--rate", 100_000, "--count", 10_000)
+    assert producer.finish()[0] == 0
+    latency = consumer.finish()[1].splitlines()[5]
+    assert latency.startswith("one-way latency at 100,000 ticks/s: p50 ")
+
+
+def test_a_latency_begins_when_the_tick_was_due(pair: Pair) -> None:
+    """Of 20,000 ticks in 2 s, those of the pause of 0.5 s waited 0.25 s on average."""
+    consumer = pair.consumer("--json")
+    producer = pair.producer("--rate", 10_000, "--count", 20_000)
+    wait_until_connected(pair.socket)
+    time.sleep(0.2)
+    producer.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.5)
+    producer.process.send_signal(signal.SIGCONT)
+    assert producer.finish()[0] == 0
+    latency = json.loads(consumer.finish()[1])["latency_ns"]
+    assert latency["max"] >= 500_000_000
+    assert latency["p90"] >= 250_000_000
+
+
+def test_a_rate_that_cannot_be_kept_is_said(pair: Pair) -> None:
+    pair.consumer()
+    status, out, _ = pair.producer("--rate", 10**9, "--count", 1_000).finish()
+    assert status == 0
+    assert out.splitlines()[1].startswith("that is too slow for 1,000,000,000 a second")
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "1000000001", "0.5", "fast"])
+def test_a_rate_that_is_no_schedule_is_refused(pair: Pair, rate: str) -> None:
+    status, _, err = pair.producer("--rate", rate).finish()
+    assert status == 2
+    assert "--rate" in err
 
 
 def test_a_producer_that_starts_first_says_that_it_waits(pair: Pair) -> None:

@@ -20,7 +20,10 @@ pub struct Report {
     asks: u64,
     seconds: f64,
     ticks_per_second: f64,
-    /// None where no timestamps were sent.
+    /// Ticks a second by the producer's schedule, None as fast as possible.
+    rate: Option<f64>,
+    /// From a tick's timestamp until it is here. Without a schedule that is above all
+    /// the time in the queue. None where no timestamps were sent.
     latency_ns: Option<Latency>,
     last: BTreeMap<String, LastTick>,
 }
@@ -46,6 +49,7 @@ impl Report {
         let messages = tally.messages();
         let expected = u64::from(sentinel.quantity);
         let seconds = tally.elapsed.as_secs_f64();
+        let rate = sentinel.price;
         let quantile = |q| tally.latency_ns.value_at_quantile(q);
         Self {
             messages,
@@ -56,6 +60,7 @@ impl Report {
             asks: tally.asks,
             seconds,
             ticks_per_second: messages as f64 / seconds,
+            rate: (rate != 0.0).then_some(rate),
             latency_ns: (!tally.latency_ns.is_empty()).then(|| Latency {
                 p50: quantile(0.5),
                 p90: quantile(0.9),
@@ -106,9 +111,16 @@ impl fmt::Display for Report {
         match &self.latency_ns {
             Some(latency) => {
                 let us = |ns: u64| ns as f64 / 1e3;
+                match self.rate {
+                    Some(rate) => {
+                        let rate = (rate as u64).separate_with_commas();
+                        write!(out, "one-way latency at {rate} ticks/s")?;
+                    }
+                    None => write!(out, "time in the queue, sent as fast as possible")?,
+                }
                 writeln!(
                     out,
-                    "one-way latency: p50 {:.2} µs, p90 {:.2} µs, p99 {:.2} µs, p99.9 {:.2} µs, max {:.2} µs",
+                    ": p50 {:.2} µs, p90 {:.2} µs, p99 {:.2} µs, p99.9 {:.2} µs, max {:.2} µs",
                     us(latency.p50),
                     us(latency.p90),
                     us(latency.p99),
@@ -116,7 +128,7 @@ impl fmt::Display for Report {
                     us(latency.max)
                 )?;
             }
-            None => writeln!(out, "one-way latency: no timestamps were sent")?,
+            None => writeln!(out, "no latency: no timestamps were sent")?,
         }
         write!(out, "last tick:")?;
         for (symbol, tick) in &self.last {
