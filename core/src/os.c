@@ -3,12 +3,16 @@
 #include "os.h"
 
 #include <errno.h>
-#include <linux/membarrier.h>
-#include <linux/mempolicy.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+/* The kernel's numbers: its headers are not there with every C library. */
+#define MEMBARRIER_GLOBAL_EXPEDITED (1 << 1)
+#define MEMBARRIER_REGISTER_GLOBAL_EXPEDITED (1 << 2)
+#define MEMPOLICY_PREFERRED 1
+#define MEMPOLICY_MOVE (1 << 1)
 
 #define BURST_PAUSE_NS INT64_C(1500)
 
@@ -62,16 +66,16 @@ int ty_pidfd_open(pid_t pid) {
 
 int ty_mbind_preferred(void *address, size_t bytes, int node_id) {
     uint64_t nodes = UINT64_C(1) << node_id;
-    return (int)syscall(SYS_mbind, address, bytes, MPOL_PREFERRED, &nodes,
-                        sizeof nodes * 8 + 1, MPOL_MF_MOVE);
+    return (int)syscall(SYS_mbind, address, bytes, MEMPOLICY_PREFERRED, &nodes,
+                        sizeof nodes * 8 + 1, MEMPOLICY_MOVE);
 }
 
 bool ty_membarrier_register(void) {
-    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
+    return syscall(SYS_membarrier, MEMBARRIER_REGISTER_GLOBAL_EXPEDITED, 0, 0) == 0;
 }
 
 bool ty_membarrier(void) {
-    return syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) == 0;
+    return syscall(SYS_membarrier, MEMBARRIER_GLOBAL_EXPEDITED, 0, 0) == 0;
 }
 
 void ty_close(int *fd) {
