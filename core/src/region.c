@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,16 +50,32 @@ static tachyon_error_t map_twice(struct region *region) {
     uint8_t *map = mmap(NULL, once + region->capacity, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED)
-        return ty_fail(TACHYON_ERR_MAP, errno, "cannot reserve %zu bytes of addresses",
+        return ty_fail(TACHYON_ERR_MAP, errno,
+                       "cannot reserve %zu bytes of addresses (see ulimit -v)",
                        once + region->capacity);
     region->map = map;
     int flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
     if (mmap(map, once, PROT_READ | PROT_WRITE, flags, region->fd, 0) == MAP_FAILED ||
         mmap(map + once, region->capacity, PROT_READ | PROT_WRITE, flags, region->fd,
              (off_t)region->data_offset) == MAP_FAILED)
-        return ty_fail(TACHYON_ERR_MAP, errno, "cannot map a ring of %zu bytes",
+        return ty_fail(TACHYON_ERR_MAP, errno,
+                       errno == EAGAIN ? "cannot lock a ring of %zu bytes into memory, "
+                                         "as mlockall() demands (see ulimit -l)"
+                                       : "cannot map a ring of %zu bytes",
                        region->capacity);
     return TACHYON_SUCCESS;
+}
+
+/* The kernel does not refuse to size a memfd beyond this limit: it sends SIGXFSZ. */
+static tachyon_error_t check_file_size_limit(off_t bytes, size_t capacity) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        (uint64_t)bytes <= (uint64_t)limit.rlim_cur)
+        return TACHYON_SUCCESS;
+    return ty_fail(TACHYON_ERR_TRUNCATE, EFBIG,
+                   "a ring of %zu bytes takes %jd, more than the limit of %ju for the "
+                   "size of a file (RLIMIT_FSIZE, ulimit -f)",
+                   capacity, (intmax_t)bytes, (uintmax_t)limit.rlim_cur);
 }
 
 tachyon_error_t ty_region_create(struct region *region, size_t capacity) {
@@ -67,6 +84,8 @@ tachyon_error_t ty_region_create(struct region *region, size_t capacity) {
         (struct region){.fd = -1, .capacity = capacity, .data_offset = data_offset()};
     off_t bytes = (off_t)(region->data_offset + capacity);
 
+    if ((error = check_file_size_limit(bytes, capacity)) != TACHYON_SUCCESS)
+        return error;
     region->fd = memfd_create("tachyon", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (region->fd < 0) {
         error = ty_fail(TACHYON_ERR_OPEN, errno, "cannot create the shared memory");
