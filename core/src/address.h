@@ -5,21 +5,23 @@
 
 #include "error.h"
 
-#include <sys/types.h>
-
 struct address {
-    const char *path; /* the caller's */
-    int socket;       /* listening */
-    int lock;         /* "<path>.lock", -1 for an abstract name */
-    dev_t device;
-    ino_t inode;
+    char path[108]; /* as much as a socket's name holds */
+    int directory;  /* that the file is in; -1, as the next two, for an abstract name */
+    int file;       /* of the socket */
+    int lock;       /* "<path>.tachyon-lock" */
+    int socket;     /* listening */
 };
 
-#define ADDRESS_NONE ((struct address){.socket = -1, .lock = -1})
+#define ADDRESS_NONE                                                                   \
+    ((struct address){.directory = -1, .file = -1, .lock = -1, .socket = -1})
 
 tachyon_error_t ty_address_listen(struct address *address, const char *path,
                                   uint32_t mode);
+/* Stop listening and remove what listening has put there. */
 void ty_address_release(struct address *address);
+/* Let go of it only, as a forked child must. */
+void ty_address_close(struct address *address);
 /* One try. NETWORK when nobody listens; the socket is non-blocking. */
 tachyon_error_t ty_address_connect(const char *path, int *out_socket);
 

@@ -44,8 +44,7 @@ struct listener {
 
 static void close_in_child(struct fork_watch *watch) {
     struct listener *listener = (struct listener *)(void *)watch; /* first member */
-    ty_close(&listener->address.socket);
-    ty_close(&listener->address.lock);
+    ty_address_close(&listener->address);
     for (size_t i = 0; i < listener->client_count; i++)
         ty_close(&listener->clients[i].socket);
     for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)

@@ -22,7 +22,7 @@ static bool exists(const char *path) {
 
 static const char *lock_of(const char *path) {
     char name[256];
-    snprintf(name, sizeof name, "%s.lock", strrchr(path, '/') + 1);
+    snprintf(name, sizeof name, "%s.tachyon-lock", strrchr(path, '/') + 1);
     return test_path(name);
 }
 
@@ -118,6 +118,8 @@ TEST(a_missing_directory_is_a_network_error_that_names_it) {
     CHECK_ERROR(ty_address_connect(path, &client), TACHYON_ERR_NETWORK);
     CHECK_EQ(tachyon_last_errno(), ENOENT);
     CHECK_SAYS(path);
+    CHECK_SAYS("no directory ");
+    CHECK_SAYS(test_path("missing"));
 }
 
 TEST(fault_9_what_is_no_socket_is_left_alone) {
@@ -227,11 +229,19 @@ TEST(what_a_killed_listener_leaves_is_replaced) {
 
 TEST(a_foreign_lock_file_is_left_alone) {
     const char *path = test_path("bus"), *lock = lock_of(path);
-    write_file(lock, "somebody's 4242");
-    CHECK_ERROR(try_listen(path), TACHYON_ERR_ADDR_IN_USE);
-    CHECK_SAYS(lock);
-    expect_file(lock, "somebody's 4242");
-    CHECK_EQ(unlink(lock), 0);
+    static const char *const contents[] = {"somebody's 4242", ""};
+    for (int i = 0; i < 2; i++) {
+        write_file(lock, contents[i]);
+        CHECK_ERROR(try_listen(path), TACHYON_ERR_ADDR_IN_USE);
+        CHECK_SAYS(lock);
+        CHECK_SAYS("not a lock of a listener");
+        expect_file(lock, contents[i]);
+        CHECK_EQ(unlink(lock), 0);
+    }
+    /* A name that others use: nothing of it is touched. */
+    write_file(test_path("bus.lock"), "");
+    CHECK_OK(try_listen(path));
+    expect_file(test_path("bus.lock"), "");
 
     CHECK_EQ(mkfifo(lock, 0600), 0); /* must not block, either */
     CHECK_ERROR(try_listen(path), TACHYON_ERR_ADDR_IN_USE);
@@ -256,7 +266,7 @@ TEST(a_foreign_lock_file_is_left_alone) {
 
 TEST(a_lock_that_is_held_means_another_listener) {
     const char *path = test_path("bus"), *lock = lock_of(path);
-    int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 01600);
     CHECK_EQ(flock(fd, LOCK_EX), 0);
     CHECK_ERROR(try_listen(path), TACHYON_ERR_ADDR_IN_USE);
     CHECK_SAYS("another listener");
@@ -275,6 +285,70 @@ TEST(releasing_leaves_a_file_that_somebody_put_in_place) {
     ty_address_release(&address);
     expect_file(path, "somebody's");
     CHECK_EQ(unlink(path), 0);
+}
+
+TEST(releasing_leaves_a_lock_that_somebody_put_in_place) {
+    const char *path = test_path("bus");
+    struct address address;
+    CHECK_OK(ty_address_listen(&address, path, 0600));
+    CHECK_EQ(unlink(lock_of(path)), 0);
+    write_file(lock_of(path), "somebody's");
+    ty_address_release(&address);
+    expect_file(lock_of(path), "somebody's");
+    CHECK(!exists(path));
+}
+
+/* Each name leads, from here, to the same socket. */
+static const char *relative_paths[] = {"bus", "./bus", "../one/bus", "one/../bus"};
+
+TEST(a_relative_path_means_the_directory_of_the_listen_whatever_chdir_does) {
+    char here[4096];
+    CHECK(getcwd(here, sizeof here));
+    const char *one = test_path("one"), *two = test_path("two");
+    CHECK_EQ(mkdir(one, 0700), 0);
+    CHECK_EQ(mkdir(two, 0700), 0);
+    CHECK_EQ(mkdir(test_path("one/one"), 0700), 0);
+    write_file(test_path("two/bus"), "precious");
+    write_file(test_path("two/bus.tachyon-lock"), "precious");
+    for (size_t i = 0; i < sizeof relative_paths / sizeof relative_paths[0]; i++) {
+        struct address address;
+        CHECK_EQ(chdir(one), 0);
+        CHECK_OK(ty_address_listen(&address, relative_paths[i], 0600));
+        CHECK(exists(test_path("one/bus")) &&
+              exists(test_path("one/bus.tachyon-lock")));
+        expect_reachable(relative_paths[i]);
+        CHECK_EQ(chdir(two), 0);
+        expect_reachable(test_path("one/bus"));
+        ty_address_release(&address);
+        CHECK(!exists(test_path("one/bus")) &&
+              !exists(test_path("one/bus.tachyon-lock")));
+        expect_file(test_path("two/bus"), "precious");
+        expect_file(test_path("two/bus.tachyon-lock"), "precious");
+    }
+    CHECK_EQ(chdir(here), 0);
+}
+
+TEST(a_directory_that_is_moved_away_takes_its_socket_with_it) {
+    const char *path = test_path("one/bus");
+    struct address address;
+    CHECK_EQ(mkdir(test_path("one"), 0700), 0);
+    CHECK_OK(ty_address_listen(&address, path, 0600));
+    CHECK_EQ(rename(test_path("one"), test_path("moved")), 0);
+    CHECK_EQ(mkdir(test_path("one"), 0700), 0);
+    write_file(path, "precious");
+    write_file(test_path("one/bus.tachyon-lock"), "precious");
+    ty_address_release(&address);
+    expect_file(path, "precious");
+    expect_file(test_path("one/bus.tachyon-lock"), "precious");
+    CHECK(!exists(test_path("moved/bus")));
+    CHECK_EQ(rmdir(test_path("moved")), 0); /* it is empty */
+}
+
+TEST(a_path_that_ends_in_a_slash_is_refused) {
+    int client;
+    CHECK_ERROR(try_listen(test_path("")), TACHYON_ERR_INVALID_SZ);
+    CHECK_SAYS("names a directory");
+    CHECK_ERROR(ty_address_connect("/", &client), TACHYON_ERR_INVALID_SZ);
 }
 
 TEST(fault_9_the_mode_is_exact_whatever_the_umask) {
@@ -410,6 +484,111 @@ TEST(listeners_that_come_and_go_never_share_a_path) {
 }
 
 /* ---- Without rights ---- */
+
+static void make_socket(const char *path, mode_t mode, int *out_listening) {
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    strcpy(name.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_EQ(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+    CHECK_EQ(chmod(path, mode), 0);
+    CHECK_EQ(listen(fd, 1), 0);
+    if (out_listening)
+        *out_listening = fd;
+    else
+        close(fd);
+}
+
+static void become_nobody(void) {
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+        _exit(77);
+}
+
+/* Root asks whatever the mode is; who is not root must be tried too. */
+static void replace_whatever_its_mode(void *context) {
+    static const mode_t modes[] = {0, 0400, 0500, 0477, 0100, 0200, 0600, 0777};
+    const char *path = context;
+    become_nobody();
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        struct stat stat;
+        int other;
+        make_socket(path, modes[i], NULL);
+        CHECK_OK(try_listen(path));
+        CHECK(!exists(path));
+        make_socket(path, modes[i], &other);
+        CHECK_ERROR(try_listen(path), TACHYON_ERR_ADDR_IN_USE);
+        CHECK_SAYS("another program listens");
+        CHECK_EQ(lstat(path, &stat), 0);
+        CHECK_EQ(stat.st_mode & 07777, modes[i]);
+        close(other);
+        CHECK_EQ(unlink(path), 0);
+    }
+}
+
+static void be_killed_while_listening(void *context) {
+    struct address address;
+    become_nobody();
+    umask(0777);
+    CHECK_OK(ty_address_listen(&address, context, 0600));
+    raise(SIGKILL);
+}
+
+static void listen_where_one_was_killed(void *context) {
+    become_nobody();
+    umask(0777);
+    CHECK_OK(try_listen(context));
+    CHECK(!exists(context) && !exists(test_path("d/bus.tachyon-lock")));
+}
+
+static int run_in_open_directory(void (*body)(void *), const char *path) {
+    char directory[256];
+    snprintf(directory, sizeof directory, "%s", path);
+    *strrchr(directory, '/') = '\0';
+    if (mkdir(directory, 0700) != 0 || chmod(directory, 0777) != 0 ||
+        chmod(test_path("."), 0755) != 0)
+        FAIL("cannot make %s", directory);
+    return test_wait(test_spawn(body, (void *)(uintptr_t)path));
+}
+
+TEST(a_stale_socket_is_told_from_a_live_one_whatever_its_mode) {
+    int status = run_in_open_directory(replace_whatever_its_mode, test_path("d/bus"));
+    if (status == 77)
+        test_skip("cannot become somebody else");
+    CHECK_EQ(status, 0);
+}
+
+TEST(what_a_killed_listener_leaves_is_replaced_whatever_its_umask) {
+    const char *path = test_path("d/bus");
+    int status = run_in_open_directory(be_killed_while_listening, path);
+    if (status == 77)
+        test_skip("cannot become somebody else");
+    CHECK_EQ(status, -SIGKILL);
+    CHECK(exists(path) && exists(test_path("d/bus.tachyon-lock")));
+    pid_t pid = test_spawn(listen_where_one_was_killed, (void *)(uintptr_t)path);
+    CHECK_EQ(test_wait(pid), 0);
+}
+
+static void ask_of_another_user(void *context) {
+    const char *path = context;
+    become_nobody();
+    CHECK_ERROR(try_listen(path), TACHYON_ERR_PERMISSION);
+    CHECK_SAYS("may be in use");
+    CHECK_SAYS("mode 0600, user id 0");
+    CHECK(exists(path));
+}
+
+TEST(a_socket_of_another_user_is_not_said_to_be_listened_on) {
+    if (geteuid() != 0)
+        test_skip("needs root, to become somebody else");
+    const char *path = test_path("d/bus");
+    CHECK_EQ(mkdir(test_path("d"), 0700), 0);
+    make_socket(path, 0600, NULL);
+    CHECK_EQ(chmod(test_path("d"), 0777), 0);
+    CHECK_EQ(chmod(test_path("."), 0755), 0);
+    int status = test_wait(test_spawn(ask_of_another_user, (void *)(uintptr_t)path));
+    if (status == 77)
+        test_skip("cannot become somebody else");
+    CHECK_EQ(status, 0);
+}
 
 static void as_nobody(void *context) {
     const char *path = context;

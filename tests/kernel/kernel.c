@@ -6,7 +6,6 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/membarrier.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,10 +15,13 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define MEMBARRIER_REGISTER_GLOBAL_EXPEDITED (1 << 2)
 
 static _Thread_local int (*refuse)(enum kernel_call call);
 static _Thread_local unsigned left;
@@ -106,8 +108,12 @@ WRAP(int, -1, CALL_EPOLL_CTL, epoll_ctl,
      (fd, operation, target, event))
 WRAP(int, -1, CALL_FLOCK, flock, (int fd, int operation), (fd, operation))
 WRAP(int, -1, CALL_FSTAT, fstat, (int fd, struct stat *out), (fd, out))
+WRAP(int, -1, CALL_FSTATAT, fstatat,
+     (int directory, const char *path, struct stat *out, int flags),
+     (directory, path, out, flags))
+WRAP(int, -1, CALL_GETRLIMIT, getrlimit,
+     (__rlimit_resource_t resource, struct rlimit *out), (resource, out))
 WRAP(int, -1, CALL_LISTEN, listen, (int fd, int backlog), (fd, backlog))
-WRAP(int, -1, CALL_LSTAT, lstat, (const char *path, struct stat *out), (path, out))
 WRAP(void *, NULL, CALL_MALLOC, malloc, (size_t size), (size))
 WRAP(int, -1, CALL_MEMFD, memfd_create, (const char *name, unsigned flags),
      (name, flags))
@@ -128,7 +134,8 @@ WRAP(ssize_t, -1, CALL_SENDMSG, sendmsg,
      (int fd, const struct msghdr *message, int flags), (fd, message, flags))
 WRAP(int, -1, CALL_SHUTDOWN, shutdown, (int fd, int how), (fd, how))
 WRAP(int, -1, CALL_STAT, stat, (const char *path, struct stat *out), (path, out))
-WRAP(int, -1, CALL_UNLINK, unlink, (const char *path), (path))
+WRAP(int, -1, CALL_UNLINKAT, unlinkat, (int directory, const char *path, int flags),
+     (directory, path, flags))
 /* Returns its error instead of setting errno. */
 WITHOUT_SHADOW int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void),
                                          void (*child)(void));
@@ -153,12 +160,20 @@ WRAP(int, -1, is_datagram(fd) ? CALL_CONNECT_PROBE : CALL_CONNECT, connect,
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...) {
+int __wrap_open(const char *path, int flags, ...) { /* never creates a file */
+    return refused(CALL_OPEN_DIRECTORY) ? -1 : __real_open(path, flags);
+}
+
+int __real_openat(int directory, const char *path, int flags, ...);
+int __wrap_openat(int directory, const char *path, int flags, ...);
+int __wrap_openat(int directory, const char *path, int flags, ...) {
     va_list arguments;
     va_start(arguments, flags);
     mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
-    return refused(CALL_OPEN) ? -1 : __real_open(path, flags, mode);
+    return refused(flags & O_CREAT ? CALL_OPEN_LOCK : CALL_OPEN_FILE)
+               ? -1
+               : __real_openat(directory, path, flags, mode);
 }
 
 int __real_fcntl(int fd, int command, ...);
@@ -173,7 +188,7 @@ int __wrap_fcntl(int fd, int command, ...) {
 
 static bool syscall_refused(long number, long first) {
     if (number == SYS_membarrier)
-        return refused(first == MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
+        return refused(first == MEMBARRIER_REGISTER_GLOBAL_EXPEDITED
                            ? CALL_MEMBARRIER_REGISTER
                            : CALL_MEMBARRIER);
     return number == SYS_pidfd_open && refused(CALL_PIDFD_OPEN);

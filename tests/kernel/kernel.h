@@ -25,14 +25,17 @@
     X(FCNTL, "fcntl")                                                                  \
     X(FLOCK, "flock")                                                                  \
     X(FSTAT, "fstat")                                                                  \
+    X(FSTATAT, "fstatat")                                                              \
+    X(GETRLIMIT, "getrlimit")                                                          \
     X(LISTEN, "listen")                                                                \
-    X(LSTAT, "lstat")                                                                  \
     X(MALLOC, "malloc")                                                                \
     X(MEMBARRIER, "membarrier")                                                        \
     X(MEMBARRIER_REGISTER, "membarrier, to register")                                  \
     X(MEMFD, "memfd_create")                                                           \
     X(MMAP, "mmap")                                                                    \
-    X(OPEN, "open")                                                                    \
+    X(OPEN_DIRECTORY, "open of a directory")                                           \
+    X(OPEN_FILE, "openat of the socket file")                                          \
+    X(OPEN_LOCK, "openat of the lock")                                                 \
     X(PEERCRED, "getsockopt(SO_PEERCRED)")                                             \
     X(PEERPIDFD, "getsockopt(SO_PEERPIDFD)")                                           \
     X(PIDFD_OPEN, "pidfd_open")                                                        \
@@ -45,7 +48,7 @@
     X(SOCKET, "socket")                                                                \
     X(SOCKET_PROBE, "socket, of a probe")                                              \
     X(STAT, "stat")                                                                    \
-    X(UNLINK, "unlink")
+    X(UNLINKAT, "unlinkat")
 
 enum kernel_call {
 #define X(name, text) CALL_##name,

@@ -37,26 +37,31 @@ static const struct rule {
     {CALL_MEMBARRIER_REGISTER, ENOSYS, FINE, FINE, false},
     {CALL_MEMBARRIER_REGISTER, EPERM, FINE, FINE, false},
     /* The path */
-    {CALL_OPEN, EMFILE, OR(NETWORK), NEVER, false},
-    {CALL_OPEN, EACCES, OR(PERMISSION), NEVER, false},
-    {CALL_OPEN, ENOENT, OR(NETWORK), NEVER, false},
-    {CALL_OPEN, EROFS, OR(NETWORK), NEVER, false},
-    {CALL_FSTAT, EIO, OR(ADDR_IN_USE) | OR(NETWORK), OR(CORRUPT), true},
+    {CALL_OPEN_DIRECTORY, EMFILE, OR(NETWORK), NEVER, false},
+    {CALL_OPEN_DIRECTORY, EACCES, OR(PERMISSION), NEVER, false},
+    {CALL_OPEN_DIRECTORY, ENOENT, OR(NETWORK), NEVER, false},
+    {CALL_OPEN_LOCK, EMFILE, OR(NETWORK), NEVER, false},
+    {CALL_OPEN_LOCK, EACCES, OR(PERMISSION), NEVER, false},
+    {CALL_OPEN_LOCK, EROFS, OR(NETWORK), NEVER, false},
+    {CALL_OPEN_FILE, EMFILE, OR(NETWORK), NEVER, false},
+    {CALL_OPEN_FILE, ENOENT, FINE | OR(NETWORK) | OR(ADDR_IN_USE), NEVER, true},
+    {CALL_FSTAT, EIO, FINE | OR(ADDR_IN_USE) | OR(NETWORK), OR(CORRUPT), true},
     {CALL_FLOCK, ENOLCK, OR(NETWORK), NEVER, true},
     {CALL_FLOCK, EWOULDBLOCK, OR(ADDR_IN_USE), NEVER, true},
-    {CALL_STAT, EIO, FINE, NEVER, false},
-    {CALL_LSTAT, EIO, FINE | OR(ADDR_IN_USE), NEVER, true},
-    {CALL_SOCKET_PROBE, EMFILE, OR(ADDR_IN_USE), NEVER, false},
-    {CALL_CONNECT_PROBE, EACCES, OR(ADDR_IN_USE), NEVER, true},
-    {CALL_UNLINK, EACCES, FINE | OR(PERMISSION), NEVER, true},
-    {CALL_UNLINK, EBUSY, FINE | OR(NETWORK), NEVER, true},
+    {CALL_FSTATAT, EIO, FINE | OR(ADDR_IN_USE), NEVER, true},
+    {CALL_STAT, EIO, NEVER, FINE | OR(NETWORK), false},
+    {CALL_SOCKET_PROBE, EMFILE, OR(NETWORK), NEVER, true},
+    {CALL_CONNECT_PROBE, EACCES, FINE | OR(PERMISSION), NEVER, true},
+    {CALL_CONNECT_PROBE, EINVAL, OR(NETWORK), NEVER, true},
+    {CALL_UNLINKAT, EACCES, FINE | OR(PERMISSION), NEVER, true},
+    {CALL_UNLINKAT, EBUSY, FINE | OR(NETWORK), NEVER, true},
     {CALL_SOCKET, EMFILE, OR(NETWORK), OR(NETWORK), false},
     {CALL_SOCKET, ENOMEM, OR(NETWORK), OR(NETWORK), false},
     {CALL_FCHMOD, EPERM, OR(CHMOD), NEVER, false},
     {CALL_BIND, EACCES, OR(PERMISSION), NEVER, false},
     {CALL_BIND, EADDRINUSE, OR(ADDR_IN_USE), NEVER, false},
     {CALL_BIND, ENOSPC, OR(NETWORK), NEVER, false},
-    {CALL_CHMOD, EPERM, OR(CHMOD), NEVER, false},
+    {CALL_CHMOD, EPERM, OR(CHMOD) | OR(PERMISSION), NEVER, true},
     {CALL_LISTEN, EADDRINUSE, OR(ADDR_IN_USE), NEVER, false},
     {CALL_LISTEN, ENOMEM, OR(NETWORK), NEVER, false},
     {CALL_CONNECT, ECONNREFUSED, NEVER, OR(NETWORK), false},
@@ -64,6 +69,7 @@ static const struct rule {
     {CALL_CONNECT, EACCES, NEVER, OR(PERMISSION), false},
     {CALL_CONNECT, ENOENT, NEVER, OR(NETWORK), false},
     /* The memory */
+    {CALL_GETRLIMIT, EINVAL, FINE, NEVER, false},
     {CALL_MEMFD, EMFILE, OR(OPEN), NEVER, false},
     {CALL_MEMFD, ENOMEM, OR(OPEN), NEVER, false},
     {CALL_FALLOCATE, ENOSPC, OR(MEM), NEVER, false},
@@ -218,7 +224,7 @@ static void check_footprint(const struct footprint *before, const char *what) {
 
 static void check_files(const char *path, const char *what, bool may_stay) {
     char lock[256];
-    snprintf(lock, sizeof lock, "%s.lock", path);
+    snprintf(lock, sizeof lock, "%s.tachyon-lock", path);
     if ((access(path, F_OK) == 0 || access(lock, F_OK) == 0) && !may_stay)
         FAIL("%s leaves %s on disk", what, access(path, F_OK) == 0 ? path : lock);
     unlink(path);
