@@ -197,7 +197,7 @@ static PyMethodDef bus_methods[] = {
      "size: 0 to max_payload.\n"
      "type_id, timeout, block: as for send().\n\n"
      "Returns a TxGuard for a `with` block: write through its `buf`, or through\n"
-     "memoryview() of it, and set its `actual_size` to how many bytes that were. The\n"
+     "memoryview() of it, and set its `actual_size` if that were fewer bytes. The\n"
      "memory is the bus's: a view that outlives the block is a BufferError there, and\n"
      "the slot is kept until it is gone. An exception in the block sends nothing.\n"
      "Otherwise waits and fails as send()."},

@@ -120,27 +120,70 @@ static void guard_abandon(Guard *guard) {
     guard_end(guard);
 }
 
-/* The block is left, but there is nothing to finish: 0; or it cannot be: -1. */
-static int guard_stay(Guard *guard) {
+/* What a view that outlives the block is told, and how to do better. */
+static PyObject *held_text(const Guard *guard) {
+    bool one = guard->views == 1;
+    return PyUnicode_FromFormat(
+        "%zd view%s still point%s into the slot: it is kept until the memoryview or "
+        "array that holds it is gone; by bytes(view) or array.copy(), copy what you "
+        "keep",
+        guard->views, one ? "" : "s", one ? "s" : "");
+}
+
+static void raise_held(const Guard *guard) {
+    PyObject *text = held_text(guard);
+    if (text) {
+        PyErr_SetObject(PyExc_BufferError, text);
+        Py_DECREF(text);
+    }
+}
+
+/* Python 3.10 has no notes, and then the exception goes without one. */
+static void add_held_note(const Guard *guard, PyObject *exception) {
+    PyObject *text = held_text(guard);
+    PyObject *none =
+        text ? PyObject_CallMethod(exception, "add_note", "O", text) : NULL;
+    if (!none) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(none);
+    Py_XDECREF(text);
+}
+
+/* What __exit__ is called with: its exception, or NULL. */
+static inline PyObject *exception_of(PyObject *const *args, Py_ssize_t nargs) {
+    if (nargs == 0 || args[0] == Py_None) {
+        return NULL;
+    }
+    return nargs > 1 && args[1] != Py_None ? args[1] : args[0];
+}
+
+/* The block is left, but there is nothing to finish: 0; or it cannot be: -1. What is
+   leaving by an exception goes on with that, whatever becomes of the slot. */
+static int guard_stay(Guard *guard, PyObject *exception) {
     if (guard->state == GUARD_LEFT || guard->state == GUARD_LOST) {
         return 0;
     }
-    if (guard->views == 0) {
-        raise_waited_on(guard->side);
+    if (guard->views > 0) {
+        guard->state = GUARD_HELD;
+        if (exception) {
+            add_held_note(guard, exception);
+            return 0;
+        }
+        raise_held(guard);
         return -1;
     }
-    guard->state = GUARD_HELD;
-    PyErr_Format(
-        PyExc_BufferError,
-        "%zd view%s still point%s into the slot; it is kept until the last one "
-        "is released",
-        guard->views, guard->views == 1 ? "" : "s", guard->views == 1 ? "s" : "");
+    if (exception) {
+        guard_abandon(guard);
+        return 0;
+    }
+    raise_waited_on(guard->side);
     return -1;
 }
 
-/* The block is left: 1 to finish the slot, 0 when there is nothing to finish, -1 with a
-   BufferError while views are alive. */
-static inline int guard_leave(Guard *guard) {
+/* The block is left: 1 to finish the slot, 0 when there is nothing to finish, -1 with
+   an exception where it cannot be and none is leaving the block. */
+static inline int guard_leave(Guard *guard, PyObject *exception) {
     if (guard->buf) {
         guard_drop_buf(guard);
     }
@@ -148,7 +191,7 @@ static inline int guard_leave(Guard *guard) {
         guard_end(guard);
         return 1;
     }
-    return guard_stay(guard);
+    return guard_stay(guard, exception);
 }
 
 static int guard_get_view(Guard *guard, PyObject *exporter, Py_buffer *view,

@@ -208,9 +208,9 @@ static PyMethodDef rpc_bus_methods[] = {
      "Reserve room for a request in the ring; leaving the guard sends it.\n\n"
      "max_payload_size: bytes to reserve, 0 to max_payload.\n"
      "msg_type, timeout: as for call().\n\n"
-     "Returns an RpcTxGuard: write through its `buf`, set its `actual_size` to how "
-     "many\n"
-     "bytes that were; its `out_cid` is the correlation id when it was left. The\n"
+     "Returns an RpcTxGuard: write through its `buf`, set its `actual_size` if that "
+     "were\n"
+     "fewer bytes; its `out_cid` is the correlation id when it was left. The\n"
      "memory is the bus's, as for Bus.send_zero_copy(). Otherwise fails as call()."},
     {"reply_zero_copy", (PyCFunction)(void (*)(void))call_reply_zero_copy,
      METH_FASTCALL | METH_KEYWORDS,

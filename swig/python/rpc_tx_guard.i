@@ -14,6 +14,6 @@
 %feature("docstring") RpcTxGuard
 "A slot for a request or a reply: a writable buffer of the reserved size.
 
-Leaving the `with` block sends the first `actual_size` bytes of it and sets `out_cid`; an
-exception gives the slot back and nothing is sent.";
+Leaving the `with` block sends the first `actual_size` bytes of it, all unless that is
+set, and sets `out_cid`; an exception gives the slot back and nothing is sent.";
 typedef struct {} RpcTxGuard;

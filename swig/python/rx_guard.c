@@ -149,14 +149,14 @@ static int message_init(void) {
 
 static PyObject *rx_guard_exit(PyObject *self, PyObject *const *args,
                                Py_ssize_t nargs) {
-    (void)args;
-    (void)nargs;
     Guard *guard = (Guard *)self; /* of one message or of a batch */
-    int finish = guard_leave(guard);
+    PyObject *exception = exception_of(args, nargs);
+    int finish = guard_leave(guard, exception);
     if (finish < 0) {
         return NULL;
     }
-    if (finish > 0 && guard->give_back(guard->handle) != TACHYON_SUCCESS) {
+    if (finish > 0 && guard->give_back(guard->handle) != TACHYON_SUCCESS &&
+        !exception) {
         return raise_last();
     }
     Py_RETURN_FALSE;

@@ -14,6 +14,6 @@
 %feature("docstring") RxGuard
 "One received message: a read-only buffer of `actual_size` bytes in the ring itself.
 
-Leaving the `with` block releases the message, also after an exception. Until then no
-other message can be received.";
+Leaving the `with` block releases the message, also by an exception; while a view still
+points into it, when that is gone. Until then no other message can be received.";
 typedef struct {} RxGuard;

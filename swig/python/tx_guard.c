@@ -86,7 +86,7 @@ static void *tx_guard_new(TachyonBus *bus, swig_type_info *info, size_t size,
     guard_init(&tx->guard, bus->self, bus->handle, &bus->tx, give_back);
     tx->data = call->data;
     tx->reserved = call->size;
-    tx->actual_size = 0;
+    tx->actual_size = call->size;
     tx->type_id = 0;
     tx->commit = commit;
     return tx;
@@ -164,12 +164,12 @@ static PyObject *bus_send(TachyonBus *bus, PyObject *data, PyObject *type_id,
 static PyObject *tx_guard_exit(PyObject *self, PyObject *const *args,
                                Py_ssize_t nargs) {
     TxGuard *tx = (TxGuard *)self;
-    int finish = guard_leave(&tx->guard);
+    PyObject *exception = exception_of(args, nargs);
+    int finish = guard_leave(&tx->guard, exception);
     if (finish < 0) {
         return NULL;
     }
-    bool failed = nargs > 0 && args[0] != Py_None;
-    if (finish > 0 && failed) {
+    if (finish > 0 && exception) {
         tx->guard.give_back(tx->guard.handle);
     } else if (finish > 0) {
         if (tx->commit(tx) != TACHYON_SUCCESS) {
@@ -177,7 +177,7 @@ static PyObject *tx_guard_exit(PyObject *self, PyObject *const *args,
             tx->guard.give_back(tx->guard.handle);
             return NULL;
         }
-    } else if (tx->guard.state == GUARD_LOST && !failed) {
+    } else if (tx->guard.state == GUARD_LOST && !exception) {
         return raise_error(TACHYON_ERR_CLOSED,
                            "the bus was closed before this message was sent", 0);
     }
@@ -242,7 +242,7 @@ static int tx_guard_set_type_id(PyObject *self, PyObject *value, void *name) {
 
 #define ACTUAL_SIZE_OF_TX_GUARD                                                        \
     {"actual_size", tx_guard_get_actual_size, tx_guard_set_actual_size,                \
-     "Bytes to send, 0 until set; ValueError for more than are reserved.", NULL}
+     "Bytes to send, all that are reserved until set; ValueError for more.", NULL}
 #define BUF_OF_TX_GUARD                                                                \
     {"buf", guard_get_buf, NULL,                                                       \
      "A writable memoryview of the slot's bytes, released with the guard.", NULL}

@@ -14,6 +14,6 @@
 "A reserved slot of the ring: a writable buffer of the reserved size, in bytes.
 
 It starts at an address that 32 divides, 64 where more than 32 bytes are reserved, and
-its bytes have any value. Leaving the `with` block sends the first `actual_size` of them;
-an exception gives the slot back and nothing is sent.";
+its bytes have any value. Leaving the `with` block sends the first `actual_size` of them,
+all unless that is set; an exception gives the slot back and nothing is sent.";
 typedef struct {} TxGuard;

@@ -2,6 +2,7 @@
 """The names, signatures and defaults that code written for 0.5.1 relies on."""
 
 import ast
+import importlib
 import inspect
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import tachyon
-from tachyon import _native
+from tachyon import _native, rpc_decorator
 
 REQUIRED = inspect.Parameter.empty
 STUB = {
@@ -203,6 +204,39 @@ def test_guard_has_its_attributes(name: str) -> None:
     context = () if name == "RxMsgView" else CONTEXT
     for attribute in (*GUARDS[name], *context):
         assert hasattr(cls, attribute), attribute
+
+
+MODULES = {
+    "_tachyon": (
+        "PeerDeadError",
+        "TachyonError",
+        "TachyonBus",
+        "TachyonRpcBus",
+        *GUARDS,
+    ),
+    "bus": ("Bus",),
+    "message": ("Message",),
+    "rpc": ("RpcBus",),
+    "rpc_decorator": (
+        "MSG_TYPE_ERROR",
+        "RpcDispatcher",
+        "RpcEndpoint",
+        "tachyon_rpc",
+    ),
+    "type_id": ("make_type_id", "msg_type", "route_id"),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module_has_the_names_of_the_package(name: str) -> None:
+    module = importlib.import_module(f"tachyon.{name}")
+    for public in MODULES[name]:
+        assert getattr(module, public) is getattr(tachyon, public)
+
+
+def test_error_replies_are_coded_as_they_were() -> None:
+    assert rpc_decorator._encode_error(0x71234) == b"\x124"
+    assert rpc_decorator._decode_error(b"\x124 and more") == 0x1234
 
 
 def test_classes_and_values() -> None:

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guard, its views and its bus: who may outlive whom, and what is refused."""
 
+import asyncio
 import copy
 import gc
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ import pytest
 import tachyon
 from tachyon import Bus, ClosedError, TachyonError, _native
 
-from conftest import Connect, Pair
+from conftest import Connect, Pair, RpcPair, StartPeer
 
 LEFT_WITH_A_VIEW = "still points into the slot"
 
@@ -99,14 +102,210 @@ def test_leaving_again_while_held_is_refused_again(pair: Pair) -> None:
     tx.__exit__(None, None, None)
 
 
-def test_exception_is_kept_as_context_of_the_buffer_error(pair: Pair) -> None:
-    views = []
-    with pytest.raises(BufferError) as caught:
-        with pair.producer.send_zero_copy(8) as tx:
-            views.append(memoryview(tx))
+class Leaving(NamedTuple):
+    """A guard of either direction, and what comes through when its slot is free."""
+
+    guard: Any
+    make_view: Callable[[Any], Any]
+    next_message: Callable[[], bytes]
+
+
+def every_guard(pair: Pair, rpc: RpcPair) -> dict[str, Callable[[], Leaving]]:
+    """Return what opens each kind of guard there is."""
+
+    def received() -> bytes:
+        return pair.consumer.recv(timeout=0).data
+
+    def after(send: Callable[[], Any]) -> Callable[[], bytes]:
+        def through() -> bytes:
+            send()
+            return received()
+
+        return through
+
+    def two(use: Callable[[], Any]) -> Any:
+        pair.producer.send(bytes(8))
+        pair.producer.send(b"next")
+        return use()
+
+    def request() -> int:
+        return rpc.caller.call(bytes(8), 1)
+
+    def served() -> bytes:
+        with rpc.callee.serve(timeout=0) as guard:
+            return bytes(guard)
+
+    def answered() -> bytes:
+        call = request()
+        with rpc.callee.serve(timeout=0):
+            pass
+        rpc.callee.reply(call, b"next", 1)
+        with rpc.caller.wait(call, timeout=0) as guard:
+            return bytes(guard)
+
+    def called() -> bytes:
+        rpc.caller.call(b"next", 1)
+        return served()
+
+    def reply_to() -> int:
+        call = request()
+        with rpc.callee.serve(timeout=0):
+            pass
+        return call
+
+    def replied() -> Any:
+        call = reply_to()
+        rpc.callee.reply(call, bytes(8), 1)
+        return rpc.caller.wait(call, timeout=0)
+
+    tick = pair.consumer.channel("<d")
+    send_next = after(lambda: pair.producer.send(b"next"))
+    return {
+        "tx": lambda: Leaving(pair.producer.send_zero_copy(8), memoryview, send_next),
+        "low tx": lambda: Leaving(
+            pair.producer._bus.acquire_tx(8), memoryview, send_next
+        ),
+        "rx": lambda: Leaving(
+            two(pair.consumer.recv_zero_copy), np.frombuffer, received
+        ),
+        "low rx": lambda: Leaving(
+            two(pair.consumer._bus.acquire_rx), memoryview, received
+        ),
+        "buf": lambda: Leaving(
+            two(pair.consumer.recv_zero_copy), lambda rx: rx.buf[1:], received
+        ),
+        "batch": lambda: Leaving(
+            two(lambda: pair.consumer.drain_batch(1)),
+            lambda b: b.array("<i8"),
+            received,
+        ),
+        "batch item": lambda: Leaving(
+            two(lambda: pair.consumer.drain_batch(1)),
+            lambda b: memoryview(b[0]),
+            received,
+        ),
+        "channel": lambda: Leaving(
+            two(lambda: tick.drain_batch(1)), lambda b: b.array, received
+        ),
+        "call": lambda: Leaving(rpc.caller.call_zero_copy(8, 1), memoryview, called),
+        "reply": lambda: Leaving(
+            rpc.callee.reply_zero_copy(reply_to(), 8, 1), memoryview, answered
+        ),
+        "wait": lambda: Leaving(replied(), memoryview, answered),
+        "serve": lambda: Leaving(
+            request() and rpc.callee.serve(timeout=0), memoryview, called
+        ),
+    }
+
+
+KINDS = ("tx", "low tx", "rx", "low rx", "buf", "batch", "batch item", "channel")
+RPC_KINDS = ("call", "reply", "wait", "serve")
+ERRORS = (
+    ZeroDivisionError,
+    KeyboardInterrupt,
+    SystemExit,
+    GeneratorExit,
+    asyncio.CancelledError,
+)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *RPC_KINDS])
+@pytest.mark.parametrize("error", ERRORS)
+def test_exception_that_leaves_goes_through_and_the_view_holds_the_slot(
+    pair: Pair, rpc: RpcPair, kind: str, error: type[BaseException]
+) -> None:
+    leaving = every_guard(pair, rpc)[kind]()
+    view = None
+    raised = error("the program's own")
+    with pytest.raises(error) as caught:
+        with leaving.guard as guard:
+            view = leaving.make_view(guard)
+            raise raised
+    assert caught.value is raised
+    assert raised.__context__ is None
+    notes = getattr(raised, "__notes__", [])
+    if sys.version_info >= (3, 11):
+        assert len(notes) == 1
+        assert notes[0].endswith("copy what you keep")
+    with pytest.raises(BufferError, match="release the view"):
+        leaving.next_message()
+    del view
+    assert leaving.next_message() == b"next"
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *RPC_KINDS])
+def test_without_an_exception_the_view_is_a_buffer_error(
+    pair: Pair, rpc: RpcPair, kind: str
+) -> None:
+    leaving = every_guard(pair, rpc)[kind]()
+    view = None
+    with pytest.raises(BufferError, match=r"^1 view still points.*copy what you keep$"):
+        with leaving.guard as guard:
+            view = leaving.make_view(guard)
+    del view
+    assert leaving.next_message() == b"next"
+
+
+def test_ctrl_c_ends_a_consumer_that_has_an_array_of_the_slot(
+    start_peer: StartPeer, socket_path: str
+) -> None:
+    peer = start_peer(
+        """
+import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)
+bus = Bus.connect(path, timeout=10)
+print("ready", flush=True)
+while True:
+    try:
+        with bus.recv_zero_copy() as message:
+            array = np.frombuffer(message, "u1")
+            while True:
+                array.sum()
+            del array
+    except Exception as error:
+        print("swallowed", error, flush=True)
+"""
+    )
+    assert peer.stdout is not None
+    with Bus.listen(socket_path, 1 << 16, timeout=10) as bus:
+        bus.send(b"one")
+        assert peer.stdout.readline() == "ready\n"
+        time.sleep(0.2)
+        peer.send_signal(signal.SIGINT)
+        output, errors = peer.communicate(timeout=10)
+    assert "KeyboardInterrupt" in errors
+    assert output == ""
+
+
+def test_guard_left_by_an_exception_while_another_thread_waits(rpc: RpcPair) -> None:
+    call = rpc.caller.call(b"first", 1)
+    waiting = threading.Event()
+
+    def wait_for_more() -> None:
+        waiting.set()
+        with rpc.callee.serve(timeout=10) as request:
+            seen.append(bytes(request))
+
+    seen: list[bytes] = []
+    thread = threading.Thread(target=wait_for_more)
+    with pytest.raises(ZeroDivisionError):
+        with rpc.callee.reply_zero_copy(serve_one(rpc), 8, 1):
+            thread.start()
+            waiting.wait()
+            time.sleep(0.05)
             raise ZeroDivisionError
-    assert isinstance(caught.value.__context__, ZeroDivisionError)
-    views.clear()
+    rpc.caller.call(b"second", 1)
+    thread.join(10)
+    assert seen == [b"second"]
+    rpc.callee.reply(call, b"answer", 1)
+    with rpc.caller.wait(call, timeout=1) as reply:
+        assert bytes(reply) == b"answer"
+
+
+def serve_one(rpc: RpcPair) -> int:
+    """Take the next request and return its id."""
+    with rpc.callee.serve(timeout=1) as request:
+        return request.correlation_id
 
 
 def test_numpy_array_over_a_guard_counts_as_a_view(pair: Pair) -> None:

@@ -71,7 +71,7 @@ def test_replies_may_come_in_any_order_and_be_waited_for_in_any(rpc: RpcPair) ->
 
 def test_zero_copy_both_ways(rpc: RpcPair) -> None:
     with rpc.caller.call_zero_copy(100, 7) as tx:
-        assert (tx.msg_type, tx.actual_size, tx.out_cid) == (7, 0, 0)
+        assert (tx.msg_type, tx.actual_size, tx.out_cid) == (7, 100, 0)
         with memoryview(tx) as view:
             assert (view.nbytes, view.readonly) == (100, False)
             view[:5] = b"hello"
@@ -100,6 +100,33 @@ def test_low_level_guards(rpc: RpcPair) -> None:
     with caller.wait(tx.out_cid, spin_threshold=10) as reply:
         assert reply.actual_size == 4
     assert caller.max_payload() == rpc.caller.max_payload > 60000
+
+
+@pytest.mark.parametrize("low", [False, True])
+@pytest.mark.parametrize(("set_to", "sent"), [(None, 8), (0, 0), (3, 3)])
+def test_unset_actual_size_sends_what_was_reserved(
+    rpc: RpcPair, low: bool, set_to: int | None, sent: int
+) -> None:
+    call_guard = (
+        rpc.caller._rpc.acquire_call(8) if low else rpc.caller.call_zero_copy(8, 1)
+    )
+    with call_guard as tx:
+        tx.buf[:] = b"question"
+        if set_to is not None:
+            tx.actual_size = set_to
+    with rpc.callee.serve(timeout=0) as request:
+        assert bytes(request) == b"question"[:sent]
+    reply_guard = (
+        rpc.callee._rpc.acquire_reply(tx.out_cid, 8)
+        if low
+        else rpc.callee.reply_zero_copy(tx.out_cid, 8, 1)
+    )
+    with reply_guard as answer:
+        answer.buf[:] = b"the same"
+        if set_to is not None:
+            answer.actual_size = set_to
+    with rpc.caller.wait(tx.out_cid, timeout=0) as reply:
+        assert bytes(reply) == b"the same"[:sent]
 
 
 def test_exception_in_a_guard_sends_nothing(rpc: RpcPair) -> None:

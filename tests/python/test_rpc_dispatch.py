@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Endpoints and dispatchers: every call gets a reply, and every failure is told."""
 
+import asyncio
+import concurrent.futures
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +25,7 @@ from tachyon import (
     tachyon_rpc,
 )
 
-from conftest import RpcPair, StartPeer
+from conftest import ConnectRpc, RpcPair, StartPeer
 
 kept: list[Any] = []
 
@@ -257,15 +260,221 @@ def test_interrupted_handler_answers_and_ends_the_server(
         assert reply.type_id == MSG_TYPE_ERROR
 
 
-def test_handler_that_keeps_a_view_has_answered(
+def test_handler_may_keep_what_it_got(served: RpcBus) -> None:
+    for data in (b"abc", b"defghi", bytes(60000)):
+        assert keep.call(served, data, timeout=5) == b"answered"
+    assert [bytes(view) for view in kept] == [b"abc", b"defghi", bytes(60000)]
+    kept.clear()
+
+
+class UnprintableError(Exception):
+    """An exception that cannot even be shown."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+    __repr__ = __str__
+
+
+class StubbornError(BaseException):
+    """Not an Exception, but no reason to end a server either."""
+
+
+def with_part_of_request(request: memoryview) -> bytes:
+    raise KeyError(request[:2])
+
+
+def with_array(request: memoryview) -> bytes:
+    array = np.frombuffer(request, np.uint8)
+    raise ValueError(array, array[1:])
+
+
+def missing_attribute(request: memoryview) -> bytes:
+    return bytes(np.frombuffer(request, np.uint8).no_such_thing)  # AttributeError.obj
+
+
+def from_another(request: memoryview) -> bytes:
+    try:
+        raise KeyError(request[1:])
+    except KeyError as error:
+        raise TypeError(request) from error
+
+
+def during_another(request: memoryview) -> bytes:
+    part = request[1:]
+    try:
+        raise KeyError(part)
+    except KeyError:
+        return bytes(part[100])  # IndexError with the other as its context
+
+
+def in_a_generator(request: memoryview) -> bytes:
+    def parts() -> Iterator[memoryview]:
+        try:
+            yield request[:1]
+        finally:
+            kept.append(request[1:])
+
+    generator = parts()
+    kept.append((generator, next(generator)))
+    return bytes(generator.throw(LookupError(request)))
+
+
+def recursive(request: memoryview) -> bytes:
+    return recursive(request[:])
+
+
+def raising(error: BaseException) -> Callable[[memoryview], bytes]:
+    def handler(request: memoryview) -> bytes:
+        with request[:]:
+            raise error
+
+    return handler
+
+
+def bad_result(value: Any) -> Callable[[memoryview], bytes]:
+    return lambda request: value
+
+
+FAILING = {
+    "part of the request": with_part_of_request,
+    "array": with_array,
+    "attribute": missing_attribute,
+    "cause": from_another,
+    "context": during_another,
+    "generator": in_a_generator,
+    "recursion": recursive,
+    "unprintable": raising(UnprintableError()),
+    "stubborn": raising(StubbornError()),
+    "asyncio": raising(asyncio.CancelledError()),
+    "futures": raising(concurrent.futures.CancelledError()),
+    "generator exit": raising(GeneratorExit()),
+    "stop iteration": raising(StopIteration()),
+    "timeout": raising(TimeoutError()),
+    "closed": raising(ClosedError()),
+    "dead": raising(PeerDeadError()),
+    "memory": raising(MemoryError()),
+    "none": bad_result(None),
+    "number": bad_result(7),
+    "text": bad_result("text"),
+    "too long": bad_result(bytes(1 << 20)),
+    "not contiguous": bad_result(memoryview(bytes(8))[::2]),
+    "group": raising(TachyonError("from the handler")),
+}
+
+
+@pytest.mark.parametrize("kind", FAILING)
+def test_a_request_that_fails_ends_no_server(
+    served: RpcBus,
+    dispatcher: RpcDispatcher,
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failing = dispatcher.handler(50)(FAILING[kind])
+    with caplog.at_level(logging.ERROR, logger="tachyon"):
+        for i in range(3):
+            with pytest.raises(RpcError):
+                failing.call(served, b"%d bytes of it" % i, timeout=5)
+            assert double.call(served, b"x", timeout=5) == b"xx"
+    records = [r for r in caplog.records if r.name == "tachyon"]
+    assert len(records) == 3
+    for record in records:
+        assert record.exc_info
+        assert record.exc_info[2] or record.exc_info[1].__cause__.__traceback__
+    assert served.stats().outstanding == 0
+    kept.clear()
+
+
+def test_unknown_type_ends_no_server(
+    served: RpcBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(RpcError):
+        tachyon_rpc(0x1234)(len).call(served, b"", timeout=5)
+    assert double.call(served, b"x", timeout=5) == b"xx"
+    assert [r.name for r in caplog.records] == ["tachyon"]
+    assert "no handler for message type 4660 (call 1)" in caplog.text
+
+
+def test_handler_that_uses_its_bus_itself_ends_no_server(
     rpc: RpcPair, dispatcher: RpcDispatcher
 ) -> None:
-    call = rpc.caller.call(b"abc", keep.msg_type)
-    with pytest.raises(BufferError, match="still points"):
-        dispatcher.serve_once(rpc.callee)
-    assert bytes(kept.pop()) == b"abc"
-    with rpc.caller.wait(call) as reply:
-        assert bytes(reply) == b"answered"
+    @dispatcher.handler(51)
+    def answers_itself(request: memoryview) -> bytes:
+        rpc.callee.reply(1, b"by itself", 51)
+        return b"once more"
+
+    @dispatcher.handler(52)
+    def keeps_a_slot(request: memoryview) -> bytes:
+        kept.append(rpc.callee.reply_zero_copy(2, 8, 52))
+        return b"refused"
+
+    @dispatcher.handler(53)
+    def gives_it_back(request: memoryview) -> bytes:
+        kept.clear()
+        return b"free"
+
+    server = Server(dispatcher, rpc.callee)
+    assert answers_itself.call(rpc.caller, b"", timeout=5) == b"by itself"
+    with pytest.raises(TimeoutError):
+        keeps_a_slot.call(rpc.caller, b"", timeout=0.1)
+    assert gives_it_back.call(rpc.caller, b"", timeout=5) == b"free"
+    rpc.caller._rpc.destroy()
+    server.end()
+
+
+def test_failures_have_a_traceback_to_the_handler(
+    rpc: RpcPair, dispatcher: RpcDispatcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    rpc.caller.call(b"abc", fail.msg_type)
+    rpc.caller._rpc.destroy()
+    dispatcher.serve_forever(rpc.callee)
+    assert "in fail" in caplog.text
+    assert "ZeroDivisionError: 2 bytes" in caplog.text
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_ctrl_c_and_exit_in_a_handler_end_the_server(
+    rpc: RpcPair, dispatcher: RpcDispatcher, error: type[BaseException]
+) -> None:
+    raised = error("now")
+    dispatcher.handler(54)(raising(raised))
+    call = rpc.caller.call(b"abc", 54)
+    with pytest.raises(error) as caught:
+        dispatcher.serve_forever(rpc.callee)
+    assert caught.value is raised
+    with rpc.caller.wait(call, timeout=1) as reply:
+        assert reply.type_id == MSG_TYPE_ERROR
+
+
+def test_ctrl_c_is_not_held_up_by_a_full_ring(
+    connect_rpc: ConnectRpc, dispatcher: RpcDispatcher
+) -> None:
+    rpc = connect_rpc(1 << 16, 4096)
+    dispatcher.handler(54)(raising(KeyboardInterrupt()))
+    call = rpc.caller.call(b"", 1)
+    rpc.caller.call(b"", 54)
+    with rpc.callee.serve(timeout=0):
+        rpc.callee.reply(call, bytes(rpc.callee.max_payload), 1, timeout=0)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        dispatcher.serve_forever(rpc.callee)
+    assert time.monotonic() - start < 1
+
+
+def test_signal_handler_that_raises_ends_the_server(
+    rpc: RpcPair, dispatcher: RpcDispatcher
+) -> None:
+    def handler(*_: object) -> None:
+        raise TimeoutError("from the signal")
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(TimeoutError, match="from the signal"):
+            dispatcher.serve_forever(rpc.callee)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_call_that_times_out_is_cancelled(

@@ -65,10 +65,22 @@ def test_zero_copy_sends_what_was_written(pair: Pair) -> None:
             struct.pack_into("<Q", rx, 0, 3)
 
 
-def test_unset_actual_size_sends_nothing_of_it(pair: Pair) -> None:
-    with pair.producer.send_zero_copy(32) as tx:
-        struct.pack_into("<Q", tx, 0, 1)
-    assert pair.consumer.recv() == (0, 0, b"")
+@pytest.mark.parametrize("acquire", ["high", "low"])
+def test_unset_actual_size_sends_what_was_reserved(pair: Pair, acquire: str) -> None:
+    guard = {
+        "high": lambda size: pair.producer.send_zero_copy(size),
+        "low": lambda size: pair.producer._bus.acquire_tx(size),
+    }[acquire]
+    with guard(16) as tx:
+        assert tx.actual_size == 16
+        struct.pack_into("<QQ", tx, 0, 1, 2)
+    with guard(16) as tx:
+        tx.actual_size = 0
+    with guard(0):
+        pass
+    pair.producer._bus.flush()
+    assert pair.consumer.recv(timeout=0) == (0, 16, struct.pack("<QQ", 1, 2))
+    assert [pair.consumer.recv(timeout=0).size for _ in range(2)] == [0, 0]
 
 
 def test_leaving_the_guard_makes_the_message_visible(pair: Pair) -> None:

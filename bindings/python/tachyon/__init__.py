@@ -20,7 +20,6 @@ Another one connects and sends; the loop above ends when it has closed:
         bus.send(b"hello", type_id=1)
         with bus.send_zero_copy(size=8, type_id=2) as tx:
             tx.buf[:] = b"in place"
-            tx.actual_size = 8
 
 
 LIFE OF A BUS
@@ -43,7 +42,8 @@ One message, copied: send(), recv(), `for message in bus`.
 One message in place: send_zero_copy() and recv_zero_copy() give a guard for a `with`
 block, whose `buf` is a memoryview of the ring itself. The memory is the bus's: a view
 that is still there when the block ends is a BufferError, and what it shows stays as it
-is until the view is gone.
+is until the view is gone: copy what you keep. An exception that leaves the block goes
+through as it is.
 
 Many in place: drain_batch() gives a sequence of what is there, which NumPy and DLPack
 take without a copy.

@@ -9,9 +9,9 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Protocol, TypeVar, overload
 
-from ._native import ClosedError, RpcRxGuard, TachyonError
+from ._native import ClosedError, PeerDeadError, RpcRxGuard, TachyonError
 from .rpc import RpcBus
 from .type_id import check_range
 
@@ -25,8 +25,9 @@ Handler = Callable[[memoryview], bytes]
 Result = TypeVar("Result")
 
 STOP_INTERVAL_S = 0.05  # between two looks whether to stop
+ENDS = (KeyboardInterrupt, SystemExit)  # a server; all else that a handler raises not
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("tachyon")
 
 
 class Flag(Protocol):
@@ -48,9 +49,9 @@ class RpcError(TachyonError):
 class RpcEndpoint:
     """A handler and the message type that it is called with.
 
-    The handler takes a view of the request, which ends with the handler, and returns
-    the reply as bytes; another buffer is good too. Calling the endpoint calls the
-    handler in this process; call() calls it at the other end of a bus.
+    The handler takes a read-only view of a copy of the request, which it may keep, and
+    returns the reply as bytes; another buffer is good too. Calling the endpoint calls
+    the handler in this process; call() calls it at the other end of a bus.
     """
 
     def __init__(self, fn: Handler, msg_type: int) -> None:
@@ -139,8 +140,8 @@ def tachyon_rpc(msg_type: int) -> Callable[[Handler], RpcEndpoint]:
 
     msg_type: 0 to 65534, else ValueError.
 
-    The function takes a memoryview of the request, which ends when it returns, and
-    returns the reply as bytes or another buffer. It becomes an RpcEndpoint.
+    The function takes a memoryview of the request and returns the reply as bytes or
+    another buffer. It becomes an RpcEndpoint.
     """
     check_range("msg_type", msg_type, MSG_TYPE_ERROR - 1)
     return lambda fn: RpcEndpoint(fn, msg_type)
@@ -151,6 +152,9 @@ class RpcDispatcher:
 
     A request that cannot be answered, since there is no handler or the handler failed,
     gets a reply of type MSG_TYPE_ERROR with the request's type, 2 bytes big-endian.
+
+    Handlers get a copy of the request, so that nothing they keep, nor an exception's
+    traceback, holds the ring; RpcBus.serve() reads requests in place.
     """
 
     __slots__ = ("_endpoints",)
@@ -195,18 +199,11 @@ class RpcDispatcher:
 
         Raises, when the caller has its error reply, KeyError for a type without a
         handler and RuntimeError from what the handler raised, also when it returned
-        something that cannot be sent. BufferError when the handler kept a view of the
-        request; TimeoutError, ClosedError, PeerDeadError as RpcBus.serve().
+        something that cannot be sent; what is no Exception, as KeyboardInterrupt, it
+        raises as it is. TimeoutError, ClosedError, PeerDeadError as RpcBus.serve().
         """
-        with bus.serve(spin_threshold, timeout=timeout) as request:
-            endpoint = self._endpoints.get(request.type_id)
-            if endpoint is None:
-                _reply_error(bus, request)
-                raise KeyError(
-                    f"no handler for message type {request.type_id} "
-                    f"(call {request.correlation_id})"
-                )
-            _answer(endpoint, bus, request)
+        if failure := self._serve(bus, spin_threshold, timeout):
+            raise failure
 
     def serve_forever(
         self,
@@ -221,7 +218,9 @@ class RpcDispatcher:
         stop: a function that returns something true, or an event that is set; looked at
             before each request, every 50 ms while there is none.
 
-        Requests that failed are logged. Raises PeerDeadError when the caller died.
+        A request that failed is logged by the logger "tachyon", whatever its handler
+        raised; KeyboardInterrupt and SystemExit alone end this. Raises PeerDeadError
+        when the caller died.
         """
         stopped: Callable[[], object] | None = (
             stop if stop is None or callable(stop) else stop.is_set
@@ -229,41 +228,73 @@ class RpcDispatcher:
         timeout = None if stopped is None else STOP_INTERVAL_S
         while stopped is None or not stopped():
             try:
-                self.serve_once(bus, spin_threshold, timeout=timeout)
+                failure = self._serve(bus, spin_threshold, timeout)
             except TimeoutError:
-                pass
+                if timeout is None:  # a signal handler's
+                    raise
+                continue
             except ClosedError:
                 return
-            except (KeyError, RuntimeError) as error:
-                _log.error("%s", error, exc_info=error)
+            if isinstance(failure, ENDS):
+                raise failure
+            if failure is not None:
+                _log.error("%s", failure, exc_info=failure)
 
+    def _serve(
+        self, bus: RpcBus, spin_threshold: int, timeout: float | None
+    ) -> BaseException | None:
+        """Answer one request; return why it has an error reply instead.
 
-def _answer(endpoint: RpcEndpoint, bus: RpcBus, request: RpcRxGuard) -> None:
-    try:
-        response = _with_view(endpoint, request)
-    except BaseException as error:
-        _refuse(endpoint, bus, request, error)
-    try:
-        bus.reply(request.correlation_id, response, request.type_id)
-    except (TypeError, ValueError, BufferError) as error:  # it cannot be sent
-        del response  # it may be a view of the request
-        _refuse(endpoint, bus, request, error)
+        What this raises comes from the bus. The handler gets a copy: whatever keeps a
+        view of it, an exception's traceback or the handler itself, keeps no slot.
+        """
+        with bus.serve(spin_threshold, timeout=timeout) as request:
+            call, type_id = request.correlation_id, request.type_id
+            try:
+                payload = bytes(request)
+            except MemoryError as error:
+                return _refuse(bus, call, type_id, error)
+        endpoint = self._endpoints.get(type_id)
+        try:
+            if endpoint is None:
+                raise KeyError(f"no handler for message type {type_id} (call {call})")
+            response = endpoint(memoryview(payload))
+        except BaseException as error:
+            return _refuse(bus, call, type_id, error, endpoint)
+        try:
+            bus.reply(call, response, type_id)
+        except (ClosedError, PeerDeadError):
+            raise
+        except Exception as error:  # it cannot be sent
+            return _refuse(bus, call, type_id, error, endpoint)
+        return None
 
 
 def _refuse(
-    endpoint: RpcEndpoint, bus: RpcBus, request: RpcRxGuard, error: BaseException
-) -> NoReturn:
-    _reply_error(bus, request)
-    if not isinstance(error, Exception):
-        raise error
-    raise RuntimeError(
-        f"{endpoint!r} failed on call {request.correlation_id}: {error!r}"
-    ) from error
-
-
-def _reply_error(bus: RpcBus, request: RpcRxGuard) -> None:
-    body = (request.type_id & 0xFFFF).to_bytes(2, "big")
-    bus.reply(request.correlation_id, body, MSG_TYPE_ERROR)
+    bus: RpcBus,
+    call: int,
+    type_id: int,
+    error: BaseException,
+    endpoint: RpcEndpoint | None = None,
+) -> BaseException:
+    """Send the error reply to a call; return what serving it has failed with."""
+    body = (type_id & 0xFFFF).to_bytes(2, "big")
+    patience = 0 if isinstance(error, ENDS) else None
+    try:
+        bus.reply(call, body, MSG_TYPE_ERROR, timeout=patience)
+    except (ClosedError, PeerDeadError):
+        if patience is None:
+            raise
+    except Exception:  # the handler has answered it already, or holds the slot
+        pass
+    if endpoint is None or not isinstance(error, Exception):
+        return error
+    # Not its own text: an exception's __str__ may fail as well.
+    failure = RuntimeError(
+        f"{endpoint!r} failed on call {call}: {type(error).__name__}"
+    )
+    failure.__cause__ = error
+    return failure
 
 
 def _with_view(use: Callable[[memoryview], Result], guard: RpcRxGuard) -> Result:
