@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use tachyon_sys::{
-    self as sys, tachyon_error_t_TACHYON_ERR_FULL as FULL,
+    tachyon_error_t_TACHYON_ERR_FULL as FULL,
     tachyon_error_t_TACHYON_ERR_INTERRUPTED as INTERRUPTED,
 };
 
 use crate::error::{fail, last, last_code};
-use crate::wait::{try_now, wait, wait_for_ever, Remaining};
-use crate::{Bus, TachyonError, SPIN_THRESHOLD};
+use crate::wait::{try_now, wait, Remaining};
+use crate::{Bus, TachyonError};
 
 /// What a receive into an array has brought; all messages are of one type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,43 +82,23 @@ impl Bus {
         type_id: u32,
         timeout: Duration,
     ) -> Result<usize, TachyonError> {
-        self.sending().must_be_free("TxGuard")?;
+        self.raw.may_send()?;
         let count = count_items(items.len(), item_size)?;
         // What has room at once needs no clock.
-        let mut sent = self.raw_send_batch(items, item_size, type_id, 0);
+        let mut sent = self.raw.send_batch(items, item_size, type_id, 0);
         if sent < count && !timeout.is_zero() {
             let remaining = Remaining::of(timeout);
             while sent < count && matches!(last_code(), FULL | INTERRUPTED) {
                 let rest = &items[sent * item_size..];
-                sent += self.raw_send_batch(rest, item_size, type_id, remaining.nanoseconds());
+                sent += self
+                    .raw
+                    .send_batch(rest, item_size, type_id, remaining.nanoseconds());
             }
         }
         if sent == 0 && count > 0 {
             return Err(last());
         }
         Ok(sent)
-    }
-
-    fn raw_send_batch(
-        &self,
-        items: &[u8],
-        item_size: usize,
-        type_id: u32,
-        timeout_ns: i64,
-    ) -> usize {
-        // SAFETY: the handle is open, items is readable for that many items, and no guard
-        // has a reservation that this would replace.
-        unsafe {
-            sys::tachyon_send_batch(
-                self.as_ptr(),
-                items.as_ptr().cast(),
-                item_size,
-                items.len() / item_size,
-                type_id,
-                SPIN_THRESHOLD,
-                timeout_ns,
-            )
-        }
     }
 
     /// Waits for a message, for ever, and copies it and those behind it into the front of
@@ -136,8 +116,7 @@ impl Bus {
         item_size: usize,
         spin_threshold: u32,
     ) -> Result<ReceivedBatch, TachyonError> {
-        self.before_recv_batch(items, item_size)?;
-        wait_for_ever(|ns| self.raw_recv_batch(items, item_size, spin_threshold, ns))
+        self.recv_batch_into_timeout(items, item_size, spin_threshold, Duration::MAX)
     }
 
     /// [`recv_batch_into`](Self::recv_batch_into) with a time-out; zero is a single look.
@@ -154,7 +133,7 @@ impl Bus {
     ) -> Result<ReceivedBatch, TachyonError> {
         self.before_recv_batch(items, item_size)?;
         wait(timeout, |ns| {
-            self.raw_recv_batch(items, item_size, spin_threshold, ns)
+            self.receive_batch(items, item_size, spin_threshold, ns)
         })
     }
 
@@ -168,36 +147,23 @@ impl Bus {
         item_size: usize,
     ) -> Result<Option<ReceivedBatch>, TachyonError> {
         self.before_recv_batch(items, item_size)?;
-        try_now(|ns| self.raw_recv_batch(items, item_size, 0, ns))
+        try_now(|ns| self.receive_batch(items, item_size, 0, ns))
     }
 
     fn before_recv_batch(&self, items: &[u8], item_size: usize) -> Result<(), TachyonError> {
-        self.receiving().must_be_free("received message")?;
+        self.raw.may_receive()?;
         count_items(items.len(), item_size).map(|_| ())
     }
 
-    fn raw_recv_batch(
+    fn receive_batch(
         &self,
         items: &mut [u8],
         item_size: usize,
         spin_threshold: u32,
-        timeout_ns: i64,
+        ns: i64,
     ) -> Option<ReceivedBatch> {
-        let mut type_id = 0;
-        // SAFETY: the handle is open, items is writable for that many items, and no guard's
-        // message would be released.
-        let count = unsafe {
-            sys::tachyon_recv_batch(
-                self.as_ptr(),
-                items.as_mut_ptr().cast(),
-                item_size,
-                items.len() / item_size,
-                &mut type_id,
-                spin_threshold,
-                timeout_ns,
-            )
-        };
-        (count > 0).then_some(ReceivedBatch { count, type_id })
+        let received = self.raw.receive_batch(items, item_size, spin_threshold, ns);
+        received.map(|(count, type_id)| ReceivedBatch { count, type_id })
     }
 }
 

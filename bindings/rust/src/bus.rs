@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One end of a connection.
 
-use std::cell::Cell;
 use std::fmt;
-use std::mem::MaybeUninit;
-use std::ptr::NonNull;
+use std::iter::FusedIterator;
 use std::time::Duration;
 
-use tachyon_sys as sys;
-
-use crate::error::{check, last};
-use crate::received::Received;
-use crate::slot::Slot;
-use crate::wait::{try_now, wait, wait_for_ever};
+use crate::error::check;
+use crate::raw::{BusHandle, RawBus};
+use crate::wait::{try_now, wait};
 use crate::{
-    Closer, Consumer, Messages, Options, Peer, Producer, RxBatchGuard, RxGuard, State, Stats,
-    TachyonError, TxGuard, SPIN_THRESHOLD,
+    Consumer, Options, Peer, Producer, RxBatchGuard, RxGuard, State, Stats, TachyonError, TxGuard,
+    SPIN_THRESHOLD,
 };
 
 /// Bytes of ring that a message takes at least.
@@ -78,36 +73,10 @@ const OVERHEAD: usize = 128;
 /// }
 /// ```
 pub struct Bus {
-    raw: NonNull<sys::tachyon_bus_t>,
-    sending: Slot,
-    receiving: Slot,
-    /// Kept from one batch to the next, so that not each allocates.
-    views: Cell<Vec<sys::tachyon_msg_view_t>>,
+    pub(crate) raw: RawBus,
 }
 
-// SAFETY: the library lets any thread use a handle as long as one does at a time. A guard
-// borrows the bus, which is not Sync, so no guard stays behind on the other thread.
-unsafe impl Send for Bus {}
-
 impl Bus {
-    /// Takes a handle over.
-    ///
-    /// # Safety
-    /// `raw` is open and nobody else's.
-    pub(crate) unsafe fn from_raw(raw: NonNull<sys::tachyon_bus_t>) -> Self {
-        Self {
-            raw,
-            sending: Slot::default(),
-            receiving: Slot::default(),
-            views: Cell::default(),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn as_ptr(&self) -> *mut sys::tachyon_bus_t {
-        self.raw.as_ptr()
-    }
-
     /// Creates a ring of `capacity` bytes and waits for a peer, for ever: a signal does not
     /// end it. [`Options::listen`] has the details.
     ///
@@ -164,22 +133,19 @@ impl Bus {
     /// # Errors
     /// `InvalidSize` for another node; `SystemError` with the kernel's reason; `Forked`.
     pub fn set_numa_node(&self, node_id: i32) -> Result<(), TachyonError> {
-        // SAFETY: the handle is open.
-        check(unsafe { sys::tachyon_bus_set_numa_node(self.as_ptr(), node_id) })
+        check(self.raw.set_numa_node(node_id))
     }
 
     /// Chooses how this end waits: 0 (the default) spins, then sleeps; anything else only
     /// spins.
     pub fn set_polling_mode(&self, spin_mode: i32) {
-        // SAFETY: the handle is open.
-        unsafe { sys::tachyon_bus_set_polling_mode(self.as_ptr(), i32::from(spin_mode != 0)) }
+        self.raw.handle.set_polling_mode(spin_mode != 0);
     }
 
     /// Largest payload of one message in bytes.
     #[must_use]
     pub fn max_payload(&self) -> usize {
-        // SAFETY: the handle is open.
-        unsafe { sys::tachyon_max_payload(self.as_ptr()) }
+        self.raw.handle.max_payload()
     }
 
     // ---- Sending ----
@@ -192,8 +158,7 @@ impl Bus {
     /// `Closed`, `PeerDead`, `Corrupt`, `Forked`. Nothing is sent then.
     #[inline]
     pub fn send(&self, data: &[u8], type_id: u32) -> Result<(), TachyonError> {
-        self.sending.must_be_free("TxGuard")?;
-        check(self.raw_send(data, type_id, 0))
+        self.send_timeout(data, type_id, Duration::ZERO)
     }
 
     /// [`send`](Self::send) that waits for room; a zero `timeout` does not,
@@ -209,26 +174,8 @@ impl Bus {
         type_id: u32,
         timeout: Duration,
     ) -> Result<(), TachyonError> {
-        self.sending.must_be_free("TxGuard")?;
-        wait(timeout, |ns| {
-            (self.raw_send(data, type_id, ns) == sys::tachyon_error_t_TACHYON_SUCCESS).then_some(())
-        })
-    }
-
-    #[inline]
-    fn raw_send(&self, data: &[u8], type_id: u32, timeout_ns: i64) -> sys::tachyon_error_t {
-        // SAFETY: the handle is open, data is readable for its length, and no guard has a
-        // reservation that this would replace.
-        unsafe {
-            sys::tachyon_send(
-                self.as_ptr(),
-                data.as_ptr().cast(),
-                data.len(),
-                type_id,
-                SPIN_THRESHOLD,
-                timeout_ns,
-            )
-        }
+        self.raw.may_send()?;
+        wait(timeout, |ns| self.raw.send(data, type_id, ns))
     }
 
     /// Reserves room for one message of up to `max_size` bytes, without waiting.
@@ -239,11 +186,7 @@ impl Bus {
     /// As [`send`](Self::send).
     #[inline]
     pub fn acquire_tx(&self, max_size: usize) -> Result<TxGuard<'_>, TachyonError> {
-        self.sending.must_be_free("TxGuard")?;
-        match self.reserve(max_size, 0) {
-            Some(slot) => Ok(self.tx_guard(slot, max_size)),
-            None => Err(last()),
-        }
+        self.acquire_tx_timeout(max_size, Duration::ZERO)
     }
 
     /// [`acquire_tx`](Self::acquire_tx) that waits for room; a zero `timeout` does not,
@@ -257,36 +200,15 @@ impl Bus {
         max_size: usize,
         timeout: Duration,
     ) -> Result<TxGuard<'_>, TachyonError> {
-        self.sending.must_be_free("TxGuard")?;
-        let slot = wait(timeout, |ns| self.reserve(max_size, ns))?;
-        Ok(self.tx_guard(slot, max_size))
-    }
-
-    #[inline]
-    fn reserve(&self, max_size: usize, timeout_ns: i64) -> Option<NonNull<u8>> {
-        // SAFETY: the handle is open, and no guard has a reservation to replace.
-        let slot = unsafe {
-            sys::tachyon_acquire_tx_timed(self.as_ptr(), max_size, SPIN_THRESHOLD, timeout_ns)
-        };
-        NonNull::new(slot.cast())
-    }
-
-    #[inline]
-    fn tx_guard(&self, slot: NonNull<u8>, max_size: usize) -> TxGuard<'_> {
-        self.sending.take();
-        TxGuard::new(self, slot, max_size)
+        self.raw.may_send()?;
+        let slot = wait(timeout, |ns| self.raw.reserve(max_size, ns))?;
+        Ok(TxGuard::new(self, slot))
     }
 
     /// Shows the peer all committed messages at once, and wakes it.
     #[inline]
     pub fn flush(&self) {
-        // SAFETY: the handle is open.
-        unsafe { sys::tachyon_flush(self.as_ptr()) }
-    }
-
-    #[inline]
-    pub(crate) fn sending(&self) -> &Slot {
-        &self.sending
+        self.raw.flush();
     }
 
     // ---- Receiving ----
@@ -300,9 +222,7 @@ impl Bus {
     /// message is alive, or when this end sends or the peer receives; `Corrupt`, `Forked`.
     #[inline]
     pub fn acquire_rx(&self, spin_threshold: u32) -> Result<RxGuard<'_>, TachyonError> {
-        self.receiving.must_be_free("received message")?;
-        let message = wait_for_ever(|ns| self.look(spin_threshold, ns))?;
-        Ok(self.rx_guard(message))
+        self.acquire_rx_timeout(spin_threshold, Duration::MAX)
     }
 
     /// [`acquire_rx`](Self::acquire_rx) with a time-out; zero is a single look.
@@ -316,9 +236,9 @@ impl Bus {
         spin_threshold: u32,
         timeout: Duration,
     ) -> Result<RxGuard<'_>, TachyonError> {
-        self.receiving.must_be_free("received message")?;
-        let message = wait(timeout, |ns| self.look(spin_threshold, ns))?;
-        Ok(self.rx_guard(message))
+        self.raw.may_receive()?;
+        let message = wait(timeout, |ns| self.raw.receive(spin_threshold, ns))?;
+        Ok(RxGuard::new(self, message))
     }
 
     /// The next message if it is there now.
@@ -327,31 +247,9 @@ impl Bus {
     /// As [`acquire_rx`](Self::acquire_rx).
     #[inline]
     pub fn try_acquire_rx(&self) -> Result<Option<RxGuard<'_>>, TachyonError> {
-        self.receiving.must_be_free("received message")?;
-        let message = try_now(|ns| self.look(0, ns))?;
-        Ok(message.map(|message| self.rx_guard(message)))
-    }
-
-    #[inline]
-    fn look(&self, spin_threshold: u32, timeout_ns: i64) -> Option<Received> {
-        let (mut type_id, mut size) = (0, 0);
-        // SAFETY: the handle is open, and no guard's message would be handed out again.
-        let payload = unsafe {
-            sys::tachyon_acquire_rx_timed(
-                self.as_ptr(),
-                &mut type_id,
-                &mut size,
-                spin_threshold,
-                timeout_ns,
-            )
-        };
-        Received::new(payload, size, type_id)
-    }
-
-    #[inline]
-    fn rx_guard(&self, message: Received) -> RxGuard<'_> {
-        self.receiving.take();
-        RxGuard::new(self, message)
+        self.raw.may_receive()?;
+        let message = try_now(|ns| self.raw.receive(0, ns))?;
+        Ok(message.map(|message| RxGuard::new(self, message)))
     }
 
     /// Waits for a message, for ever, and takes up to `max_msgs` that are there. A signal
@@ -364,10 +262,7 @@ impl Bus {
         max_msgs: usize,
         spin_threshold: u32,
     ) -> Result<RxBatchGuard<'_>, TachyonError> {
-        self.drain(max_msgs, |views| {
-            wait_for_ever(|ns| self.look_at_batch(views, spin_threshold, ns)).map(Some)
-        })
-        .map(|batch| batch.expect("waiting gives a batch"))
+        self.drain_batch_timeout(max_msgs, spin_threshold, Duration::MAX)
     }
 
     /// [`drain_batch`](Self::drain_batch) with a time-out; zero is a single look.
@@ -381,10 +276,10 @@ impl Bus {
         spin_threshold: u32,
         timeout: Duration,
     ) -> Result<RxBatchGuard<'_>, TachyonError> {
-        self.drain(max_msgs, |views| {
-            wait(timeout, |ns| self.look_at_batch(views, spin_threshold, ns)).map(Some)
-        })
-        .map(|batch| batch.expect("waiting gives a batch"))
+        self.raw.may_receive()?;
+        let max = self.as_many_as_fit(max_msgs);
+        let views = wait(timeout, |ns| self.raw.drain(max, spin_threshold, ns))?;
+        Ok(RxBatchGuard::new(self, views))
     }
 
     /// Up to `max_msgs` messages, if any is there now.
@@ -395,65 +290,23 @@ impl Bus {
         &self,
         max_msgs: usize,
     ) -> Result<Option<RxBatchGuard<'_>>, TachyonError> {
-        self.drain(max_msgs, |views| {
-            try_now(|ns| self.look_at_batch(views, 0, ns))
-        })
+        self.raw.may_receive()?;
+        let max = self.as_many_as_fit(max_msgs);
+        let views = try_now(|ns| self.raw.drain(max, 0, ns))?;
+        Ok(views.map(|views| RxBatchGuard::new(self, views)))
     }
 
-    /// Gives `take` room for as many views as are wanted and the ring can hold.
-    fn drain(
-        &self,
-        max_msgs: usize,
-        take: impl FnOnce(&mut [MaybeUninit<View>]) -> Result<Option<usize>, TachyonError>,
-    ) -> Result<Option<RxBatchGuard<'_>>, TachyonError> {
-        self.receiving.must_be_free("received message")?;
-        let max = max_msgs.min(self.max_payload() / LEAST_MESSAGE + OVERHEAD / LEAST_MESSAGE);
-        let mut views = self.views.take();
-        views.clear();
-        views.reserve(max);
-        let taken = take(&mut views.spare_capacity_mut()[..max]);
-        // SAFETY: the library has filled in that many, of at most `max`.
-        unsafe { views.set_len(taken.as_ref().map_or(0, |count| count.unwrap_or(0))) };
-        if views.is_empty() {
-            self.views.set(views);
-            return taken.map(|_| None);
-        }
-        self.receiving.take();
-        Ok(Some(RxBatchGuard::new(self, views)))
-    }
-
-    fn look_at_batch(
-        &self,
-        views: &mut [MaybeUninit<View>],
-        spin_threshold: u32,
-        timeout_ns: i64,
-    ) -> Option<usize> {
-        // SAFETY: the handle is open, there is room for that many views, and no guard's
-        // message would be handed out again.
-        let count = unsafe {
-            sys::tachyon_drain_batch_timed(
-                self.as_ptr(),
-                views.as_mut_ptr().cast(),
-                views.len(),
-                spin_threshold,
-                timeout_ns,
-            )
-        };
-        (count > 0).then_some(count)
-    }
-
-    #[inline]
-    pub(crate) fn receiving(&self) -> &Slot {
-        &self.receiving
-    }
-
-    pub(crate) fn keep_views(&self, views: Vec<View>) {
-        self.views.set(views);
+    /// As many messages as are wanted and the ring can hold.
+    fn as_many_as_fit(&self, max_msgs: usize) -> usize {
+        max_msgs.min((self.max_payload() + OVERHEAD) / LEAST_MESSAGE)
     }
 
     /// The messages as they come, until the end of the stream; also `for message in &bus`.
     pub fn iter(&self) -> Messages<'_> {
-        Messages::new(self)
+        Messages {
+            bus: self,
+            ended: false,
+        }
     }
 
     // ---- Looking, closing ----
@@ -461,8 +314,7 @@ impl Bus {
     /// State of the connection; asks the kernel whether the peer is still there.
     #[must_use]
     pub fn state(&self) -> State {
-        // SAFETY: the handle is open.
-        State::from_raw(unsafe { sys::tachyon_get_state(self.as_ptr()) })
+        self.raw.handle.state()
     }
 
     /// [`state`](Self::state) with the reason.
@@ -471,36 +323,19 @@ impl Bus {
     /// `Closed` or `PeerDead` when disconnected; `Corrupt` or `Forked` when the state is
     /// fatal.
     pub fn check(&self) -> Result<(), TachyonError> {
-        match self.state() {
-            State::Ready => Ok(()),
-            _ => Err(last()),
-        }
+        self.raw.handle.check()
     }
 
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        let mut peer = sys::tachyon_peer_t {
-            pid: 0,
-            uid: 0,
-            gid: 0,
-        };
-        // SAFETY: the handle is open. Only a NULL makes this fail.
-        unsafe { sys::tachyon_bus_get_peer(self.as_ptr(), &mut peer) };
-        Peer::from_raw(peer)
+        self.raw.handle.peer()
     }
 
     /// Counters of this end since it was opened.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = MaybeUninit::zeroed();
-        // SAFETY: the handle is open; only a NULL makes this fail, and zeros are valid
-        // counters.
-        let stats = unsafe {
-            sys::tachyon_bus_get_stats(self.as_ptr(), stats.as_mut_ptr());
-            stats.assume_init()
-        };
-        Stats::from_raw(stats)
+        self.raw.stats()
     }
 
     /// Shows the peer what was committed and ends the stream: every later call that finds
@@ -508,25 +343,21 @@ impl Bus {
     /// readable. Dropping the bus does the same.
     pub fn close(&self) {
         self.flush();
-        // SAFETY: the handle is open. The memory stays mapped, so guards stay valid.
-        unsafe { sys::tachyon_bus_close(self.as_ptr()) }
+        self.raw.handle.close();
     }
 
     /// Something to close this bus with from another thread.
     #[must_use]
     pub fn closer(&self) -> Closer {
-        // SAFETY: the handle is open.
-        unsafe { Closer::of(self.raw) }
+        Closer {
+            handle: self.raw.handle.clone(),
+        }
     }
 }
-
-pub(crate) type View = sys::tachyon_msg_view_t;
 
 impl Drop for Bus {
     fn drop(&mut self) {
         self.close(); // a Closer may live on
-                      // SAFETY: the handle is ours, and guards borrow the bus, so there is none.
-        unsafe { sys::tachyon_bus_destroy(self.as_ptr()) }
     }
 }
 
@@ -545,5 +376,77 @@ impl<'bus> IntoIterator for &'bus Bus {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+/// The messages of a [`Bus`] as they come; made by [`Bus::iter`] or `for message in &bus`.
+///
+/// Waits for each message. Ends when the peer has closed and everything has been delivered.
+/// Any other failure comes as the last item, such as [`TachyonError::PeerDead`]. A message
+/// that is kept while the next one is asked for gives [`TachyonError::Busy`].
+#[derive(Debug)]
+pub struct Messages<'bus> {
+    bus: &'bus Bus,
+    ended: bool,
+}
+
+impl<'bus> Iterator for Messages<'bus> {
+    type Item = Result<RxGuard<'bus>, TachyonError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let message = self.bus.acquire_rx(SPIN_THRESHOLD);
+        if let Err(error) = message {
+            self.ended = error != TachyonError::Busy;
+            if error == TachyonError::Closed {
+                return None;
+            }
+        }
+        Some(message)
+    }
+}
+
+impl FusedIterator for Messages<'_> {}
+
+/// Closes a [`Bus`](crate::Bus) that another thread is using, blocked in a call or not;
+/// made by [`Bus::closer`](crate::Bus::closer).
+///
+/// Keeps the memory of the connection, but not the connection: dropping the bus ends the
+/// stream all the same.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use tachyon_ipc::{Bus, TachyonError};
+/// # let path = format!("@closer-example-{}", std::process::id());
+/// # let peer = path.clone();
+/// # let peer = std::thread::spawn(move || Bus::listen(&peer, 4096).unwrap());
+/// let bus = Bus::connect_timeout(&path, Duration::from_secs(5))?;
+/// let closer = bus.closer();
+/// let receiver = std::thread::spawn(move || bus.acquire_rx(100).map(|_| ()));
+/// closer.close();
+/// assert_eq!(receiver.join().unwrap(), Err(TachyonError::Closed));
+/// # Ok::<(), TachyonError>(())
+/// ```
+#[derive(Clone)]
+pub struct Closer {
+    handle: BusHandle,
+}
+
+impl Closer {
+    /// Ends the stream: a call that is waiting returns, and it and every later one that
+    /// finds no room or no message fails with
+    /// [`TachyonError::Closed`](crate::TachyonError::Closed). Does not flush: what a
+    /// producer committed since its last flush is lost.
+    pub fn close(&self) {
+        self.handle.close();
+    }
+}
+
+impl fmt::Debug for Closer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closer").finish_non_exhaustive()
     }
 }

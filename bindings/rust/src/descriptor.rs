@@ -3,8 +3,6 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use tachyon_sys as sys;
-
 use crate::error::last;
 use crate::{Bus, Consumer, Producer, RpcBus, TachyonError};
 
@@ -37,9 +35,8 @@ impl Bus {
     /// `Forked`; `SystemError` when the process has no descriptor left. Not any more once
     /// it has been made.
     pub fn descriptor(&self) -> Result<BorrowedFd<'_>, TachyonError> {
-        // SAFETY: the handle is open; the descriptor lives as long as it, and a bus is not
-        // shared between threads.
-        unsafe { borrow(sys::tachyon_bus_fileno(self.as_ptr())) }
+        // SAFETY: it lives as long as the handle.
+        unsafe { borrow(self.raw.descriptor()) }
     }
 }
 
@@ -58,9 +55,9 @@ impl RpcBus {
             // SAFETY: it lives as long as the handle.
             return unsafe { borrow(fd) };
         }
-        let _entered = self.owner().enter()?;
-        // SAFETY: the handle is open and this thread's; the descriptor lives as long as it.
-        let fd = unsafe { borrow(sys::tachyon_rpc_fileno(self.as_ptr())) }?;
+        let raw = self.calls().enter()?;
+        // SAFETY: as above.
+        let fd = unsafe { borrow(raw.descriptor()) }?;
         self.known_descriptor().get_or_init(|| fd.as_raw_fd());
         Ok(fd)
     }

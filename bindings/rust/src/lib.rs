@@ -7,44 +7,60 @@
 mod arrays;
 mod batch;
 mod bus;
-mod closer;
-mod consumer;
 mod descriptor;
 mod error;
-mod messages;
+mod guards;
+mod halves;
 mod options;
-mod producer;
-mod received;
+mod raw;
 mod rpc_bus;
 mod rpc_guard;
 mod rpc_owner;
-mod rx_guard;
-mod slot;
 mod status;
-mod strided;
-mod tx_guard;
-mod type_id;
 mod wait;
 
 pub use arrays::ReceivedBatch;
-pub use batch::{BatchIter, RxBatchGuard, RxMsgView};
-pub use bus::Bus;
-pub use closer::Closer;
-pub use consumer::Consumer;
+#[cfg(feature = "bytemuck")]
+pub use batch::Items;
+pub use batch::{BatchIter, RxBatchGuard, RxMsgView, Strided};
+pub use bus::{Bus, Closer, Messages};
 pub use error::TachyonError;
-pub use messages::Messages;
+pub use guards::{RxGuard, TxGuard};
+pub use halves::{Consumer, Producer};
 pub use options::{Options, Role};
-pub use producer::Producer;
 pub use rpc_bus::RpcBus;
 pub use rpc_guard::{RpcRxGuard, RpcTxGuard};
-pub use rx_guard::RxGuard;
 pub use status::{Peer, RpcStats, State, Stats};
-#[cfg(feature = "bytemuck")]
-pub use strided::Items;
-pub use strided::Strided;
-pub use tx_guard::TxGuard;
-pub use type_id::{make_type_id, msg_type, route_id};
+
+use tachyon_sys::{TACHYON_MSG_TYPE, TACHYON_ROUTE_ID, TACHYON_TYPE_ID};
 
 /// Looks at the ring before a waiting call goes to sleep, where the call takes no
 /// `spin_threshold` of its own.
 pub const SPIN_THRESHOLD: u32 = 10_000;
+
+/// Puts a route (upper half) and a message type (lower half) into one `type_id`.
+///
+/// ```
+/// use tachyon_ipc::{make_type_id, msg_type, route_id};
+/// let id = make_type_id(1, 42);
+/// assert_eq!((id, route_id(id), msg_type(id)), (0x0001_002A, 1, 42));
+/// ```
+#[inline]
+#[must_use]
+pub const fn make_type_id(route: u16, msg_type: u16) -> u32 {
+    TACHYON_TYPE_ID(route, msg_type)
+}
+
+/// The route in a `type_id`.
+#[inline]
+#[must_use]
+pub const fn route_id(type_id: u32) -> u16 {
+    TACHYON_ROUTE_ID(type_id)
+}
+
+/// The message type in a `type_id`.
+#[inline]
+#[must_use]
+pub const fn msg_type(type_id: u32) -> u16 {
+    TACHYON_MSG_TYPE(type_id)
+}

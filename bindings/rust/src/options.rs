@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How to open a connection, and opening it.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::time::Duration;
 
 use tachyon_sys as sys;
 
-use crate::error::{check, fail};
+use crate::error::{fail, reported};
+use crate::raw::{Code, RawBus, RawRpc};
 use crate::wait::Remaining;
 use crate::{Bus, RpcBus, TachyonError};
 
@@ -105,13 +106,10 @@ impl Options {
     /// `InvalidSize`, `AddrInUse`, `Permission`, `NetworkError` (such as a missing
     /// directory), `Timeout`, or what the system refused.
     pub fn listen(&self, path: impl AsRef<Path>, capacity: usize) -> Result<Bus, TachyonError> {
-        let open = |path: &CString, options: &sys::tachyon_options_t, out: &mut _| {
-            // SAFETY: path, options and out outlive the call.
-            unsafe { sys::tachyon_bus_listen_with(path.as_ptr(), capacity, options, out) }
-        };
-        // SAFETY: the handle is new and nobody else's.
-        self.open(path.as_ref(), self.timeout, open)
-            .map(|raw| unsafe { Bus::from_raw(raw) })
+        self.open(path.as_ref(), self.timeout, |path, ns| {
+            RawBus::open(path, Some(capacity), self, ns)
+        })
+        .map(|raw| Bus { raw })
     }
 
     /// Attaches to a listener.
@@ -121,13 +119,10 @@ impl Options {
     /// [`timeout`](Self::timeout), then `Timeout`; `AbiMismatch`, `Permission`, `Busy`
     /// (both ends declared one role), `InvalidSize`, or what the system refused.
     pub fn connect(&self, path: impl AsRef<Path>) -> Result<Bus, TachyonError> {
-        let open = |path: &CString, options: &sys::tachyon_options_t, out: &mut _| {
-            // SAFETY: path, options and out outlive the call.
-            unsafe { sys::tachyon_bus_connect_with(path.as_ptr(), options, out) }
-        };
-        // SAFETY: the handle is new and nobody else's.
-        self.open(path.as_ref(), self.keep_trying(), open)
-            .map(|raw| unsafe { Bus::from_raw(raw) })
+        self.open(path.as_ref(), self.keep_trying(), |path, ns| {
+            RawBus::open(path, None, self, ns)
+        })
+        .map(|raw| Bus { raw })
     }
 
     /// [`listen`](Self::listen) for the callee: `cap_fwd` bytes of ring for requests,
@@ -141,13 +136,10 @@ impl Options {
         cap_fwd: usize,
         cap_rev: usize,
     ) -> Result<RpcBus, TachyonError> {
-        let open = |path: &CString, options: &sys::tachyon_options_t, out: &mut _| {
-            // SAFETY: path, options and out outlive the call.
-            unsafe { sys::tachyon_rpc_listen_with(path.as_ptr(), cap_fwd, cap_rev, options, out) }
-        };
-        // SAFETY: the handle is new and nobody else's.
-        self.open(path.as_ref(), self.timeout, open)
-            .map(|raw| unsafe { RpcBus::from_raw(raw) })
+        self.open(path.as_ref(), self.timeout, |path, ns| {
+            RawRpc::open(path, Some((cap_fwd, cap_rev)), self, ns)
+        })
+        .map(RpcBus::new)
     }
 
     /// [`connect`](Self::connect) for the caller.
@@ -155,13 +147,10 @@ impl Options {
     /// # Errors
     /// As [`connect`](Self::connect); `InvalidSize` when a role is declared.
     pub fn rpc_connect(&self, path: impl AsRef<Path>) -> Result<RpcBus, TachyonError> {
-        let open = |path: &CString, options: &sys::tachyon_options_t, out: &mut _| {
-            // SAFETY: path, options and out outlive the call.
-            unsafe { sys::tachyon_rpc_connect_with(path.as_ptr(), options, out) }
-        };
-        // SAFETY: the handle is new and nobody else's.
-        self.open(path.as_ref(), self.keep_trying(), open)
-            .map(|raw| unsafe { RpcBus::from_raw(raw) })
+        self.open(path.as_ref(), self.keep_trying(), |path, ns| {
+            RawRpc::open(path, None, self, ns)
+        })
+        .map(RpcBus::new)
     }
 
     /// Connecting without time to go on trying is one try.
@@ -169,23 +158,33 @@ impl Options {
         self.timeout.filter(|timeout| !timeout.is_zero())
     }
 
-    /// Opens a handle, again after every signal.
+    /// Opens a handle, again after every signal. `open` takes nanoseconds; 0 is the default
+    /// of the library: listen for ever, connect in one try.
     fn open<T>(
         &self,
         path: &Path,
         timeout: Option<Duration>,
-        open: impl Fn(&CString, &sys::tachyon_options_t, &mut *mut T) -> sys::tachyon_error_t,
-    ) -> Result<NonNull<T>, TachyonError> {
+        open: impl Fn(&CStr, i64) -> Result<T, Code>,
+    ) -> Result<T, TachyonError> {
         let path = CString::new(path.as_os_str().as_bytes()).map_err(|nul| {
-            let text = format!(
-                "the socket path has a NUL byte at position {}",
-                nul.nul_position()
-            );
+            let position = nul.nul_position();
+            let text = format!("the socket path has a NUL byte at position {position}");
             fail(TachyonError::InvalidSize, &text)
         })?;
-        let mut options = sys::tachyon_options_t {
+        let remaining = timeout.map(Remaining::of);
+        loop {
+            match open(&path, remaining.as_ref().map_or(0, Remaining::nanoseconds)) {
+                Err(sys::tachyon_error_t_TACHYON_ERR_INTERRUPTED) => continue,
+                opened => return opened.map_err(reported),
+            }
+        }
+    }
+
+    /// As the library takes it; borrows the user ids.
+    pub(crate) fn to_raw(&self, timeout_ns: i64) -> sys::tachyon_options_t {
+        sys::tachyon_options_t {
             size: std::mem::size_of::<sys::tachyon_options_t>(),
-            timeout_ns: 0, // the default: listen for ever, connect in one try
+            timeout_ns,
             socket_mode: self.mode,
             role: match self.role {
                 Role::None => sys::tachyon_role_t_TACHYON_ROLE_NONE,
@@ -200,19 +199,6 @@ impl Options {
             schema: self.schema,
             interrupted: None,
             interrupted_context: ptr::null_mut(),
-        };
-        let remaining = timeout.map(Remaining::of);
-        loop {
-            if let Some(remaining) = &remaining {
-                options.timeout_ns = remaining.nanoseconds();
-            }
-            let mut raw = ptr::null_mut();
-            let code = open(&path, &options, &mut raw);
-            if code == sys::tachyon_error_t_TACHYON_ERR_INTERRUPTED {
-                continue;
-            }
-            check(code)?;
-            return Ok(NonNull::new(raw).expect("a success comes with a handle"));
         }
     }
 }

@@ -2,21 +2,15 @@
 //! One end of a connection for remote procedure calls.
 
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
-use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use tachyon_sys as sys;
-
 use crate::error::{check, fail, last};
-use crate::received::Received;
-use crate::rpc_guard::Outgoing;
+use crate::raw::{Incoming, Outgoing, RawRpc, RpcHandle};
 use crate::rpc_owner::{Entered, Owner};
-use crate::slot::Slot;
-use crate::wait::{nanoseconds, try_now, wait, wait_for_ever, FOR_EVER};
-use crate::{Options, Peer, RpcRxGuard, RpcStats, RpcTxGuard, State, TachyonError, SPIN_THRESHOLD};
+use crate::wait::{nanoseconds, try_now, wait, FOR_EVER};
+use crate::{Options, Peer, RpcRxGuard, RpcStats, RpcTxGuard, State, TachyonError};
 
 /// One end of a connection for remote procedure calls: the caller, which connects, or the
 /// callee, which listens.
@@ -72,39 +66,20 @@ use crate::{Options, Peer, RpcRxGuard, RpcStats, RpcTxGuard, State, TachyonError
 /// }
 /// ```
 pub struct RpcBus {
-    raw: NonNull<sys::tachyon_rpc_bus_t>,
-    owner: Owner,
-    sending: Slot,
-    receiving: Slot,
+    /// What any thread may do at any time.
+    handle: RpcHandle,
+    calls: Owner<RawRpc>,
     /// The same for as long as the handle lives, once it has been made.
     descriptor: OnceLock<RawFd>,
 }
 
-// SAFETY: the library lets any thread use a handle as long as one does at a time, which
-// `owner` sees to. Guards stay in their thread.
-unsafe impl Send for RpcBus {}
-// SAFETY: what is not safe to call from several threads at once, and the slots, are only
-// touched by the thread that has entered `owner`.
-unsafe impl Sync for RpcBus {}
-
 impl RpcBus {
-    /// Takes a handle over.
-    ///
-    /// # Safety
-    /// `raw` is open and nobody else's.
-    pub(crate) unsafe fn from_raw(raw: NonNull<sys::tachyon_rpc_bus_t>) -> Self {
+    pub(crate) fn new(raw: RawRpc) -> Self {
         Self {
-            raw,
-            owner: Owner::default(),
-            sending: Slot::default(),
-            receiving: Slot::default(),
+            handle: raw.handle.clone(),
+            calls: Owner::new(raw),
             descriptor: OnceLock::new(),
         }
-    }
-
-    #[inline]
-    pub(crate) fn as_ptr(&self) -> *mut sys::tachyon_rpc_bus_t {
-        self.raw.as_ptr()
     }
 
     /// Waits for a caller, for ever, with `cap_fwd` bytes of ring for requests and
@@ -148,15 +123,13 @@ impl RpcBus {
 
     /// Chooses how this end waits: false (the default) spins, then sleeps; true only spins.
     pub fn set_polling_mode(&self, pure_spin: bool) {
-        // SAFETY: the handle is open; any thread may call this.
-        unsafe { sys::tachyon_rpc_set_polling_mode(self.as_ptr(), i32::from(pure_spin)) }
+        self.handle.set_polling_mode(pure_spin);
     }
 
     /// Largest payload that this end can send: a caller's request, a callee's reply.
     #[must_use]
     pub fn max_payload(&self) -> usize {
-        // SAFETY: the handle is open; what is read never changes.
-        unsafe { sys::tachyon_rpc_max_payload(self.as_ptr()) }
+        self.handle.max_payload()
     }
 
     // ---- Sending ----
@@ -164,10 +137,22 @@ impl RpcBus {
     /// Takes the handle for this thread, with no [`RpcTxGuard`] alive: sending would
     /// replace its reservation.
     #[inline]
-    fn enter_to_send(&self) -> Result<Entered<'_>, TachyonError> {
-        let entered = self.owner.enter()?;
-        self.sending.must_be_free("RpcTxGuard")?;
-        Ok(entered)
+    fn enter_to_send(&self) -> Result<Entered<'_, RawRpc>, TachyonError> {
+        let raw = self.calls.enter()?;
+        raw.may_send()?;
+        Ok(raw)
+    }
+
+    #[inline]
+    fn acquire(
+        &self,
+        outgoing: Outgoing,
+        max_size: usize,
+        timeout: Duration,
+    ) -> Result<RpcTxGuard<'_>, TachyonError> {
+        let raw = self.enter_to_send()?;
+        let slot = wait(timeout, |ns| raw.reserve(outgoing, max_size, ns))?;
+        Ok(RpcTxGuard::new(raw, outgoing, slot))
     }
 
     /// Reserves room for a request of up to `max_size` bytes, without waiting.
@@ -193,22 +178,7 @@ impl RpcBus {
         max_size: usize,
         timeout: Duration,
     ) -> Result<RpcTxGuard<'_>, TachyonError> {
-        let entered = self.enter_to_send()?;
-        let slot = wait(timeout, |ns| {
-            // SAFETY: the handle is open and this thread's, with no reservation to replace.
-            let slot = unsafe {
-                sys::tachyon_rpc_acquire_tx_timed(self.as_ptr(), max_size, SPIN_THRESHOLD, ns)
-            };
-            NonNull::new(slot.cast())
-        })?;
-        self.sending.take();
-        Ok(RpcTxGuard::new(
-            self,
-            entered,
-            Outgoing::Call,
-            slot,
-            max_size,
-        ))
+        self.acquire(Outgoing::Call, max_size, timeout)
     }
 
     /// Sends a request (copied) without waiting, and returns its correlation id.
@@ -232,24 +202,8 @@ impl RpcBus {
         msg_type: u32,
         timeout: Duration,
     ) -> Result<u64, TachyonError> {
-        let _entered = self.enter_to_send()?;
-        wait(timeout, |ns| {
-            let mut correlation_id = 0;
-            // SAFETY: the handle is open and this thread's, with no reservation to replace;
-            // payload is readable for its length.
-            let code = unsafe {
-                sys::tachyon_rpc_call_timed(
-                    self.as_ptr(),
-                    payload.as_ptr().cast(),
-                    payload.len(),
-                    msg_type,
-                    &mut correlation_id,
-                    SPIN_THRESHOLD,
-                    ns,
-                )
-            };
-            (code == sys::tachyon_error_t_TACHYON_SUCCESS).then_some(correlation_id)
-        })
+        let raw = self.enter_to_send()?;
+        wait(timeout, |ns| raw.call(payload, msg_type, ns))
     }
 
     /// Reserves room for a reply of up to `max_size` bytes, without waiting.
@@ -284,22 +238,7 @@ impl RpcBus {
             let text = "no request 0 is outstanding: correlation ids start at 1";
             return Err(fail(TachyonError::InvalidSize, text));
         }
-        let entered = self.enter_to_send()?;
-        let slot = wait(timeout, |ns| {
-            // SAFETY: the handle is open and this thread's, with no reservation to replace.
-            let slot = unsafe {
-                sys::tachyon_rpc_acquire_reply_tx_timed(self.as_ptr(), max_size, SPIN_THRESHOLD, ns)
-            };
-            NonNull::new(slot.cast())
-        })?;
-        self.sending.take();
-        Ok(RpcTxGuard::new(
-            self,
-            entered,
-            Outgoing::Reply(correlation_id),
-            slot,
-            max_size,
-        ))
+        self.acquire(Outgoing::Reply(correlation_id), max_size, timeout)
     }
 
     /// Answers a request (copied) without waiting.
@@ -331,38 +270,39 @@ impl RpcBus {
         msg_type: u32,
         timeout: Duration,
     ) -> Result<(), TachyonError> {
-        let _entered = self.enter_to_send()?;
+        let raw = self.enter_to_send()?;
         wait(timeout, |ns| {
-            // SAFETY: the handle is open and this thread's, with no reservation to replace;
-            // payload is readable for its length.
-            let code = unsafe {
-                sys::tachyon_rpc_reply_timed(
-                    self.as_ptr(),
-                    correlation_id,
-                    payload.as_ptr().cast(),
-                    payload.len(),
-                    msg_type,
-                    SPIN_THRESHOLD,
-                    ns,
-                )
-            };
-            (code == sys::tachyon_error_t_TACHYON_SUCCESS).then_some(())
+            raw.reply(correlation_id, payload, msg_type, ns)
         })
-    }
-
-    #[inline]
-    pub(crate) fn sending(&self) -> &Slot {
-        &self.sending
     }
 
     // ---- Receiving ----
 
     /// Takes the handle for this thread, with no [`RpcRxGuard`] alive.
     #[inline]
-    fn enter_to_receive(&self) -> Result<Entered<'_>, TachyonError> {
-        let entered = self.owner.enter()?;
-        self.receiving.must_be_free("RpcRxGuard")?;
-        Ok(entered)
+    fn enter_to_receive(&self) -> Result<Entered<'_, RawRpc>, TachyonError> {
+        let raw = self.calls.enter()?;
+        raw.may_receive()?;
+        Ok(raw)
+    }
+
+    #[inline]
+    fn receive(
+        &self,
+        what: Incoming,
+        spin_threshold: u32,
+        timeout: Duration,
+    ) -> Result<RpcRxGuard<'_>, TachyonError> {
+        let raw = self.enter_to_receive()?;
+        let message = wait(timeout, |ns| raw.receive(what, spin_threshold, ns))?;
+        Ok(RpcRxGuard::new(raw, what, message))
+    }
+
+    #[inline]
+    fn try_receive(&self, what: Incoming) -> Result<Option<RpcRxGuard<'_>>, TachyonError> {
+        let raw = self.enter_to_receive()?;
+        let message = try_now(|ns| raw.receive(what, 0, ns))?;
+        Ok(message.map(|message| RpcRxGuard::new(raw, what, message)))
     }
 
     /// Waits for the reply to one call, for ever: looks `spin_threshold` times, then
@@ -378,9 +318,7 @@ impl RpcBus {
         correlation_id: u64,
         spin_threshold: u32,
     ) -> Result<RpcRxGuard<'_>, TachyonError> {
-        let entered = self.enter_to_receive()?;
-        let reply = wait_for_ever(|ns| self.look_for_reply(correlation_id, spin_threshold, ns))?;
-        Ok(self.rx_guard(entered, reply, correlation_id, false))
+        self.wait_timeout(correlation_id, spin_threshold, Duration::MAX)
     }
 
     /// [`wait`](Self::wait) with a time-out; zero is a single look. The call stays
@@ -395,11 +333,7 @@ impl RpcBus {
         spin_threshold: u32,
         timeout: Duration,
     ) -> Result<RpcRxGuard<'_>, TachyonError> {
-        let entered = self.enter_to_receive()?;
-        let reply = wait(timeout, |ns| {
-            self.look_for_reply(correlation_id, spin_threshold, ns)
-        })?;
-        Ok(self.rx_guard(entered, reply, correlation_id, false))
+        self.receive(Incoming::ReplyTo(correlation_id), spin_threshold, timeout)
     }
 
     /// The reply to one call if it is there now.
@@ -408,9 +342,7 @@ impl RpcBus {
     /// As [`wait`](Self::wait).
     #[inline]
     pub fn try_wait(&self, correlation_id: u64) -> Result<Option<RpcRxGuard<'_>>, TachyonError> {
-        let entered = self.enter_to_receive()?;
-        let reply = try_now(|ns| self.look_for_reply(correlation_id, 0, ns))?;
-        Ok(reply.map(|reply| self.rx_guard(entered, reply, correlation_id, false)))
+        self.try_receive(Incoming::ReplyTo(correlation_id))
     }
 
     /// Waits for the reply that comes first, to any outstanding call, for ever; the guard's
@@ -420,9 +352,7 @@ impl RpcBus {
     /// As [`wait`](Self::wait); `InvalidSize` when no call is outstanding.
     #[inline]
     pub fn wait_any(&self, spin_threshold: u32) -> Result<RpcRxGuard<'_>, TachyonError> {
-        let entered = self.enter_to_receive()?;
-        let (reply, id) = wait_for_ever(|ns| self.look_for_any_reply(spin_threshold, ns))?;
-        Ok(self.rx_guard(entered, reply, id, false))
+        self.wait_any_timeout(spin_threshold, Duration::MAX)
     }
 
     /// [`wait_any`](Self::wait_any) with a time-out; zero is a single look.
@@ -435,9 +365,7 @@ impl RpcBus {
         spin_threshold: u32,
         timeout: Duration,
     ) -> Result<RpcRxGuard<'_>, TachyonError> {
-        let entered = self.enter_to_receive()?;
-        let (reply, id) = wait(timeout, |ns| self.look_for_any_reply(spin_threshold, ns))?;
-        Ok(self.rx_guard(entered, reply, id, false))
+        self.receive(Incoming::AnyReply, spin_threshold, timeout)
     }
 
     /// A reply to any outstanding call if one is there now.
@@ -446,48 +374,7 @@ impl RpcBus {
     /// As [`wait_any`](Self::wait_any).
     #[inline]
     pub fn try_wait_any(&self) -> Result<Option<RpcRxGuard<'_>>, TachyonError> {
-        let entered = self.enter_to_receive()?;
-        let reply = try_now(|ns| self.look_for_any_reply(0, ns))?;
-        Ok(reply.map(|(reply, id)| self.rx_guard(entered, reply, id, false)))
-    }
-
-    #[inline]
-    fn look_for_any_reply(&self, spin_threshold: u32, timeout_ns: i64) -> Option<(Received, u64)> {
-        let (mut correlation_id, mut size, mut type_id) = (0, 0, 0);
-        // SAFETY: the handle is open and this thread's.
-        let payload = unsafe {
-            sys::tachyon_rpc_wait_any(
-                self.as_ptr(),
-                &mut correlation_id,
-                &mut size,
-                &mut type_id,
-                spin_threshold,
-                timeout_ns,
-            )
-        };
-        Received::new(payload, size, type_id).map(|reply| (reply, correlation_id))
-    }
-
-    #[inline]
-    fn look_for_reply(
-        &self,
-        correlation_id: u64,
-        spin_threshold: u32,
-        timeout_ns: i64,
-    ) -> Option<Received> {
-        let (mut size, mut type_id) = (0, 0);
-        // SAFETY: the handle is open and this thread's.
-        let payload = unsafe {
-            sys::tachyon_rpc_wait_timed(
-                self.as_ptr(),
-                correlation_id,
-                &mut size,
-                &mut type_id,
-                spin_threshold,
-                timeout_ns,
-            )
-        };
-        Received::new(payload, size, type_id)
+        self.try_receive(Incoming::AnyReply)
     }
 
     /// Gives a call up; its reply will be dropped.
@@ -496,9 +383,7 @@ impl RpcBus {
     /// `InvalidSize` when no such call is outstanding; `Busy` while its reply is held, while
     /// another thread uses the handle, or on a callee.
     pub fn cancel(&self, correlation_id: u64) -> Result<(), TachyonError> {
-        let _entered = self.owner.enter()?;
-        // SAFETY: the handle is open and this thread's.
-        check(unsafe { sys::tachyon_rpc_cancel(self.as_ptr(), correlation_id) })
+        check(self.calls.enter()?.cancel(correlation_id))
     }
 
     /// Waits for the next request: looks `spin_threshold` times, then sleeps.
@@ -532,9 +417,9 @@ impl RpcBus {
         spin_threshold: u32,
         timeout_ns: i64,
     ) -> Result<RpcRxGuard<'_>, TachyonError> {
-        let entered = self.enter_to_receive()?;
-        match self.look_for_request(spin_threshold, timeout_ns) {
-            Some((request, id)) => Ok(self.rx_guard(entered, request, id, true)),
+        let raw = self.enter_to_receive()?;
+        match raw.receive(Incoming::Request, spin_threshold, timeout_ns) {
+            Some(request) => Ok(RpcRxGuard::new(raw, Incoming::Request, request)),
             None => Err(last()),
         }
     }
@@ -545,48 +430,12 @@ impl RpcBus {
     /// As [`serve`](Self::serve).
     #[inline]
     pub fn try_serve(&self) -> Result<Option<RpcRxGuard<'_>>, TachyonError> {
-        let entered = self.enter_to_receive()?;
-        let request = try_now(|ns| self.look_for_request(0, ns))?;
-        Ok(request.map(|(request, id)| self.rx_guard(entered, request, id, true)))
+        self.try_receive(Incoming::Request)
     }
 
     #[inline]
-    fn look_for_request(&self, spin_threshold: u32, timeout_ns: i64) -> Option<(Received, u64)> {
-        let (mut correlation_id, mut type_id, mut size) = (0, 0, 0);
-        // SAFETY: the handle is open and this thread's.
-        let payload = unsafe {
-            sys::tachyon_rpc_serve_timed(
-                self.as_ptr(),
-                &mut correlation_id,
-                &mut type_id,
-                &mut size,
-                spin_threshold,
-                timeout_ns,
-            )
-        };
-        Received::new(payload, size, type_id).map(|request| (request, correlation_id))
-    }
-
-    #[inline]
-    fn rx_guard<'a>(
-        &'a self,
-        entered: Entered<'a>,
-        message: Received,
-        correlation_id: u64,
-        is_request: bool,
-    ) -> RpcRxGuard<'a> {
-        self.receiving.take();
-        RpcRxGuard::new(self, entered, message, correlation_id, is_request)
-    }
-
-    #[inline]
-    pub(crate) fn receiving(&self) -> &Slot {
-        &self.receiving
-    }
-
-    #[inline]
-    pub(crate) fn owner(&self) -> &Owner {
-        &self.owner
+    pub(crate) fn calls(&self) -> &Owner<RawRpc> {
+        &self.calls
     }
 
     #[inline]
@@ -599,8 +448,7 @@ impl RpcBus {
     /// State of the connection; asks the kernel whether the peer is still there.
     #[must_use]
     pub fn state(&self) -> State {
-        // SAFETY: the handle is open; any thread may call this.
-        State::from_raw(unsafe { sys::tachyon_rpc_get_state(self.as_ptr()) })
+        self.handle.state()
     }
 
     /// [`state`](Self::state) with the reason.
@@ -609,24 +457,13 @@ impl RpcBus {
     /// `Closed` or `PeerDead` when disconnected; `Corrupt` or `Forked` when the state is
     /// fatal.
     pub fn check(&self) -> Result<(), TachyonError> {
-        match self.state() {
-            State::Ready => Ok(()),
-            _ => Err(last()),
-        }
+        self.handle.check()
     }
 
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        let mut peer = sys::tachyon_peer_t {
-            pid: 0,
-            uid: 0,
-            gid: 0,
-        };
-        // SAFETY: the handle is open; what is read never changes. Only a NULL makes this
-        // fail.
-        unsafe { sys::tachyon_rpc_get_peer(self.as_ptr(), &mut peer) };
-        Peer::from_raw(peer)
+        self.handle.peer()
     }
 
     /// Counters of this end since it was opened.
@@ -634,15 +471,7 @@ impl RpcBus {
     /// # Errors
     /// `Busy` while another thread uses the handle.
     pub fn stats(&self) -> Result<RpcStats, TachyonError> {
-        let _entered = self.owner.enter()?;
-        let mut stats = MaybeUninit::zeroed();
-        // SAFETY: the handle is open and this thread's; only a NULL makes this fail, and
-        // zeros are valid counters.
-        let stats = unsafe {
-            sys::tachyon_rpc_get_stats(self.as_ptr(), stats.as_mut_ptr());
-            stats.assume_init()
-        };
-        Ok(RpcStats::from_raw(stats))
+        Ok(self.calls.enter()?.stats())
     }
 
     /// Ends the connection, from any thread: a call that is waiting returns, and it and
@@ -650,16 +479,7 @@ impl RpcBus {
     /// [`TachyonError::Closed`]. What guards hold stays readable. Dropping the handle does
     /// the same.
     pub fn close(&self) {
-        // SAFETY: the handle is open; any thread may call this. The memory stays mapped, so
-        // guards stay valid.
-        unsafe { sys::tachyon_rpc_close(self.as_ptr()) };
-    }
-}
-
-impl Drop for RpcBus {
-    fn drop(&mut self) {
-        // SAFETY: the handle is ours, and guards and calls borrow it, so there is none.
-        unsafe { sys::tachyon_rpc_destroy(self.as_ptr()) }
+        self.handle.close();
     }
 }
 

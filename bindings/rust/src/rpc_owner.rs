@@ -2,25 +2,26 @@
 //! Which thread has an `RpcBus`.
 
 use std::cell::Cell;
-use std::mem;
+use std::marker::PhantomData;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::fail;
 use crate::TachyonError;
 
-/// Lets one thread in at a time, as often as it likes: a handle belongs to a thread from
-/// its first call or guard until its last one has ended. Others are refused, not made to
-/// wait: they might wait for a reply that only they can bring about.
-#[derive(Default)]
-pub(crate) struct Owner {
+/// Lets one thread in at a time, as often as it likes: what is inside belongs to a thread
+/// from its first call or guard until its last one has ended. Others are refused, not made
+/// to wait: they might wait for a reply that only they can bring about.
+pub(crate) struct Owner<T> {
     thread: AtomicU64, // 0: free
     /// Calls and guards that have not ended. Touched by the owning thread only.
     depth: Cell<usize>,
+    inside: T,
 }
 
-// SAFETY: `depth` is only touched between taking `thread`, which acquires what the owner
-// before has released, and giving it back.
-unsafe impl Sync for Owner {}
+// SAFETY: `depth` and `inside` are only touched between taking `thread`, which acquires what
+// the owner before has released, and giving it back; so `inside` only needs to be `Send`.
+unsafe impl<T: Send> Sync for Owner<T> {}
 
 /// A number for the calling thread, never that of another one, living or dead.
 #[inline]
@@ -37,10 +38,18 @@ fn this_thread() -> u64 {
     })
 }
 
-impl Owner {
-    /// Take the handle for this thread until the answer is dropped.
+impl<T> Owner<T> {
+    pub(crate) fn new(inside: T) -> Self {
+        Self {
+            thread: AtomicU64::new(0),
+            depth: Cell::new(0),
+            inside,
+        }
+    }
+
+    /// Take what is inside for this thread until the answer is dropped.
     #[inline]
-    pub(crate) fn enter(&self) -> Result<Entered<'_>, TachyonError> {
+    pub(crate) fn enter(&self) -> Result<Entered<'_, T>, TachyonError> {
         let me = this_thread();
         // Only this thread writes its number there, so this needs no order.
         if self.thread.load(Ordering::Relaxed) != me
@@ -49,48 +58,47 @@ impl Owner {
                 .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
                 .is_err()
         {
-            return Err(Self::refuse());
+            return Err(refuse());
         }
         self.depth.set(self.depth.get() + 1);
-        Ok(Entered { owner: self })
+        Ok(Entered {
+            owner: self,
+            stays_in_its_thread: PhantomData,
+        })
     }
+}
 
-    /// The end of what has entered; by this thread, as often as it has entered.
+#[cold]
+fn refuse() -> TachyonError {
+    fail(
+        TachyonError::Busy,
+        "another thread is in a call on this RpcBus, or holds a guard of it",
+    )
+}
+
+/// This thread has what is inside.
+pub(crate) struct Entered<'a, T> {
+    owner: &'a Owner<T>,
+    stays_in_its_thread: PhantomData<*const ()>,
+}
+
+impl<T> Deref for Entered<'_, T> {
+    type Target = T;
+
     #[inline]
-    pub(crate) fn leave(&self) {
-        let depth = self.depth.get() - 1;
-        self.depth.set(depth);
-        if depth == 0 {
-            self.thread.store(0, Ordering::Release);
-        }
-    }
-
-    #[cold]
-    fn refuse() -> TachyonError {
-        fail(
-            TachyonError::Busy,
-            "another thread is in a call on this RpcBus, or holds a guard of it",
-        )
+    fn deref(&self) -> &T {
+        &self.owner.inside
     }
 }
 
-/// This thread has the handle.
-pub(crate) struct Entered<'a> {
-    owner: &'a Owner,
-}
-
-impl Entered<'_> {
-    /// Hand the duty to leave over to a guard.
-    #[inline]
-    pub(crate) fn stay(self) {
-        mem::forget(self);
-    }
-}
-
-impl Drop for Entered<'_> {
+impl<T> Drop for Entered<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.owner.leave();
+        let depth = self.owner.depth.get() - 1;
+        self.owner.depth.set(depth);
+        if depth == 0 {
+            self.owner.thread.store(0, Ordering::Release);
+        }
     }
 }
 
@@ -101,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_thread_may_enter_again_and_others_only_when_it_has_left() {
-        let owner = Owner::default();
+        let owner = Owner::new(());
         let elsewhere = || thread::scope(|s| s.spawn(|| owner.enter().is_ok()).join().unwrap());
         let first = owner.enter().unwrap();
         let second = owner.enter().unwrap();
@@ -114,19 +122,16 @@ mod tests {
 
     #[test]
     fn no_two_threads_are_in_at_once() {
-        struct Plain(Owner, Cell<u64>);
-        // SAFETY: what this test is about: the cell is touched by the owner only.
-        unsafe impl Sync for Plain {}
-        let plain = Plain(Owner::default(), Cell::new(0));
-        let plain = &plain;
+        let counter = Owner::new(Cell::new(0));
+        let counter = &counter;
         let entered: u64 = thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
                 .map(|_| {
                     scope.spawn(move || {
                         let mut entered = 0;
                         for _ in 0..50_000 {
-                            if let Ok(_in) = plain.0.enter() {
-                                plain.1.set(plain.1.get() + 1);
+                            if let Ok(count) = counter.enter() {
+                                count.set(count.get() + 1);
                                 entered += 1;
                             }
                         }
@@ -137,12 +142,12 @@ mod tests {
             threads.into_iter().map(|t| t.join().unwrap()).sum()
         });
         assert!(entered > 0);
-        assert_eq!(plain.1.get(), entered);
+        assert_eq!(counter.enter().unwrap().get(), entered);
     }
 
     #[test]
     fn a_forgotten_entry_is_not_taken_over_by_a_later_thread() {
-        let owner = Owner::default();
+        let owner = Owner::new(());
         thread::scope(|s| {
             s.spawn(|| std::mem::forget(owner.enter()));
         });

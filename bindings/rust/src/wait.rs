@@ -49,7 +49,7 @@ pub(crate) fn wait<T>(
     mut attempt: impl FnMut(i64) -> Option<T>,
 ) -> Result<T, TachyonError> {
     if nanoseconds(timeout) == FOR_EVER {
-        return wait_for_ever(attempt);
+        return again_after_signals(|| attempt(FOR_EVER));
     }
     // What is there at once needs no clock.
     match attempt(0) {
@@ -60,14 +60,6 @@ pub(crate) fn wait<T>(
             again_after_signals(|| attempt(remaining.nanoseconds()))
         }
     }
-}
-
-/// [`wait`] without an end.
-#[inline]
-pub(crate) fn wait_for_ever<T>(
-    mut attempt: impl FnMut(i64) -> Option<T>,
-) -> Result<T, TachyonError> {
-    again_after_signals(|| attempt(FOR_EVER))
 }
 
 #[inline]

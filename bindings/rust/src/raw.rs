@@ -1,0 +1,564 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The library's handles: every call of it that takes one is made here.
+//!
+//! A handle is open as long as one of its owners lives, so what is called here is called on
+//! an open one. The calls are safe in themselves, since arguments that are pointers come
+//! from references or slices. What they hand out, [`Reserved`] and [`Received`] memory, is
+//! a guard's.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
+use std::ptr::{self, NonNull};
+
+use tachyon_sys as sys;
+
+use crate::error::last;
+use crate::guards::{OneGuard, Received, Reserved};
+use crate::{Options, Peer, RpcStats, State, Stats, TachyonError, SPIN_THRESHOLD};
+
+pub(crate) type Code = sys::tachyon_error_t;
+pub(crate) type View = sys::tachyon_msg_view_t;
+pub(crate) const SUCCESS: Code = sys::tachyon_error_t_TACHYON_SUCCESS;
+
+/// An owner of a handle, with all that any thread may do at any time.
+macro_rules! handle {
+    ($Handle:ident of $raw:ident: $reference:ident, $destroy:ident, $close:ident,
+     $get_state:ident, $get_peer:ident, $max_payload:ident, $set_polling_mode:ident) => {
+        pub(crate) struct $Handle(NonNull<sys::$raw>);
+
+        // SAFETY: the library lets any thread do at any time what can be done with a shared
+        // handle, and what else is done needs a `Raw...`, which is not shared.
+        unsafe impl Send for $Handle {}
+        // SAFETY: as above.
+        unsafe impl Sync for $Handle {}
+
+        impl $Handle {
+            /// What `open` makes.
+            fn open(open: impl FnOnce(*mut *mut sys::$raw) -> Code) -> Result<Self, Code> {
+                let mut raw = ptr::null_mut();
+                match open(&mut raw) {
+                    SUCCESS => Ok(Self(
+                        NonNull::new(raw).expect("a success comes with a handle"),
+                    )),
+                    code => Err(code),
+                }
+            }
+
+            #[inline]
+            fn as_ptr(&self) -> *mut sys::$raw {
+                self.0.as_ptr()
+            }
+
+            pub(crate) fn close(&self) {
+                // SAFETY: the handle is open. The memory stays mapped.
+                unsafe { sys::$close(self.as_ptr()) }
+            }
+
+            pub(crate) fn state(&self) -> State {
+                // SAFETY: the handle is open.
+                State::from_raw(unsafe { sys::$get_state(self.as_ptr()) })
+            }
+
+            /// The state with the reason.
+            pub(crate) fn check(&self) -> Result<(), TachyonError> {
+                match self.state() {
+                    State::Ready => Ok(()),
+                    _ => Err(last()),
+                }
+            }
+
+            pub(crate) fn peer(&self) -> Peer {
+                let mut peer = sys::tachyon_peer_t {
+                    pid: 0,
+                    uid: 0,
+                    gid: 0,
+                };
+                // SAFETY: the handle is open. Only a NULL makes this fail.
+                unsafe { sys::$get_peer(self.as_ptr(), &mut peer) };
+                Peer::from_raw(peer)
+            }
+
+            pub(crate) fn max_payload(&self) -> usize {
+                // SAFETY: the handle is open.
+                unsafe { sys::$max_payload(self.as_ptr()) }
+            }
+
+            pub(crate) fn set_polling_mode(&self, pure_spin: bool) {
+                // SAFETY: the handle is open.
+                unsafe { sys::$set_polling_mode(self.as_ptr(), i32::from(pure_spin)) }
+            }
+        }
+
+        impl Clone for $Handle {
+            fn clone(&self) -> Self {
+                // SAFETY: the handle is open, and now has one more owner.
+                unsafe { sys::$reference(self.as_ptr()) };
+                Self(self.0)
+            }
+        }
+
+        impl Drop for $Handle {
+            fn drop(&mut self) {
+                // SAFETY: gives up the ownership that this was made with.
+                unsafe { sys::$destroy(self.as_ptr()) }
+            }
+        }
+    };
+}
+
+handle!(BusHandle of tachyon_bus_t: tachyon_bus_ref, tachyon_bus_destroy, tachyon_bus_close,
+    tachyon_get_state, tachyon_bus_get_peer, tachyon_max_payload, tachyon_bus_set_polling_mode);
+handle!(RpcHandle of tachyon_rpc_bus_t: tachyon_rpc_ref, tachyon_rpc_destroy, tachyon_rpc_close,
+    tachyon_rpc_get_state, tachyon_rpc_get_peer, tachyon_rpc_max_payload,
+    tachyon_rpc_set_polling_mode);
+
+/// A [`BusHandle`] with what one thread at a time may do: it is not `Sync`. Methods answer
+/// None for an error that the library reports.
+pub(crate) struct RawBus {
+    pub(crate) handle: BusHandle,
+    sending: OneGuard,
+    receiving: OneGuard,
+    /// Kept from one batch to the next, so that not each allocates.
+    views: Cell<Vec<View>>,
+}
+
+// SAFETY: the library lets any thread use a handle as long as one does at a time. A guard
+// borrows its bus, which is not Sync, so none stays behind on the other thread, and the
+// views that are kept are of no meaning without one.
+unsafe impl Send for RawBus {}
+
+impl RawBus {
+    fn new(handle: BusHandle) -> Self {
+        Self {
+            handle,
+            sending: OneGuard::default(),
+            receiving: OneGuard::default(),
+            views: Cell::default(),
+        }
+    }
+
+    /// Listens when there is a capacity, else connects.
+    pub(crate) fn open(
+        path: &CStr,
+        capacity: Option<usize>,
+        options: &Options,
+        ns: i64,
+    ) -> Result<Self, Code> {
+        let options = options.to_raw(ns);
+        // SAFETY: path, options and what these point to outlive the call.
+        BusHandle::open(|out| unsafe {
+            match capacity {
+                Some(size) => sys::tachyon_bus_listen_with(path.as_ptr(), size, &options, out),
+                None => sys::tachyon_bus_connect_with(path.as_ptr(), &options, out),
+            }
+        })
+        .map(Self::new)
+    }
+
+    pub(crate) fn set_numa_node(&self, node_id: i32) -> Code {
+        // SAFETY: the handle is open.
+        unsafe { sys::tachyon_bus_set_numa_node(self.handle.as_ptr(), node_id) }
+    }
+
+    /// -1 for an error that the library reports.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        // SAFETY: the handle is open and this thread's.
+        unsafe { sys::tachyon_bus_fileno(self.handle.as_ptr()) }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = MaybeUninit::zeroed();
+        // SAFETY: the handle is open and this thread's. Only a NULL makes this fail, and
+        // zeros are valid counters.
+        Stats::from_raw(unsafe {
+            sys::tachyon_bus_get_stats(self.handle.as_ptr(), stats.as_mut_ptr());
+            stats.assume_init()
+        })
+    }
+
+    /// Borrowed mutably, so no guard is alive: one that seems to be was forgotten.
+    #[inline]
+    pub(crate) fn forget_guards(&mut self) {
+        self.sending.free();
+        self.receiving.free();
+    }
+
+    // ---- Sending ----
+
+    #[inline]
+    pub(crate) fn may_send(&self) -> Result<(), TachyonError> {
+        self.sending.must_be_free("TxGuard")
+    }
+
+    #[inline]
+    pub(crate) fn send(&self, data: &[u8], type_id: u32, ns: i64) -> Option<()> {
+        // SAFETY: the handle is open and this thread's, data is readable for its length.
+        let code = unsafe {
+            sys::tachyon_send(
+                self.handle.as_ptr(),
+                data.as_ptr().cast(),
+                data.len(),
+                type_id,
+                SPIN_THRESHOLD,
+                ns,
+            )
+        };
+        (code == SUCCESS).then_some(())
+    }
+
+    /// How many items of so many bytes were sent.
+    pub(crate) fn send_batch(
+        &self,
+        items: &[u8],
+        item_size: usize,
+        type_id: u32,
+        ns: i64,
+    ) -> usize {
+        // SAFETY: the handle is open and this thread's, items is readable for that many.
+        unsafe {
+            sys::tachyon_send_batch(
+                self.handle.as_ptr(),
+                items.as_ptr().cast(),
+                item_size,
+                items.len() / item_size,
+                type_id,
+                SPIN_THRESHOLD,
+                ns,
+            )
+        }
+    }
+
+    #[inline]
+    pub(crate) fn reserve(&self, max_size: usize, ns: i64) -> Option<Reserved> {
+        // SAFETY: the handle is open and this thread's.
+        let slot = unsafe {
+            sys::tachyon_acquire_tx_timed(self.handle.as_ptr(), max_size, SPIN_THRESHOLD, ns)
+        };
+        Reserved::new(slot, max_size, &self.sending)
+    }
+
+    /// Keeps the reservation when it fails.
+    #[inline]
+    pub(crate) fn commit(&self, actual_size: usize, type_id: u32) -> Code {
+        // SAFETY: the handle is open and this thread's.
+        let code = unsafe { sys::tachyon_commit_tx(self.handle.as_ptr(), actual_size, type_id) };
+        if code == SUCCESS {
+            self.sending.free();
+        }
+        code
+    }
+
+    /// Fails only when the connection has ended, and the reservation with it.
+    #[cold]
+    pub(crate) fn roll_back(&self) {
+        self.sending.free();
+        // SAFETY: the handle is open and this thread's.
+        unsafe { sys::tachyon_rollback_tx(self.handle.as_ptr()) };
+    }
+
+    #[inline]
+    pub(crate) fn flush(&self) {
+        // SAFETY: the handle is open and this thread's.
+        unsafe { sys::tachyon_flush(self.handle.as_ptr()) }
+    }
+
+    // ---- Receiving ----
+
+    #[inline]
+    pub(crate) fn may_receive(&self) -> Result<(), TachyonError> {
+        self.receiving.must_be_free("received message")
+    }
+
+    #[inline]
+    pub(crate) fn receive(&self, spin_threshold: u32, ns: i64) -> Option<Received> {
+        let (mut type_id, mut size) = (0, 0);
+        // SAFETY: the handle is open and this thread's.
+        let payload = unsafe {
+            sys::tachyon_acquire_rx_timed(
+                self.handle.as_ptr(),
+                &mut type_id,
+                &mut size,
+                spin_threshold,
+                ns,
+            )
+        };
+        Received::new(payload, size, type_id, &self.receiving)
+    }
+
+    #[inline]
+    pub(crate) fn release(&self) -> Code {
+        self.receiving.free();
+        // SAFETY: the handle is open and this thread's.
+        unsafe { sys::tachyon_commit_rx(self.handle.as_ptr()) }
+    }
+
+    /// At least one message, and at most `max`.
+    pub(crate) fn drain(&self, max: usize, spin_threshold: u32, ns: i64) -> Option<Vec<View>> {
+        let mut views = self.views.take();
+        views.clear();
+        views.reserve(max);
+        // SAFETY: the handle is open and this thread's, and there is room for that many
+        // views, of which the library fills in as many as it says.
+        let count = unsafe {
+            let count = sys::tachyon_drain_batch_timed(
+                self.handle.as_ptr(),
+                views.as_mut_ptr(),
+                max,
+                spin_threshold,
+                ns,
+            );
+            views.set_len(count);
+            count
+        };
+        if count == 0 {
+            self.views.set(views);
+            return None;
+        }
+        self.receiving.take();
+        Some(views)
+    }
+
+    /// Releases the first `count` messages of what was drained.
+    pub(crate) fn release_batch(&self, views: Vec<View>, count: usize) -> Code {
+        self.receiving.free();
+        // SAFETY: the handle is open and this thread's.
+        let code =
+            unsafe { sys::tachyon_commit_rx_batch(self.handle.as_ptr(), views.as_ptr(), count) };
+        self.views.set(views);
+        code
+    }
+
+    /// How many items of so many bytes were received, and their type.
+    pub(crate) fn receive_batch(
+        &self,
+        items: &mut [u8],
+        item_size: usize,
+        spin_threshold: u32,
+        ns: i64,
+    ) -> Option<(usize, u32)> {
+        let mut type_id = 0;
+        // SAFETY: the handle is open and this thread's, items is writable for that many.
+        let count = unsafe {
+            sys::tachyon_recv_batch(
+                self.handle.as_ptr(),
+                items.as_mut_ptr().cast(),
+                item_size,
+                items.len() / item_size,
+                &mut type_id,
+                spin_threshold,
+                ns,
+            )
+        };
+        (count > 0).then_some((count, type_id))
+    }
+}
+
+/// What a slot of an RPC bus is reserved for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Outgoing {
+    Call,
+    Reply(u64),
+}
+
+/// What is received from an RPC bus.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Incoming {
+    Request,
+    AnyReply,
+    ReplyTo(u64),
+}
+
+/// An [`RpcHandle`] with what one thread at a time may do: it is not `Sync`. Methods answer
+/// None for an error that the library reports.
+pub(crate) struct RawRpc {
+    pub(crate) handle: RpcHandle,
+    sending: OneGuard,
+    receiving: OneGuard,
+}
+
+impl RawRpc {
+    fn new(handle: RpcHandle) -> Self {
+        Self {
+            handle,
+            sending: OneGuard::default(),
+            receiving: OneGuard::default(),
+        }
+    }
+
+    /// Listens when there are capacities, forward and reverse, else connects.
+    pub(crate) fn open(
+        path: &CStr,
+        capacities: Option<(usize, usize)>,
+        options: &Options,
+        ns: i64,
+    ) -> Result<Self, Code> {
+        let options = options.to_raw(ns);
+        // SAFETY: path, options and what these point to outlive the call.
+        RpcHandle::open(|out| unsafe {
+            match capacities {
+                Some((forward, reverse)) => {
+                    sys::tachyon_rpc_listen_with(path.as_ptr(), forward, reverse, &options, out)
+                }
+                None => sys::tachyon_rpc_connect_with(path.as_ptr(), &options, out),
+            }
+        })
+        .map(Self::new)
+    }
+
+    /// -1 for an error that the library reports.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        // SAFETY: the handle is open and this thread's.
+        unsafe { sys::tachyon_rpc_fileno(self.handle.as_ptr()) }
+    }
+
+    pub(crate) fn stats(&self) -> RpcStats {
+        let mut stats = MaybeUninit::zeroed();
+        // SAFETY: as for `RawBus::stats`.
+        RpcStats::from_raw(unsafe {
+            sys::tachyon_rpc_get_stats(self.handle.as_ptr(), stats.as_mut_ptr());
+            stats.assume_init()
+        })
+    }
+
+    // ---- Sending ----
+
+    #[inline]
+    pub(crate) fn may_send(&self) -> Result<(), TachyonError> {
+        self.sending.must_be_free("RpcTxGuard")
+    }
+
+    #[inline]
+    pub(crate) fn call(&self, payload: &[u8], msg_type: u32, ns: i64) -> Option<u64> {
+        let mut id = 0;
+        // SAFETY: the handle is open and this thread's, payload is readable for its length.
+        let code = unsafe {
+            sys::tachyon_rpc_call_timed(
+                self.handle.as_ptr(),
+                payload.as_ptr().cast(),
+                payload.len(),
+                msg_type,
+                &mut id,
+                SPIN_THRESHOLD,
+                ns,
+            )
+        };
+        (code == SUCCESS).then_some(id)
+    }
+
+    #[inline]
+    pub(crate) fn reply(&self, id: u64, payload: &[u8], msg_type: u32, ns: i64) -> Option<()> {
+        // SAFETY: the handle is open and this thread's, payload is readable for its length.
+        let code = unsafe {
+            sys::tachyon_rpc_reply_timed(
+                self.handle.as_ptr(),
+                id,
+                payload.as_ptr().cast(),
+                payload.len(),
+                msg_type,
+                SPIN_THRESHOLD,
+                ns,
+            )
+        };
+        (code == SUCCESS).then_some(())
+    }
+
+    #[inline]
+    pub(crate) fn reserve(&self, outgoing: Outgoing, max_size: usize, ns: i64) -> Option<Reserved> {
+        let acquire = match outgoing {
+            Outgoing::Call => sys::tachyon_rpc_acquire_tx_timed,
+            Outgoing::Reply(_) => sys::tachyon_rpc_acquire_reply_tx_timed,
+        };
+        // SAFETY: the handle is open and this thread's.
+        let slot = unsafe { acquire(self.handle.as_ptr(), max_size, SPIN_THRESHOLD, ns) };
+        Reserved::new(slot, max_size, &self.sending)
+    }
+
+    /// The correlation id; keeps the reservation when it fails.
+    #[inline]
+    pub(crate) fn commit(
+        &self,
+        outgoing: Outgoing,
+        size: usize,
+        msg_type: u32,
+    ) -> Result<u64, Code> {
+        let raw = self.handle.as_ptr();
+        let mut id = 0;
+        // SAFETY: the handle is open and this thread's.
+        let code = unsafe {
+            match outgoing {
+                Outgoing::Call => sys::tachyon_rpc_commit_call(raw, size, msg_type, &mut id),
+                Outgoing::Reply(request) => {
+                    id = request;
+                    sys::tachyon_rpc_commit_reply(raw, id, size, msg_type)
+                }
+            }
+        };
+        if code != SUCCESS {
+            return Err(code);
+        }
+        self.sending.free();
+        Ok(id)
+    }
+
+    /// Fails only when the connection has ended, and the reservation with it.
+    #[cold]
+    pub(crate) fn roll_back(&self, outgoing: Outgoing) {
+        self.sending.free();
+        // SAFETY: the handle is open and this thread's.
+        unsafe {
+            match outgoing {
+                Outgoing::Call => sys::tachyon_rpc_rollback_call(self.handle.as_ptr()),
+                Outgoing::Reply(_) => sys::tachyon_rpc_rollback_reply(self.handle.as_ptr()),
+            }
+        }
+    }
+
+    // ---- Receiving ----
+
+    #[inline]
+    pub(crate) fn may_receive(&self) -> Result<(), TachyonError> {
+        self.receiving.must_be_free("RpcRxGuard")
+    }
+
+    /// The message and its correlation id.
+    #[inline]
+    pub(crate) fn receive(&self, what: Incoming, spin: u32, ns: i64) -> Option<(Received, u64)> {
+        let raw = self.handle.as_ptr();
+        let (mut id, mut size, mut type_id) = (0, 0, 0);
+        // SAFETY: the handle is open and this thread's.
+        let payload = unsafe {
+            match what {
+                Incoming::Request => {
+                    sys::tachyon_rpc_serve_timed(raw, &mut id, &mut type_id, &mut size, spin, ns)
+                }
+                Incoming::AnyReply => {
+                    sys::tachyon_rpc_wait_any(raw, &mut id, &mut size, &mut type_id, spin, ns)
+                }
+                Incoming::ReplyTo(call) => {
+                    id = call;
+                    sys::tachyon_rpc_wait_timed(raw, id, &mut size, &mut type_id, spin, ns)
+                }
+            }
+        };
+        Received::new(payload, size, type_id, &self.receiving).map(|message| (message, id))
+    }
+
+    #[inline]
+    pub(crate) fn release(&self, what: Incoming) -> Code {
+        self.receiving.free();
+        // SAFETY: the handle is open and this thread's.
+        unsafe {
+            match what {
+                Incoming::Request => sys::tachyon_rpc_commit_serve(self.handle.as_ptr()),
+                _ => sys::tachyon_rpc_commit_rx(self.handle.as_ptr()),
+            }
+        }
+    }
+
+    pub(crate) fn cancel(&self, id: u64) -> Code {
+        // SAFETY: the handle is open and this thread's.
+        unsafe { sys::tachyon_rpc_cancel(self.handle.as_ptr(), id) }
+    }
+}
