@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    require_target()?;
     // A symlink in the tree, a copy in the package that `cargo package` makes.
     let core = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("core");
     let include = core.join("include");
@@ -27,6 +28,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "bindgen")]
     generate(&include)?;
     Ok(())
+}
+
+/// One line instead of the C compiler's pages.
+fn require_target() -> Result<(), String> {
+    let width = env::var("CARGO_CFG_TARGET_POINTER_WIDTH").unwrap_or_default();
+    let compiler = cc::Build::new().get_compiler();
+    let narrow = |argument: &std::ffi::OsString| argument == "-m32" || argument == "-mx32";
+    if width != "64" || compiler.args().iter().any(narrow) {
+        return Err("Tachyon needs a 64-bit target: build without -m32".into());
+    }
+    match env::var("CARGO_CFG_TARGET_OS").unwrap_or_default().as_str() {
+        "linux" => Ok(()),
+        os => Err(format!("Tachyon needs Linux: it cannot be built for {os}")),
+    }
 }
 
 fn c_sources(dir: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {

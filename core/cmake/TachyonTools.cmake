@@ -13,6 +13,33 @@ function(tachyon_require_c_compiler)
     endif()
 endfunction()
 
+# Nor for what cannot be built for. With -m32 it may not come to CMake's own look at the
+# sizes, since a compiler without the libraries for it fails at its first program.
+function(tachyon_require_target)
+    set(how "build without -m32 and -mx32, with a compiler for a 64-bit machine")
+    if(CMAKE_C_COMPILER_LOADED)
+        if(NOT CMAKE_SIZEOF_VOID_P EQUAL 8)
+            tachyon_missing("a 64-bit target" "${how}")
+        elseif(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux")
+            tachyon_missing("Linux" "it cannot be built for ${CMAKE_SYSTEM_NAME}")
+        endif()
+    elseif("${CMAKE_C_FLAGS} $ENV{CFLAGS} $ENV{CC} ${CMAKE_C_COMPILER}"
+           MATCHES "(^|[ ;])-m(x?32|16)($|[ ;])")
+        tachyon_missing("a 64-bit target" "${how}")
+    endif()
+endfunction()
+
+# In the sources, what is made of a file would take its place: the Python package of the
+# build tree is a folder of links.
+function(tachyon_require_own_directory)
+    file(REAL_PATH "${PROJECT_SOURCE_DIR}" source)
+    file(REAL_PATH "${PROJECT_BINARY_DIR}" binary)
+    if(source STREQUAL binary)
+        tachyon_missing("a build directory of its own"
+                        "cmake -B build (CMakeCache.txt and CMakeFiles here can go)")
+    endif()
+endfunction()
+
 function(tachyon_missing what how)
     # The space keeps CMake from breaking the line.
     message(FATAL_ERROR " Tachyon needs ${what}: ${how}")
