@@ -23,9 +23,6 @@ struct tachyon_bus {
     _Atomic unsigned owners;
     unsigned empty_looks;
     bool refused; /* the last look for room has found none */
-    /* RPC caller: take replies off the ring, so that the callee can go on while this
-     * end waits for room. NULL on a bus. False: the ring is corrupt. */
-    bool (*make_progress)(struct tachyon_bus *bus);
 };
 
 /* Has this end been closed, perhaps by another thread? */
@@ -58,6 +55,13 @@ struct rx_wait {
     enum ring_look look;
 };
 
+struct tx_wait {
+    struct tachyon_bus *bus;
+    size_t size;
+    void *slot;
+    bool corrupt;
+};
+
 /* Listen, or connect when capacities is NULL. A failure names the path. */
 tachyon_error_t ty_bus_handshake(const char *path, enum handshake_kind kind,
                                  const size_t *capacities,
@@ -72,6 +76,12 @@ tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *recei
 
 tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
                               uint32_t type_id, uint64_t correlation_id);
+/* There is no room for `size` bytes now: wait as `how` says, until how.ready (by
+ * default ty_bus_tx_ready()) is true. NULL: last_error tells. */
+void *ty_bus_wait_tx(struct tachyon_bus *bus, size_t size, struct wait how);
+/* The hooks of that wait; their context is a struct tx_wait. */
+bool ty_bus_tx_ready(void *context);
+void ty_bus_tx_asleep(void *context, bool flag);
 /* The fast look has found nothing: wait as `how` says, until how.ready (by default any
  * record) is true. False: last_error tells. */
 bool ty_bus_wait_rx(struct rx_wait *want, struct wait how);
@@ -79,6 +89,15 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how);
 void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
 /* Release them although they were not handed out: the core itself has read them. */
 void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
+
+static inline const void *bus_hand_out(struct tachyon_bus *bus,
+                                       const struct ring_record *record,
+                                       uint32_t *type_id, size_t *actual_size) {
+    ring_hand_out(&bus->rx, record->bytes, 1);
+    *type_id = record->type_id;
+    *actual_size = record->size;
+    return record->payload;
+}
 
 /* Claim a direction for this handle; SUCCESS if it is or becomes ours. */
 tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role);

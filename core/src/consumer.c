@@ -65,15 +65,6 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
     return want->look == RING_FOUND;
 }
 
-static inline const void *hand_out(struct tachyon_bus *bus,
-                                   const struct ring_record *record, uint32_t *type_id,
-                                   size_t *actual_size) {
-    ring_hand_out(&bus->rx, record->bytes, 1);
-    *type_id = record->type_id;
-    *actual_size = record->size;
-    return record->payload;
-}
-
 static out_of_line const void *take_slow(struct tachyon_bus *bus, uint32_t *type_id,
                                          size_t *actual_size, uint64_t spins,
                                          int64_t timeout_ns, bool never_sleep) {
@@ -89,7 +80,7 @@ static out_of_line const void *take_slow(struct tachyon_bus *bus, uint32_t *type
                                              .timeout_ns = timeout_ns,
                                              .never_sleep = never_sleep}))
         return NULL;
-    return hand_out(bus, &want.record, type_id, actual_size);
+    return bus_hand_out(bus, &want.record, type_id, actual_size);
 }
 
 /* The fast look; what a wait needs is only put together when there must be one. */
@@ -99,7 +90,7 @@ static inline const void *take(struct tachyon_bus *bus, uint32_t *type_id,
     struct ring_record record;
     if (likely(bus && type_id && actual_size) &&
         likely(ring_look_at(&bus->rx, 0, &record) == RING_FOUND && !bus_closing(bus)))
-        return hand_out(bus, &record, type_id, actual_size);
+        return bus_hand_out(bus, &record, type_id, actual_size);
     return take_slow(bus, type_id, actual_size, spins, timeout_ns, never_sleep);
 }
 

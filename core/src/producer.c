@@ -8,18 +8,10 @@
 /* Flushes between two questions whether the peer lives. */
 #define FLUSHES_PER_LOOK 1024u
 
-struct tx_wait {
-    struct tachyon_bus *bus;
-    size_t size;
-    void *slot;
-    bool corrupt;
-};
-
-static bool tx_ready(void *context) {
+bool ty_bus_tx_ready(void *context) {
     struct tx_wait *want = context;
     struct tachyon_bus *bus = want->bus;
-    want->corrupt =
-        !ring_refresh(&bus->tx) || (bus->make_progress && !bus->make_progress(bus));
+    want->corrupt = !ring_refresh(&bus->tx);
     if (want->corrupt)
         ty_bus_fail(bus, TACHYON_ERR_CORRUPT);
     else
@@ -27,42 +19,32 @@ static bool tx_ready(void *context) {
     return want->corrupt || want->slot;
 }
 
+void ty_bus_tx_asleep(void *context, bool flag) {
+    const struct tx_wait *want = context;
+    uint64_t bytes = ring_record_bytes(want->size > RING_INLINE_BYTES, want->size);
+    ring_want_space(&want->bus->tx, flag ? bytes : 0);
+}
+
 static void tx_failed(void *context, tachyon_error_t error) {
     ty_bus_wait_failed(((struct tx_wait *)context)->bus, error);
 }
 
-static void tx_asleep(void *context, bool flag) {
-    const struct tx_wait *want = context;
-    uint64_t bytes = ring_record_bytes(want->size > RING_INLINE_BYTES, want->size);
-    ring_want_space(&want->bus->tx, flag ? bytes : 0);
-    if (want->bus->make_progress)
-        ring_want_record(&want->bus->rx, flag);
-}
-
 /* The wait for room has begun: by looking at the peer, or by waiting for it. */
-static void wait_for_room(struct tx_wait *want, uint32_t spins, int64_t timeout_ns) {
-    struct tachyon_bus *bus = want->bus;
-    struct wait wait = {.ready = tx_ready,
-                        .asleep = tx_asleep,
-                        .failed = tx_failed,
-                        .context = want,
-                        .spins = spins,
-                        .timeout_ns = timeout_ns};
+static void wait_for_room(struct tachyon_bus *bus, const struct wait *how) {
     bus->tx.full++;
-    if (timeout_ns != 0) {
-        if (ty_link_wait(&bus->link, &wait) == TACHYON_ERR_BUSY)
+    if (how->timeout_ns != 0) {
+        if (ty_link_wait(&bus->link, how) == TACHYON_ERR_BUSY)
             ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
         return;
     }
     ty_link_look(&bus->link);
-    if (link_watched(&bus->link) && ty_link_arm(&bus->link, &wait))
+    if (link_watched(&bus->link) && ty_link_arm(&bus->link, how))
         return;
     tachyon_error_t error = ty_link_error(&bus->link);
     ty_bus_wait_failed(bus, error == TACHYON_SUCCESS ? TACHYON_ERR_FULL : error);
 }
 
-static out_of_line void *acquire_tx_slow(struct tachyon_bus *bus, size_t size,
-                                         uint32_t spins, int64_t timeout_ns) {
+void *ty_bus_wait_tx(struct tachyon_bus *bus, size_t size, struct wait how) {
     bus->tx.offset = 0;
     tachyon_flush(bus); /* may find the peer gone: before the claim reports that */
     if (ty_bus_claim(bus, TACHYON_ROLE_PRODUCER) != TACHYON_SUCCESS)
@@ -75,13 +57,25 @@ static out_of_line void *acquire_tx_slow(struct tachyon_bus *bus, size_t size,
         return NULL;
     }
     struct tx_wait want = {.bus = bus, .size = size};
+    if (!how.ready)
+        how.ready = ty_bus_tx_ready;
+    if (!how.asleep)
+        how.asleep = ty_bus_tx_asleep;
+    how.failed = tx_failed;
+    how.context = &want;
     /* What woke us for room is seen now. On an RPC bus it may tell of a message too. */
     if (link_watched(&bus->link) && !bus->link.receives)
         ty_link_take_wakes(&bus->link);
-    if (!tx_ready(&want))
-        wait_for_room(&want, spins, timeout_ns);
+    if (!how.ready(&want))
+        wait_for_room(bus, &how);
     bus->refused = !want.slot;
     return want.slot;
+}
+
+static out_of_line void *acquire_tx_slow(struct tachyon_bus *bus, size_t size,
+                                         uint32_t spins, int64_t timeout_ns) {
+    return ty_bus_wait_tx(bus, size,
+                          (struct wait){.spins = spins, .timeout_ns = timeout_ns});
 }
 
 void *tachyon_acquire_tx_timed(tachyon_bus_t *bus, size_t max_payload_size,

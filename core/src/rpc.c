@@ -2,113 +2,43 @@
 /*
  * RPC: a bus whose ends both send and receive, one ring for requests, one for replies.
  *
- * Owns: the calls that are outstanding. A caller's entry lives from commit_call until
- * its reply is released; a callee's from serve until its reply is sent. Both look ids
- * up modulo the size of one table that grows with the span of ids in it, up to
- * CALLS_MAX; a call that is older still is forgotten, so memory stays bounded whatever
- * the peer does. Replies awaited later are kept as copies in their entry: at most one
- * for each outstanding call.
+ * Owns: what matches replies to calls. A callee's entry in the table of calls lives
+ * from serve until its reply is sent, a caller's from commit_call until its reply is
+ * released. A caller that waits, for one reply or for room, takes the other replies off
+ * the ring, so that the callee can go on.
  */
 #include "bus.h"
+#include "calls.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define CALLS_MIN 64u
-#define CALLS_MAX 65536u
 #define SETTLE_MOST 256 /* records that one look takes off the ring at most */
 #define ANY_CALL UINT64_MAX
 
-struct call {
-    uint64_t id;   /* 0: free */
-    void *reply;   /* kept copy, or NULL */
-    size_t size;   /* of that copy */
-    uint32_t type; /* of that copy */
-    bool lost;     /* its reply came when there was no memory to keep it */
-};
+/* Who connects calls, who listens serves. */
+enum end { CALLEE = RING_SIDE_LISTENER, CALLER = RING_SIDE_CONNECTOR };
 
 struct tachyon_rpc_bus {
-    struct tachyon_bus bus; /* first: the hooks of bus.c come with a pointer to it */
-    struct call *calls;
-    size_t call_slots; /* a power of two */
-    uint64_t last_id;  /* caller: last id given out; callee: last id served */
-    uint64_t held_id;  /* reply (caller) handed out, 0 for none ... */
-    bool held_in_ring; /* ... still in the ring, or a kept copy */
-    size_t settled;    /* caller: outstanding calls whose reply is kept or lost */
+    struct tachyon_bus bus; /* first: the hooks of a wait come with a pointer to it */
+    struct calls calls;
+    uint64_t held_id;  /* of what is handed out, 0 for nothing ... */
+    bool held_in_ring; /* caller: ... still in the ring, or a kept copy */
     tachyon_rpc_stats_t stats;
 };
 
 static bool is_caller(const struct tachyon_rpc_bus *rpc) {
-    return rpc->bus.side == RING_SIDE_CONNECTOR;
-}
-
-/* ---- Outstanding calls ---- */
-
-static struct call *find_call(struct tachyon_rpc_bus *rpc, uint64_t id) {
-    struct call *call = &rpc->calls[id & (rpc->call_slots - 1)];
-    return id != 0 && call->id == id ? call : NULL;
-}
-
-static bool is_settled(const struct call *call) {
-    return call->reply || call->lost;
-}
-
-static void end_call(struct tachyon_rpc_bus *rpc, struct call *call) {
-    rpc->settled -= is_settled(call);
-    free(call->reply);
-    *call = (struct call){0};
-    rpc->stats.outstanding--;
-}
-
-static bool grow_calls(struct tachyon_rpc_bus *rpc) {
-    size_t slots = rpc->call_slots * 2;
-    struct call *calls = calloc(slots, sizeof *calls);
-    if (!calls)
-        return false;
-    for (size_t i = 0; i < rpc->call_slots; i++)
-        if (rpc->calls[i].id != 0)
-            calls[rpc->calls[i].id & (slots - 1)] = rpc->calls[i];
-    free(rpc->calls);
-    rpc->calls = calls;
-    rpc->call_slots = slots;
-    return true;
-}
-
-/* Enter a call. At the largest size an old one is forgotten, unless it is held. NULL:
- * the last error says why not. */
-static struct call *begin_call(struct tachyon_rpc_bus *rpc, uint64_t id) {
-    struct call *call;
-    while ((call = &rpc->calls[id & (rpc->call_slots - 1)])->id != 0) {
-        if (rpc->call_slots < CALLS_MAX) {
-            if (!grow_calls(rpc)) {
-                ty_fail(TACHYON_ERR_MEM, 0, "no memory for %zu calls",
-                        rpc->call_slots * 2);
-                return NULL;
-            }
-        } else if (call->id == rpc->held_id) {
-            ty_fail(TACHYON_ERR_BUSY, 0,
-                    "the reply to call %" PRIu64 ", %u calls ago, is still held",
-                    call->id, CALLS_MAX);
-            return NULL;
-        } else {
-            end_call(rpc, call);
-        }
-    }
-    call->id = id;
-    rpc->stats.outstanding++;
-    return call;
+    return rpc->bus.side == (enum ring_side)CALLER;
 }
 
 /* ---- What every function checks ---- */
 
-static tachyon_error_t check(const struct tachyon_rpc_bus *rpc, bool caller) {
+static tachyon_error_t check(const struct tachyon_rpc_bus *rpc, enum end end) {
     if (unlikely(!rpc))
         return ty_fail(TACHYON_ERR_NULL_PTR, 0, "rpc is NULL");
-    if (unlikely(is_caller(rpc) != caller))
+    if (unlikely(is_caller(rpc) != (end == CALLER)))
         return ty_fail(TACHYON_ERR_BUSY, 0, "this end %s",
-                       caller ? "listens: it serves requests and replies"
-                              : "has connected: it calls and waits");
+                       end == CALLER ? "listens: it serves requests and replies"
+                                     : "has connected: it calls and waits");
     if (unlikely(atomic_load_explicit(&rpc->bus.link.waiting, memory_order_relaxed)) &&
         atomic_load(&rpc->bus.error) == TACHYON_SUCCESS)
         return ty_fail(TACHYON_ERR_BUSY, 0, "another thread is waiting on this handle");
@@ -117,105 +47,52 @@ static tachyon_error_t check(const struct tachyon_rpc_bus *rpc, bool caller) {
     return TACHYON_SUCCESS;
 }
 
-static tachyon_error_t no_such_call(uint64_t id, const char *what) {
-    return ty_fail(TACHYON_ERR_INVALID_SZ, 0, "no %s %" PRIu64 " is outstanding", what,
-                   id);
+/* NULL: the last error says that it is not outstanding. */
+static struct call *find(struct tachyon_rpc_bus *rpc, uint64_t id) {
+    struct call *call = calls_find(&rpc->calls, id);
+    if (unlikely(!call))
+        ty_fail(TACHYON_ERR_INVALID_SZ, 0, "no %s %" PRIu64 " is outstanding",
+                is_caller(rpc) ? "call" : "request", id);
+    return call;
 }
 
-/* ---- Caller: sending ---- */
-
-void *tachyon_rpc_acquire_tx_timed(tachyon_rpc_bus_t *rpc, size_t max_payload_size,
-                                   uint32_t spin_threshold, int64_t timeout_ns) {
-    if (check(rpc, true) != TACHYON_SUCCESS)
-        return NULL;
-    return tachyon_acquire_tx_timed(&rpc->bus, max_payload_size, spin_threshold,
-                                    timeout_ns);
+static struct call *check_and_find(struct tachyon_rpc_bus *rpc, enum end end,
+                                   uint64_t id) {
+    return check(rpc, end) == TACHYON_SUCCESS ? find(rpc, id) : NULL;
 }
 
-void *tachyon_rpc_acquire_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_size) {
-    return tachyon_rpc_acquire_tx_timed(rpc, max_payload_size, 0, 0);
-}
-
-tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_size,
-                                        uint32_t msg_type, uint64_t *out_cid) {
-    tachyon_error_t error = check(rpc, true);
-    if (error != TACHYON_SUCCESS)
-        return error;
-    if (!out_cid)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out_cid is NULL");
-    uint64_t id = rpc->last_id + 1;
-    struct call *call = begin_call(rpc, id);
-    if (!call)
-        return tachyon_last_error();
-    error = ty_bus_commit(&rpc->bus, actual_size, msg_type, id);
-    if (error != TACHYON_SUCCESS) {
-        end_call(rpc, call);
-        return error;
+/* A slot for the next call. NULL: the last error says why not. */
+static struct call *vacate(struct tachyon_rpc_bus *rpc) {
+    struct call *slot = calls_vacate(&rpc->calls, rpc->held_id);
+    if (unlikely(!slot)) {
+        if (rpc->calls.count < CALLS_MAX)
+            ty_fail(TACHYON_ERR_MEM, 0, "no memory for %zu calls",
+                    rpc->calls.count * 2);
+        else
+            ty_fail(TACHYON_ERR_BUSY, 0,
+                    "the reply to call %" PRIu64 ", %u calls ago, is still held",
+                    rpc->held_id, CALLS_MAX);
     }
-    tachyon_flush(&rpc->bus);
-    rpc->last_id = *out_cid = id;
-    rpc->stats.calls++;
-    return TACHYON_SUCCESS;
+    return slot;
 }
 
-void tachyon_rpc_rollback_call(tachyon_rpc_bus_t *rpc) {
-    if (check(rpc, true) == TACHYON_SUCCESS)
-        tachyon_rollback_tx(&rpc->bus);
-}
+/* ---- Replies that nobody waits for now ---- */
 
-tachyon_error_t tachyon_rpc_call_timed(tachyon_rpc_bus_t *rpc, const void *payload,
-                                       size_t size, uint32_t msg_type,
-                                       uint64_t *out_cid, uint32_t spin_threshold,
-                                       int64_t timeout_ns) {
-    if (!out_cid || (!payload && size > 0))
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
-                       !out_cid ? "out_cid" : "payload");
-    void *slot = tachyon_rpc_acquire_tx_timed(rpc, size, spin_threshold, timeout_ns);
-    if (!slot)
-        return tachyon_last_error();
-    if (size > 0)
-        memcpy(slot, payload, size);
-    tachyon_error_t error = tachyon_rpc_commit_call(rpc, size, msg_type, out_cid);
-    if (error != TACHYON_SUCCESS)
-        rpc->bus.tx.offset = 0;
-    return error;
-}
-
-tachyon_error_t tachyon_rpc_call(tachyon_rpc_bus_t *rpc, const void *payload,
-                                 size_t size, uint32_t msg_type, uint64_t *out_cid) {
-    return tachyon_rpc_call_timed(rpc, payload, size, msg_type, out_cid, 0, 0);
-}
-
-/* ---- Caller: receiving ---- */
-
-/* Take a reply that nobody waits for now off the ring: keep it, or drop it. */
 static void settle(struct tachyon_rpc_bus *rpc, const struct ring_record *record) {
-    struct call *call = find_call(rpc, record->correlation_id);
-    void *copy = NULL;
-    bool first = call && !is_settled(call);
-    if (first)
-        copy = malloc(record->size > 0 ? record->size : 1);
-    if (copy) {
-        memcpy(copy, record->payload, record->size);
-        call->reply = copy;
-        call->size = record->size;
-        call->type = record->type_id;
+    if (calls_settle(&rpc->calls, record->correlation_id, record->payload, record->size,
+                     record->type_id))
         rpc->stats.kept++;
-    } else {
-        if (first)
-            call->lost = true;
-        rpc->stats.dropped++; /* unknown, a second reply, or no memory */
-    }
-    rpc->settled += first;
+    else
+        rpc->stats.dropped++;
     ty_bus_consume(&rpc->bus, record->bytes, 1);
 }
 
 /* Is this the reply to `id`, or for ANY_CALL to one of those that are outstanding? That
  * is asked only while no reply is kept. */
-static bool is_reply_to(struct tachyon_rpc_bus *rpc, const struct ring_record *record,
-                        uint64_t id) {
+static bool is_reply_to(const struct tachyon_rpc_bus *rpc,
+                        const struct ring_record *record, uint64_t id) {
     if (id == ANY_CALL)
-        return find_call(rpc, record->correlation_id) != NULL;
+        return calls_find(&rpc->calls, record->correlation_id) != NULL;
     return id != 0 && record->correlation_id == id;
 }
 
@@ -231,6 +108,8 @@ static enum ring_look settle_before(struct tachyon_rpc_bus *rpc, uint64_t id,
         return RING_EMPTY;
     for (int i = 0; i < SETTLE_MOST; i++) {
         enum ring_look look = ring_look_at(&rpc->bus.rx, 0, record);
+        if (look == RING_CORRUPT)
+            ty_bus_fail(&rpc->bus, TACHYON_ERR_CORRUPT);
         if (look != RING_FOUND || is_reply_to(rpc, record, id))
             return look;
         settle(rpc, record);
@@ -239,12 +118,167 @@ static enum ring_look settle_before(struct tachyon_rpc_bus *rpc, uint64_t id,
     return RING_EMPTY;
 }
 
-static bool settle_all(struct tachyon_bus *bus) {
+/* ---- Sending: calls and replies ---- */
+
+static bool room_ready(void *context) {
+    struct tx_wait *want = context;
     struct ring_record record;
     bool more; /* the next look goes on, and until then the callee has room */
-    return settle_before((struct tachyon_rpc_bus *)(void *)bus, 0, &record, &more) !=
-           RING_CORRUPT;
+    want->corrupt = settle_before((struct tachyon_rpc_bus *)(void *)want->bus, 0,
+                                  &record, &more) == RING_CORRUPT;
+    return want->corrupt || ty_bus_tx_ready(want);
 }
+
+static void room_asleep(void *context, bool flag) {
+    ty_bus_tx_asleep(context, flag);
+    ring_want_record(&((struct tx_wait *)context)->bus->rx, flag);
+}
+
+/* A caller takes replies meanwhile: two ends that wait for room in full rings could not
+ * go on. A callee waits as on any bus. */
+static out_of_line void *wait_for_room(struct tachyon_rpc_bus *rpc, size_t size,
+                                       uint32_t spins, int64_t timeout_ns) {
+    struct wait how = {.spins = spins, .timeout_ns = timeout_ns};
+    if (is_caller(rpc)) {
+        how.ready = room_ready;
+        how.asleep = room_asleep;
+    }
+    return ty_bus_wait_tx(&rpc->bus, size, how);
+}
+
+static void *acquire(struct tachyon_rpc_bus *rpc, enum end end, size_t size,
+                     uint32_t spins, int64_t timeout_ns) {
+    if (check(rpc, end) != TACHYON_SUCCESS)
+        return NULL;
+    void *slot = ring_reserve(&rpc->bus.tx, size);
+    return likely(slot) ? slot : wait_for_room(rpc, size, spins, timeout_ns);
+}
+
+static tachyon_error_t copy_in(struct tachyon_rpc_bus *rpc, enum end end,
+                               const void *payload, size_t size, uint32_t spins,
+                               int64_t timeout_ns) {
+    if (!payload && size > 0)
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "payload is NULL, size is %zu", size);
+    void *slot = acquire(rpc, end, size, spins, timeout_ns);
+    if (!slot)
+        return tachyon_last_error();
+    if (size > 0)
+        memcpy(slot, payload, size);
+    return TACHYON_SUCCESS;
+}
+
+static tachyon_error_t commit(struct tachyon_rpc_bus *rpc, size_t size, uint32_t type,
+                              uint64_t id) {
+    tachyon_error_t error = ty_bus_commit(&rpc->bus, size, type, id);
+    if (error == TACHYON_SUCCESS)
+        tachyon_flush(&rpc->bus);
+    return error;
+}
+
+static void roll_back(struct tachyon_rpc_bus *rpc, enum end end) {
+    if (check(rpc, end) == TACHYON_SUCCESS)
+        tachyon_rollback_tx(&rpc->bus);
+}
+
+void *tachyon_rpc_acquire_tx_timed(tachyon_rpc_bus_t *rpc, size_t max_payload_size,
+                                   uint32_t spin_threshold, int64_t timeout_ns) {
+    return acquire(rpc, CALLER, max_payload_size, spin_threshold, timeout_ns);
+}
+
+void *tachyon_rpc_acquire_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_size) {
+    return acquire(rpc, CALLER, max_payload_size, 0, 0);
+}
+
+void *tachyon_rpc_acquire_reply_tx_timed(tachyon_rpc_bus_t *rpc,
+                                         size_t max_payload_size,
+                                         uint32_t spin_threshold, int64_t timeout_ns) {
+    return acquire(rpc, CALLEE, max_payload_size, spin_threshold, timeout_ns);
+}
+
+void *tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_size) {
+    return acquire(rpc, CALLEE, max_payload_size, 0, 0);
+}
+
+tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_size,
+                                        uint32_t msg_type, uint64_t *out_cid) {
+    tachyon_error_t error = check(rpc, CALLER);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    if (!out_cid)
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out_cid is NULL");
+    struct call *slot = vacate(rpc);
+    if (!slot)
+        return tachyon_last_error();
+    error = commit(rpc, actual_size, msg_type, rpc->calls.last + 1);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    *out_cid = calls_enter(&rpc->calls, slot);
+    rpc->stats.calls++;
+    return TACHYON_SUCCESS;
+}
+
+tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc,
+                                         uint64_t correlation_id, size_t actual_size,
+                                         uint32_t msg_type) {
+    struct call *call = check_and_find(rpc, CALLEE, correlation_id);
+    if (!call)
+        return tachyon_last_error();
+    tachyon_error_t error = commit(rpc, actual_size, msg_type, correlation_id);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    calls_end(&rpc->calls, call);
+    rpc->stats.replies++;
+    return TACHYON_SUCCESS;
+}
+
+void tachyon_rpc_rollback_call(tachyon_rpc_bus_t *rpc) {
+    roll_back(rpc, CALLER);
+}
+
+void tachyon_rpc_rollback_reply(tachyon_rpc_bus_t *rpc) {
+    roll_back(rpc, CALLEE);
+}
+
+tachyon_error_t tachyon_rpc_call_timed(tachyon_rpc_bus_t *rpc, const void *payload,
+                                       size_t size, uint32_t msg_type,
+                                       uint64_t *out_cid, uint32_t spin_threshold,
+                                       int64_t timeout_ns) {
+    if (!out_cid)
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out_cid is NULL");
+    tachyon_error_t error =
+        copy_in(rpc, CALLER, payload, size, spin_threshold, timeout_ns);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    error = tachyon_rpc_commit_call(rpc, size, msg_type, out_cid);
+    if (error != TACHYON_SUCCESS)
+        rpc->bus.tx.offset = 0;
+    return error;
+}
+
+tachyon_error_t tachyon_rpc_call(tachyon_rpc_bus_t *rpc, const void *payload,
+                                 size_t size, uint32_t msg_type, uint64_t *out_cid) {
+    return tachyon_rpc_call_timed(rpc, payload, size, msg_type, out_cid, 0, 0);
+}
+
+tachyon_error_t tachyon_rpc_reply_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
+                                        const void *payload, size_t size,
+                                        uint32_t msg_type, uint32_t spin_threshold,
+                                        int64_t timeout_ns) {
+    if (!check_and_find(rpc, CALLEE, correlation_id))
+        return tachyon_last_error();
+    tachyon_error_t error =
+        copy_in(rpc, CALLEE, payload, size, spin_threshold, timeout_ns);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    return tachyon_rpc_commit_reply(rpc, correlation_id, size, msg_type);
+}
+
+tachyon_error_t tachyon_rpc_reply(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
+                                  const void *payload, size_t size, uint32_t msg_type) {
+    return tachyon_rpc_reply_timed(rpc, correlation_id, payload, size, msg_type, 0, 0);
+}
+
+/* ---- Caller: waiting for replies ---- */
 
 struct reply_wait {
     struct rx_wait rx; /* first: bus.c knows only this */
@@ -256,8 +290,6 @@ static bool reply_ready(void *context) {
     struct reply_wait *want = context;
     want->rx.look = settle_before((struct tachyon_rpc_bus *)(void *)want->rx.bus,
                                   want->id, &want->rx.record, &want->more);
-    if (want->rx.look == RING_CORRUPT)
-        ty_bus_fail(want->rx.bus, TACHYON_ERR_CORRUPT);
     return want->rx.look != RING_EMPTY || want->more;
 }
 
@@ -297,7 +329,7 @@ static const void *take_settled(struct tachyon_rpc_bus *rpc, struct call *call,
                                 size_t *actual_size, uint32_t *msg_type) {
     uint64_t id = call->id;
     if (call->lost) {
-        end_call(rpc, call);
+        calls_end(&rpc->calls, call);
         ty_fail(TACHYON_ERR_MEM, 0, "no memory to keep the reply to call %" PRIu64, id);
         return NULL;
     }
@@ -316,22 +348,20 @@ static const void *take_reply(struct tachyon_rpc_bus *rpc, uint64_t id,
     if ((ring_look_at(&rpc->bus.rx, 0, &want.rx.record) != RING_FOUND ||
          !is_reply_to(rpc, &want.rx.record, id)) &&
         !wait_for_reply(&want, spins, timeout_ns)) {
-        if (rpc->settled > 0) /* kept for another wait, and nothing else tells of it */
+        if (rpc->calls.settled >
+            0) /* kept for another wait: nothing else tells of it */
             ty_link_signal(&rpc->bus.link, true);
         return NULL;
     }
-    ring_hand_out(&rpc->bus.rx, want.rx.record.bytes, 1);
     rpc->held_id = want.rx.record.correlation_id;
     rpc->held_in_ring = true;
-    *actual_size = want.rx.record.size;
-    *msg_type = want.rx.record.type_id;
-    return want.rx.record.payload;
+    return bus_hand_out(&rpc->bus, &want.rx.record, msg_type, actual_size);
 }
 
 /* What both kinds of wait check. */
 static tachyon_error_t check_wait(struct tachyon_rpc_bus *rpc, const void *actual_size,
                                   const void *msg_type) {
-    tachyon_error_t error = check(rpc, true);
+    tachyon_error_t error = check(rpc, CALLER);
     if (error != TACHYON_SUCCESS)
         return error;
     if (!actual_size || !msg_type)
@@ -348,12 +378,10 @@ const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_
                                    uint32_t spin_threshold, int64_t timeout_ns) {
     if (check_wait(rpc, actual_size, msg_type) != TACHYON_SUCCESS)
         return NULL;
-    struct call *call = find_call(rpc, correlation_id);
-    if (!call) {
-        no_such_call(correlation_id, "call");
+    struct call *call = find(rpc, correlation_id);
+    if (!call)
         return NULL;
-    }
-    if (is_settled(call))
+    if (call_settled(call))
         return take_settled(rpc, call, actual_size, msg_type);
     return take_reply(rpc, correlation_id, actual_size, msg_type, spin_threshold,
                       timeout_ns);
@@ -368,24 +396,18 @@ const void *tachyon_rpc_wait_any(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
         ty_fail(TACHYON_ERR_NULL_PTR, 0, "out_cid is NULL");
         return NULL;
     }
-    if (rpc->stats.outstanding == 0) {
+    if (rpc->calls.outstanding == 0) {
         ty_fail(TACHYON_ERR_INVALID_SZ, 0, "no call is outstanding");
         return NULL;
     }
-    const void *reply;
-    if (rpc->settled > 0) {
-        struct call *call;
-        uint64_t id = rpc->last_id; /* the oldest one that may be in the table */
-        for (id -= id < rpc->call_slots ? id : rpc->call_slots;
-             !(call = find_call(rpc, id)) || !is_settled(call); id++)
-            ;
-        *out_cid = id;
-        reply = take_settled(rpc, call, actual_size, msg_type);
-    } else {
-        reply = take_reply(rpc, ANY_CALL, actual_size, msg_type, spin_threshold,
-                           timeout_ns);
-        *out_cid = rpc->held_id;
+    if (rpc->calls.settled > 0) {
+        struct call *call = calls_oldest_settled(&rpc->calls);
+        *out_cid = call->id;
+        return take_settled(rpc, call, actual_size, msg_type);
     }
+    const void *reply =
+        take_reply(rpc, ANY_CALL, actual_size, msg_type, spin_threshold, timeout_ns);
+    *out_cid = rpc->held_id;
     return reply;
 }
 
@@ -397,38 +419,35 @@ const void *tachyon_rpc_wait(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
 }
 
 tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *rpc) {
-    tachyon_error_t error = check(rpc, true);
+    tachyon_error_t error = check(rpc, CALLER);
     if (error != TACHYON_SUCCESS)
         return error;
-    struct call *call = find_call(rpc, rpc->held_id);
+    struct call *call = calls_find(&rpc->calls, rpc->held_id);
     if (!call)
         return ty_fail(TACHYON_ERR_EMPTY, 0, "no reply is held");
-    end_call(rpc, call);
+    calls_end(&rpc->calls, call);
     rpc->held_id = 0;
     rpc->stats.replies++;
     return rpc->held_in_ring ? tachyon_commit_rx(&rpc->bus) : TACHYON_SUCCESS;
 }
 
 tachyon_error_t tachyon_rpc_cancel(tachyon_rpc_bus_t *rpc, uint64_t correlation_id) {
-    tachyon_error_t error = check(rpc, true);
-    if (error != TACHYON_SUCCESS)
-        return error;
-    struct call *call = find_call(rpc, correlation_id);
+    struct call *call = check_and_find(rpc, CALLER, correlation_id);
     if (!call)
-        return no_such_call(correlation_id, "call");
+        return tachyon_last_error();
     if (rpc->held_id == correlation_id)
         return ty_fail(TACHYON_ERR_BUSY, 0, "the reply to call %" PRIu64 " is held",
                        correlation_id);
-    end_call(rpc, call);
+    calls_end(&rpc->calls, call);
     return TACHYON_SUCCESS;
 }
 
-/* ---- Callee ---- */
+/* ---- Callee: taking requests ---- */
 
 const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
                                     uint32_t *msg_type, size_t *actual_size,
                                     uint32_t spin_threshold, int64_t timeout_ns) {
-    if (check(rpc, false) != TACHYON_SUCCESS)
+    if (check(rpc, CALLEE) != TACHYON_SUCCESS)
         return NULL;
     if (!out_cid || !msg_type || !actual_size) {
         ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
@@ -443,22 +462,20 @@ const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
             &want, (struct wait){.spins = spin_threshold, .timeout_ns = timeout_ns}))
         return NULL;
     uint64_t id = want.record.correlation_id;
-    bool again = rpc->held_id != 0 && rpc->held_id == id;
-    if (!again && (rpc->held_id != 0 || id != rpc->last_id + 1)) {
-        ty_bus_fail(&rpc->bus, TACHYON_ERR_CORRUPT); /* ids grow by one */
+    /* Ids grow by one; what is held comes again until it is committed. */
+    if (id != (rpc->held_id != 0 ? rpc->held_id : rpc->calls.last + 1)) {
+        ty_bus_fail(&rpc->bus, TACHYON_ERR_CORRUPT);
         return NULL;
     }
-    if (!again) {
-        if (!begin_call(rpc, id))
+    if (rpc->held_id == 0) {
+        struct call *slot = vacate(rpc);
+        if (!slot)
             return NULL;
-        rpc->last_id = rpc->held_id = id;
+        rpc->held_id = calls_enter(&rpc->calls, slot);
         rpc->stats.calls++;
     }
-    ring_hand_out(&rpc->bus.rx, want.record.bytes, 1);
     *out_cid = id;
-    *msg_type = want.record.type_id;
-    *actual_size = want.record.size;
-    return want.record.payload;
+    return bus_hand_out(&rpc->bus, &want.record, msg_type, actual_size);
 }
 
 const void *tachyon_rpc_serve(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
@@ -469,71 +486,11 @@ const void *tachyon_rpc_serve(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
 }
 
 tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *rpc) {
-    tachyon_error_t error = check(rpc, false);
+    tachyon_error_t error = check(rpc, CALLEE);
     if (error != TACHYON_SUCCESS)
         return error;
     rpc->held_id = 0;
     return tachyon_commit_rx(&rpc->bus);
-}
-
-void *tachyon_rpc_acquire_reply_tx_timed(tachyon_rpc_bus_t *rpc,
-                                         size_t max_payload_size,
-                                         uint32_t spin_threshold, int64_t timeout_ns) {
-    if (check(rpc, false) != TACHYON_SUCCESS)
-        return NULL;
-    return tachyon_acquire_tx_timed(&rpc->bus, max_payload_size, spin_threshold,
-                                    timeout_ns);
-}
-
-void *tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_size) {
-    return tachyon_rpc_acquire_reply_tx_timed(rpc, max_payload_size, 0, 0);
-}
-
-tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc,
-                                         uint64_t correlation_id, size_t actual_size,
-                                         uint32_t msg_type) {
-    tachyon_error_t error = check(rpc, false);
-    if (error != TACHYON_SUCCESS)
-        return error;
-    struct call *call = find_call(rpc, correlation_id);
-    if (!call)
-        return no_such_call(correlation_id, "request");
-    error = ty_bus_commit(&rpc->bus, actual_size, msg_type, correlation_id);
-    if (error != TACHYON_SUCCESS)
-        return error;
-    end_call(rpc, call);
-    tachyon_flush(&rpc->bus);
-    rpc->stats.replies++;
-    return TACHYON_SUCCESS;
-}
-
-void tachyon_rpc_rollback_reply(tachyon_rpc_bus_t *rpc) {
-    if (check(rpc, false) == TACHYON_SUCCESS)
-        tachyon_rollback_tx(&rpc->bus);
-}
-
-tachyon_error_t tachyon_rpc_reply_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
-                                        const void *payload, size_t size,
-                                        uint32_t msg_type, uint32_t spin_threshold,
-                                        int64_t timeout_ns) {
-    tachyon_error_t error = check(rpc, false);
-    if (error != TACHYON_SUCCESS)
-        return error;
-    if (!payload && size > 0)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "payload is NULL, size is %zu", size);
-    if (!find_call(rpc, correlation_id))
-        return no_such_call(correlation_id, "request");
-    void *slot = tachyon_acquire_tx_timed(&rpc->bus, size, spin_threshold, timeout_ns);
-    if (!slot)
-        return tachyon_last_error();
-    if (size > 0)
-        memcpy(slot, payload, size);
-    return tachyon_rpc_commit_reply(rpc, correlation_id, size, msg_type);
-}
-
-tachyon_error_t tachyon_rpc_reply(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
-                                  const void *payload, size_t size, uint32_t msg_type) {
-    return tachyon_rpc_reply_timed(rpc, correlation_id, payload, size, msg_type, 0, 0);
 }
 
 /* ---- Looking ---- */
@@ -584,15 +541,14 @@ tachyon_error_t tachyon_rpc_get_stats(const tachyon_rpc_bus_t *rpc,
     if (!rpc || !out)
         return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", !rpc ? "rpc" : "out");
     *out = rpc->stats;
+    out->outstanding = rpc->calls.outstanding;
     return TACHYON_SUCCESS;
 }
 
 /* ---- Opening and closing ---- */
 
 static void free_rpc(struct tachyon_rpc_bus *rpc) {
-    for (size_t i = 0; rpc->calls && i < rpc->call_slots; i++)
-        free(rpc->calls[i].reply);
-    free(rpc->calls);
+    calls_free(&rpc->calls);
     free(rpc);
 }
 
@@ -607,11 +563,10 @@ static tachyon_error_t open_rpc(const char *socket_path, const size_t *capacitie
     tachyon_rpc_bus_t *rpc = aligned_alloc(alignof(tachyon_rpc_bus_t), sizeof *rpc);
     if (!rpc)
         return ty_fail_plain(TACHYON_ERR_MEM);
-    *rpc = (tachyon_rpc_bus_t){.calls = calloc(CALLS_MIN, sizeof(struct call)),
-                               .call_slots = CALLS_MIN};
+    *rpc = (tachyon_rpc_bus_t){.held_id = 0};
     struct session session;
     tachyon_error_t error;
-    if (!rpc->calls)
+    if (!calls_init(&rpc->calls, CALLS_MIN))
         error = ty_fail_plain(TACHYON_ERR_MEM);
     else
         error =
@@ -629,8 +584,6 @@ static tachyon_error_t open_rpc(const char *socket_path, const size_t *capacitie
     atomic_store(&rpc->bus.role, BUS_ROLE_BOTH);
     ty_bus_arm_tx(&rpc->bus, sending(rpc));
     ty_bus_arm_rx(&rpc->bus, receiving(rpc));
-    if (is_caller(rpc))
-        rpc->bus.make_progress = settle_all;
     *out = rpc;
     return TACHYON_SUCCESS;
 }

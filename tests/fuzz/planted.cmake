@@ -79,15 +79,15 @@ bug(array_left_unflushed send producer.c
 bug(wakes_without_end send ring.h
     "if (wanted == 0 || wanted == *woken ||" "if (wanted == 0 ||")
 # ---- Calls ----
-bug(copy_too_small rpc_replies rpc.c
-    "malloc(record->size > 0 ? record->size : 1)" "malloc(record->size / 2 + 1)")
-bug(call_number_zero rpc_replies rpc.c
+bug(copy_too_small rpc_replies calls.h
+    "malloc(size > 0 ? size : 1)" "malloc(size / 2 + 1)")
+bug(call_number_zero rpc_replies calls.h
     "return id != 0 && call->id == id ? call : NULL;"
     "return call->id == id ? call : NULL;")
-bug(second_reply_replaces_the_first rpc_replies rpc.c
-    "bool first = call && !is_settled(call);" "bool first = call;")
-bug(settled_replies_miscounted rpc_replies rpc.c
-    "rpc->settled -= is_settled(call);" "")
+bug(second_reply_replaces_the_first rpc_replies calls.h
+    "if (!call || call_settled(call))" "if (!call)")
+bug(settled_replies_miscounted rpc_replies calls.h
+    "        calls->settled--;" "")
 bug(any_reply_will_do rpc_replies rpc.c
     "!is_reply_to(rpc, &want.rx.record, id)" "false")
 # ---- Handshake ----

@@ -6,22 +6,22 @@
 
 static unguided void check_calls(const struct tachyon_rpc_bus *rpc) {
     uint64_t entries = 0, kept = 0, settled = 0;
-    for (size_t i = 0; i < rpc->call_slots; i++) {
-        const struct call *call = &rpc->calls[i];
+    for (size_t i = 0; i < rpc->calls.count; i++) {
+        const struct call *call = &rpc->calls.slots[i];
         entries += call->id != 0;
         kept += call->reply != NULL;
-        settled += call->reply || call->lost;
+        settled += call_settled(call);
         CHECK(call->id != 0 || !call->reply);
-        CHECK(call->id == 0 || (call->id & (rpc->call_slots - 1)) == i);
+        CHECK(call->id == 0 || calls_slot(&rpc->calls, call->id) == call);
     }
-    CHECK_EQ(entries, rpc->stats.outstanding);
-    CHECK_EQ(settled, rpc->settled);
+    CHECK_EQ(entries, rpc->calls.outstanding);
+    CHECK_EQ(settled, rpc->calls.settled);
     CHECK(kept <= entries && entries <= rpc->stats.calls);
-    CHECK(rpc->stats.outstanding + rpc->stats.replies <= rpc->stats.calls);
+    CHECK(rpc->calls.outstanding + rpc->stats.replies <= rpc->stats.calls);
 }
 
 static void call(struct tachyon_rpc_bus *rpc, struct input *input) {
-    uint64_t last = rpc->last_id, id = 0;
+    uint64_t last = rpc->calls.last, id = 0;
     size_t size = input_size(input, FUZZ_CAPACITY - RING_OVERHEAD);
     if (size > FUZZ_CAPACITY)
         size = FUZZ_CAPACITY;
@@ -29,7 +29,7 @@ static void call(struct tachyon_rpc_bus *rpc, struct input *input) {
     if (tachyon_rpc_call(rpc, payload, size, 1, &id) == TACHYON_SUCCESS)
         CHECK_EQ(id, last + 1);
     else
-        CHECK_EQ(rpc->last_id, last);
+        CHECK_EQ(rpc->calls.last, last);
 }
 
 /* What is held is the reply to `id`, all of it. */
@@ -49,11 +49,11 @@ static void check_held(const struct tachyon_rpc_bus *rpc, uint64_t id, bool was_
 }
 
 static void expect(struct tachyon_rpc_bus *rpc, struct input *input) {
-    uint64_t id = input_below(input, 8) ? rpc->last_id - input_below(input, 4)
+    uint64_t id = input_below(input, 8) ? rpc->calls.last - input_below(input, 4)
                                         : input_number(input, 8);
     uint32_t type;
     size_t size;
-    const struct call *entry = find_call(rpc, id);
+    const struct call *entry = calls_find(&rpc->calls, id);
     bool outstanding = entry != NULL, was_kept = entry && entry->reply;
     const uint8_t *reply = tachyon_rpc_wait_timed(rpc, id, &size, &type, 0, 0);
     if (!reply)
@@ -66,11 +66,11 @@ static void expect_any(struct tachyon_rpc_bus *rpc) {
     uint64_t id = 0;
     uint32_t type;
     size_t size;
-    bool was_kept = rpc->settled > 0;
+    bool was_kept = rpc->calls.settled > 0;
     const uint8_t *reply = tachyon_rpc_wait_any(rpc, &id, &size, &type, 0, 0);
     if (!reply)
         return;
-    CHECK(find_call(rpc, id));
+    CHECK(calls_find(&rpc->calls, id));
     check_held(rpc, id, was_kept, reply, size);
 }
 
@@ -91,7 +91,7 @@ static void be_caller(struct tachyon_rpc_bus *rpc, struct input *input) {
         tachyon_rpc_commit_rx(rpc);
         break;
     case 5:
-        tachyon_rpc_cancel(rpc, rpc->last_id - input_below(input, 4));
+        tachyon_rpc_cancel(rpc, rpc->calls.last - input_below(input, 4));
         break;
     case 6: /* this takes replies off the ring */
         size = input_size(input, FUZZ_CAPACITY - RING_OVERHEAD);
@@ -122,7 +122,7 @@ static void be_callee(struct tachyon_rpc_bus *rpc, struct input *input) {
         request = tachyon_rpc_serve_timed(rpc, &id, &type, &size, 0, 0);
         if (request) {
             fuzz_touch(&fuzz_arenas[0], request, size);
-            CHECK_EQ(id, rpc->last_id);
+            CHECK_EQ(id, rpc->calls.last);
             CHECK(id != 0 && id <= rpc->stats.calls);
         }
         break;
@@ -130,11 +130,11 @@ static void be_callee(struct tachyon_rpc_bus *rpc, struct input *input) {
         tachyon_rpc_commit_serve(rpc);
         break;
     case 2:
-        id = rpc->last_id - input_below(input, 4);
-        bool outstanding = find_call(rpc, id) != NULL;
+        id = rpc->calls.last - input_below(input, 4);
+        bool outstanding = calls_find(&rpc->calls, id) != NULL;
         if (tachyon_rpc_reply(rpc, id, payload, input_below(input, 200), 1) ==
             TACHYON_SUCCESS)
-            CHECK(outstanding && !find_call(rpc, id));
+            CHECK(outstanding && !calls_find(&rpc->calls, id));
         break;
     default:
         tachyon_rpc_get_state(rpc);
@@ -149,15 +149,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     struct tachyon_rpc_bus *rpc =
         aligned_alloc(alignof(tachyon_rpc_bus_t), sizeof *rpc);
     CHECK(rpc);
-    *rpc = (struct tachyon_rpc_bus){.calls = calloc(4, sizeof(struct call)),
-                                    .call_slots = 4}; /* so that it has to grow */
-    CHECK(rpc->calls);
+    *rpc = (struct tachyon_rpc_bus){.held_id = 0};
+    CHECK(calls_init(&rpc->calls, 4)); /* so that it has to grow */
     CHECK_EQ(ty_bus_init(&rpc->bus, &session), TACHYON_SUCCESS);
     atomic_store(&rpc->bus.role, BUS_ROLE_BOTH);
     ty_bus_arm_tx(&rpc->bus, sending(rpc));
     ty_bus_arm_rx(&rpc->bus, receiving(rpc));
-    if (caller)
-        rpc->bus.make_progress = settle_all;
     fuzz_watch(&input, &rpc->bus);
     while (input.left > 0) {
         uint64_t choice = input_below(&input, 3);
