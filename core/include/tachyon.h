@@ -11,7 +11,8 @@
  * tachyon_bus_connect(). Either end may send; the first send or receive on a handle
  * claims that direction for good, and the peer has the other one. The producer
  * repeats acquire_tx, write, commit_tx, flush; the consumer acquire_rx, read,
- * commit_rx. tachyon_bus_destroy() ends the stream.
+ * commit_rx. tachyon_bus_destroy() ends the stream; a producer that cannot finish it
+ * says so with tachyon_bus_abort().
  *
  * Errors: a function that returns tachyon_error_t says what went wrong; one that
  * returns a pointer or a count says NULL or 0, and then tachyon_last_error() has
@@ -76,7 +77,8 @@ typedef enum {
     TACHYON_ERR_CORRUPT = 19,      /**< the peer wrote what no peer may write */
     TACHYON_ERR_ADDR_IN_USE = 20,  /**< the path is taken: a listener or a file */
     TACHYON_ERR_PERMISSION = 21,   /**< access refused by mode or user id */
-    TACHYON_ERR_FORKED = 22        /**< the handle belongs to the parent process */
+    TACHYON_ERR_FORKED = 22,       /**< the handle belongs to the parent process */
+    TACHYON_ERR_ABORTED = 23       /**< the peer gave up in the middle */
 } tachyon_error_t;
 
 /** State of a connection as this end sees it. */
@@ -85,7 +87,7 @@ typedef enum {
     TACHYON_STATE_INITIALIZING = 1,
     TACHYON_STATE_READY = 2,        /**< usable; a consumer's until it has drained */
     TACHYON_STATE_DISCONNECTED = 3, /**< closed or dead: tachyon_last_error() tells */
-    TACHYON_STATE_FATAL_ERROR = 4,  /**< corrupt, or used after fork */
+    TACHYON_STATE_FATAL_ERROR = 4,  /**< aborted by the peer, corrupt, or forked */
     TACHYON_STATE_UNKNOWN = 5       /**< the handle is NULL */
 } tachyon_state_t;
 
@@ -216,6 +218,21 @@ void tachyon_bus_destroy(tachyon_bus_t *bus);
 void tachyon_bus_close(tachyon_bus_t *bus);
 
 /**
+ * Cut the stream off: tachyon_bus_close() for an end that has failed, so that half of a
+ * stream is never taken for the whole. The peer, sending or receiving, gets everything
+ * whose flush had returned, and then TACHYON_ERR_ABORTED instead of CLOSED. This end's
+ * calls fail with TACHYON_ERR_CLOSED as after a close.
+ *
+ * An open reservation is rolled back, and what was only committed is dropped, not
+ * flushed: a batch that was not finished is not shown. Nothing is sent any more, not by
+ * a later flush, nor by tachyon_bus_destroy(), which is still needed. After a close it
+ * does nothing, and a close after it neither: the peer is told once.
+ *
+ * Threads: any.  Blocks: no.  System calls: yes.
+ */
+void tachyon_bus_abort(tachyon_bus_t *bus);
+
+/**
  * Prefer a NUMA node for the ring's pages.
  *
  * @param node_id  0 to 63.
@@ -242,7 +259,7 @@ size_t tachyon_max_payload(const tachyon_bus_t *bus);
  *         when nothing was reserved; then tachyon_last_error() says why:
  *         FULL        no room until the consumer releases a message
  *         INVALID_SZ  can never fit this ring
- *         PEER_DEAD, CLOSED, CORRUPT, FORKED
+ *         CLOSED, ABORTED, PEER_DEAD, CORRUPT, FORKED
  *         BUSY        this handle receives, or the peer sends
  *         NULL_PTR
  *
@@ -324,8 +341,8 @@ size_t tachyon_send_batch(tachyon_bus_t *bus, const void *items, size_t item_siz
  * @param actual_size  Its size in bytes; must not be NULL.
  * @return The payload, read-only, owned by the bus and valid until it is committed
  *         (never NULL for a message, not even for an empty one), or NULL: EMPTY,
- *         CLOSED (all is drained), PEER_DEAD, CORRUPT, FORKED, BUSY (this handle
- *         sends, or the peer receives), NULL_PTR.
+ *         CLOSED, ABORTED or PEER_DEAD (all is drained), CORRUPT, FORKED, BUSY (this
+ *         handle sends, or the peer receives), NULL_PTR.
  *
  * Threads: one consumer.  Blocks: never.  System calls: one per thousands of looks.
  */
@@ -338,7 +355,7 @@ const void *tachyon_acquire_rx_spin(tachyon_bus_t *bus, uint32_t *type_id,
 
 /**
  * tachyon_acquire_rx() that spins, then sleeps until a message comes, the stream
- * ends, the peer dies, or a signal arrives (INTERRUPTED).
+ * ends, the peer aborts or dies, or a signal arrives (INTERRUPTED).
  */
 const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,
                                         size_t *actual_size, uint32_t spin_threshold);
@@ -445,7 +462,8 @@ int tachyon_bus_fileno(tachyon_bus_t *bus);
 
 /**
  * State of the connection; asks the kernel whether the peer is still there. When it
- * is not READY, tachyon_last_error() says why: CLOSED, PEER_DEAD, CORRUPT, FORKED.
+ * is not READY, tachyon_last_error() says why: CLOSED, ABORTED, PEER_DEAD, CORRUPT,
+ * FORKED.
  */
 tachyon_state_t tachyon_get_state(const tachyon_bus_t *bus);
 
@@ -528,6 +546,9 @@ void tachyon_rpc_destroy(tachyon_rpc_bus_t *rpc);
 /** As tachyon_bus_close(). */
 void tachyon_rpc_close(tachyon_rpc_bus_t *rpc);
 
+/** As tachyon_bus_abort(). Requests and replies that were sent still arrive. */
+void tachyon_rpc_abort(tachyon_rpc_bus_t *rpc);
+
 /** As tachyon_get_state(). */
 tachyon_state_t tachyon_rpc_get_state(const tachyon_rpc_bus_t *rpc);
 
@@ -565,8 +586,8 @@ tachyon_error_t tachyon_rpc_get_stats(const tachyon_rpc_bus_t *rpc,
  *
  * @param payload  May be NULL when size is 0.
  * @param out_cid  Its correlation id; must not be NULL.
- * @return SUCCESS; FULL; NULL_PTR; INVALID_SZ; BUSY; CLOSED, PEER_DEAD, CORRUPT,
- *         FORKED; MEM.
+ * @return SUCCESS; FULL; NULL_PTR; INVALID_SZ; BUSY; CLOSED, ABORTED, PEER_DEAD,
+ *         CORRUPT, FORKED; MEM.
  */
 tachyon_error_t tachyon_rpc_call(tachyon_rpc_bus_t *rpc, const void *payload,
                                  size_t size, uint32_t msg_type, uint64_t *out_cid);
@@ -652,7 +673,7 @@ tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *rpc);
  *
  * @param correlation_id  Of a request taken and not yet answered; 0 is refused.
  * @return SUCCESS; FULL; NULL_PTR; INVALID_SZ (no such request, or too large); BUSY;
- *         CLOSED, PEER_DEAD, CORRUPT, FORKED.
+ *         CLOSED, ABORTED, PEER_DEAD, CORRUPT, FORKED.
  */
 tachyon_error_t tachyon_rpc_reply(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
                                   const void *payload, size_t size, uint32_t msg_type);

@@ -22,9 +22,13 @@ static const char *role_verb(int role) {
 tachyon_error_t ty_bus_report(struct tachyon_bus *bus) {
     tachyon_error_t error = (tachyon_error_t)atomic_load(&bus->error);
     if (error == TACHYON_ERR_CLOSED && atomic_load(&bus->link.closing))
-        return ty_fail(error, 0, "this handle has been closed");
+        return ty_fail(error, 0, "this handle has been %s",
+                       ty_link_aborted(&bus->link) ? "aborted" : "closed");
     if (error == TACHYON_ERR_CLOSED)
         return ty_fail(error, 0, "the peer (process %d) has closed the stream",
+                       (int)bus->peer.pid);
+    if (error == TACHYON_ERR_ABORTED)
+        return ty_fail(error, 0, "the peer (process %d) gave up in the middle",
                        (int)bus->peer.pid);
     if (error == TACHYON_ERR_PEER_DEAD)
         return ty_fail(error, 0, "the peer (process %d) died without closing",
@@ -42,7 +46,8 @@ tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error) {
 }
 
 tachyon_error_t ty_bus_wait_failed(struct tachyon_bus *bus, tachyon_error_t error) {
-    if (error == TACHYON_ERR_CLOSED || error == TACHYON_ERR_PEER_DEAD)
+    if (error == TACHYON_ERR_CLOSED || error == TACHYON_ERR_ABORTED ||
+        error == TACHYON_ERR_PEER_DEAD)
         return ty_bus_fail(bus, error);
     if (error == TACHYON_ERR_BUSY)
         return ty_fail(error, 0, "another thread is waiting on this handle");
@@ -316,6 +321,11 @@ void tachyon_bus_ref(tachyon_bus_t *bus) {
 void tachyon_bus_close(tachyon_bus_t *bus) {
     if (bus)
         ty_link_close(&bus->link);
+}
+
+void tachyon_bus_abort(tachyon_bus_t *bus) {
+    if (bus)
+        ty_link_abort(&bus->link);
 }
 
 void tachyon_bus_destroy(tachyon_bus_t *bus) {

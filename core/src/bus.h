@@ -19,7 +19,7 @@ struct tachyon_bus {
     uint32_t declared_role; /* a tachyon_role_t */
     tachyon_peer_t peer;
     _Atomic int role;  /* the tachyon_role_t claimed */
-    _Atomic int error; /* sticky: CLOSED, PEER_DEAD, CORRUPT, FORKED */
+    _Atomic int error; /* sticky: CLOSED, ABORTED, PEER_DEAD, CORRUPT, FORKED */
     _Atomic unsigned owners;
     unsigned empty_looks;
     bool refused; /* the last look for room has found none */

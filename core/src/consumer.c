@@ -118,7 +118,7 @@ const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,
 
 void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
     ring_release(&bus->rx, bytes, count);
-    ty_link_order_waker(&bus->link);
+    ty_link_order_waker(link_expedited(&bus->link));
     if (unlikely(ring_producer_sleeps(&bus->rx)) && !ty_link_wake(&bus->link))
         bus->rx.woken = 0; /* the next release tries again */
 }

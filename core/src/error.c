@@ -40,6 +40,7 @@ static const char *const texts[] = {
     [TACHYON_ERR_ADDR_IN_USE] = "the address is in use",
     [TACHYON_ERR_PERMISSION] = "permission denied",
     [TACHYON_ERR_FORKED] = "the handle belongs to the parent process",
+    [TACHYON_ERR_ABORTED] = "the peer gave up in the middle",
 };
 
 tachyon_error_t ty_fail(tachyon_error_t error, int system, const char *format, ...) {

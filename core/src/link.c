@@ -3,9 +3,10 @@
  * The link: the handshake's socket, kept open for the life of the connection.
  *
  * Everything a sleeping end must notice arrives in one ppoll(): a wake-up byte, the
- * bye byte of an orderly end, the hang-up of a dead peer, its pidfd (a raw clone may
- * keep the socket alive), a signal, the time-out. Sends never block (MSG_DONTWAIT) and
- * never raise a signal (MSG_NOSIGNAL), whatever the peer does with its end.
+ * farewell byte of a close or an abort, the hang-up of a dead peer, its pidfd (a raw
+ * clone may keep the socket alive), a signal, the time-out. Sends never block
+ * (MSG_DONTWAIT) and never raise a signal (MSG_NOSIGNAL), whatever the peer does with
+ * its end.
  *
  * Owns: the socket, the pidfd, the epoll descriptor of both for waits that happen
  * elsewhere, and who may wait: one thread at a time.
@@ -28,7 +29,10 @@
 #include <sys/socket.h>
 
 #define BYTE_WAKE 'W'
+/* The two farewells. A peer that does not know the second one sees a hang-up without a
+ * bye, and so a death: an abort is never taken for an orderly end. */
 #define BYTE_BYE 'B'
+#define BYTE_ABORT 'X'
 
 #define LOOKS_PER_CHECK 256u /* looks between two glances at closing and the clock */
 #define CHECKS_PER_LINK UINT64_C(16) /* such checks between two system calls */
@@ -52,20 +56,20 @@ static void set_peer(struct link *link, enum link_peer peer) {
 }
 
 /*
- * Look at the bytes that have arrived; true if a bye is among them. Only wake-ups are
- * ever taken out, so a bye is still there for whoever looks next. There are never more
- * than a few: a sleeper takes them out before it says that it sleeps.
+ * Look at the bytes that have arrived for a farewell. Only wake-ups are ever taken out,
+ * so a farewell is still there for whoever looks next. There are never more than a few:
+ * a sleeper takes them out before it says that it sleeps.
  */
-static bool read_bytes(struct link *link, bool may_take) {
+static void read_bytes(struct link *link, bool may_take) {
     char bytes[256];
     ssize_t count = recv(link->socket, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
-    if (count <= 0)
-        return false;
-    if (memchr(bytes, BYTE_BYE, (size_t)count))
-        return true;
-    if (may_take)
+    for (ssize_t i = 0; i < count; i++)
+        if (bytes[i] == BYTE_BYE || bytes[i] == BYTE_ABORT) {
+            set_peer(link, bytes[i] == BYTE_BYE ? LINK_CLOSED : LINK_ABORTED);
+            return;
+        }
+    if (count > 0 && may_take)
         (void)!recv(link->socket, bytes, (size_t)count, MSG_DONTWAIT);
-    return false;
 }
 
 /* Sleep, or with deadline 0 only look. Returns ppoll()'s result. */
@@ -76,9 +80,8 @@ static int poll_link(struct link *link, int64_t deadline, const sigset_t *signal
     int result = ty_poll(fds, 2, deadline, signals);
     if (result <= 0)
         return result;
-    /* The bye precedes the hang-up and the process's end, so look for it first. */
-    if (read_bytes(link, may_take))
-        set_peer(link, LINK_CLOSED);
+    /* A farewell precedes the hang-up and the process's end, so look for it first. */
+    read_bytes(link, may_take);
     if ((fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) || fds[1].revents)
         set_peer(link, LINK_DEAD);
     return result;
@@ -96,6 +99,8 @@ tachyon_error_t ty_link_error(struct link *link) {
     switch (peer_of(link)) {
     case LINK_CLOSED:
         return TACHYON_ERR_CLOSED;
+    case LINK_ABORTED:
+        return TACHYON_ERR_ABORTED;
     case LINK_DEAD:
         return TACHYON_ERR_PEER_DEAD;
     default:
@@ -124,7 +129,7 @@ bool ty_link_wake(struct link *link) {
 /* Pairs with ty_link_order_waker(). False: the kernel refuses membarrier now. */
 static bool order_sleeper(const struct link *link) {
     atomic_thread_fence(memory_order_seq_cst);
-    return !link->expedited || ty_membarrier();
+    return !link_expedited(link) || ty_membarrier();
 }
 
 /* Why the wait must end although nothing is ready; SUCCESS: it goes on. */
@@ -208,8 +213,9 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
 }
 
 /*
- * Wait until ready. SUCCESS, TIMEOUT, INTERRUPTED, CLOSED (by either end), PEER_DEAD,
- * SYSTEM, BUSY when another thread waits on this link, or EMPTY for never_sleep.
+ * Wait until ready. SUCCESS, TIMEOUT, INTERRUPTED, CLOSED (by either end), ABORTED,
+ * PEER_DEAD, SYSTEM, BUSY when another thread waits on this link, or EMPTY for
+ * never_sleep.
  */
 tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait) {
     /* Sequentially consistent, as is `closing`: either the closer sees us waiting, or
@@ -282,13 +288,29 @@ bool ty_link_arm(struct link *link, const struct wait *wait) {
 
 /* ---- The end ---- */
 
-void ty_link_close(struct link *link) {
-    const char byte = BYTE_BYE;
+/* The first farewell counts. */
+static void end_with(struct link *link, char byte) {
+    char none = 0;
     atomic_store(&link->closing, true);
-    if (link->socket < 0 || atomic_exchange(&link->said_bye, true))
+    if (link->socket < 0 ||
+        !atomic_compare_exchange_strong(&link->farewell, &none, byte))
         return;
+    if (byte == BYTE_ABORT) /* a sleeper that finds no order to make finds closing */
+        atomic_store(&link->expedited, false);
     (void)!send(link->socket, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(link->socket, SHUT_RDWR); /* wakes our own sleeper too */
+}
+
+void ty_link_close(struct link *link) {
+    end_with(link, BYTE_BYE);
+}
+
+void ty_link_abort(struct link *link) {
+    end_with(link, BYTE_ABORT);
+}
+
+bool ty_link_aborted(const struct link *link) {
+    return atomic_load(&link->farewell) == BYTE_ABORT;
 }
 
 void ty_link_join(struct link *link) {

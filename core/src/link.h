@@ -7,18 +7,20 @@
 
 #include <stdatomic.h>
 
-enum link_peer { LINK_ALIVE, LINK_CLOSED, LINK_DEAD };
+enum link_peer { LINK_ALIVE, LINK_CLOSED, LINK_ABORTED, LINK_DEAD };
 
 struct link {
     int socket, pidfd;
-    int epoll;            /* ty_link_fileno(): both of these; -1 until asked for */
-    bool signalled;       /* that descriptor is readable because we say so */
-    bool receives;        /* it tells of messages; else only of room and the end */
-    bool expedited;       /* both processes are registered for membarrier */
-    _Atomic int peer;     /* enum link_peer */
-    _Atomic bool closing; /* this end is being closed */
-    _Atomic bool said_bye;
-    _Atomic bool waiting; /* a thread is inside ty_link_wait() */
+    int epoll;      /* ty_link_fileno(): both of these; -1 until asked for */
+    bool signalled; /* that descriptor is readable because we say so */
+    bool receives;  /* it tells of messages; else only of room and the end */
+    /* Both processes are registered for membarrier. Cleared by an abort, which sends
+     * every later flush the careful way. */
+    _Atomic bool expedited;
+    _Atomic int peer;      /* enum link_peer */
+    _Atomic bool closing;  /* this end is being closed */
+    _Atomic char farewell; /* what the peer was told of our end, 0: nothing yet */
+    _Atomic bool waiting;  /* a thread is inside ty_link_wait() */
     _Atomic bool pure_spin;
     int (*interrupted)(void *context);
     void *interrupted_context;
@@ -43,7 +45,8 @@ struct wait {
 void ty_link_init(struct link *link);
 tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait);
 enum link_peer ty_link_look(struct link *link);
-/* Why the link is no longer of use: CLOSED (by either end), PEER_DEAD, or SUCCESS. */
+/* Why the link is no longer of use: CLOSED (by either end), ABORTED, PEER_DEAD, or
+ * SUCCESS. */
 tachyon_error_t ty_link_error(struct link *link);
 bool ty_link_wake(struct link *link); /* false: not sent, try again later */
 /* A descriptor to wait on elsewhere, the same each time; -1 when there is none to be
@@ -55,10 +58,16 @@ void ty_link_signal(struct link *link, bool readable);
 void ty_link_take_wakes(struct link *link);
 /* Leave a wait to whoever polls that descriptor; true: ready already. */
 bool ty_link_arm(struct link *link, const struct wait *wait);
-void ty_link_close(struct link *link);    /* end the stream, wake our sleeper */
+void ty_link_close(struct link *link); /* end the stream, wake our sleeper */
+void ty_link_abort(struct link *link); /* the same, but say that it is cut off */
+bool ty_link_aborted(const struct link *link);
 void ty_link_join(struct link *link);     /* wake our sleeper, wait until it has left */
 void ty_link_free(struct link *link);     /* close the descriptors */
 void ty_link_in_child(struct link *link); /* after fork */
+
+static inline bool link_expedited(const struct link *link) {
+    return atomic_load_explicit(&link->expedited, memory_order_relaxed);
+}
 
 /*
  * Order the waker's publication before its look at the sleeper's word. Without
@@ -66,8 +75,8 @@ void ty_link_in_child(struct link *link); /* after fork */
  * the fence of both, and only the compiler must not reorder. Pairs with order_sleeper()
  * in link.c.
  */
-static inline void ty_link_order_waker(const struct link *link) {
-    if (likely(link->expedited))
+static inline void ty_link_order_waker(bool expedited) {
+    if (likely(expedited))
         atomic_signal_fence(memory_order_seq_cst);
     else
         atomic_thread_fence(memory_order_seq_cst);

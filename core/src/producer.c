@@ -142,14 +142,29 @@ static out_of_line void flush_slow(struct tachyon_bus *bus, bool wake) {
         ty_bus_fail(bus, error);
 }
 
-void tachyon_flush(tachyon_bus_t *bus) {
-    if (unlikely(!bus) || bus->tx.first_word == 0)
-        return;
+static inline void publish(struct tachyon_bus *bus, bool expedited) {
     ring_publish(&bus->tx);
-    ty_link_order_waker(&bus->link);
+    ty_link_order_waker(expedited);
     bool wake = ring_consumer_sleeps(&bus->tx);
     if (unlikely(wake || bus->tx.flushes % FLUSHES_PER_LOOK == 0))
         flush_slow(bus, wake);
+}
+
+/* What an aborted end has not flushed by then is never seen. */
+static out_of_line void flush_carefully(struct tachyon_bus *bus) {
+    if (ty_link_aborted(&bus->link))
+        ty_bus_fail(bus, TACHYON_ERR_CLOSED);
+    else
+        publish(bus, false);
+}
+
+void tachyon_flush(tachyon_bus_t *bus) {
+    if (unlikely(!bus) || bus->tx.first_word == 0)
+        return;
+    if (likely(link_expedited(&bus->link)))
+        publish(bus, true);
+    else
+        flush_carefully(bus);
 }
 
 tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t size,

@@ -620,6 +620,11 @@ void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) {
         tachyon_bus_close(&rpc->bus);
 }
 
+void tachyon_rpc_abort(tachyon_rpc_bus_t *rpc) {
+    if (rpc)
+        tachyon_bus_abort(&rpc->bus);
+}
+
 void tachyon_rpc_destroy(tachyon_rpc_bus_t *rpc) {
     if (!rpc ||
         atomic_fetch_sub_explicit(&rpc->bus.owners, 1, memory_order_acq_rel) != 1)

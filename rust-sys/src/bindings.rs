@@ -50,6 +50,8 @@ pub const tachyon_error_t_TACHYON_ERR_ADDR_IN_USE: tachyon_error_t = 20;
 pub const tachyon_error_t_TACHYON_ERR_PERMISSION: tachyon_error_t = 21;
 /// the handle belongs to the parent process
 pub const tachyon_error_t_TACHYON_ERR_FORKED: tachyon_error_t = 22;
+/// the peer gave up in the middle
+pub const tachyon_error_t_TACHYON_ERR_ABORTED: tachyon_error_t = 23;
 /// Why a call failed. Values are part of the ABI.
 pub type tachyon_error_t = ::core::ffi::c_uint;
 pub const tachyon_state_t_TACHYON_STATE_UNINITIALIZED: tachyon_state_t = 0;
@@ -58,7 +60,7 @@ pub const tachyon_state_t_TACHYON_STATE_INITIALIZING: tachyon_state_t = 1;
 pub const tachyon_state_t_TACHYON_STATE_READY: tachyon_state_t = 2;
 /// closed or dead: tachyon_last_error() tells
 pub const tachyon_state_t_TACHYON_STATE_DISCONNECTED: tachyon_state_t = 3;
-/// corrupt, or used after fork
+/// aborted by the peer, corrupt, or forked
 pub const tachyon_state_t_TACHYON_STATE_FATAL_ERROR: tachyon_state_t = 4;
 /// the handle is NULL
 pub const tachyon_state_t_TACHYON_STATE_UNKNOWN: tachyon_state_t = 5;
@@ -244,6 +246,20 @@ extern "C" {
     pub fn tachyon_bus_close(bus: *mut tachyon_bus_t);
 }
 extern "C" {
+    /** Cut the stream off: tachyon_bus_close() for an end that has failed, so that half of a
+ stream is never taken for the whole. The peer, sending or receiving, gets everything
+ whose flush had returned, and then TACHYON_ERR_ABORTED instead of CLOSED. This end's
+ calls fail with TACHYON_ERR_CLOSED as after a close.
+
+ An open reservation is rolled back, and what was only committed is dropped, not
+ flushed: a batch that was not finished is not shown. Nothing is sent any more, not by
+ a later flush, nor by tachyon_bus_destroy(), which is still needed. After a close it
+ does nothing, and a close after it neither: the peer is told once.
+
+ Threads: any.  Blocks: no.  System calls: yes.*/
+    pub fn tachyon_bus_abort(bus: *mut tachyon_bus_t);
+}
+extern "C" {
     /** Prefer a NUMA node for the ring's pages.
 
  @param node_id  0 to 63.
@@ -275,7 +291,7 @@ extern "C" {
          when nothing was reserved; then tachyon_last_error() says why:
          FULL        no room until the consumer releases a message
          INVALID_SZ  can never fit this ring
-         PEER_DEAD, CLOSED, CORRUPT, FORKED
+         CLOSED, ABORTED, PEER_DEAD, CORRUPT, FORKED
          BUSY        this handle receives, or the peer sends
          NULL_PTR
 
@@ -371,8 +387,8 @@ extern "C" {
  @param actual_size  Its size in bytes; must not be NULL.
  @return The payload, read-only, owned by the bus and valid until it is committed
          (never NULL for a message, not even for an empty one), or NULL: EMPTY,
-         CLOSED (all is drained), PEER_DEAD, CORRUPT, FORKED, BUSY (this handle
-         sends, or the peer receives), NULL_PTR.
+         CLOSED, ABORTED or PEER_DEAD (all is drained), CORRUPT, FORKED, BUSY (this
+         handle sends, or the peer receives), NULL_PTR.
 
  Threads: one consumer.  Blocks: never.  System calls: one per thousands of looks.*/
     pub fn tachyon_acquire_rx(
@@ -392,7 +408,7 @@ extern "C" {
 }
 extern "C" {
     /** tachyon_acquire_rx() that spins, then sleeps until a message comes, the stream
- ends, the peer dies, or a signal arrives (INTERRUPTED).*/
+ ends, the peer aborts or dies, or a signal arrives (INTERRUPTED).*/
     pub fn tachyon_acquire_rx_blocking(
         bus: *mut tachyon_bus_t,
         type_id: *mut u32,
@@ -549,7 +565,8 @@ extern "C" {
 }
 extern "C" {
     /** State of the connection; asks the kernel whether the peer is still there. When it
- is not READY, tachyon_last_error() says why: CLOSED, PEER_DEAD, CORRUPT, FORKED.*/
+ is not READY, tachyon_last_error() says why: CLOSED, ABORTED, PEER_DEAD, CORRUPT,
+ FORKED.*/
     pub fn tachyon_get_state(bus: *const tachyon_bus_t) -> tachyon_state_t;
 }
 extern "C" {
@@ -714,6 +731,10 @@ extern "C" {
     pub fn tachyon_rpc_close(rpc: *mut tachyon_rpc_bus_t);
 }
 extern "C" {
+    /// As tachyon_bus_abort(). Requests and replies that were sent still arrive.
+    pub fn tachyon_rpc_abort(rpc: *mut tachyon_rpc_bus_t);
+}
+extern "C" {
     /// As tachyon_get_state().
     pub fn tachyon_rpc_get_state(rpc: *const tachyon_rpc_bus_t) -> tachyon_state_t;
 }
@@ -792,8 +813,8 @@ extern "C" {
 
  @param payload  May be NULL when size is 0.
  @param out_cid  Its correlation id; must not be NULL.
- @return SUCCESS; FULL; NULL_PTR; INVALID_SZ; BUSY; CLOSED, PEER_DEAD, CORRUPT,
-         FORKED; MEM.*/
+ @return SUCCESS; FULL; NULL_PTR; INVALID_SZ; BUSY; CLOSED, ABORTED, PEER_DEAD,
+         CORRUPT, FORKED; MEM.*/
     pub fn tachyon_rpc_call(
         rpc: *mut tachyon_rpc_bus_t,
         payload: *const ::core::ffi::c_void,
@@ -932,7 +953,7 @@ extern "C" {
 
  @param correlation_id  Of a request taken and not yet answered; 0 is refused.
  @return SUCCESS; FULL; NULL_PTR; INVALID_SZ (no such request, or too large); BUSY;
-         CLOSED, PEER_DEAD, CORRUPT, FORKED.*/
+         CLOSED, ABORTED, PEER_DEAD, CORRUPT, FORKED.*/
     pub fn tachyon_rpc_reply(
         rpc: *mut tachyon_rpc_bus_t,
         correlation_id: u64,

@@ -3,6 +3,7 @@
 
 static PyObject *TachyonError;
 static PyObject *PeerDeadError;
+static PyObject *AbortedError;
 static PyObject *ClosedError;
 static PyObject *RingFull;
 static PyObject *UnexpectedMessage;
@@ -37,6 +38,7 @@ static const struct ErrorRow {
     {TACHYON_ERR_ADDR_IN_USE, &PyExc_ConnectionError, EADDRINUSE},
     {TACHYON_ERR_PERMISSION, &PyExc_PermissionError, EACCES},
     {TACHYON_ERR_FORKED, &TachyonError, TEXT_ONLY},
+    {TACHYON_ERR_ABORTED, &AbortedError, TEXT_ONLY},
 };
 
 /* Raise what `code` becomes; returns NULL for the caller to pass on. */
@@ -125,6 +127,10 @@ static int errors_init(PyObject *module) {
         add_exception(module, &PeerDeadError, "tachyon.PeerDeadError", TachyonError,
                       "The peer died without closing; all it had flushed has been "
                       "delivered.") < 0 ||
+        add_exception(module, &AbortedError, "tachyon.AbortedError", PeerDeadError,
+                      "The peer has given up in the middle, and said so; all it had "
+                      "flushed has been delivered.") <
+            0 ||
         add_exception(module, &ClosedError, "tachyon.ClosedError", TachyonError,
                       "The stream has ended: this end or the peer closed the bus.") <
             0 ||

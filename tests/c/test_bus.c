@@ -253,8 +253,10 @@ TEST(a_producers_state_is_disconnected_at_once) {
     pair_close(&pair);
 }
 
-TEST(an_end_that_closed_says_closed_to_every_call) {
-    for (int role = 0; role < 3; role++) {
+TEST(an_end_that_closed_or_aborted_says_closed_to_every_call) {
+    for (int variant = 0; variant < 6; variant++) {
+        int role = variant % 3;
+        bool aborts = variant >= 3;
         struct pair pair = pair_open(4096);
         tachyon_bus_t *bus = pair.connector;
         tachyon_msg_view_t view = {0};
@@ -268,14 +270,15 @@ TEST(an_end_that_closed_says_closed_to_every_call) {
             CHECK_OK(tachyon_send(pair.listener, "more", 4, 1, 0, 0));
             kept = tachyon_acquire_rx(bus, &type, &size);
         }
-        tachyon_bus_close(bus);
-        tachyon_bus_close(bus);
+        for (int i = 0; i < 2; i++)
+            (aborts ? tachyon_bus_abort : tachyon_bus_close)(bus);
         if (kept) /* stays readable until destroy */
             CHECK_EQ(memcmp(kept, "kept", 4), 0);
         CHECK_EQ(tachyon_get_state(bus), TACHYON_STATE_DISCONNECTED);
         CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED);
         CHECK_REFUSED(tachyon_acquire_tx(bus, 1), TACHYON_ERR_CLOSED);
-        CHECK_SAYS("this handle has been closed");
+        CHECK_SAYS(aborts ? "this handle has been aborted"
+                          : "this handle has been closed");
         CHECK_REFUSED(tachyon_acquire_tx_timed(bus, 1, 1, -1), TACHYON_ERR_CLOSED);
         CHECK_ERROR(tachyon_commit_tx(bus, 0, 1), TACHYON_ERR_CLOSED);
         CHECK_ERROR(tachyon_rollback_tx(bus), TACHYON_ERR_CLOSED);
@@ -295,7 +298,8 @@ TEST(an_end_that_closed_says_closed_to_every_call) {
         CHECK_OK(tachyon_bus_get_peer(bus, &peer));
         CHECK_OK(tachyon_bus_get_stats(bus, &stats));
         tachyon_bus_set_polling_mode(bus, 1);
-        CHECK_EQ(tachyon_get_state(pair.listener), TACHYON_STATE_DISCONNECTED);
+        CHECK_EQ(tachyon_get_state(pair.listener),
+                 aborts ? TACHYON_STATE_FATAL_ERROR : TACHYON_STATE_DISCONNECTED);
         pair_close(&pair);
     }
 }

@@ -18,9 +18,8 @@ MEMORIES = {"SC": ["-DSC"], "TSO, fences": [], "TSO, membarrier": ["-DMEMBARRIER
 WAITS = {"own wait": [], "event loop": ["-DEVENT_LOOP"]}
 CRASHES = {
     "no crash": [],
-    "producer dies": ["-DCRASH_PRODUCER"],
-    "consumer dies": ["-DCRASH_CONSUMER"],
-    "either dies": ["-DCRASH_PRODUCER", "-DCRASH_CONSUMER"],
+    "either dies": ["-DCRASH_PRODUCER", "-DCRASH_CONSUMER"],  # or one, or none
+    "either aborts": ["-DABORT_PRODUCER", "-DABORT_CONSUMER"],
 }
 # Each mutant with the memory, the wait and the crash in which it must be found.
 MUTANTS = [
@@ -31,12 +30,16 @@ MUTANTS = [
     (5, "SC", "own wait", "no crash"),
     (6, "SC", "own wait", "no crash"),
     (7, "SC", "own wait", "no crash"),
-    (8, "SC", "own wait", "producer dies"),
+    (8, "SC", "own wait", "either dies"),
     (9, "TSO, membarrier", "own wait", "no crash"),
     (2, "TSO, membarrier", "event loop", "no crash"),
     (3, "SC", "event loop", "no crash"),
     (10, "SC", "event loop", "no crash"),
     (11, "SC", "event loop", "no crash"),
+    (12, "TSO, membarrier", "own wait", "either aborts"),
+    (13, "SC", "own wait", "either aborts"),
+    (14, "SC", "own wait", "either aborts"),
+    (15, "SC", "own wait", "either aborts"),
 ]
 
 

@@ -12,6 +12,7 @@
  * Wait:   in ppoll() by the library itself, or -DEVENT_LOOP: in the caller's loop, which
  * polls after the library has armed the descriptor (ty_link_arm()).
  * Crash:  -DCRASH_PRODUCER, -DCRASH_CONSUMER: SIGKILL at any step.
+ * Abort:  -DABORT_PRODUCER, -DABORT_CONSUMER: tachyon_bus_abort() at any step.
  * MUTANT: one deliberate fault each; the verifier must find it.
  *   1 the waker has no order            2 the sleeper has no order
  *   3 no second look before sleeping    4 the waker looks before it publishes
@@ -21,6 +22,10 @@
  *   8 the peer's end does not wake      9 close does not flush
  *   10 an event loop's bytes are taken after the second look, not before
  *   11 what an event loop waits for is said once, not for each position
+ *   12 an abort overtakes what was flushed
+ *   13 any farewell is taken for an orderly one
+ *   14 the hang-up is looked at before the farewell
+ *   15 an aborted end says bye after all when it is destroyed, and the last word counts
  */
 #ifndef MUTANT
 #define MUTANT 0
@@ -40,11 +45,15 @@
 
 byte memory[4];
 byte bytes_to[2];   /* wake-ups in the socket, by receiver */
-bool bye[2];        /* sent by ... */
+#define ALIVE 0
+#define CLOSED 1
+#define ABORTED 2
+#define DEAD 3
+byte farewell[2];   /* sent by ...: ALIVE, CLOSED or ABORTED */
 bool gone[2];       /* hang-up: the kernel has closed the socket of ... */
-bool crash[2];
+bool crash[2], abort[2];
 byte spurious = SPURIOUS;
-byte sent, received; /* what the ends did, for the assertions */
+byte flushed; /* messages whose flush has returned, for the assertions */
 
 #ifdef SC
 #define STORE(who, word, value) memory[word] = value
@@ -138,15 +147,54 @@ inline wake_if_wanted(word, position) {
 #if MUTANT == 8
 #define PEER_ENDED false
 #else
-#define PEER_ENDED (bye[1 - me] || gone[1 - me])
+#define PEER_ENDED (farewell[1 - me] != ALIVE || gone[1 - me])
 #endif
+
+/* poll_link(): what the end is, as far as it can be seen now. */
+#if MUTANT == 13
+#define SAID (farewell[1 - me] != ALIVE -> CLOSED : ALIVE)
+#else
+#define SAID farewell[1 - me]
+#endif
+#if MUTANT == 14
+#define PEER (gone[1 - me] -> DEAD : SAID)
+#else
+#define PEER (farewell[1 - me] != ALIVE -> SAID : (gone[1 - me] -> DEAD : ALIVE))
+#endif
+#if MUTANT == 8
+#define LOOK_AT_PEER ended = ALIVE
+#else
+#define LOOK_AT_PEER ended = PEER
+#endif
+
+/* What an end is told of its peer is what the peer has done. */
+#define RIGHT_END(peer, complete) \
+    assert(ended != CLOSED || complete); \
+    assert(ended != ABORTED || abort[peer]); \
+    assert(ended != DEAD || (crash[peer] && farewell[peer] == ALIVE))
+
+/* Killed, aborting or done: the process ends. The first farewell counts. */
+inline end_process() {
+    if
+    :: abort[me] && farewell[me] == ALIVE ->
+#if MUTANT != 12
+        FENCE(me); /* send() is a system call */
+#endif
+        farewell[me] = ABORTED
+    :: crash[me] || farewell[me] != ALIVE
+    fi;
+#if MUTANT == 15
+    farewell[me] = CLOSED;
+#endif
+    atomic { DRAIN(me); gone[me] = true }
+}
 
 #ifdef EVENT_LOOP
 /* ty_link_arm() and the loop's poll. Bytes stay until the next look that finds nothing,
  * and the wanted word stays for good. */
 inline sleep_once(wanted_word, position, ready) {
 #if MUTANT != 10
-    atomic { ended = PEER_ENDED; if :: !ended -> bytes_to[me] = 0 :: else fi };
+    atomic { LOOK_AT_PEER; if :: !ended -> bytes_to[me] = 0 :: else fi };
 #endif
 #if MUTANT == 11
     if :: !armed -> armed = true; STORE(me, wanted_word, position) :: else fi;
@@ -162,7 +210,7 @@ inline sleep_once(wanted_word, position, ready) {
     :: !(ready) ->
 #endif
 #if MUTANT == 10
-        atomic { ended = PEER_ENDED; if :: !ended -> bytes_to[me] = 0 :: else fi };
+        atomic { LOOK_AT_PEER; if :: !ended -> bytes_to[me] = 0 :: else fi };
 #endif
         if
         :: ended /* said so: the loop does not poll again */
@@ -195,7 +243,7 @@ inline sleep_once(wanted_word, position, ready) {
         :: PEER_ENDED
         :: atomic { spurious > 0 -> spurious-- }
         fi;
-        atomic { ended = PEER_ENDED; if :: !ended -> bytes_to[me] = 0 :: else fi }
+        atomic { LOOK_AT_PEER; if :: !ended -> bytes_to[me] = 0 :: else fi }
     fi;
     STORE(me, wanted_word, 0)
 }
@@ -207,45 +255,47 @@ inline sleep_once(wanted_word, position, ready) {
 
 active proctype producer() {
     byte head, woken, wanted;
-    bool ended, armed;
+    byte ended;
+    bool armed;
     byte me = P;
     {
         do
         :: head < MESSAGES && SPACE ->
             head++;
-            sent = head;
-            PUBLISH_AND_WAKE(PUBLISHED, head, WANTED_HEAD)
+            PUBLISH_AND_WAKE(PUBLISHED, head, WANTED_HEAD);
+            flushed = head
         :: head < MESSAGES && !SPACE ->
             sleep_once(WANTED_TAIL, head + 1 - ROOM, SPACE);
 #if MUTANT == 7
             if :: ended -> break :: else fi
 #else
             if
-            :: SPACE -> ended = false
+            :: SPACE -> ended = ALIVE
             :: else -> if :: ended -> break :: else fi
             fi
 #endif
         :: head == MESSAGES -> break
         od;
+        RIGHT_END(C, true);
 #if MUTANT == 9
-        bye[P] = true; DRAIN(P)
+        farewell[P] = CLOSED; DRAIN(P)
 #else
         FENCE(P); /* send() is a system call */
-        bye[P] = true
+        farewell[P] = CLOSED
 #endif
-    } unless { crash[P] };
-    atomic { DRAIN(P); gone[P] = true }
+    } unless { crash[P] || abort[P] };
+    end_process()
 }
 
 active proctype consumer() {
     byte taken, woken, wanted;
-    bool ended, armed;
+    byte ended;
+    bool armed;
     byte me = C;
     {
         do
         :: DATA ->
             taken++;
-            received = taken;
             PUBLISH_AND_WAKE(TAIL, taken, WANTED_TAIL)
         :: !DATA ->
             sleep_once(WANTED_HEAD, taken + 1, DATA);
@@ -253,17 +303,18 @@ active proctype consumer() {
             if :: ended -> break :: else fi
 #else
             if
-            :: DATA -> ended = false
+            :: DATA -> ended = ALIVE
             :: else -> if :: ended -> break :: else fi
             fi
 #endif
         od;
         /* End of stream: everything that was published has been taken. */
-        assert(taken == memory[PUBLISHED] && (crash[P] || taken == MESSAGES));
+        assert(taken == memory[PUBLISHED] && taken >= flushed);
+        RIGHT_END(P, taken == MESSAGES);
         FENCE(C);
-        bye[C] = true
-    } unless { crash[C] };
-    atomic { DRAIN(C); gone[C] = true }
+        farewell[C] = CLOSED
+    } unless { crash[C] || abort[C] };
+    end_process()
 }
 
 #ifdef CRASH_PRODUCER
@@ -274,5 +325,15 @@ active proctype kill_producer() {
 #ifdef CRASH_CONSUMER
 active proctype kill_consumer() {
     if :: crash[C] = true :: skip fi
+}
+#endif
+#ifdef ABORT_PRODUCER
+active proctype abort_producer() {
+    if :: abort[P] = true :: skip fi
+}
+#endif
+#ifdef ABORT_CONSUMER
+active proctype abort_consumer() {
+    if :: abort[C] = true :: skip fi
 }
 #endif

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 import tachyon
-from tachyon import Bus, ClosedError, PeerDeadError, RingFull, Role, TachyonError
+from tachyon import (
+    AbortedError,
+    Bus,
+    ClosedError,
+    PeerDeadError,
+    RingFull,
+    Role,
+    TachyonError,
+)
 
 from conftest import Pair
 
@@ -204,6 +212,7 @@ def test_options_of_both_ends_are_compared(tmp_path: Path) -> None:
 
 def test_exceptions_know_their_kind_and_code() -> None:
     assert issubclass(PeerDeadError, TachyonError)
+    assert issubclass(AbortedError, PeerDeadError)
     assert issubclass(RingFull, TachyonError)
     assert issubclass(ClosedError, TachyonError)
     assert TachyonError("text").code is None

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One end, or both, killed with SIGKILL at a random instant: while idle, in a write,
- * between commits, where the ring wraps, in a batch or an array, asleep for want of
- * messages or of room, in the handshake. Every message whose flush has returned
- * arrives, whole, once and in order; then the survivor is told PEER_DEAD.
+ * One end, or both, ended at a random instant, by SIGKILL, or by a thread of its own
+ * that closes or aborts it: while idle, in a write, between commits, where the ring
+ * wraps, in a batch or an array, asleep for want of messages or of room, and the killed
+ * ones in the handshake too. Every message whose flush has returned by then arrives,
+ * whole, once and in order; then the survivor is told which end it was.
  */
 #include "length.h"
 #include "peers.h"
@@ -21,6 +22,8 @@
 #define MOST_ITEMS 150 /* of one array */
 #define ARRAY_TYPE 77u
 
+enum ending { END_KILL, END_CLOSE, END_ABORT };
+
 /* How the ends behave in one run; all of it follows from one number. */
 struct habit {
     size_t capacity;
@@ -33,13 +36,16 @@ struct habit {
     bool into_arrays;        /* and received as such */
     uint32_t spin;
     bool child_listens;
+    enum ending ending;
+    bool destroys;         /* who was closed or aborted; else its process just ends */
     int64_t kill_after_us; /* since the start, or ... */
     uint64_t kill_at;      /* ... when so many messages are through, if not 0 */
 };
 
 /* What outlives the dead. */
 struct progress {
-    _Atomic uint64_t flushed;  /* messages whose flush has returned */
+    _Atomic uint64_t flushed;  /* messages whose flush has returned ... */
+    _Atomic uint64_t promised; /* ... before the end of the producer began */
     _Atomic uint64_t received; /* messages checked by the consumer */
     _Atomic uint64_t wrong;    /* number of the first wrong one, + 1 */
 };
@@ -77,6 +83,8 @@ static struct habit random_habit(uint64_t *random) {
     }
     habit.spin = test_random_below(random, 2) ? 0 : 1000;
     habit.child_listens = test_random_below(random, 2);
+    habit.ending = (enum ending)test_random_below(random, 3);
+    habit.destroys = test_random_below(random, 2);
     habit.kill_after_us = (int64_t)test_random_below(random, 1500);
     if (test_random_below(random, 2))
         habit.kill_at = 1 + test_random_below(random, 2000);
@@ -193,26 +201,54 @@ static tachyon_error_t consume(tachyon_bus_t *bus, const struct habit *habit) {
     }
 }
 
-/* ---- The ones to be killed ---- */
+/* ---- The ones to be ended ---- */
 
 struct victim {
     const struct habit *habit;
     bool listens, produces;
+    tachyon_bus_t *bus;
 };
 
-static void be_victim(void *context) {
+/* The moment of the end has come. */
+static void await_the_end(const struct habit *habit) {
+    int64_t end_ns =
+        ty_now_ns() + (habit->kill_at != 0 ? SECOND / 50 : habit->kill_after_us * 1000);
+    while (ty_now_ns() < end_ns &&
+           (habit->kill_at == 0 || atomic_load(&progress->received) < habit->kill_at))
+        nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
+}
+
+static void *end_victim(void *context) {
     const struct victim *victim = context;
+    await_the_end(victim->habit);
+    atomic_store(&progress->promised, atomic_load(&progress->flushed));
+    (victim->habit->ending == END_CLOSE ? tachyon_bus_close
+                                        : tachyon_bus_abort)(victim->bus);
+    return NULL;
+}
+
+static void be_victim(void *context) {
+    struct victim *victim = context;
+    const struct habit *habit = victim->habit;
     tachyon_options_t options = options_with_timeout_ms(10000);
     tachyon_bus_t *bus;
     tachyon_error_t error =
-        victim->listens
-            ? tachyon_bus_listen_with(path, victim->habit->capacity, &options, &bus)
-            : tachyon_bus_connect_with(path, &options, &bus);
+        victim->listens ? tachyon_bus_listen_with(path, habit->capacity, &options, &bus)
+                        : tachyon_bus_connect_with(path, &options, &bus);
+    pthread_t thread;
+    bool ends_itself = error == TACHYON_SUCCESS && habit->ending != END_KILL;
+    victim->bus = bus;
+    if (ends_itself)
+        thread = test_thread(end_victim, victim);
     if (error == TACHYON_SUCCESS)
-        error = victim->produces ? produce(bus, victim->habit)
-                                 : consume(bus, victim->habit);
+        error = victim->produces ? produce(bus, habit) : consume(bus, habit);
+    if (ends_itself)
+        test_join(thread);
+    if (ends_itself && habit->destroys)
+        tachyon_bus_destroy(bus);
     /* The other may have been killed first; anything else must not happen. */
-    _exit(error == TACHYON_ERR_PEER_DEAD ? 0 : 100 + (int)error);
+    tachyon_error_t expected = ends_itself ? TACHYON_ERR_CLOSED : TACHYON_ERR_PEER_DEAD;
+    _exit(error == expected ? 0 : 100 + (int)error);
 }
 
 struct killer {
@@ -239,17 +275,7 @@ static void connect_instead(struct killer *killer) {
 
 static void *kill_victims(void *context) {
     struct killer *killer = context;
-    const struct habit *habit = killer->habit;
-    int64_t end_ns = ty_now_ns() + habit->kill_after_us * 1000;
-    if (habit->kill_at != 0) {
-        int64_t give_up_ns = ty_now_ns() + SECOND / 50;
-        while (atomic_load(&progress->received) < habit->kill_at &&
-               ty_now_ns() < give_up_ns)
-            nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
-    } else {
-        while (ty_now_ns() < end_ns)
-            nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
-    }
+    await_the_end(killer->habit);
     for (int i = 0; i < 2; i++)
         if (killer->victims[i] > 0)
             kill(killer->victims[i], SIGKILL);
@@ -261,7 +287,7 @@ static void *kill_victims(void *context) {
 /* ---- One run ---- */
 
 static void check_progress(const char *what, bool all_arrive) {
-    uint64_t flushed = atomic_load(&progress->flushed);
+    uint64_t flushed = atomic_load(&progress->promised);
     uint64_t received = atomic_load(&progress->received);
     if (atomic_load(&progress->wrong))
         FAIL("%s: message %" PRIu64 " is not what was sent", what,
@@ -271,15 +297,34 @@ static void check_progress(const char *what, bool all_arrive) {
              flushed, received);
 }
 
+/* The other end is killed, closes or aborts; this one is told which, and gets all. */
 static void survive(const struct habit *habit, bool produces) {
-    const char *what = produces ? "consumer killed" : "producer killed";
-    struct victim victim = {habit, habit->child_listens, !produces};
+    static const struct {
+        const char *names[2];
+        tachyon_error_t error;
+        tachyon_state_t state;
+    } endings[] = {
+        {{"producer killed", "consumer killed"},
+         TACHYON_ERR_PEER_DEAD,
+         TACHYON_STATE_DISCONNECTED},
+        {{"producer closes", "consumer closes"},
+         TACHYON_ERR_CLOSED,
+         TACHYON_STATE_DISCONNECTED},
+        {{"producer aborts", "consumer aborts"},
+         TACHYON_ERR_ABORTED,
+         TACHYON_STATE_FATAL_ERROR},
+    };
+    bool killed = habit->ending == END_KILL;
+    const char *what = endings[habit->ending].names[produces];
+    struct victim victim = {habit, habit->child_listens, !produces, NULL};
     struct killer killer = {.habit = habit,
                             .victims = {test_spawn(be_victim, &victim)},
                             .survivor_listens = !victim.listens};
     tachyon_bus_t *bus = NULL;
     tachyon_options_t options = options_with_timeout_ms(10000);
-    pthread_t thread = test_thread(kill_victims, &killer);
+    pthread_t thread;
+    if (killed)
+        thread = test_thread(kill_victims, &killer);
     tachyon_error_t error;
     if (killer.survivor_listens) {
         error = tachyon_bus_listen_with(path, habit->capacity, &options, &bus);
@@ -287,25 +332,30 @@ static void survive(const struct habit *habit, bool produces) {
     } else {
         /* The listener may be dead already. */
         options.timeout_ns = SECOND / 20;
-        for (int64_t end = test_now_ms() + 200; !bus && test_now_ms() < end;)
+        for (int64_t end = test_now_ms() + (killed ? 200 : 10000);
+             !bus && test_now_ms() < end;)
             error = tachyon_bus_connect_with(path, &options, &bus);
     }
     atomic_store(&killer.open, true);
     if (bus) {
         error = produces ? produce(bus, habit) : consume(bus, habit);
-        if (error != TACHYON_ERR_PEER_DEAD && !atomic_load(&killer.stand_in))
+        if (error != endings[habit->ending].error && !atomic_load(&killer.stand_in))
             FAIL("%s: the end of it is %s", what, tachyon_last_error_message());
-        CHECK_EQ(tachyon_get_state(bus), TACHYON_STATE_DISCONNECTED);
+        if (!atomic_load(&killer.stand_in))
+            CHECK_EQ(tachyon_get_state(bus), endings[habit->ending].state);
     }
-    test_join(thread);
-    CHECK_EQ(test_wait(killer.victims[0]), -SIGKILL);
+    if (killed)
+        test_join(thread);
+    CHECK_EQ(test_wait(killer.victims[0]), killed ? -SIGKILL : 0);
+    if (killed)
+        atomic_store(&progress->promised, atomic_load(&progress->flushed));
     check_progress(what, !produces && bus && !atomic_load(&killer.stand_in));
     tachyon_bus_destroy(bus);
 }
 
 static void both_die(const struct habit *habit) {
-    struct victim producer = {habit, habit->child_listens, true};
-    struct victim consumer = {habit, !habit->child_listens, false};
+    struct victim producer = {habit, habit->child_listens, true, NULL};
+    struct victim consumer = {habit, !habit->child_listens, false, NULL};
     struct killer killer = {.habit = habit,
                             .victims = {test_spawn(be_victim, &producer),
                                         test_spawn(be_victim, &consumer)}};
@@ -318,8 +368,8 @@ static void both_die(const struct habit *habit) {
     check_progress("both killed", false);
 }
 
-TEST(whoever_is_killed_no_flushed_message_is_lost) {
-    struct length length = length_begin("R1", "kills", 500, 20000);
+TEST(however_an_end_ends_no_flushed_message_is_lost) {
+    struct length length = length_begin("R1", "ends", 500, 20000);
     uint64_t messages = 0, random = 1;
     progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE,
                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -328,10 +378,12 @@ TEST(whoever_is_killed_no_flushed_message_is_lost) {
     for (; length_goes_on(&length); length.done++) {
         memset(progress, 0, sizeof *progress);
         struct habit habit = random_habit(&random);
-        if (length.done % 3 == 2)
+        if (length.done % 3 == 2) {
+            habit.ending = END_KILL;
             both_die(&habit);
-        else
+        } else {
             survive(&habit, length.done % 3 == 1);
+        }
         messages += atomic_load(&progress->received);
     }
     length_end(&length, "%" PRIu64 " messages checked", messages);

@@ -30,7 +30,7 @@ is free again for the next one. The first send or receive decides which end is w
 `role` does; there is one producer and one consumer for good. Leaving the `with` block
 flushes and closes. What was sent before a close or a death is still received; then the
 stream ends: iterating stops after a close, every other receive raises ClosedError, and
-after a death all raise PeerDeadError.
+after a death all raise PeerDeadError, after an abort AbortedError.
 
 A ring that is full holds its producer up until the consumer has released something.
 
@@ -118,9 +118,10 @@ ERRORS
     RingFull                block=False, and there is no room
     ClosedError             the stream has ended: this end or the peer closed
     PeerDeadError           the peer died without closing
+    AbortedError            a PeerDeadError: the peer gave up in the middle, and said so
     UnexpectedMessage       not what a channel or an array takes; it stays in the ring
     RpcError                the callee could not answer
-    TachyonError            base of the five above; itself for all that is wrong in the
+    TachyonError            base of the six above; itself for all that is wrong in the
                             order of calls: two threads, two guards, the wrong end, a
                             forked child, and for a peer that has broken the ring
     BufferError             a view outlives its guard, or the bus, that should go
@@ -130,6 +131,7 @@ ERRORS
 """
 
 from ._native import (
+    AbortedError,
     ClosedError,
     PeerDeadError,
     RingFull,
@@ -162,6 +164,7 @@ __version__ = tachyon_version()
 
 __all__ = [
     "MSG_TYPE_ERROR",
+    "AbortedError",
     "Bus",
     "Channel",
     "ChannelBatch",

@@ -42,6 +42,7 @@ TACHYON_ERR_CORRUPT: Final[int]
 TACHYON_ERR_ADDR_IN_USE: Final[int]
 TACHYON_ERR_PERMISSION: Final[int]
 TACHYON_ERR_FORKED: Final[int]
+TACHYON_ERR_ABORTED: Final[int]
 TACHYON_STATE_UNINITIALIZED: Final[int]
 TACHYON_STATE_INITIALIZING: Final[int]
 TACHYON_STATE_READY: Final[int]
@@ -64,6 +65,7 @@ class TachyonError(Exception):
     code: int | None
 
 class PeerDeadError(TachyonError): ...
+class AbortedError(PeerDeadError): ...
 class ClosedError(TachyonError): ...
 class RingFull(TachyonError): ...
 

@@ -111,6 +111,9 @@ errors! {
     Permission = tachyon_error_t_TACHYON_ERR_PERMISSION,
     /// The handle belongs to the parent process.
     Forked = tachyon_error_t_TACHYON_ERR_FORKED,
+    /// The peer gave up in the middle, and said so; all that it had flushed has been
+    /// delivered.
+    Aborted = tachyon_error_t_TACHYON_ERR_ABORTED,
 }
 
 /// The text that an error value of this thread has no room for.
@@ -245,6 +248,7 @@ impl From<TachyonError> for io::Error {
             TachyonError::BufferFull | TachyonError::BufferEmpty => Kind::WouldBlock,
             TachyonError::Interrupted => Kind::Interrupted,
             TachyonError::PeerDead => Kind::ConnectionReset,
+            TachyonError::Aborted => Kind::ConnectionAborted,
             TachyonError::Closed => Kind::UnexpectedEof,
             TachyonError::Timeout => Kind::TimedOut,
             TachyonError::Corrupt => Kind::InvalidData,
