@@ -87,16 +87,16 @@ static inline void calls_end(struct calls *calls, struct call *call) {
 }
 
 static inline bool calls_grow(struct calls *calls) {
-    struct calls larger = *calls;
-    larger.count *= 2;
-    larger.slots = calloc(larger.count, sizeof(struct call));
-    if (!larger.slots)
+    size_t count = calls->count * 2;
+    struct call *slots = calloc(count, sizeof *slots);
+    if (!slots)
         return false;
     for (size_t i = 0; i < calls->count; i++)
         if (calls->slots[i].id != 0)
-            *calls_slot(&larger, calls->slots[i].id) = calls->slots[i];
+            slots[calls->slots[i].id & (count - 1)] = calls->slots[i];
     free(calls->slots);
-    *calls = larger;
+    calls->slots = slots;
+    calls->count = count;
     return true;
 }
 
