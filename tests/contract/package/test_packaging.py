@@ -27,8 +27,8 @@ print(sys.executable)
 """
 SMOKE = """
 import os, sys, tachyon
-assert "site-packages" in tachyon.__file__, tachyon.__file__
-path = sys.argv[1]
+path, where = sys.argv[1:]
+assert where in tachyon.__file__.split("/"), tachyon.__file__
 if os.fork() == 0:
     with tachyon.Bus.connect(path, timeout=10) as bus:
         with bus.send_zero_copy(size=5, type_id=1) as tx:
@@ -98,10 +98,32 @@ def run(*command: object, path: str, cwd: Path) -> str:
     return result.stdout
 
 
-def smoke(python: Path, path: str, cwd: Path) -> None:
-    """Send one message with an installed package."""
-    output = run(python, "-c", SMOKE, cwd / "smoke.sock", path=path, cwd=cwd)
+def smoke(python: Path, path: str, cwd: Path, where: str = "site-packages") -> None:
+    """Send one message with a package that is installed in a folder of that name."""
+    output = run(python, "-c", SMOKE, cwd / "smoke.sock", where, path=path, cwd=cwd)
     assert re.fullmatch(r"\d+\.\d+\.\d+ \[\(1, 5, b'hello'\)\]\n", output)
+
+
+def tracked(*places: str) -> set[str]:
+    """List the files that git has at some places of the tree."""
+    git = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z", *places],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if git.returncode:
+        pytest.skip("not a git checkout")
+    return set(git.stdout.split("\0")) - {""}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Copy what git has of the tree."""
+    for name in tracked():
+        (tmp_path / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tmp_path / "src" / name, follow_symlinks=False)
+    return tmp_path / "src"
 
 
 @pytest.fixture(scope="module")
@@ -117,25 +139,32 @@ def sdist(tmp_path_factory: pytest.TempPathFactory, bare_path: str) -> Path:
     return archive
 
 
-def test_sdist_has_what_the_build_needs_and_no_more(sdist: Path) -> None:
-    with tarfile.open(sdist) as archive:
-        top = archive.getnames()[0].split("/", maxsplit=1)[0]
-        names = {name.removeprefix(top + "/") for name in archive.getnames()}
-    assert {
-        "CMakeLists.txt",
-        "LICENSE",
-        "README.md",
-        "PKG-INFO",
-        "pyproject.toml",
-        "core/include/tachyon.h",
-        "swig/tachyon.i",
-        "bindings/python/tachyon/py.typed",
-        "bindings/python/tachyon/_native.pyi",
-    } <= names
-    assert not [
-        n for n in names if n.startswith(("tests", "build", "rust", "examples"))
-    ]
-    assert not [n for n in names if n.endswith((".pyc", ".so", ".o"))]
+def test_sdist_is_what_git_has_of_the_package_and_its_build(
+    checkout: Path, bare_path: str, tmp_path: Path
+) -> None:
+    # What an editable install, an import, an editor and a build leave behind.
+    for name in (
+        "bindings/python/tachyon/__pycache__/bus.cpython-311.pyc",
+        "bindings/python/tachyon/_native.cpython-311-x86_64-linux-gnu.so",
+        "bindings/python/tachyon_ipc.egg-info/PKG-INFO",
+        "core/src/.ring.h.swp",
+        "core/src/ring.o",
+        "swig/python/tachyonPYTHON_wrap.c.orig",
+        "build/CMakeCache.txt",
+    ):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).touch()
+    run(
+        *(sys.executable, "-m", "build", "--sdist", "--outdir", tmp_path, checkout),
+        path=bare_path,
+        cwd=tmp_path,
+    )
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        names = {name.split("/", 1)[1] for name in files.getnames()}
+    wanted = tracked("bindings/python/tachyon", "core", "swig")
+    wanted |= {"CMakeLists.txt", "LICENSE", "README.md", "PKG-INFO", "pyproject.toml"}
+    assert names == wanted
 
 
 @pytest.mark.parametrize("version", INTERPRETERS := interpreters())
@@ -172,16 +201,34 @@ def test_wheel_from_the_sdist_passes_the_suite(
     run(python, "-m", "pytest", "-q", suite, path=bare_path, cwd=tmp_path)
 
 
-def test_pip_installs_from_a_checkout(bare_path: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("editable", [(), ("-e",)], ids=["copied", "editable"])
+def test_pip_of_debian_12_installs_from_a_checkout_and_leaves_it_as_it_is(
+    editable: tuple[str, ...], checkout: Path, bare_path: str, tmp_path: Path
+) -> None:
     run(sys.executable, "-m", "venv", "venv", path=bare_path, cwd=tmp_path)
     python = tmp_path / "venv/bin/python"
-    build_dir = f"build-dir={tmp_path / 'build'}"
-    run(
-        *(python, "-m", "pip", "install", "-C", build_dir, ROOT),
-        path=bare_path,
-        cwd=tmp_path,
-    )
-    smoke(python, bare_path, tmp_path)
+    if sys.version_info < (3, 12):  # it runs on no later one
+        run(python, "-m", "pip", "install", "pip==23.0.1", path=bare_path, cwd=tmp_path)
+    for place in [checkout, *checkout.rglob("*")]:
+        if not place.is_symlink():
+            place.chmod(
+                place.stat().st_mode & ~0o222
+            )  # nothing to root, who sees below
+    before = {place: place.lstat().st_mtime_ns for place in checkout.rglob("*")}
+    try:
+        run(
+            *(python, "-m", "pip", "install", *editable, checkout),
+            path=bare_path,
+            cwd=tmp_path,
+        )
+        where = "src" if editable else "site-packages"
+        smoke(python, bare_path, tmp_path, where)
+        after = {place: place.lstat().st_mtime_ns for place in checkout.rglob("*")}
+        assert after == before
+    finally:
+        for place in [checkout, *checkout.rglob("*")]:
+            if not place.is_symlink():
+                place.chmod(place.stat().st_mode | 0o200)
 
 
 def test_pipenv_installs_from_the_sdist(
