@@ -367,7 +367,7 @@ extern "C" {
  @param timeout_ns  Longest wait in all; negative for ever, 0 not at all.
  @return How many were sent, all of them flushed. Fewer than count: then
          tachyon_last_error() says why, as after tachyon_acquire_tx_timed(), and
-         items[return value] is the first that was not sent.
+         items\[return value] is the first that was not sent.
 
  Threads: one producer.  Blocks: while the ring is full.  System calls: as flush.*/
     pub fn tachyon_send_batch(
@@ -511,7 +511,7 @@ extern "C" {
 }
 extern "C" {
     /** Are these messages one array in the ring? Then message i, payload and all, lies at
- (const char *)views[0].ptr + i * stride, also where the ring wraps.
+ (const char *)views\[0].ptr + i * stride, also where the ring wraps.
 
  @param views  As filled in by the last acquire_rx_batch or drain_batch.
  @return The stride in bytes, when all messages have one size and take the same room;
