@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The comparison in the README measures every way, checks it, and writes a table."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import compare
+import pytest
+
+HERE = Path(__file__).resolve().parent
+README = HERE.parents[1] / "README.md"
+
+
+def run(*options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, HERE / "compare.py", *map(str, options)],
+        check=False,
+        text=True,
+        capture_output=True,
+    )
+
+
+def test_the_table_stands_between_the_comments_and_nothing_else_changes(
+    tmp_path: Path,
+) -> None:
+    page = tmp_path / "README.md"
+    page.write_text(README.read_text())
+    done = run("--rounds", 1, "--page", page)
+    assert done.returncode == 0, done.stderr
+    outside = [
+        (text[: text.index(compare.BEGIN)], text[text.index(compare.END) :])
+        for text in (README.read_text(), page.read_text())
+    ]
+    assert outside[0] == outside[1]
+    assert done.stdout in page.read_text()
+    rows = done.stdout.splitlines()[2 : 2 + len(compare.LINKS)]
+    titles = {row.split("|")[1].strip() for row in rows}
+    assert titles == {kind.title for kind in compare.LINKS}
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("|").split("|")][1:]
+        if "not measured: " not in row:
+            assert [re.sub(r"[\d.,]+ ", "", cell) for cell in cells] == [
+                "µs",
+                "µs",
+                "µs",
+                "M/s",
+                "GB/s",
+            ]
+
+
+def test_a_quick_run_writes_nothing(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text(README.read_text())
+    assert run("--quick", "--page", page).returncode != 0
+    assert page.read_text() == README.read_text()
+
+
+def test_the_readme_has_rows_for_all() -> None:
+    text = README.read_text()
+    table = text[text.index(compare.BEGIN) : text.index(compare.END)]
+    assert [kind.title for kind in compare.LINKS if kind.title not in table] == []
+
+
+class Forgetful(compare.UnixSocket):
+    """Loses what it is told to lose, after the round trips."""
+
+    title = "forgetful"
+
+    def open(self, lead: bool) -> compare.Ends:  # noqa: D102
+        send, receive = super().open(lead)
+
+        def lossy(message: bytes) -> object:
+            return send(message[:-1] + b"\0") if lead else send(message)
+
+        return lossy, receive
+
+
+def test_a_message_that_arrives_changed_is_noticed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="the sample failed"):
+        compare.sample(Forgetful, (0, 1), compare.QUICK)
+    assert "came back as" in capfd.readouterr().err
