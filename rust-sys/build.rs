@@ -67,7 +67,7 @@ fn generate(include: &Path) -> Result<(), Box<dyn Error>> {
         .size_t_is_usize(true)
         .layout_tests(true)
         .parse_callbacks(Box::new(Comments))
-        .rust_target(env!("CARGO_PKG_RUST_VERSION").parse()?)
+        .rust_target(bindgen::RustTarget::stable(77, 0).map_err(|e| e.to_string())?)
         // rustfmt's output depends on the toolchain's version; this does not.
         .formatter(bindgen::Formatter::Prettyplease)
         .raw_line("// SPDX-License-Identifier: Apache-2.0")
@@ -77,8 +77,7 @@ fn generate(include: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// To rustdoc, Doxygen's mark of a comment that stands behind its member means nothing, and
-/// brackets would be a link.
+/// Doxygen's mark of a comment that stands behind its member means nothing to rustdoc.
 #[cfg(feature = "bindgen")]
 #[derive(Debug)]
 struct Comments;
@@ -86,7 +85,6 @@ struct Comments;
 #[cfg(feature = "bindgen")]
 impl bindgen::callbacks::ParseCallbacks for Comments {
     fn process_comment(&self, comment: &str) -> Option<String> {
-        let text = comment.strip_prefix('<').unwrap_or(comment);
-        Some(text.replace('[', r"\["))
+        Some(comment.strip_prefix('<')?.to_string())
     }
 }

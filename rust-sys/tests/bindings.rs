@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! src/bindings.rs is what bindgen makes of the header today. The crate's README says how
-//! to rewrite it.
+//! src/bindings.rs is what bindgen makes of the header today. To rewrite it:
+//!
+//!     TACHYON_UPDATE=1 cargo test -p tachyon-sys --features bindgen --test bindings
 #![cfg(feature = "bindgen")]
 
 const GENERATED: &str = include_str!(concat!(env!("OUT_DIR"), "/bindings.rs"));

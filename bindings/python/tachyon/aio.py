@@ -256,8 +256,11 @@ def wake(waiter: Waiter) -> bool:
 
 def deadline_after(timeout: float | None) -> float | None:
     """Return when `timeout` seconds from now are over; None: never."""
-    seconds = _native.seconds_or_none(timeout)
-    return None if seconds is None else time.monotonic() + seconds
+    if timeout is None:
+        return None
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be None or at least 0 seconds, not {timeout!r}")
+    return time.monotonic() + timeout
 
 
 def seconds_left(deadline: float | None, reason: object) -> float | None:
