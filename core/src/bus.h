@@ -90,6 +90,16 @@ void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
 /* Release them although they were not handed out: the core itself has read them. */
 void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
 
+/* The next record, at once or after such a wait. */
+static inline bool bus_next(struct tachyon_bus *bus, struct rx_wait *want,
+                            uint32_t spins, int64_t timeout_ns) {
+    want->bus = bus;
+    return (likely(ring_look_at(&bus->rx, 0, &want->record) == RING_FOUND) &&
+            likely(!bus_closing(bus))) ||
+           ty_bus_wait_rx(want,
+                          (struct wait){.spins = spins, .timeout_ns = timeout_ns});
+}
+
 static inline const void *bus_hand_out(struct tachyon_bus *bus,
                                        const struct ring_record *record,
                                        uint32_t *type_id, size_t *actual_size) {

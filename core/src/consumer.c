@@ -68,13 +68,8 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
 static out_of_line const void *take_slow(struct tachyon_bus *bus, uint32_t *type_id,
                                          size_t *actual_size, uint64_t spins,
                                          int64_t timeout_ns, bool never_sleep) {
-    if (!bus || !type_id || !actual_size) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
-                !bus       ? "bus"
-                : !type_id ? "type_id"
-                           : "actual_size");
+    if (is_null(bus) || is_null(type_id) || is_null(actual_size))
         return NULL;
-    }
     struct rx_wait want = {.bus = bus};
     if (!ty_bus_wait_rx(&want, (struct wait){.spins = spins,
                                              .timeout_ns = timeout_ns,
@@ -135,8 +130,8 @@ static tachyon_error_t not_handed_out(struct tachyon_bus *bus) {
 }
 
 tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus) {
-    if (unlikely(!bus))
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
+    if (is_null(bus))
+        return TACHYON_ERR_NULL_PTR;
     if (unlikely(bus->rx.handed == 0))
         return not_handed_out(bus);
     ty_bus_release(bus, bus->rx.handed, bus->rx.handed_count);
@@ -144,18 +139,15 @@ tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus) {
 }
 
 static size_t take_batch(struct tachyon_bus *bus, tachyon_msg_view_t *views,
-                         size_t max_msgs, struct wait how) {
-    if (!bus || !views) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", !bus ? "bus" : "views");
+                         size_t max_msgs, uint32_t spins, int64_t timeout_ns) {
+    if (is_null(bus) || is_null(views))
         return 0;
-    }
     if (max_msgs == 0) {
         ty_fail(TACHYON_ERR_INVALID_SZ, 0, "max_msgs is 0");
         return 0;
     }
-    struct rx_wait want = {.bus = bus};
-    if ((ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND || bus_closing(bus)) &&
-        !ty_bus_wait_rx(&want, how))
+    struct rx_wait want;
+    if (!bus_next(bus, &want, spins, timeout_ns))
         return 0;
     uint64_t ahead = 0;
     size_t count = 0;
@@ -173,14 +165,13 @@ static size_t take_batch(struct tachyon_bus *bus, tachyon_msg_view_t *views,
 
 size_t tachyon_acquire_rx_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
                                 size_t max_msgs) {
-    return take_batch(bus, views, max_msgs, (struct wait){.timeout_ns = 0});
+    return take_batch(bus, views, max_msgs, 0, 0);
 }
 
 size_t tachyon_drain_batch_timed(tachyon_bus_t *bus, tachyon_msg_view_t *views,
                                  size_t max_msgs, uint32_t spin_threshold,
                                  int64_t timeout_ns) {
-    return take_batch(bus, views, max_msgs,
-                      (struct wait){.spins = spin_threshold, .timeout_ns = timeout_ns});
+    return take_batch(bus, views, max_msgs, spin_threshold, timeout_ns);
 }
 
 size_t tachyon_drain_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
@@ -190,8 +181,8 @@ size_t tachyon_drain_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
 
 tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
                                         const tachyon_msg_view_t *views, size_t count) {
-    if (!bus || (!views && count > 0))
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", !bus ? "bus" : "views");
+    if (is_null(bus) || (count > 0 && is_null(views)))
+        return TACHYON_ERR_NULL_PTR;
     if (count == 0)
         return TACHYON_SUCCESS;
     if (bus->rx.handed == 0)
@@ -232,22 +223,15 @@ size_t tachyon_batch_stride(const tachyon_msg_view_t *views, size_t count) {
 size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
                           size_t max_count, uint32_t *type_id, uint32_t spin_threshold,
                           int64_t timeout_ns) {
-    if (!bus || !items || !type_id) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
-                !bus     ? "bus"
-                : !items ? "items"
-                         : "type_id");
+    if (is_null(bus) || is_null(items) || is_null(type_id))
         return 0;
-    }
     if (item_size == 0 || max_count == 0) {
         ty_fail(TACHYON_ERR_INVALID_SZ, 0, "%s is 0",
                 item_size == 0 ? "item_size" : "max_count");
         return 0;
     }
-    struct rx_wait want = {.bus = bus};
-    if ((ring_look_at(&bus->rx, 0, &want.record) != RING_FOUND || bus_closing(bus)) &&
-        !ty_bus_wait_rx(
-            &want, (struct wait){.spins = spin_threshold, .timeout_ns = timeout_ns}))
+    struct rx_wait want;
+    if (!bus_next(bus, &want, spin_threshold, timeout_ns))
         return 0;
     if (want.record.size != item_size) {
         ty_fail(TACHYON_ERR_INVALID_SZ, 0,

@@ -80,10 +80,8 @@ static out_of_line void *acquire_tx_slow(struct tachyon_bus *bus, size_t size,
 
 void *tachyon_acquire_tx_timed(tachyon_bus_t *bus, size_t max_payload_size,
                                uint32_t spin_threshold, int64_t timeout_ns) {
-    if (unlikely(!bus)) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
+    if (is_null(bus))
         return NULL;
-    }
     void *slot = ring_reserve(&bus->tx, max_payload_size);
     if (likely(slot && !bus_closing(bus)))
         return slot;
@@ -117,14 +115,14 @@ tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
 
 tachyon_error_t tachyon_commit_tx(tachyon_bus_t *bus, size_t actual_size,
                                   uint32_t type_id) {
-    if (unlikely(!bus))
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
+    if (is_null(bus))
+        return TACHYON_ERR_NULL_PTR;
     return ty_bus_commit(bus, actual_size, type_id, 0);
 }
 
 tachyon_error_t tachyon_rollback_tx(tachyon_bus_t *bus) {
-    if (!bus)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
+    if (is_null(bus))
+        return TACHYON_ERR_NULL_PTR;
     if (bus->tx.offset == 0)
         return not_reserved(bus);
     bus->tx.offset = 0; /* its record word is still 0, so nothing was there */
@@ -185,10 +183,8 @@ tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t siz
 size_t tachyon_send_batch(tachyon_bus_t *bus, const void *items, size_t item_size,
                           size_t count, uint32_t type_id, uint32_t spin_threshold,
                           int64_t timeout_ns) {
-    if (!bus || (!items && count > 0)) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", !bus ? "bus" : "items");
+    if (is_null(bus) || (count > 0 && is_null(items)))
         return 0;
-    }
     if (item_size == 0) {
         ty_fail(TACHYON_ERR_INVALID_SZ, 0, "item_size is 0");
         return 0;

@@ -32,19 +32,25 @@ static bool is_caller(const struct tachyon_rpc_bus *rpc) {
 
 /* ---- What every function checks ---- */
 
-static tachyon_error_t check(const struct tachyon_rpc_bus *rpc, enum end end) {
-    if (unlikely(!rpc))
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "rpc is NULL");
-    if (unlikely(is_caller(rpc) != (end == CALLER)))
-        return ty_fail(TACHYON_ERR_BUSY, 0, "this end %s",
-                       end == CALLER ? "listens: it serves requests and replies"
-                                     : "has connected: it calls and waits");
+/* False: the last error says why this function cannot be called now. */
+static bool allows(const struct tachyon_rpc_bus *rpc, enum end end) {
+    if (is_null(rpc))
+        return false;
+    if (unlikely(is_caller(rpc) != (end == CALLER))) {
+        ty_fail(TACHYON_ERR_BUSY, 0, "this end %s",
+                end == CALLER ? "listens: it serves requests and replies"
+                              : "has connected: it calls and waits");
+        return false;
+    }
     if (unlikely(atomic_load_explicit(&rpc->bus.link.waiting, memory_order_relaxed)) &&
-        atomic_load(&rpc->bus.error) == TACHYON_SUCCESS)
-        return ty_fail(TACHYON_ERR_BUSY, 0, "another thread is waiting on this handle");
-    if (unlikely(bus_closing(&rpc->bus)))
-        return ty_bus_claim((struct tachyon_bus *)(uintptr_t)&rpc->bus, BUS_ROLE_BOTH);
-    return TACHYON_SUCCESS;
+        atomic_load(&rpc->bus.error) == TACHYON_SUCCESS) {
+        ty_bus_wait_failed((struct tachyon_bus *)(uintptr_t)&rpc->bus,
+                           TACHYON_ERR_BUSY);
+        return false;
+    }
+    return likely(!bus_closing(&rpc->bus)) ||
+           ty_bus_claim((struct tachyon_bus *)(uintptr_t)&rpc->bus, BUS_ROLE_BOTH) ==
+               TACHYON_SUCCESS;
 }
 
 /* NULL: the last error says that it is not outstanding. */
@@ -54,11 +60,6 @@ static struct call *find(struct tachyon_rpc_bus *rpc, uint64_t id) {
         ty_fail(TACHYON_ERR_INVALID_SZ, 0, "no %s %" PRIu64 " is outstanding",
                 is_caller(rpc) ? "call" : "request", id);
     return call;
-}
-
-static struct call *check_and_find(struct tachyon_rpc_bus *rpc, enum end end,
-                                   uint64_t id) {
-    return check(rpc, end) == TACHYON_SUCCESS ? find(rpc, id) : NULL;
 }
 
 /* A slot for the next call. NULL: the last error says why not. */
@@ -148,23 +149,20 @@ static out_of_line void *wait_for_room(struct tachyon_rpc_bus *rpc, size_t size,
 
 static void *acquire(struct tachyon_rpc_bus *rpc, enum end end, size_t size,
                      uint32_t spins, int64_t timeout_ns) {
-    if (check(rpc, end) != TACHYON_SUCCESS)
+    if (!allows(rpc, end))
         return NULL;
     void *slot = ring_reserve(&rpc->bus.tx, size);
     return likely(slot) ? slot : wait_for_room(rpc, size, spins, timeout_ns);
 }
 
-static tachyon_error_t copy_in(struct tachyon_rpc_bus *rpc, enum end end,
-                               const void *payload, size_t size, uint32_t spins,
-                               int64_t timeout_ns) {
-    if (!payload && size > 0)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "payload is NULL, size is %zu", size);
+static bool copy_in(struct tachyon_rpc_bus *rpc, enum end end, const void *payload,
+                    size_t size, uint32_t spins, int64_t timeout_ns) {
+    if (size > 0 && is_null(payload))
+        return false;
     void *slot = acquire(rpc, end, size, spins, timeout_ns);
-    if (!slot)
-        return tachyon_last_error();
-    if (size > 0)
+    if (slot && size > 0)
         memcpy(slot, payload, size);
-    return TACHYON_SUCCESS;
+    return slot;
 }
 
 static tachyon_error_t commit(struct tachyon_rpc_bus *rpc, size_t size, uint32_t type,
@@ -176,7 +174,7 @@ static tachyon_error_t commit(struct tachyon_rpc_bus *rpc, size_t size, uint32_t
 }
 
 static void roll_back(struct tachyon_rpc_bus *rpc, enum end end) {
-    if (check(rpc, end) == TACHYON_SUCCESS)
+    if (allows(rpc, end))
         tachyon_rollback_tx(&rpc->bus);
 }
 
@@ -201,15 +199,10 @@ void *tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_si
 
 tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_size,
                                         uint32_t msg_type, uint64_t *out_cid) {
-    tachyon_error_t error = check(rpc, CALLER);
-    if (error != TACHYON_SUCCESS)
-        return error;
-    if (!out_cid)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out_cid is NULL");
-    struct call *slot = vacate(rpc);
-    if (!slot)
+    struct call *slot;
+    if (!allows(rpc, CALLER) || is_null(out_cid) || !(slot = vacate(rpc)))
         return tachyon_last_error();
-    error = commit(rpc, actual_size, msg_type, rpc->calls.last + 1);
+    tachyon_error_t error = commit(rpc, actual_size, msg_type, rpc->calls.last + 1);
     if (error != TACHYON_SUCCESS)
         return error;
     *out_cid = calls_enter(&rpc->calls, slot);
@@ -220,7 +213,7 @@ tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_si
 tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc,
                                          uint64_t correlation_id, size_t actual_size,
                                          uint32_t msg_type) {
-    struct call *call = check_and_find(rpc, CALLEE, correlation_id);
+    struct call *call = allows(rpc, CALLEE) ? find(rpc, correlation_id) : NULL;
     if (!call)
         return tachyon_last_error();
     tachyon_error_t error = commit(rpc, actual_size, msg_type, correlation_id);
@@ -243,13 +236,10 @@ tachyon_error_t tachyon_rpc_call_timed(tachyon_rpc_bus_t *rpc, const void *paylo
                                        size_t size, uint32_t msg_type,
                                        uint64_t *out_cid, uint32_t spin_threshold,
                                        int64_t timeout_ns) {
-    if (!out_cid)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out_cid is NULL");
-    tachyon_error_t error =
-        copy_in(rpc, CALLER, payload, size, spin_threshold, timeout_ns);
-    if (error != TACHYON_SUCCESS)
-        return error;
-    error = tachyon_rpc_commit_call(rpc, size, msg_type, out_cid);
+    if (is_null(out_cid) ||
+        !copy_in(rpc, CALLER, payload, size, spin_threshold, timeout_ns))
+        return tachyon_last_error();
+    tachyon_error_t error = tachyon_rpc_commit_call(rpc, size, msg_type, out_cid);
     if (error != TACHYON_SUCCESS)
         rpc->bus.tx.offset = 0;
     return error;
@@ -264,12 +254,9 @@ tachyon_error_t tachyon_rpc_reply_timed(tachyon_rpc_bus_t *rpc, uint64_t correla
                                         const void *payload, size_t size,
                                         uint32_t msg_type, uint32_t spin_threshold,
                                         int64_t timeout_ns) {
-    if (!check_and_find(rpc, CALLEE, correlation_id))
+    if (!allows(rpc, CALLEE) || !find(rpc, correlation_id) ||
+        !copy_in(rpc, CALLEE, payload, size, spin_threshold, timeout_ns))
         return tachyon_last_error();
-    tachyon_error_t error =
-        copy_in(rpc, CALLEE, payload, size, spin_threshold, timeout_ns);
-    if (error != TACHYON_SUCCESS)
-        return error;
     return tachyon_rpc_commit_reply(rpc, correlation_id, size, msg_type);
 }
 
@@ -359,26 +346,21 @@ static const void *take_reply(struct tachyon_rpc_bus *rpc, uint64_t id,
 }
 
 /* What both kinds of wait check. */
-static tachyon_error_t check_wait(struct tachyon_rpc_bus *rpc, const void *actual_size,
-                                  const void *msg_type) {
-    tachyon_error_t error = check(rpc, CALLER);
-    if (error != TACHYON_SUCCESS)
-        return error;
-    if (!actual_size || !msg_type)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
-                       !actual_size ? "actual_size" : "msg_type");
-    if (rpc->held_id != 0)
-        return ty_fail(TACHYON_ERR_BUSY, 0,
-                       "the reply to call %" PRIu64 " is still held", rpc->held_id);
-    return TACHYON_SUCCESS;
+static bool may_wait(struct tachyon_rpc_bus *rpc, const void *actual_size,
+                     const void *msg_type) {
+    if (!allows(rpc, CALLER) || is_null(actual_size) || is_null(msg_type))
+        return false;
+    if (unlikely(rpc->held_id != 0))
+        ty_fail(TACHYON_ERR_BUSY, 0, "the reply to call %" PRIu64 " is still held",
+                rpc->held_id);
+    return rpc->held_id == 0;
 }
 
 const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
                                    size_t *actual_size, uint32_t *msg_type,
                                    uint32_t spin_threshold, int64_t timeout_ns) {
-    if (check_wait(rpc, actual_size, msg_type) != TACHYON_SUCCESS)
-        return NULL;
-    struct call *call = find(rpc, correlation_id);
+    struct call *call =
+        may_wait(rpc, actual_size, msg_type) ? find(rpc, correlation_id) : NULL;
     if (!call)
         return NULL;
     if (call_settled(call))
@@ -390,12 +372,8 @@ const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_
 const void *tachyon_rpc_wait_any(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
                                  size_t *actual_size, uint32_t *msg_type,
                                  uint32_t spin_threshold, int64_t timeout_ns) {
-    if (check_wait(rpc, actual_size, msg_type) != TACHYON_SUCCESS)
+    if (!may_wait(rpc, actual_size, msg_type) || is_null(out_cid))
         return NULL;
-    if (!out_cid) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "out_cid is NULL");
-        return NULL;
-    }
     if (rpc->calls.outstanding == 0) {
         ty_fail(TACHYON_ERR_INVALID_SZ, 0, "no call is outstanding");
         return NULL;
@@ -419,9 +397,8 @@ const void *tachyon_rpc_wait(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
 }
 
 tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *rpc) {
-    tachyon_error_t error = check(rpc, CALLER);
-    if (error != TACHYON_SUCCESS)
-        return error;
+    if (!allows(rpc, CALLER))
+        return tachyon_last_error();
     struct call *call = calls_find(&rpc->calls, rpc->held_id);
     if (!call)
         return ty_fail(TACHYON_ERR_EMPTY, 0, "no reply is held");
@@ -432,7 +409,7 @@ tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *rpc) {
 }
 
 tachyon_error_t tachyon_rpc_cancel(tachyon_rpc_bus_t *rpc, uint64_t correlation_id) {
-    struct call *call = check_and_find(rpc, CALLER, correlation_id);
+    struct call *call = allows(rpc, CALLER) ? find(rpc, correlation_id) : NULL;
     if (!call)
         return tachyon_last_error();
     if (rpc->held_id == correlation_id)
@@ -447,19 +424,9 @@ tachyon_error_t tachyon_rpc_cancel(tachyon_rpc_bus_t *rpc, uint64_t correlation_
 const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
                                     uint32_t *msg_type, size_t *actual_size,
                                     uint32_t spin_threshold, int64_t timeout_ns) {
-    if (check(rpc, CALLEE) != TACHYON_SUCCESS)
-        return NULL;
-    if (!out_cid || !msg_type || !actual_size) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
-                !out_cid    ? "out_cid"
-                : !msg_type ? "msg_type"
-                            : "actual_size");
-        return NULL;
-    }
-    struct rx_wait want = {.bus = &rpc->bus};
-    if (ring_look_at(&rpc->bus.rx, 0, &want.record) != RING_FOUND &&
-        !ty_bus_wait_rx(
-            &want, (struct wait){.spins = spin_threshold, .timeout_ns = timeout_ns}))
+    struct rx_wait want;
+    if (!allows(rpc, CALLEE) || is_null(out_cid) || is_null(msg_type) ||
+        is_null(actual_size) || !bus_next(&rpc->bus, &want, spin_threshold, timeout_ns))
         return NULL;
     uint64_t id = want.record.correlation_id;
     /* Ids grow by one; what is held comes again until it is committed. */
@@ -486,9 +453,8 @@ const void *tachyon_rpc_serve(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
 }
 
 tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *rpc) {
-    tachyon_error_t error = check(rpc, CALLEE);
-    if (error != TACHYON_SUCCESS)
-        return error;
+    if (!allows(rpc, CALLEE))
+        return tachyon_last_error();
     rpc->held_id = 0;
     return tachyon_commit_rx(&rpc->bus);
 }
@@ -505,10 +471,8 @@ static const struct region *sending(const struct tachyon_rpc_bus *rpc) {
 }
 
 tachyon_state_t tachyon_rpc_get_state(const tachyon_rpc_bus_t *rpc) {
-    if (!rpc) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "rpc is NULL");
+    if (is_null(rpc))
         return TACHYON_STATE_UNKNOWN;
-    }
     return ty_bus_state((struct tachyon_bus *)(uintptr_t)&rpc->bus, receiving(rpc));
 }
 
@@ -518,18 +482,12 @@ void tachyon_rpc_set_polling_mode(const tachyon_rpc_bus_t *rpc, int pure_spin) {
 }
 
 int tachyon_rpc_fileno(tachyon_rpc_bus_t *rpc) {
-    if (!rpc) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "rpc is NULL");
-        return -1;
-    }
-    return ty_bus_fileno(&rpc->bus);
+    return is_null(rpc) ? -1 : ty_bus_fileno(&rpc->bus);
 }
 
 tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc,
                                      tachyon_peer_t *out) {
-    if (!rpc)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "rpc is NULL");
-    return tachyon_bus_get_peer(&rpc->bus, out);
+    return is_null(rpc) ? TACHYON_ERR_NULL_PTR : tachyon_bus_get_peer(&rpc->bus, out);
 }
 
 size_t tachyon_rpc_max_payload(const tachyon_rpc_bus_t *rpc) {
@@ -538,8 +496,8 @@ size_t tachyon_rpc_max_payload(const tachyon_rpc_bus_t *rpc) {
 
 tachyon_error_t tachyon_rpc_get_stats(const tachyon_rpc_bus_t *rpc,
                                       tachyon_rpc_stats_t *out) {
-    if (!rpc || !out)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", !rpc ? "rpc" : "out");
+    if (is_null(rpc) || is_null(out))
+        return TACHYON_ERR_NULL_PTR;
     *out = rpc->stats;
     out->outstanding = rpc->calls.outstanding;
     return TACHYON_SUCCESS;
