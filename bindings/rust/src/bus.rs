@@ -6,7 +6,7 @@ use std::iter::FusedIterator;
 use std::time::Duration;
 
 use crate::error::check;
-use crate::raw::{BusHandle, RawBus};
+use crate::raw::{BusHandle, Dropping, RawBus};
 use crate::wait::{try_now, wait};
 use crate::{
     Consumer, Options, Peer, Producer, RxBatchGuard, RxGuard, State, Stats, TachyonError, TxGuard,
@@ -27,7 +27,9 @@ const OVERHEAD: usize = 128;
 /// checked by the compiler. A guard that is forgotten ([`std::mem::forget`]) keeps its
 /// direction busy for good; only turning the bus into such a half frees it.
 ///
-/// Dropping a bus shows the peer all that was committed and ends the stream.
+/// Dropping a bus shows the peer all that was committed and ends the stream. Dropping it
+/// while the thread panics [aborts](Self::abort) instead, and so does leaving early where
+/// [`set_abort_on_drop`](Self::set_abort_on_drop) asks for it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -74,9 +76,17 @@ const OVERHEAD: usize = 128;
 /// ```
 pub struct Bus {
     pub(crate) raw: RawBus,
+    dropping: Dropping,
 }
 
 impl Bus {
+    pub(crate) fn new(raw: RawBus) -> Self {
+        Self {
+            raw,
+            dropping: Dropping::new(),
+        }
+    }
+
     /// Creates a ring of `capacity` bytes and waits for a peer, for ever: a signal does not
     /// end it. [`Options::listen`] has the details.
     ///
@@ -155,7 +165,7 @@ impl Bus {
     /// # Errors
     /// `BufferFull` at once when there is no room; `InvalidSize` when it can never fit;
     /// `Busy` while a [`TxGuard`] is alive, or when this end receives or the peer sends;
-    /// `Closed`, `PeerDead`, `Corrupt`, `Forked`. Nothing is sent then.
+    /// `Closed`, `Aborted`, `PeerDead`, `Corrupt`, `Forked`. Nothing is sent then.
     #[inline]
     pub fn send(&self, data: &[u8], type_id: u32) -> Result<(), TachyonError> {
         self.send_timeout(data, type_id, Duration::ZERO)
@@ -218,8 +228,9 @@ impl Bus {
     ///
     /// # Errors
     /// `Closed` at the end of the stream: the peer has closed and everything has been
-    /// delivered. `PeerDead` when it died instead; `Busy` while a guard of a received
-    /// message is alive, or when this end sends or the peer receives; `Corrupt`, `Forked`.
+    /// delivered. `Aborted` when it gave up instead, `PeerDead` when it died; `Busy` while a
+    /// guard of a received message is alive, or when this end sends or the peer receives;
+    /// `Corrupt`, `Forked`.
     #[inline]
     pub fn acquire_rx(&self, spin_threshold: u32) -> Result<RxGuard<'_>, TachyonError> {
         self.acquire_rx_timeout(spin_threshold, Duration::MAX)
@@ -320,8 +331,7 @@ impl Bus {
     /// [`state`](Self::state) with the reason.
     ///
     /// # Errors
-    /// `Closed` or `PeerDead` when disconnected; `Corrupt` or `Forked` when the state is
-    /// fatal.
+    /// `Closed`, `Aborted`, `PeerDead`, `Corrupt` or `Forked`.
     pub fn check(&self) -> Result<(), TachyonError> {
         self.raw.handle.check()
     }
@@ -341,9 +351,53 @@ impl Bus {
     /// Shows the peer what was committed and ends the stream: every later call that finds
     /// no room or no message fails with [`TachyonError::Closed`]. What guards hold stays
     /// readable. Dropping the bus does the same.
+    ///
+    /// The first of `close` and [`abort`](Self::abort) counts.
     pub fn close(&self) {
         self.flush();
         self.raw.handle.close();
+    }
+
+    /// Cuts the stream off, since this end has failed: so that half of a stream is never
+    /// taken for the whole, the peer, sending or receiving, gets everything that was
+    /// flushed, and then [`TachyonError::Aborted`] instead of the end of the stream. What
+    /// was only committed is dropped, not flushed. Here it is as after
+    /// [`close`](Self::close).
+    ///
+    /// A bus that is dropped while its thread panics does this by itself.
+    pub fn abort(&self) {
+        self.raw.handle.abort();
+    }
+
+    /// Makes dropping the bus [`abort`](Self::abort), unless it was closed before; off by
+    /// default. For those who leave by `?`, which no destructor can tell from success:
+    ///
+    /// ```
+    /// # use std::{error::Error, time::Duration};
+    /// # use tachyon_ipc::{Consumer, Producer, TachyonError};
+    /// fn send_numbers(path: &str, text: &str) -> Result<(), Box<dyn Error>> {
+    ///     let mut producer = Producer::connect_timeout(path, Duration::from_secs(5))?;
+    ///     producer.bus().set_abort_on_drop(true);
+    ///     for number in text.split(' ') {
+    ///         let number: u32 = number.parse()?; // an error leaves half of a stream
+    ///         producer.send_timeout(&number.to_le_bytes(), 0, Duration::MAX)?;
+    ///     }
+    ///     producer.close(); // the whole was sent
+    ///     Ok(())
+    /// }
+    /// # let path = format!("@abort-on-drop-example-{}", std::process::id());
+    /// # let peer = path.clone();
+    /// # let sender = std::thread::spawn(move || send_numbers(&peer, "1 2 x").is_err());
+    /// let mut consumer = Consumer::listen(&path, 4096)?;
+    /// # assert!(sender.join().unwrap());
+    /// // The text was "1 2 x".
+    /// assert_eq!(consumer.recv()?.unwrap().data(), 1u32.to_le_bytes());
+    /// assert_eq!(consumer.recv()?.unwrap().data(), 2u32.to_le_bytes());
+    /// assert_eq!(consumer.recv().unwrap_err(), TachyonError::Aborted);
+    /// # Ok::<(), TachyonError>(())
+    /// ```
+    pub fn set_abort_on_drop(&self, abort: bool) {
+        self.dropping.set_aborts(abort);
     }
 
     /// Something to close this bus with from another thread.
@@ -357,7 +411,11 @@ impl Bus {
 
 impl Drop for Bus {
     fn drop(&mut self) {
-        self.close(); // a Closer may live on
+        if self.dropping.is_failure() {
+            self.abort();
+        } else {
+            self.close(); // a Closer may live on
+        }
     }
 }
 
@@ -382,7 +440,7 @@ impl<'bus> IntoIterator for &'bus Bus {
 /// The messages of a [`Bus`] as they come; made by [`Bus::iter`] or `for message in &bus`.
 ///
 /// Waits for each message. Ends when the peer has closed and everything has been delivered.
-/// Any other failure comes as the last item, such as [`TachyonError::PeerDead`]. A message
+/// Any other failure comes as the last item, such as [`TachyonError::Aborted`]. A message
 /// that is kept while the next one is asked for gives [`TachyonError::Busy`].
 #[derive(Debug)]
 pub struct Messages<'bus> {
@@ -411,7 +469,7 @@ impl<'bus> Iterator for Messages<'bus> {
 
 impl FusedIterator for Messages<'_> {}
 
-/// Closes a [`Bus`](crate::Bus) that another thread is using, blocked in a call or not;
+/// Closes or aborts a [`Bus`](crate::Bus) that another thread is using, blocked in a call or not;
 /// made by [`Bus::closer`](crate::Bus::closer).
 ///
 /// Keeps the memory of the connection, but not the connection: dropping the bus ends the
@@ -442,6 +500,11 @@ impl Closer {
     /// producer committed since its last flush is lost.
     pub fn close(&self) {
         self.handle.close();
+    }
+
+    /// [`Bus::abort`]; to a call that is waiting, here, it is as [`close`](Self::close).
+    pub fn abort(&self) {
+        self.handle.abort();
     }
 }
 

@@ -68,6 +68,16 @@ macro_rules! half {
                 }
             )*
 
+            /// [`Bus::close`].
+            pub fn close(&self) {
+                self.bus.close();
+            }
+
+            /// [`Bus::abort`].
+            pub fn abort(&self) {
+                self.bus.abort();
+            }
+
             /// The bus, to look at it or to set it up.
             #[inline]
             #[must_use]

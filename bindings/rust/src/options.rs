@@ -109,7 +109,7 @@ impl Options {
         self.open(path.as_ref(), self.timeout, |path, ns| {
             RawBus::open(path, Some(capacity), self, ns)
         })
-        .map(|raw| Bus { raw })
+        .map(Bus::new)
     }
 
     /// Attaches to a listener.
@@ -122,7 +122,7 @@ impl Options {
         self.open(path.as_ref(), self.keep_trying(), |path, ns| {
             RawBus::open(path, None, self, ns)
         })
-        .map(|raw| Bus { raw })
+        .map(Bus::new)
     }
 
     /// [`listen`](Self::listen) for the callee: `cap_fwd` bytes of ring for requests,

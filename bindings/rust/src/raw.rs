@@ -11,6 +11,8 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use tachyon_sys as sys;
 
@@ -24,7 +26,7 @@ pub(crate) const SUCCESS: Code = sys::tachyon_error_t_TACHYON_SUCCESS;
 
 /// An owner of a handle, with all that any thread may do at any time.
 macro_rules! handle {
-    ($Handle:ident of $raw:ident: $reference:ident, $destroy:ident, $close:ident,
+    ($Handle:ident of $raw:ident: $reference:ident, $destroy:ident, $close:ident, $abort:ident,
      $get_state:ident, $get_peer:ident, $max_payload:ident, $set_polling_mode:ident) => {
         pub(crate) struct $Handle(NonNull<sys::$raw>);
 
@@ -54,6 +56,11 @@ macro_rules! handle {
             pub(crate) fn close(&self) {
                 // SAFETY: the handle is open. The memory stays mapped.
                 unsafe { sys::$close(self.as_ptr()) }
+            }
+
+            pub(crate) fn abort(&self) {
+                // SAFETY: the handle is open. The memory stays mapped.
+                unsafe { sys::$abort(self.as_ptr()) }
             }
 
             pub(crate) fn state(&self) -> State {
@@ -108,11 +115,36 @@ macro_rules! handle {
     };
 }
 
-handle!(BusHandle of tachyon_bus_t: tachyon_bus_ref, tachyon_bus_destroy, tachyon_bus_close,
+handle!(BusHandle of tachyon_bus_t: tachyon_bus_ref, tachyon_bus_destroy, tachyon_bus_close, tachyon_bus_abort,
     tachyon_get_state, tachyon_bus_get_peer, tachyon_max_payload, tachyon_bus_set_polling_mode);
-handle!(RpcHandle of tachyon_rpc_bus_t: tachyon_rpc_ref, tachyon_rpc_destroy, tachyon_rpc_close,
+handle!(RpcHandle of tachyon_rpc_bus_t: tachyon_rpc_ref, tachyon_rpc_destroy, tachyon_rpc_close, tachyon_rpc_abort,
     tachyon_rpc_get_state, tachyon_rpc_get_peer, tachyon_rpc_max_payload,
     tachyon_rpc_set_polling_mode);
+
+/// Whether dropping a bus is the end of its stream, or the failure of who had it.
+pub(crate) struct Dropping {
+    aborts: AtomicBool,
+    /// A bus that is opened and dropped while a panic unwinds, such as in a destructor, is
+    /// not what has failed.
+    opened_in_panic: bool,
+}
+
+impl Dropping {
+    pub(crate) fn new() -> Self {
+        Self {
+            aborts: AtomicBool::new(false),
+            opened_in_panic: thread::panicking(),
+        }
+    }
+
+    pub(crate) fn set_aborts(&self, aborts: bool) {
+        self.aborts.store(aborts, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_failure(&self) -> bool {
+        self.aborts.load(Ordering::Relaxed) || (thread::panicking() && !self.opened_in_panic)
+    }
+}
 
 /// A [`BusHandle`] with what one thread at a time may do: it is not `Sync`. Methods answer
 /// None for an error that the library reports.

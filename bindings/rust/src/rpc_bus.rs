@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::error::{check, fail, last};
-use crate::raw::{Incoming, Outgoing, RawRpc, RpcHandle};
+use crate::raw::{Dropping, Incoming, Outgoing, RawRpc, RpcHandle};
 use crate::rpc_owner::{Entered, Owner};
 use crate::wait::{nanoseconds, try_now, wait, FOR_EVER};
 use crate::{Options, Peer, RpcRxGuard, RpcStats, RpcTxGuard, State, TachyonError};
@@ -71,6 +71,7 @@ pub struct RpcBus {
     calls: Owner<RawRpc>,
     /// The same for as long as the handle lives, once it has been made.
     descriptor: OnceLock<RawFd>,
+    dropping: Dropping,
 }
 
 impl RpcBus {
@@ -79,6 +80,7 @@ impl RpcBus {
             handle: raw.handle.clone(),
             calls: Owner::new(raw),
             descriptor: OnceLock::new(),
+            dropping: Dropping::new(),
         }
     }
 
@@ -160,7 +162,7 @@ impl RpcBus {
     /// # Errors
     /// `BufferFull` at once when there is no room; `InvalidSize` when it can never fit;
     /// `Busy` while an [`RpcTxGuard`] is alive, while another thread uses the handle, or on
-    /// a callee; `Closed`, `PeerDead`, `Corrupt`, `Forked`.
+    /// a callee; `Closed`, `Aborted`, `PeerDead`, `Corrupt`, `Forked`.
     #[inline]
     pub fn acquire_call(&self, max_size: usize) -> Result<RpcTxGuard<'_>, TachyonError> {
         self.acquire_call_timeout(max_size, Duration::ZERO)
@@ -309,8 +311,8 @@ impl RpcBus {
     /// sleeps. A signal does not end it.
     ///
     /// # Errors
-    /// `InvalidSize` when no such call is outstanding; `Closed` or `PeerDead` when the
-    /// callee is gone; `Busy` while an [`RpcRxGuard`] is alive, while another thread uses
+    /// `InvalidSize` when no such call is outstanding; `Closed`, `Aborted` or `PeerDead` when
+    /// the callee is gone; `Busy` while an [`RpcRxGuard`] is alive, while another thread uses
     /// the handle, or on a callee; `Corrupt`, `Forked`.
     #[inline]
     pub fn wait(
@@ -390,8 +392,8 @@ impl RpcBus {
     ///
     /// # Errors
     /// `Interrupted` by a signal, so that a server can look whether it is to stop; `Closed`
-    /// when the caller has closed and every request has been served, `PeerDead` when it died
-    /// instead; `Busy` while an [`RpcRxGuard`] is alive, while another thread uses the
+    /// when the caller has closed and every request has been served, `Aborted` when it gave
+    /// up instead, `PeerDead` when it died; `Busy` while an [`RpcRxGuard`] is alive, while another thread uses the
     /// handle, or on a caller; `OutOfMemory`, `Corrupt`, `Forked`.
     #[inline]
     pub fn serve(&self, spin_threshold: u32) -> Result<RpcRxGuard<'_>, TachyonError> {
@@ -454,8 +456,7 @@ impl RpcBus {
     /// [`state`](Self::state) with the reason.
     ///
     /// # Errors
-    /// `Closed` or `PeerDead` when disconnected; `Corrupt` or `Forked` when the state is
-    /// fatal.
+    /// `Closed`, `Aborted`, `PeerDead`, `Corrupt` or `Forked`.
     pub fn check(&self) -> Result<(), TachyonError> {
         self.handle.check()
     }
@@ -478,8 +479,30 @@ impl RpcBus {
     /// every later one that finds no room or no message fails with
     /// [`TachyonError::Closed`]. What guards hold stays readable. Dropping the handle does
     /// the same.
+    ///
+    /// The first of `close` and [`abort`](Self::abort) counts.
     pub fn close(&self) {
         self.handle.close();
+    }
+
+    /// [`close`](Self::close) for an end that has failed: the peer, caller or callee, gets
+    /// what was sent, and then [`TachyonError::Aborted`]. A handle that is dropped while
+    /// its thread panics does this by itself.
+    pub fn abort(&self) {
+        self.handle.abort();
+    }
+
+    /// [`Bus::set_abort_on_drop`](crate::Bus::set_abort_on_drop).
+    pub fn set_abort_on_drop(&self, abort: bool) {
+        self.dropping.set_aborts(abort);
+    }
+}
+
+impl Drop for RpcBus {
+    fn drop(&mut self) {
+        if self.dropping.is_failure() {
+            self.abort();
+        }
     }
 }
 

@@ -11,7 +11,7 @@ pub enum State {
     Ready,
     /// The peer has closed or died, or this end has closed.
     Disconnected,
-    /// The peer corrupted the ring, or the handle belongs to the parent process.
+    /// The peer gave up or corrupted the ring, or the handle belongs to the parent process.
     FatalError,
 }
 

@@ -5,6 +5,7 @@ mod arrays;
 mod auto_traits;
 mod batch;
 mod bus;
+mod ends;
 mod errors;
 mod event_loops;
 mod forerunner;
