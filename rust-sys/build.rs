@@ -67,7 +67,7 @@ fn generate(include: &Path) -> Result<(), Box<dyn Error>> {
         .size_t_is_usize(true)
         .layout_tests(true)
         .parse_callbacks(Box::new(Comments))
-        .rust_target(bindgen::RustTarget::stable(77, 0).map_err(|e| e.to_string())?)
+        .rust_target(env!("CARGO_PKG_RUST_VERSION").parse()?)
         // rustfmt's output depends on the toolchain's version; this does not.
         .formatter(bindgen::Formatter::Prettyplease)
         .raw_line("// SPDX-License-Identifier: Apache-2.0")
@@ -77,7 +77,8 @@ fn generate(include: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Doxygen's mark of a comment that stands behind its member means nothing to rustdoc.
+/// To rustdoc, Doxygen's mark of a comment that stands behind its member means nothing, and
+/// brackets would be a link.
 #[cfg(feature = "bindgen")]
 #[derive(Debug)]
 struct Comments;
@@ -85,6 +86,7 @@ struct Comments;
 #[cfg(feature = "bindgen")]
 impl bindgen::callbacks::ParseCallbacks for Comments {
     fn process_comment(&self, comment: &str) -> Option<String> {
-        Some(comment.strip_prefix('<')?.to_string())
+        let text = comment.strip_prefix('<').unwrap_or(comment);
+        Some(text.replace('[', r"\["))
     }
 }

@@ -700,6 +700,105 @@ tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc,
 /** Give the reserved reply back. */
 void tachyon_rpc_rollback_reply(tachyon_rpc_bus_t *rpc);
 
+/* ---- Opening without waiting ------------------------------------------------ */
+
+/**
+ * A listen or connect in progress, for event loops: start it, step it until it has an
+ * outcome, take the connection, release it. It can be given up at any time.
+ *
+ *     error = tachyon_bus_listen_start(path, capacity, NULL, &opening);
+ *     while ((error = tachyon_opening_step(opening, 0)) == TACHYON_ERR_EMPTY)
+ *         ... wait until tachyon_opening_fileno(opening) is readable ...
+ *     if (error == TACHYON_SUCCESS)
+ *         error = tachyon_opening_finish_bus(opening, &bus);
+ *     tachyon_opening_cancel(opening);
+ *
+ * Threads: one at a time. fork: in a child every call fails with FORKED, and cancelling
+ * is harmless and recommended.
+ */
+typedef struct tachyon_opening tachyon_opening_t;
+
+/**
+ * Begin what tachyon_bus_listen_with() does: check the arguments, create the ring, bind.
+ * From then on clients can connect. Arguments and errors are those of that call, and
+ * options->timeout_ns is for the whole of it; path, options and user ids are copied.
+ *
+ * @param out  The opening, or NULL on failure. Release it with tachyon_opening_cancel().
+ *
+ * Threads: any.  Blocks: never.  System calls: yes.
+ */
+tachyon_error_t tachyon_bus_listen_start(const char *socket_path, size_t capacity,
+                                         const tachyon_options_t *options,
+                                         tachyon_opening_t **out);
+
+/** Begin what tachyon_bus_connect_with() does; for the rest as the above. */
+tachyon_error_t tachyon_bus_connect_start(const char *socket_path,
+                                          const tachyon_options_t *options,
+                                          tachyon_opening_t **out);
+
+/** Begin what tachyon_rpc_listen_with() does. */
+tachyon_error_t tachyon_rpc_listen_start(const char *socket_path, size_t cap_fwd,
+                                         size_t cap_rev,
+                                         const tachyon_options_t *options,
+                                         tachyon_opening_t **out);
+
+/** Begin what tachyon_rpc_connect_with() does. */
+tachyon_error_t tachyon_rpc_connect_start(const char *socket_path,
+                                          const tachyon_options_t *options,
+                                          tachyon_opening_t **out);
+
+/**
+ * A descriptor for poll, epoll, select and event loops: readable when a step has
+ * something to do, because a client or an answer has come or because it is time (no
+ * timer of the caller's is needed, options->timeout_ns included), and from the outcome
+ * on. Level-triggered; it may be readable once too often, never too seldom.
+ *
+ * @return The descriptor, the same each time, owned by the opening: do not read, write
+ *         or close it. It lives until tachyon_opening_cancel(), not across fork or exec.
+ *         -1: NULL_PTR, FORKED, SYSTEM (no descriptor to be had).
+ *
+ * Blocks: never.  System calls: yes; from then on also some more in each step.
+ */
+int tachyon_opening_fileno(tachyon_opening_t *opening);
+
+/**
+ * Go on with an opening.
+ *
+ * @param timeout_ns  Longest wait; negative for ever, 0 not at all. It ends this step
+ *                    only, with EMPTY.
+ * @return SUCCESS: the connection stands. A listener's path is free again.
+ *         EMPTY: not yet, step again.
+ *         INTERRUPTED: by a signal, or the options' interrupted(), while it waited (not
+ *         with 0). Nothing is lost: step again, or cancel.
+ *         Anything else is the outcome, as of the call that waits, TIMEOUT included;
+ *         nothing but the memory is left of it then.
+ *         Further steps say the outcome again.
+ *
+ * Blocks: up to timeout_ns.  System calls: yes.
+ */
+tachyon_error_t tachyon_opening_step(tachyon_opening_t *opening, int64_t timeout_ns);
+
+/**
+ * Take the bus that the opening has become. The opening remains to be released.
+ *
+ * @param out  The handle, as tachyon_bus_listen() gives it, or NULL on failure.
+ * @return SUCCESS; NULL_PTR; EMPTY (no outcome yet, or taken already); INVALID_SZ (it
+ *         is of an RPC bus); or the outcome, when that is a failure.
+ */
+tachyon_error_t tachyon_opening_finish_bus(tachyon_opening_t *opening,
+                                           tachyon_bus_t **out);
+
+/** The same for an RPC bus. */
+tachyon_error_t tachyon_opening_finish_rpc(tachyon_opening_t *opening,
+                                           tachyon_rpc_bus_t **out);
+
+/**
+ * Release an opening, whatever has become of it; NULL is ignored. One in progress is
+ * given up: its path, sockets and memory go, and clients in the handshake are turned
+ * away. A connection that nobody has taken is closed in order.
+ */
+void tachyon_opening_cancel(tachyon_opening_t *opening);
+
 #ifdef __cplusplus
 }
 #endif

@@ -252,72 +252,6 @@ void ty_bus_free(struct tachyon_bus *bus) {
         ty_region_free(&bus->regions[i]);
 }
 
-tachyon_error_t ty_bus_handshake(const char *path, enum handshake_kind kind,
-                                 const size_t *capacities,
-                                 const tachyon_options_t *options,
-                                 struct session *out) {
-    tachyon_error_t error =
-        capacities ? ty_handshake_listen(path, kind, capacities, options, out)
-                   : ty_handshake_connect(path, kind, options, out);
-    if (error == TACHYON_SUCCESS || error == TACHYON_ERR_INVALID_SZ)
-        return error; /* what is invalid is in its text, a path as far as it fits */
-    return ty_fail_about(error, path);
-}
-
-/* listen, or connect when capacity is NULL. */
-static tachyon_error_t open_bus(const char *socket_path, const size_t *capacity,
-                                const tachyon_options_t *options, tachyon_bus_t **out) {
-    if (out)
-        *out = NULL;
-    if (!socket_path || !out)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
-                       !out ? "out" : "socket_path");
-    tachyon_bus_t *bus = aligned_alloc(alignof(tachyon_bus_t), sizeof *bus);
-    if (!bus)
-        return ty_fail_plain(TACHYON_ERR_MEM);
-    struct session session;
-    tachyon_error_t error =
-        ty_bus_handshake(socket_path, HANDSHAKE_BUS, capacity, options, &session);
-    if (error != TACHYON_SUCCESS) {
-        free(bus);
-        return error;
-    }
-    error = ty_bus_init(bus, &session);
-    if (error != TACHYON_SUCCESS) {
-        ty_bus_free(bus);
-        free(bus);
-        return error;
-    }
-    *out = bus;
-    return TACHYON_SUCCESS;
-}
-
-tachyon_error_t tachyon_bus_listen_with(const char *socket_path, size_t capacity,
-                                        const tachyon_options_t *options,
-                                        tachyon_bus_t **out) {
-    return open_bus(socket_path, &capacity, options, out);
-}
-
-tachyon_error_t tachyon_bus_listen(const char *socket_path, size_t capacity,
-                                   tachyon_bus_t **out) {
-    return tachyon_bus_listen_with(socket_path, capacity, NULL, out);
-}
-
-tachyon_error_t tachyon_bus_connect_with(const char *socket_path,
-                                         const tachyon_options_t *options,
-                                         tachyon_bus_t **out) {
-    return open_bus(socket_path, NULL, options, out);
-}
-
-tachyon_error_t tachyon_bus_connect(const char *socket_path, tachyon_bus_t **out) {
-    return tachyon_bus_connect_with(socket_path, NULL, out);
-}
-
-void tachyon_bus_ref(tachyon_bus_t *bus) {
-    if (bus)
-        atomic_fetch_add_explicit(&bus->owners, 1, memory_order_relaxed);
-}
-
 void tachyon_bus_close(tachyon_bus_t *bus) {
     if (bus)
         ty_link_close(&bus->link);
@@ -326,11 +260,4 @@ void tachyon_bus_close(tachyon_bus_t *bus) {
 void tachyon_bus_abort(tachyon_bus_t *bus) {
     if (bus)
         ty_link_abort(&bus->link);
-}
-
-void tachyon_bus_destroy(tachyon_bus_t *bus) {
-    if (!bus || atomic_fetch_sub_explicit(&bus->owners, 1, memory_order_acq_rel) != 1)
-        return;
-    ty_bus_free(bus);
-    free(bus);
 }

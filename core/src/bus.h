@@ -62,10 +62,6 @@ struct tx_wait {
     bool corrupt;
 };
 
-/* Listen, or connect when capacities is NULL. A failure names the path. */
-tachyon_error_t ty_bus_handshake(const char *path, enum handshake_kind kind,
-                                 const size_t *capacities,
-                                 const tachyon_options_t *options, struct session *out);
 /* Set up a bus from what the handshake left; takes over the session. */
 tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *session);
 void ty_bus_arm_tx(struct tachyon_bus *bus, const struct region *region);

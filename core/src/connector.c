@@ -3,74 +3,72 @@
  * The connecting side of the handshake. It trusts nothing that the listener sends: the
  * number of descriptors, their type, seals and size are checked before mapping.
  */
+#include "connector.h"
 #include "address.h"
-#include "handshake.h"
+
+#include "address.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ANSWER_NS (5000 * MILLISECOND) /* longest wait for the answer in one try */
-#define RETRY_NS (2 * MILLISECOND)     /* between two tries */
-#define MAX_PASSED_FDS 8
+#define ANSWER_NS (5000 * MILLISECOND)   /* longest wait for the answer in one try */
+#define RETRY_NS (2 * MILLISECOND)       /* between two tries at first, and ... */
+#define RETRY_MOST_NS (32 * MILLISECOND) /* ... when there have been many */
 
 static bool is_foreign(const struct greeting *answer, size_t received) {
     return (received >= sizeof answer->magic && answer->magic != WIRE_MAGIC) ||
            (received >= 2 * sizeof answer->magic && answer->version != WIRE_VERSION);
 }
 
-/* Receive the answer and its descriptors; those beyond MAX_PASSED_FDS the kernel
- * drops. *fd_count may exceed what was asked for: the caller closes them all. */
-static tachyon_error_t receive_answer(int socket, struct greeting *answer, int *fds,
-                                      size_t *fd_count, int64_t deadline,
-                                      const tachyon_options_t *options) {
-    size_t received = 0;
-    *fd_count = 0;
-    while (received < sizeof *answer) {
-        struct pollfd poll = {.fd = socket, .events = POLLIN};
-        tachyon_error_t error = ty_handshake_poll(&poll, 1, deadline, options);
-        if (error != TACHYON_SUCCESS)
-            return error;
-        if (poll.revents == 0)
-            return ty_fail(TACHYON_ERR_TIMEOUT, 0,
-                           "the listener accepted but did not answer in time");
-        union {
-            char bytes[CMSG_SPACE(sizeof(int) * MAX_PASSED_FDS)];
-            struct cmsghdr align;
-        } control;
-        struct iovec data = {.iov_base = (char *)answer + received,
-                             .iov_len = sizeof *answer - received};
-        struct msghdr message = {.msg_iov = &data,
-                                 .msg_iovlen = 1,
-                                 .msg_control = control.bytes,
-                                 .msg_controllen = sizeof control.bytes};
-        ssize_t count = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-        if (count < 0 && (errno == EAGAIN || errno == EINTR))
+/* Keep the descriptors that came with a message; more than could be right are closed.
+ */
+static void keep_descriptors(struct connector *connector, struct msghdr *message) {
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header;
+         header = CMSG_NXTHDR(message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
             continue;
-        for (struct cmsghdr *header = count > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-             header; header = CMSG_NXTHDR(&message, header)) {
-            if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-                continue;
-            size_t passed = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-            for (size_t i = 0; i < passed; i++) {
-                int fd;
-                memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-                if (*fd_count < MAX_PASSED_FDS)
-                    fds[(*fd_count)++] = fd;
-                else
-                    close(fd);
-            }
+        size_t passed = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < passed; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+            if (connector->fd_count < CONNECTOR_MAX_FDS)
+                connector->fds[connector->fd_count++] = fd;
+            else
+                close(fd);
         }
-        if (count <= 0)
-            return ty_fail(TACHYON_ERR_NETWORK, count < 0 ? errno : 0,
-                           "the listener ended the connection before it answered");
-        received += (size_t)count;
-        if (is_foreign(answer, received))
-            return TACHYON_SUCCESS; /* may be shorter; its first words say enough */
     }
-    return TACHYON_SUCCESS;
+}
+
+/* Receive more of the answer. EMPTY: not yet all of it. */
+static tachyon_error_t receive_answer(struct connector *connector) {
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * CONNECTOR_MAX_FDS)];
+        struct cmsghdr align;
+    } control;
+    struct iovec data = {.iov_base = (char *)&connector->answer + connector->received,
+                         .iov_len = sizeof connector->answer - connector->received};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof control.bytes};
+    ssize_t count =
+        recvmsg(connector->socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR))
+        return TACHYON_ERR_EMPTY;
+    if (count <= 0)
+        return ty_fail(TACHYON_ERR_NETWORK, count < 0 ? errno : 0,
+                       "the listener ended the connection before it answered");
+    keep_descriptors(connector, &message);
+    connector->received += (size_t)count;
+    /* A foreign one may be shorter; its first words say enough. */
+    return connector->received == sizeof connector->answer ||
+                   is_foreign(&connector->answer, connector->received)
+               ? TACHYON_SUCCESS
+               : TACHYON_ERR_EMPTY;
 }
 
 /* The status is the listener's word; anything but a few known causes is noise. */
@@ -90,93 +88,159 @@ static tachyon_error_t refusal(const struct greeting *answer) {
     }
 }
 
-static tachyon_error_t connect_once(const char *path, enum handshake_kind kind,
-                                    const tachyon_options_t *options, int64_t deadline,
-                                    struct session *session) {
-    const char acknowledge = WIRE_ACKNOWLEDGE;
-    struct greeting hello = ty_handshake_greeting(kind, options), answer = {0};
-    int fds[MAX_PASSED_FDS];
-    size_t fd_count = 0, needed = handshake_rings(kind);
-    *session = (struct session){.side = RING_SIDE_CONNECTOR,
-                                .socket = -1,
-                                .pidfd = -1,
-                                .regions = {REGION_NONE, REGION_NONE}};
+/* ---- One try ---- */
 
-    tachyon_error_t error = ty_address_connect(path, &session->socket);
+static void end_try(struct connector *connector) {
+    if (connector->socket >= 0)
+        ty_door_forget(connector->door, connector->socket);
+    ty_close(&connector->socket);
+    while (connector->fd_count > 0)
+        ty_close(&connector->fds[--connector->fd_count]);
+}
+
+static tachyon_error_t begin_try(struct connector *connector) {
+    connector->answer = (struct greeting){0};
+    connector->received = 0;
+    tachyon_error_t error = ty_address_connect(connector->path, &connector->socket);
     if (error != TACHYON_SUCCESS)
         return error;
-    if ((error = ty_handshake_check_peer(session->socket, options, &session->peer)) !=
-        TACHYON_SUCCESS)
-        goto fail;
+    if ((error = ty_handshake_check_peer(connector->socket, &connector->options,
+                                         &connector->peer)) != TACHYON_SUCCESS)
+        return error;
+    struct greeting hello = ty_handshake_greeting(connector->kind, &connector->options);
+    hello.flags = connector->flags = ty_handshake_flags();
+    connector->due = ty_earlier(connector->deadline, ty_now_ns() + ANSWER_NS);
     /* A listener of another version may be gone already; what it wrote tells. */
-    if (!ty_handshake_send(session->socket, &hello, NULL, 0) && errno != EPIPE &&
-        errno != ECONNRESET) {
-        error = ty_fail(TACHYON_ERR_NETWORK, errno, "cannot greet the listener");
-        goto fail;
-    }
-    if ((error = receive_answer(session->socket, &answer, fds, &fd_count, deadline,
-                                options)) != TACHYON_SUCCESS)
-        goto fail;
+    if (!ty_handshake_send(connector->socket, &hello, NULL, 0) && errno != EPIPE &&
+        errno != ECONNRESET)
+        return ty_fail(TACHYON_ERR_NETWORK, errno, "cannot greet the listener");
+    if (!ty_door_watch(connector->door, connector->socket, EPOLLIN))
+        return ty_fail(TACHYON_ERR_SYSTEM, errno, "cannot watch the connection");
+    return TACHYON_SUCCESS;
+}
+
+/* The answer is here: map what it offers and acknowledge it. */
+static tachyon_error_t accept_offer(struct connector *connector, struct session *out) {
+    const char acknowledge = WIRE_ACKNOWLEDGE;
+    const struct greeting *answer = &connector->answer;
+    size_t needed = handshake_rings(connector->kind);
+    struct region regions[HANDSHAKE_MAX_RINGS] = {REGION_NONE, REGION_NONE};
     /* What we find ourselves says more than the listener's status. */
-    if ((error = ty_handshake_check(&answer, kind, options)) != TACHYON_SUCCESS ||
-        (error = refusal(&answer)) != TACHYON_SUCCESS)
-        goto fail;
-    if (fd_count != needed) {
-        error = ty_fail(TACHYON_ERR_CORRUPT, 0,
-                        "the listener passed %zu descriptors instead of %zu", fd_count,
-                        needed);
-        goto fail;
-    }
+    tachyon_error_t error =
+        ty_handshake_check(answer, connector->kind, &connector->options);
+    if (error != TACHYON_SUCCESS || (error = refusal(answer)) != TACHYON_SUCCESS)
+        return error;
+    if (connector->fd_count != needed)
+        return ty_fail(TACHYON_ERR_CORRUPT, 0,
+                       "the listener passed %zu descriptors instead of %zu",
+                       connector->fd_count, needed);
     for (size_t i = 0; i < needed; i++) {
-        int fd = fds[i];
-        fds[i] = -1;
-        if ((error = ty_region_attach(&session->regions[i], fd, answer.capacity[i])) !=
-            TACHYON_SUCCESS)
+        int fd = connector->fds[i];
+        connector->fds[i] = -1;
+        error = ty_region_attach(&regions[i], fd, answer->capacity[i]);
+        if (error != TACHYON_SUCCESS)
             goto fail;
     }
-    if (send(session->socket, &acknowledge, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) {
+    if (send(connector->socket, &acknowledge, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) {
         error = ty_fail(TACHYON_ERR_NETWORK, errno,
                         "the listener ended the connection during the handshake");
         goto fail;
     }
-    ty_handshake_establish(session, options, hello.flags, answer.flags);
+    ty_door_forget(connector->door, connector->socket);
+    *out = (struct session){.side = RING_SIDE_CONNECTOR,
+                            .socket = connector->socket,
+                            .peer = connector->peer};
+    memcpy(out->regions, regions, sizeof regions);
+    connector->socket = -1;
+    ty_handshake_establish(out, &connector->options, connector->flags, answer->flags);
     return TACHYON_SUCCESS;
 
 fail:
-    for (size_t i = 0; i < fd_count; i++)
-        ty_close(&fds[i]);
-    ty_handshake_free_regions(session->regions);
-    ty_close(&session->socket);
+    ty_handshake_free_regions(regions);
     return error;
 }
 
-tachyon_error_t ty_handshake_connect(const char *path, enum handshake_kind kind,
-                                     const tachyon_options_t *given,
-                                     struct session *out) {
-    tachyon_options_t options;
-    tachyon_error_t error = ty_handshake_options(given, kind, &options);
+/* ---- Tries ---- */
+
+/* A try has failed. EMPTY: there will be another one. */
+static tachyon_error_t try_again(struct connector *connector, tachyon_error_t error) {
+    bool queue_full = error == TACHYON_ERR_NETWORK && tachyon_last_errno() == EAGAIN;
+    bool again = connector->once
+                     ? queue_full
+                     : error == TACHYON_ERR_NETWORK || error == TACHYON_ERR_TIMEOUT;
+    int64_t now = ty_now_ns(), pause = (now - connector->began) / 16;
+    end_try(connector);
+    if (!again)
+        return error;
+    if (now >= connector->deadline)
+        return error == TACHYON_ERR_TIMEOUT
+                   ? error
+                   : ty_fail(TACHYON_ERR_TIMEOUT, tachyon_last_errno(),
+                             "no listener answered on %s in time", connector->path);
+    if (pause < RETRY_NS)
+        pause = RETRY_NS;
+    connector->due =
+        ty_earlier(connector->deadline, now + ty_earlier(pause, RETRY_MOST_NS));
+    return TACHYON_ERR_EMPTY;
+}
+
+tachyon_error_t ty_connector_round(struct connector *connector,
+                                   const struct patience *patience,
+                                   struct session *out) {
+    struct pollfd fd = {.fd = connector->socket, .events = POLLIN};
+    tachyon_error_t error =
+        ty_handshake_poll(&fd, 1, connector->due, patience, &connector->options);
     if (error != TACHYON_SUCCESS)
         return error;
-    bool once = options.timeout_ns == 0;
-    int64_t deadline = ty_deadline(once ? ANSWER_NS : options.timeout_ns);
-    for (;;) {
-        error = connect_once(path, kind, &options,
-                             ty_earlier(deadline, ty_now_ns() + ANSWER_NS), out);
-        bool queue_full =
-            error == TACHYON_ERR_NETWORK && tachyon_last_errno() == EAGAIN;
-        bool again = once
-                         ? queue_full
-                         : error == TACHYON_ERR_NETWORK || error == TACHYON_ERR_TIMEOUT;
-        if (!again)
-            return error;
-        if (ty_now_ns() >= deadline)
-            return error == TACHYON_ERR_TIMEOUT
-                       ? error
-                       : ty_fail(TACHYON_ERR_TIMEOUT, tachyon_last_errno(),
-                                 "no listener answered on %s in time", path);
-        error = ty_handshake_poll(NULL, 0, ty_earlier(deadline, ty_now_ns() + RETRY_NS),
-                                  &options);
-        if (error != TACHYON_SUCCESS)
-            return error;
+    bool due = ty_now_ns() >= connector->due;
+    error = TACHYON_ERR_EMPTY;
+    if (connector->socket < 0 && due) {
+        error = begin_try(connector);
+        if (error == TACHYON_SUCCESS)
+            error = TACHYON_ERR_EMPTY;
+    } else if (fd.revents) {
+        error = receive_answer(connector);
+        if (error == TACHYON_SUCCESS)
+            error = accept_offer(connector, out);
+    } else if (connector->socket >= 0 && due) {
+        error = ty_fail(TACHYON_ERR_TIMEOUT, 0,
+                        "the listener accepted but did not answer in time");
     }
+    if (error != TACHYON_SUCCESS && error != TACHYON_ERR_EMPTY)
+        error = try_again(connector, error);
+    ty_door_ring_at(connector->door, connector->due);
+    return error;
+}
+
+bool ty_connector_watch(struct connector *connector) {
+    ty_door_ring_at(connector->door, connector->due);
+    return connector->socket < 0 ||
+           ty_door_watch(connector->door, connector->socket, EPOLLIN);
+}
+
+/* ---- Opening and closing ---- */
+
+void ty_connector_init(struct connector *connector, enum handshake_kind kind,
+                       const tachyon_options_t *options, struct door *door) {
+    bool once = options->timeout_ns == 0;
+    *connector = (struct connector){
+        .door = door,
+        .kind = kind,
+        .options = *options,
+        .once = once,
+        .began = ty_now_ns(),
+        .deadline = ty_deadline(once ? ANSWER_NS : options->timeout_ns),
+        .socket = -1};
+}
+
+tachyon_error_t ty_connector_open(struct connector *connector, const char *path) {
+    connector->path = path;
+    tachyon_error_t error = begin_try(connector);
+    if (error != TACHYON_SUCCESS)
+        error = try_again(connector, error);
+    return error == TACHYON_ERR_EMPTY ? TACHYON_SUCCESS : error;
+}
+
+void ty_connector_close(struct connector *connector) {
+    end_try(connector);
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -54,11 +55,14 @@ struct greeting ty_handshake_greeting(enum handshake_kind kind,
         .magic = WIRE_MAGIC,
         .version = WIRE_VERSION,
         .kind = kind,
-        .flags = ty_membarrier_register() ? WIRE_FLAG_MEMBARRIER : 0,
         .role = options->role,
         .pid = (uint32_t)getpid(),
         .schema = options->schema,
     };
+}
+
+uint32_t ty_handshake_flags(void) {
+    return ty_membarrier_register() ? WIRE_FLAG_MEMBARRIER : 0;
 }
 
 tachyon_error_t ty_handshake_check(const struct greeting *theirs,
@@ -115,16 +119,54 @@ static int open_pidfd(int socket, pid_t pid) {
     return ty_pidfd_open(pid); /* none for 0, of a process in another namespace */
 }
 
+static void restore_signals(void *before) {
+    ty_restore_signals(before);
+}
+
+/* One of the calls in which a thread may be cancelled; no other one inside the library
+ * is. A cancelled thread goes on in the cleanup handlers of its callers. */
+static int sleep_cancellable(struct pollfd *fds, size_t count, int64_t deadline,
+                             sigset_t *before, int cancel_state) {
+    int polled, refused;
+    pthread_cleanup_push(restore_signals, before);
+    pthread_setcancelstate(cancel_state, NULL);
+    polled = ty_poll(fds, count, deadline, before);
+    refused = errno;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    pthread_cleanup_pop(false);
+    errno = refused;
+    return polled;
+}
+
+/* Only look; EINTR means that nothing was looked at. */
+static int look(struct pollfd *fds, size_t count) {
+    int polled = ty_poll(fds, count, 0, NULL);
+    if (polled >= 0 || errno != EINTR)
+        return polled;
+    for (size_t i = 0; i < count; i++)
+        fds[i].revents = 0;
+    return 0;
+}
+
 tachyon_error_t ty_handshake_poll(struct pollfd *fds, size_t count, int64_t deadline,
+                                  const struct patience *patience,
                                   const tachyon_options_t *options) {
     sigset_t before;
     int polled = -1, refused = EINTR;
-    ty_block_signals(&before);
-    if (!options->interrupted || !options->interrupted(options->interrupted_context)) {
-        polled = ty_poll(fds, count, deadline, &before);
+    if (patience->until == 0) {
+        polled = look(fds, count);
         refused = errno;
+    } else {
+        ty_block_signals(&before);
+        if (!options->interrupted ||
+            !options->interrupted(options->interrupted_context)) {
+            polled =
+                sleep_cancellable(fds, count, ty_earlier(deadline, patience->until),
+                                  &before, patience->cancel_state);
+            refused = errno;
+        }
+        ty_restore_signals(&before);
     }
-    ty_restore_signals(&before);
     if (polled >= 0)
         return TACHYON_SUCCESS;
     if (refused == EINTR)

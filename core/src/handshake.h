@@ -51,8 +51,12 @@ static inline unsigned handshake_rings(enum handshake_kind kind) {
 tachyon_error_t ty_handshake_options(const tachyon_options_t *given,
                                      enum handshake_kind kind, tachyon_options_t *out);
 
+/* Without flags, which are said as late as can be. */
 struct greeting ty_handshake_greeting(enum handshake_kind kind,
                                       const tachyon_options_t *options);
+/* What this process can do. To find out takes the kernel up to 30 ms, once in a process
+ * with threads. */
+uint32_t ty_handshake_flags(void);
 
 /* Does what the peer says of itself fit us? The same check on both sides. */
 tachyon_error_t ty_handshake_check(const struct greeting *theirs,
@@ -63,8 +67,17 @@ tachyon_error_t ty_handshake_check(const struct greeting *theirs,
 tachyon_error_t ty_handshake_check_peer(int socket, const tachyon_options_t *options,
                                         tachyon_peer_t *out);
 
-/* ppoll() with signals let in only here, and the caller's hook asked before. */
+/* How long a caller waits. */
+struct patience {
+    int64_t until;    /* 0: not at all */
+    int cancel_state; /* the thread's, outside the library */
+};
+
+/* ppoll() until a deadline or the end of patience. Signals and pthread_cancel() are let
+ * in only here, and the caller's hook is asked before; who does not wait meets none of
+ * them. */
 tachyon_error_t ty_handshake_poll(struct pollfd *fds, size_t count, int64_t deadline,
+                                  const struct patience *patience,
                                   const tachyon_options_t *options);
 
 /* Never blocks; false unless all of it went out. */

@@ -6,50 +6,20 @@
  * offered to one of them at a time. No client can hold up another for longer than
  * IMPATIENT_NS, nor make the listener return anything but a good peer.
  */
+#include "listener.h"
 #include "address.h"
 #include "fork.h"
-#include "handshake.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
 #define HELLO_NS (1000 * MILLISECOND)   /* for a hello, or for the acknowledge ... */
 #define IMPATIENT_NS (50 * MILLISECOND) /* ... while another client waits */
 #define STARVED_NS (10 * MILLISECOND)   /* without a free descriptor for accept */
-#define MAX_CLIENTS 64
-
-struct client {
-    int socket;
-    bool answered;
-    size_t received;
-    int64_t deadline;
-    struct greeting hello;
-    tachyon_peer_t peer;
-};
-
-struct listener {
-    struct fork_watch watch;
-    struct address address;
-    enum handshake_kind kind;
-    tachyon_options_t options;
-    struct greeting answer;
-    size_t capacities[HANDSHAKE_MAX_RINGS];
-    struct region regions[HANDSHAKE_MAX_RINGS]; /* seen by no client but the answered */
-    struct client clients[MAX_CLIENTS];         /* in the order of their arrival */
-    size_t client_count;
-    bool starved; /* accept found no free descriptor */
-};
-
-static void close_in_child(struct fork_watch *watch) {
-    struct listener *listener = (struct listener *)(void *)watch; /* first member */
-    ty_address_close(&listener->address);
-    for (size_t i = 0; i < listener->client_count; i++)
-        ty_close(&listener->clients[i].socket);
-    for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
-        ty_region_close_fd(&listener->regions[i]);
-}
+#define MAX_CLIENTS LISTENER_MAX_CLIENTS
 
 static tachyon_error_t create_regions(struct listener *listener) {
     ty_handshake_free_regions(listener->regions);
@@ -78,12 +48,20 @@ static void refuse(const struct listener *listener, int socket,
     ty_close(&empty);
 }
 
-static void drop_client(struct listener *listener, size_t index) {
-    ty_close(&listener->clients[index].socket);
+/* Take a client out of the table: its socket is the caller's. */
+static struct client take_client(struct listener *listener, size_t index) {
+    struct client client = listener->clients[index];
+    ty_door_forget(listener->door, client.socket);
     listener->client_count--;
     memmove(&listener->clients[index], &listener->clients[index + 1],
-            (listener->client_count - index) * sizeof listener->clients[0]);
-    listener->starved = false;
+            (listener->client_count - index) * sizeof client);
+    return client;
+}
+
+static void drop_client(struct listener *listener, size_t index) {
+    struct client client = take_client(listener, index);
+    ty_close(&client.socket);
+    listener->starved_until = 0;
 }
 
 static bool hello_complete(const struct client *client) {
@@ -128,13 +106,19 @@ static bool full(const struct listener *listener) {
            dispensable(listener) == MAX_CLIENTS;
 }
 
+/* No new clients are wanted now. */
+static bool deaf(const struct listener *listener, int64_t now) {
+    return now < listener->starved_until || full(listener);
+}
+
 static void accept_clients(struct listener *listener) {
     for (int accepted = 0; accepted < MAX_CLIENTS && !full(listener); accepted++) {
         int socket =
             accept4(listener->address.socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (socket < 0) {
-            listener->starved = errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
-                                errno == ENOBUFS;
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+                errno == ENOBUFS)
+                listener->starved_until = ty_now_ns() + STARVED_NS;
             return;
         }
         struct client client = {.socket = socket, .deadline = ty_now_ns() + HELLO_NS};
@@ -145,7 +129,8 @@ static void accept_clients(struct listener *listener) {
             continue;
         }
         /* Now, so that one which greets at once is not taken for a silent one. */
-        if (!read_hello(listener, &client)) {
+        if (!read_hello(listener, &client) ||
+            !ty_door_watch(listener->door, socket, EPOLLIN)) {
             ty_close(&socket);
             continue;
         }
@@ -217,35 +202,59 @@ static void expire_clients(struct listener *listener) {
     }
 }
 
-/* One round. EMPTY: go on. SUCCESS: clients[*chosen] has acknowledged. */
-static tachyon_error_t listen_round(struct listener *listener, int64_t deadline,
-                                    size_t *chosen) {
-    expire_clients(listener);
-    tachyon_error_t error = answer_next(listener);
-    if (error != TACHYON_SUCCESS)
-        return error;
+/* ---- Rounds ---- */
 
-    int64_t now = ty_now_ns();
-    if (now >= deadline)
-        return ty_fail(TACHYON_ERR_TIMEOUT, 0, "no peer connected to %s in time",
-                       listener->address.path);
-    int64_t until = deadline;
+/* When something is to be done although nothing arrives. */
+static int64_t next_deadline(const struct listener *listener) {
+    int64_t next = listener->deadline;
+    if (listener->starved_until > 0)
+        next = ty_earlier(next, listener->starved_until);
+    for (size_t i = 0; i < listener->client_count; i++) {
+        const struct client *client = &listener->clients[i];
+        if (!hello_complete(client) || client->answered)
+            next = ty_earlier(next, client->deadline);
+    }
+    return next;
+}
+
+/* Let the descriptor tell of what the next round is for. */
+static void set_door(struct listener *listener) {
+    bool now_deaf = deaf(listener, ty_now_ns());
+    if (listener->deaf != now_deaf &&
+        ty_door_change(listener->door, listener->address.socket,
+                       now_deaf ? 0 : EPOLLIN))
+        listener->deaf = now_deaf;
+    ty_door_ring_at(listener->door, next_deadline(listener));
+}
+
+/* The connection stands; all that the client has seen goes with it. */
+static void hand_over(struct listener *listener, size_t index, struct session *out) {
+    struct client client = take_client(listener, index);
+    *out = (struct session){
+        .side = RING_SIDE_LISTENER, .socket = client.socket, .peer = client.peer};
+    for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++) {
+        out->regions[i] = listener->regions[i];
+        listener->regions[i] = REGION_NONE;
+    }
+    ty_handshake_establish(out, &listener->options, listener->answer.flags,
+                           client.hello.flags);
+}
+
+tachyon_error_t ty_listener_round(struct listener *listener,
+                                  const struct patience *patience,
+                                  struct session *out) {
     struct pollfd fds[1 + MAX_CLIENTS];
     size_t count = listener->client_count;
-    bool deaf = listener->starved || full(listener);
-    fds[0] =
-        (struct pollfd){.fd = deaf ? -1 : listener->address.socket, .events = POLLIN};
-    if (listener->starved) {
-        until = ty_earlier(until, now + STARVED_NS);
-        listener->starved = false;
-    }
-    for (size_t i = 0; i < count; i++) {
+    int64_t now = ty_now_ns();
+    if (now >= listener->starved_until)
+        listener->starved_until = 0;
+    fds[0] = (struct pollfd){.fd = deaf(listener, now) ? -1 : listener->address.socket,
+                             .events = POLLIN};
+    for (size_t i = 0; i < count; i++)
         fds[i + 1] =
             (struct pollfd){.fd = listener->clients[i].socket, .events = POLLIN};
-        if (!hello_complete(&listener->clients[i]) || listener->clients[i].answered)
-            until = ty_earlier(until, listener->clients[i].deadline);
-    }
-    error = ty_handshake_poll(fds, count + 1, until, &listener->options);
+    tachyon_error_t error = ty_handshake_poll(fds, count + 1, next_deadline(listener),
+                                              patience, &listener->options);
     if (error != TACHYON_SUCCESS)
         return error;
 
@@ -254,7 +263,7 @@ static tachyon_error_t listen_round(struct listener *listener, int64_t deadline,
         if (fds[i + 1].revents == 0)
             continue;
         if (client->answered && read_acknowledge(client)) {
-            *chosen = i;
+            hand_over(listener, i, out);
             return TACHYON_SUCCESS;
         }
         if (client->answered || !read_hello(listener, client))
@@ -262,60 +271,67 @@ static tachyon_error_t listen_round(struct listener *listener, int64_t deadline,
     }
     if (fds[0].revents)
         accept_clients(listener);
+    expire_clients(listener);
+    error = answer_next(listener);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    if (ty_now_ns() >= listener->deadline)
+        return ty_fail(TACHYON_ERR_TIMEOUT, 0, "no peer connected to %s in time",
+                       listener->address.path);
+    set_door(listener);
     return TACHYON_ERR_EMPTY;
 }
 
-tachyon_error_t ty_handshake_listen(const char *path, enum handshake_kind kind,
-                                    const size_t *capacities,
-                                    const tachyon_options_t *options,
-                                    struct session *out) {
-    struct listener listener = {.kind = kind,
-                                .address = ADDRESS_NONE,
-                                .regions = {REGION_NONE, REGION_NONE},
-                                .watch.in_child = close_in_child};
-    tachyon_error_t error = ty_handshake_options(options, kind, &listener.options);
-    if (error != TACHYON_SUCCESS)
-        return error;
-    int64_t deadline = listener.options.timeout_ns == 0
-                           ? TY_NEVER
-                           : ty_deadline(listener.options.timeout_ns);
-    listener.answer = ty_handshake_greeting(kind, &listener.options);
-    for (unsigned i = 0; i < handshake_rings(kind); i++) {
-        listener.capacities[i] = capacities[i];
-        if ((error = ty_region_round(&listener.capacities[i])) != TACHYON_SUCCESS)
+bool ty_listener_watch(struct listener *listener) {
+    bool watched = ty_door_watch(listener->door, listener->address.socket, EPOLLIN);
+    for (size_t i = 0; i < listener->client_count; i++)
+        watched = watched &&
+                  ty_door_watch(listener->door, listener->clients[i].socket, EPOLLIN);
+    set_door(listener);
+    return watched;
+}
+
+/* ---- Opening and closing ---- */
+
+void ty_listener_init(struct listener *listener, enum handshake_kind kind,
+                      const tachyon_options_t *options, struct door *door) {
+    *listener = (struct listener){.kind = kind,
+                                  .options = *options,
+                                  .deadline = options->timeout_ns == 0
+                                                  ? TY_NEVER
+                                                  : ty_deadline(options->timeout_ns),
+                                  .address = ADDRESS_NONE,
+                                  .door = door,
+                                  .regions = {REGION_NONE, REGION_NONE}};
+    listener->answer = ty_handshake_greeting(kind, options);
+}
+
+tachyon_error_t ty_listener_open(struct listener *listener, const char *path,
+                                 const size_t *capacities) {
+    tachyon_error_t error;
+    for (unsigned i = 0; i < handshake_rings(listener->kind); i++) {
+        listener->capacities[i] = capacities[i];
+        if ((error = ty_region_round(&listener->capacities[i])) != TACHYON_SUCCESS)
             return error;
-        listener.answer.capacity[i] = listener.capacities[i];
+        listener->answer.capacity[i] = listener->capacities[i];
     }
-    if ((error = ty_fork_watch(&listener.watch)) != TACHYON_SUCCESS)
+    if ((error = ty_address_listen(&listener->address, path,
+                                   listener->options.socket_mode)) != TACHYON_SUCCESS ||
+        (error = create_regions(listener)) != TACHYON_SUCCESS)
         return error;
-    if ((error = ty_address_listen(&listener.address, path,
-                                   listener.options.socket_mode)) != TACHYON_SUCCESS ||
-        (error = create_regions(&listener)) != TACHYON_SUCCESS)
-        goto end;
+    /* May take the kernel 30 ms: not before clients can come. */
+    listener->answer.flags = ty_handshake_flags();
+    return TACHYON_SUCCESS;
+}
 
-    size_t chosen = 0;
-    do
-        error = listen_round(&listener, deadline, &chosen);
-    while (error == TACHYON_ERR_EMPTY);
-    if (error != TACHYON_SUCCESS)
-        goto end;
+void ty_listener_close(struct listener *listener) {
+    while (listener->client_count > 0)
+        drop_client(listener, 0);
+    ty_handshake_free_regions(listener->regions);
+    ty_address_release(&listener->address);
+}
 
-    struct client *client = &listener.clients[chosen];
-    *out = (struct session){
-        .side = RING_SIDE_LISTENER, .socket = client->socket, .peer = client->peer};
-    client->socket = -1;
-    for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++) {
-        out->regions[i] = listener.regions[i];
-        listener.regions[i] = REGION_NONE;
-    }
-    ty_handshake_establish(out, &listener.options, listener.answer.flags,
-                           client->hello.flags);
-
-end:
-    ty_fork_unwatch(&listener.watch);
-    while (listener.client_count > 0)
-        drop_client(&listener, 0);
-    ty_handshake_free_regions(listener.regions);
-    ty_address_release(&listener.address);
-    return error;
+void ty_listener_in_child(struct listener *listener) {
+    ty_address_close(&listener->address); /* what is at the path is the parent's */
+    ty_listener_close(listener);
 }

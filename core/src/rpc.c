@@ -7,6 +7,7 @@
  * released. A caller that waits, for one reply or for room, takes the other replies off
  * the ring, so that the callee can go on.
  */
+#include "rpc.h"
 #include "bus.h"
 #include "calls.h"
 
@@ -505,72 +506,28 @@ tachyon_error_t tachyon_rpc_get_stats(const tachyon_rpc_bus_t *rpc,
 
 /* ---- Opening and closing ---- */
 
-static void free_rpc(struct tachyon_rpc_bus *rpc) {
+struct tachyon_bus *ty_rpc_allocate(void) {
+    tachyon_rpc_bus_t *rpc = aligned_alloc(alignof(tachyon_rpc_bus_t), sizeof *rpc);
+    if (!rpc)
+        return NULL;
+    *rpc = (tachyon_rpc_bus_t){.held_id = 0};
+    if (calls_init(&rpc->calls, CALLS_MIN))
+        return &rpc->bus;
+    free(rpc);
+    return NULL;
+}
+
+void ty_rpc_deallocate(struct tachyon_bus *bus) {
+    struct tachyon_rpc_bus *rpc = (struct tachyon_rpc_bus *)(void *)bus;
     calls_free(&rpc->calls);
     free(rpc);
 }
 
-static tachyon_error_t open_rpc(const char *socket_path, const size_t *capacities,
-                                const tachyon_options_t *options,
-                                tachyon_rpc_bus_t **out) {
-    if (out)
-        *out = NULL;
-    if (!socket_path || !out)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
-                       !out ? "out" : "socket_path");
-    tachyon_rpc_bus_t *rpc = aligned_alloc(alignof(tachyon_rpc_bus_t), sizeof *rpc);
-    if (!rpc)
-        return ty_fail_plain(TACHYON_ERR_MEM);
-    *rpc = (tachyon_rpc_bus_t){.held_id = 0};
-    struct session session;
-    tachyon_error_t error;
-    if (!calls_init(&rpc->calls, CALLS_MIN))
-        error = ty_fail_plain(TACHYON_ERR_MEM);
-    else
-        error =
-            ty_bus_handshake(socket_path, HANDSHAKE_RPC, capacities, options, &session);
-    if (error != TACHYON_SUCCESS) {
-        free_rpc(rpc);
-        return error;
-    }
-    error = ty_bus_init(&rpc->bus, &session);
-    if (error != TACHYON_SUCCESS) {
-        ty_bus_free(&rpc->bus);
-        free_rpc(rpc);
-        return error;
-    }
-    atomic_store(&rpc->bus.role, BUS_ROLE_BOTH);
-    ty_bus_arm_tx(&rpc->bus, sending(rpc));
-    ty_bus_arm_rx(&rpc->bus, receiving(rpc));
-    *out = rpc;
-    return TACHYON_SUCCESS;
-}
-
-tachyon_error_t tachyon_rpc_listen_with(const char *socket_path, size_t cap_fwd,
-                                        size_t cap_rev,
-                                        const tachyon_options_t *options,
-                                        tachyon_rpc_bus_t **out) {
-    return open_rpc(socket_path, (const size_t[]){cap_fwd, cap_rev}, options, out);
-}
-
-tachyon_error_t tachyon_rpc_listen(const char *socket_path, size_t cap_fwd,
-                                   size_t cap_rev, tachyon_rpc_bus_t **out) {
-    return tachyon_rpc_listen_with(socket_path, cap_fwd, cap_rev, NULL, out);
-}
-
-tachyon_error_t tachyon_rpc_connect_with(const char *socket_path,
-                                         const tachyon_options_t *options,
-                                         tachyon_rpc_bus_t **out) {
-    return open_rpc(socket_path, NULL, options, out);
-}
-
-tachyon_error_t tachyon_rpc_connect(const char *socket_path, tachyon_rpc_bus_t **out) {
-    return tachyon_rpc_connect_with(socket_path, NULL, out);
-}
-
-void tachyon_rpc_ref(tachyon_rpc_bus_t *rpc) {
-    if (rpc)
-        tachyon_bus_ref(&rpc->bus);
+void ty_rpc_arm(struct tachyon_bus *bus) {
+    struct tachyon_rpc_bus *rpc = (struct tachyon_rpc_bus *)(void *)bus;
+    atomic_store(&bus->role, BUS_ROLE_BOTH);
+    ty_bus_arm_tx(bus, sending(rpc));
+    ty_bus_arm_rx(bus, receiving(rpc));
 }
 
 void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) {
@@ -581,12 +538,4 @@ void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) {
 void tachyon_rpc_abort(tachyon_rpc_bus_t *rpc) {
     if (rpc)
         tachyon_bus_abort(&rpc->bus);
-}
-
-void tachyon_rpc_destroy(tachyon_rpc_bus_t *rpc) {
-    if (!rpc ||
-        atomic_fetch_sub_explicit(&rpc->bus.owners, 1, memory_order_acq_rel) != 1)
-        return;
-    ty_bus_free(&rpc->bus);
-    free_rpc(rpc);
 }

@@ -17,16 +17,7 @@ struct session {
     tachyon_peer_t peer;
     int (*interrupted)(void *context); /* of the options */
     void *interrupted_context;
-    struct region regions[HANDSHAKE_MAX_RINGS];
+    struct region regions[HANDSHAKE_MAX_RINGS]; /* as many as the kind has: 1 or 2 */
 };
-
-/* The number of rings is that of kind: 1 or 2. */
-tachyon_error_t ty_handshake_listen(const char *path, enum handshake_kind kind,
-                                    const size_t *capacities,
-                                    const tachyon_options_t *options,
-                                    struct session *out);
-tachyon_error_t ty_handshake_connect(const char *path, enum handshake_kind kind,
-                                     const tachyon_options_t *given,
-                                     struct session *out);
 
 #endif

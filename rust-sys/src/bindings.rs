@@ -367,7 +367,7 @@ extern "C" {
  @param timeout_ns  Longest wait in all; negative for ever, 0 not at all.
  @return How many were sent, all of them flushed. Fewer than count: then
          tachyon_last_error() says why, as after tachyon_acquire_tx_timed(), and
-         items[return value] is the first that was not sent.
+         items\[return value] is the first that was not sent.
 
  Threads: one producer.  Blocks: while the ring is full.  System calls: as flush.*/
     pub fn tachyon_send_batch(
@@ -511,7 +511,7 @@ extern "C" {
 }
 extern "C" {
     /** Are these messages one array in the ring? Then message i, payload and all, lies at
- (const char *)views[0].ptr + i * stride, also where the ring wraps.
+ (const char *)views\[0].ptr + i * stride, also where the ring wraps.
 
  @param views  As filled in by the last acquire_rx_batch or drain_batch.
  @return The stride in bytes, when all messages have one size and take the same room;
@@ -1002,4 +1002,119 @@ extern "C" {
 extern "C" {
     /// Give the reserved reply back.
     pub fn tachyon_rpc_rollback_reply(rpc: *mut tachyon_rpc_bus_t);
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct tachyon_opening {
+    _unused: [u8; 0],
+}
+/** A listen or connect in progress, for event loops: start it, step it until it has an
+ outcome, take the connection, release it. It can be given up at any time.
+
+     error = tachyon_bus_listen_start(path, capacity, NULL, &opening);
+     while ((error = tachyon_opening_step(opening, 0)) == TACHYON_ERR_EMPTY)
+         ... wait until tachyon_opening_fileno(opening) is readable ...
+     if (error == TACHYON_SUCCESS)
+         error = tachyon_opening_finish_bus(opening, &bus);
+     tachyon_opening_cancel(opening);
+
+ Threads: one at a time. fork: in a child every call fails with FORKED, and cancelling
+ is harmless and recommended.*/
+pub type tachyon_opening_t = tachyon_opening;
+extern "C" {
+    /** Begin what tachyon_bus_listen_with() does: check the arguments, create the ring, bind.
+ From then on clients can connect. Arguments and errors are those of that call, and
+ options->timeout_ns is for the whole of it; path, options and user ids are copied.
+
+ @param out  The opening, or NULL on failure. Release it with tachyon_opening_cancel().
+
+ Threads: any.  Blocks: never.  System calls: yes.*/
+    pub fn tachyon_bus_listen_start(
+        socket_path: *const ::core::ffi::c_char,
+        capacity: usize,
+        options: *const tachyon_options_t,
+        out: *mut *mut tachyon_opening_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// Begin what tachyon_bus_connect_with() does; for the rest as the above.
+    pub fn tachyon_bus_connect_start(
+        socket_path: *const ::core::ffi::c_char,
+        options: *const tachyon_options_t,
+        out: *mut *mut tachyon_opening_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// Begin what tachyon_rpc_listen_with() does.
+    pub fn tachyon_rpc_listen_start(
+        socket_path: *const ::core::ffi::c_char,
+        cap_fwd: usize,
+        cap_rev: usize,
+        options: *const tachyon_options_t,
+        out: *mut *mut tachyon_opening_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// Begin what tachyon_rpc_connect_with() does.
+    pub fn tachyon_rpc_connect_start(
+        socket_path: *const ::core::ffi::c_char,
+        options: *const tachyon_options_t,
+        out: *mut *mut tachyon_opening_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /** A descriptor for poll, epoll, select and event loops: readable when a step has
+ something to do, because a client or an answer has come or because it is time (no
+ timer of the caller's is needed, options->timeout_ns included), and from the outcome
+ on. Level-triggered; it may be readable once too often, never too seldom.
+
+ @return The descriptor, the same each time, owned by the opening: do not read, write
+         or close it. It lives until tachyon_opening_cancel(), not across fork or exec.
+         -1: NULL_PTR, FORKED, SYSTEM (no descriptor to be had).
+
+ Blocks: never.  System calls: yes; from then on also some more in each step.*/
+    pub fn tachyon_opening_fileno(opening: *mut tachyon_opening_t) -> ::core::ffi::c_int;
+}
+extern "C" {
+    /** Go on with an opening.
+
+ @param timeout_ns  Longest wait; negative for ever, 0 not at all. It ends this step
+                    only, with EMPTY.
+ @return SUCCESS: the connection stands. A listener's path is free again.
+         EMPTY: not yet, step again.
+         INTERRUPTED: by a signal, or the options' interrupted(), while it waited (not
+         with 0). Nothing is lost: step again, or cancel.
+         Anything else is the outcome, as of the call that waits, TIMEOUT included;
+         nothing but the memory is left of it then.
+         Further steps say the outcome again.
+
+ Blocks: up to timeout_ns.  System calls: yes.*/
+    pub fn tachyon_opening_step(
+        opening: *mut tachyon_opening_t,
+        timeout_ns: i64,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /** Take the bus that the opening has become. The opening remains to be released.
+
+ @param out  The handle, as tachyon_bus_listen() gives it, or NULL on failure.
+ @return SUCCESS; NULL_PTR; EMPTY (no outcome yet, or taken already); INVALID_SZ (it
+         is of an RPC bus); or the outcome, when that is a failure.*/
+    pub fn tachyon_opening_finish_bus(
+        opening: *mut tachyon_opening_t,
+        out: *mut *mut tachyon_bus_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// The same for an RPC bus.
+    pub fn tachyon_opening_finish_rpc(
+        opening: *mut tachyon_opening_t,
+        out: *mut *mut tachyon_rpc_bus_t,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /** Release an opening, whatever has become of it; NULL is ignored. One in progress is
+ given up: its path, sockets and memory go, and clients in the handshake are turned
+ away. A connection that nobody has taken is closed in order.*/
+    pub fn tachyon_opening_cancel(opening: *mut tachyon_opening_t);
 }

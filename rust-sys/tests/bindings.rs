@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! src/bindings.rs is what bindgen makes of the header today. To rewrite it:
-//!
-//!     TACHYON_UPDATE=1 cargo test -p tachyon-sys --features bindgen --test bindings
+//! src/bindings.rs is what bindgen makes of the header today. The crate's README says how
+//! to rewrite it.
 #![cfg(feature = "bindgen")]
 
 const GENERATED: &str = include_str!(concat!(env!("OUT_DIR"), "/bindings.rs"));

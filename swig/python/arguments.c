@@ -119,48 +119,57 @@ static inline int bind_arguments(Signature *signature, PyObject *const *args,
     return 0;
 }
 
-static int parse_unsigned_slow(PyObject *value, const char *name, uint64_t limit,
-                               uint64_t *out) {
+/* What every integer parameter goes through. */
+static int parse_integer_slow(PyObject *value, const char *name, uint64_t least,
+                              uint64_t limit, uint64_t *out) {
+    if (!PyIndex_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "%s must be an integer, not %.100R", name, value);
+        return -1;
+    }
     PyObject *index = PyNumber_Index(value);
     if (!index) {
         return -1;
     }
     unsigned long long number = PyLong_AsUnsignedLongLong(index);
-    Py_DECREF(index);
-    if (number == (unsigned long long)-1 && PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_OverflowError)) {
-            return -1;
-        }
-        PyErr_Clear();
-    } else if (number <= limit) {
+    bool fits = number != (unsigned long long)-1 || !PyErr_Occurred();
+    if (fits && number >= least && number <= limit) {
+        Py_DECREF(index);
         *out = number;
         return 0;
     }
-    PyErr_Format(PyExc_ValueError, "%s must be from 0 to %llu, not %R", name,
-                 (unsigned long long)limit, value);
+    PyErr_Clear(); /* an OverflowError, if anything */
+    PyObject *digits = PyObject_Repr(index);
+    if (!digits) {
+        PyErr_Clear(); /* Python writes no number of thousands of digits */
+    }
+    PyErr_Format(PyExc_ValueError, "%s must be from %llu to %llu, not %V", name,
+                 (unsigned long long)least, (unsigned long long)limit, digits,
+                 "a number too long to print");
+    Py_XDECREF(digits);
+    Py_DECREF(index);
     return -1;
 }
 
-/* A whole number from 0 to `limit`; `value` NULL leaves *out as it is. */
-static inline int parse_unsigned(PyObject *value, const char *name, uint64_t limit,
-                                 uint64_t *out) {
+/* An integer from `least` to `limit`; `value` NULL leaves *out as it is. */
+static inline int parse_integer(PyObject *value, const char *name, uint64_t least,
+                                uint64_t limit, uint64_t *out) {
     if (!value) {
         return 0;
     }
     if (PyLong_CheckExact(value)) {
         unsigned long long number = PyLong_AsUnsignedLongLong(value);
-        if (number <= limit && number != (unsigned long long)-1) {
+        if (number >= least && number <= limit && number != (unsigned long long)-1) {
             *out = number;
             return 0;
         }
         PyErr_Clear();
     }
-    return parse_unsigned_slow(value, name, limit, out);
+    return parse_integer_slow(value, name, least, limit, out);
 }
 
 static inline int parse_u32(PyObject *value, const char *name, uint32_t *out) {
     uint64_t number = *out;
-    if (parse_unsigned(value, name, UINT32_MAX, &number) < 0) {
+    if (parse_integer(value, name, 0, UINT32_MAX, &number) < 0) {
         return -1;
     }
     *out = (uint32_t)number;
@@ -171,15 +180,62 @@ static int parse_spin(PyObject *value, uint32_t *spin_threshold) {
     return parse_u32(value, "spin_threshold", spin_threshold);
 }
 
-static int parse_seconds(PyObject *value, seconds_t *timeout_ns) {
-    double seconds = PyFloat_AsDouble(value);
-    if (seconds == -1.0 && PyErr_Occurred()) {
+/* What a parameter in Python goes through. */
+static PyObject *integer(const char *name, PyObject *value, PyObject *least,
+                         PyObject *limit) {
+    uint64_t from = 0, to = UINT64_MAX, number = 0;
+    if (parse_integer(least, "least", 0, UINT64_MAX, &from) < 0 ||
+        parse_integer(limit, "limit", 0, UINT64_MAX, &to) < 0 ||
+        parse_integer(value, name, from, to, &number) < 0) {
+        return NULL;
+    }
+    return PyLong_FromUnsignedLongLong(number);
+}
+
+/* True and False, NumPy's too, and the 1 and 0 of older code. */
+static int parse_switch(PyObject *value, const char *name, bool *out) {
+    const char *type = Py_TYPE(value)->tp_name;
+    uint64_t number = 0;
+    if (strcmp(type, "numpy.bool") == 0 || strcmp(type, "numpy.bool_") == 0) {
+        number = PyObject_IsTrue(value) == 1;
+    } else if (parse_integer(value, name, 0, 1, &number) < 0) {
         return -1;
     }
-    if (!(seconds >= 0)) {
-        PyErr_Format(PyExc_ValueError,
-                     "timeout must be None or at least 0 seconds, not %R", value);
+    *out = number != 0;
+    return 0;
+}
+
+static int refuse_seconds(PyObject *value) {
+    PyErr_Format(PyExc_ValueError,
+                 "timeout must be None or at least 0 seconds, not %.100R", value);
+    return -1;
+}
+
+/* An integer that no double can hold is centuries, or negative. */
+static int parse_vast_seconds(PyObject *value) {
+    PyObject *zero = PyLong_FromLong(0);
+    int negative = zero ? PyObject_RichCompareBool(value, zero, Py_LT) : -1;
+    Py_XDECREF(zero);
+    return negative > 0 ? refuse_seconds(value) : negative;
+}
+
+static int parse_seconds(PyObject *value, seconds_t *timeout_ns) {
+    PyNumberMethods *methods = Py_TYPE(value)->tp_as_number;
+    if (!methods || (!methods->nb_float && !methods->nb_index)) {
+        PyErr_Format(PyExc_TypeError, "timeout must be a number or None, not %.100R",
+                     value);
         return -1;
+    }
+    double seconds = PyFloat_AsDouble(value);
+    if (seconds == -1.0 && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError)) {
+            return -1;
+        }
+        PyErr_Clear();
+        return parse_vast_seconds(value);
+    }
+    if (!(seconds >= 0)) {
+        return refuse_seconds(value);
     }
     if (seconds < 9e9) {
         *timeout_ns = (seconds_t)ceil(seconds * 1e9);
@@ -191,6 +247,16 @@ static int parse_seconds(PyObject *value, seconds_t *timeout_ns) {
 static inline int parse_timeout(PyObject *value, seconds_t *timeout_ns) {
     *timeout_ns = -1;
     return !value || value == Py_None ? 0 : parse_seconds(value, timeout_ns);
+}
+
+/* The same for Python: seconds as a float, or None. */
+static PyObject *seconds_or_none(PyObject *timeout) {
+    seconds_t timeout_ns;
+    if (parse_timeout(timeout, &timeout_ns) < 0) {
+        return NULL;
+    }
+    return timeout_ns < 0 ? Py_NewRef(Py_None)
+                          : PyFloat_FromDouble((double)timeout_ns / 1e9);
 }
 
 /* The bytes of a payload that is copied. Those of `bytes` need no view. */

@@ -36,6 +36,8 @@
 %rename("%s") tachyon_strerror;
 %ignore tachyon_bus;
 %ignore tachyon_bus_t;
+%ignore tachyon_opening;
+%ignore tachyon_opening_t;
 %ignore tachyon_options;
 %ignore tachyon_msg_view_t;
 %ignore tachyon_rpc_bus;

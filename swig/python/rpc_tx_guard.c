@@ -53,7 +53,8 @@ static PyObject *rpc_acquire(TachyonRpcBus *bus, PyObject *correlation_id,
     uint32_t type = 0;
     bool reply = correlation_id != NULL;
     if ((reply && parse_correlation_id(correlation_id, &id) < 0) ||
-        parse_size(size, &call) < 0 || parse_u32(msg_type, "msg_type", &type) < 0 ||
+        parse_size(bus, size, "max_payload_size", &call) < 0 ||
+        parse_u32(msg_type, "msg_type", &type) < 0 ||
         parse_patience(NULL, timeout, &patience) < 0 ||
         reserve_by(bus, reply ? attempt_acquire_reply : attempt_acquire_call, &call,
                    &patience) < 0) {
@@ -99,14 +100,14 @@ static int check_most(TachyonRpcBus *bus, PyObject *max_payload_size, size_t siz
     if (!max_payload_size || max_payload_size == Py_None) {
         return 0;
     }
-    uint64_t limit = bus->open ? bus->kind->max_payload(bus->handle) : SIZE_MAX;
-    if (parse_unsigned(max_payload_size, "max_payload_size", limit, &most) < 0) {
+    if (parse_integer(max_payload_size, "max_payload_size", 0, most_of(bus), &most) <
+        0) {
         return -1;
     }
     if (size > most) {
         PyErr_Format(PyExc_ValueError,
-                     "the payload has %zu bytes, max_payload_size is %R", size,
-                     max_payload_size);
+                     "the payload has %zu bytes, max_payload_size is %llu", size,
+                     (unsigned long long)most);
         return -1;
     }
     return 0;

@@ -57,13 +57,9 @@ static PyObject *drain_batch(TachyonBus *bus, PyObject *max_msgs,
     DrainCall call = {.spin_threshold = DEFAULT_SPIN};
     seconds_t timeout_ns;
     uint64_t most = DEFAULT_BATCH;
-    if (parse_unsigned(max_msgs, "max_msgs", SIZE_MAX, &most) < 0 ||
+    if (parse_integer(max_msgs, "max_msgs", 1, SIZE_MAX, &most) < 0 ||
         parse_spin(spin_threshold, &call.spin_threshold) < 0 ||
         parse_timeout(timeout, &timeout_ns) < 0) {
-        return NULL;
-    }
-    if (most == 0) {
-        PyErr_SetString(PyExc_ValueError, "max_msgs must be at least 1, not 0");
         return NULL;
     }
     call.max_msgs = (size_t)most;

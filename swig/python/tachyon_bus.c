@@ -127,34 +127,36 @@ static int64_t monotonic_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* A sequence of user ids as an array, which the caller frees. */
+/* An iterable of user ids as an array, which the caller frees. */
 static int parse_uids(PyObject *sequence, uint32_t **uids, size_t *count) {
     *uids = NULL;
     *count = 0;
     if (!sequence || sequence == Py_None) {
         return 0;
     }
-    PyObject *fast =
-        PySequence_Fast(sequence, "allowed_uids must be a sequence of ids");
-    if (!fast) {
+    PyObject *ids =
+        PySequence_Tuple(sequence); /* own: an __index__ may change a list */
+    if (!ids) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError) && !Py_TYPE(sequence)->tp_iter) {
+            PyErr_Format(PyExc_TypeError,
+                         "allowed_uids must be an iterable of user ids, not %.100R",
+                         sequence);
+        }
         return -1;
     }
-    Py_ssize_t length = PySequence_Fast_GET_SIZE(fast);
-    uint32_t *array = PyMem_New(uint32_t, (size_t)length + 1);
+    Py_ssize_t length = PyTuple_GET_SIZE(ids);
+    uint32_t *array = PyMem_Calloc((size_t)length + 1, sizeof *array);
     if (!array) {
         PyErr_NoMemory();
     }
     for (Py_ssize_t i = 0; array && i < length; ++i) {
-        uint64_t uid = 0;
-        if (parse_unsigned(PySequence_Fast_GET_ITEM(fast, i), "a user id", UINT32_MAX,
-                           &uid) < 0) {
+        if (parse_u32(PyTuple_GET_ITEM(ids, i), "each of allowed_uids", &array[i]) <
+            0) {
             PyMem_Free(array);
             array = NULL;
-        } else {
-            array[i] = (uint32_t)uid;
         }
     }
-    Py_DECREF(fast);
+    Py_DECREF(ids);
     *uids = array;
     *count = (size_t)length;
     return array ? 0 : -1;
@@ -163,15 +165,16 @@ static int parse_uids(PyObject *sequence, uint32_t **uids, size_t *count) {
 /* listen, or connect where `capacities` is NULL. */
 static PyObject *bus_open(TachyonBus *bus, const char *path, const size_t *capacities,
                           tachyon_options_t *options, PyObject *allowed_uids) {
+    uint32_t *uids; /* first: what yields them may use the bus */
+    if (parse_uids(allowed_uids, &uids, &options->allowed_uid_count) < 0) {
+        return NULL;
+    }
     if (bus->handle || bus->opening) {
+        PyMem_Free(uids);
         PyErr_SetString(TachyonError, bus->opening
                                           ? "another thread is opening this bus"
                                       : bus->open ? "the bus is open already"
                                                   : "the bus is still closing");
-        return NULL;
-    }
-    uint32_t *uids;
-    if (parse_uids(allowed_uids, &uids, &options->allowed_uid_count) < 0) {
         return NULL;
     }
     options->size = sizeof *options;

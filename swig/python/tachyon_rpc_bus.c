@@ -92,14 +92,7 @@ static PyObject *TachyonRpcBus_stats(TachyonRpcBus *bus) {
 
 /* Ids start at 1. */
 static int parse_correlation_id(PyObject *value, uint64_t *id) {
-    if (parse_unsigned(value, "correlation_id", UINT64_MAX, id) < 0) {
-        return -1;
-    }
-    if (*id == 0) {
-        PyErr_SetString(PyExc_ValueError, "correlation_id must be at least 1, not 0");
-        return -1;
-    }
-    return 0;
+    return parse_integer(value, "correlation_id", 1, UINT64_MAX, id);
 }
 
 static PyObject *rpc_cancel(TachyonRpcBus *bus, PyObject *correlation_id) {

@@ -65,9 +65,15 @@ typedef struct TxCall {
     void *data;
 } TxCall;
 
-static int parse_size(PyObject *value, TxCall *call) {
+/* What a message may have at most; for one without a ring that is said later. */
+static inline size_t most_of(const TachyonBus *bus) {
+    return bus->open ? bus->kind->max_payload(bus->handle) : SIZE_MAX;
+}
+
+static int parse_size(const TachyonBus *bus, PyObject *value, const char *name,
+                      TxCall *call) {
     uint64_t size = 0;
-    if (parse_unsigned(value, "size", SIZE_MAX, &size) < 0) {
+    if (parse_integer(value, name, 0, most_of(bus), &size) < 0) {
         return -1;
     }
     call->size = (size_t)size;
@@ -119,7 +125,8 @@ static PyObject *acquire_tx(TachyonBus *bus, PyObject *size, uint32_t type_id,
                             PyObject *timeout, PyObject *block, bool flush) {
     TxCall call;
     Patience patience;
-    if (parse_size(size, &call) < 0 || parse_patience(block, timeout, &patience) < 0 ||
+    if (parse_size(bus, size, flush ? "size" : "max_payload_size", &call) < 0 ||
+        parse_patience(block, timeout, &patience) < 0 ||
         reserve_by(bus, attempt_acquire_tx, &call, &patience) < 0) {
         return NULL;
     }
@@ -199,6 +206,8 @@ static void tx_guard_dealloc(PyObject *self) {
     guard_dealloc(&tx->guard, &bus_of(tx->guard.owner)->tx_guards);
 }
 
+/* May an attribute be set to the number that `value` has turned out to be? Asked last:
+   its __index__ may have left the guard. */
 static int tx_guard_writable(const TxGuard *tx, PyObject *value, const char *name) {
     if (!value) {
         PyErr_Format(PyExc_AttributeError, "cannot delete %s", name);
@@ -220,8 +229,8 @@ static int tx_guard_set_actual_size(PyObject *self, PyObject *value, void *unuse
     (void)unused;
     TxGuard *tx = (TxGuard *)self;
     uint64_t size = 0;
-    if (tx_guard_writable(tx, value, "actual_size") < 0 ||
-        parse_unsigned(value, "actual_size", tx->reserved, &size) < 0) {
+    if (parse_integer(value, "actual_size", 0, tx->reserved, &size) < 0 ||
+        tx_guard_writable(tx, value, "actual_size") < 0) {
         return -1;
     }
     tx->actual_size = (size_t)size;
@@ -235,9 +244,13 @@ static PyObject *tx_guard_get_type_id(PyObject *self, void *unused) {
 
 static int tx_guard_set_type_id(PyObject *self, PyObject *value, void *name) {
     TxGuard *tx = (TxGuard *)self;
-    return tx_guard_writable(tx, value, name) < 0
-               ? -1
-               : parse_u32(value, name, &tx->type_id);
+    uint32_t type_id = 0;
+    if (parse_u32(value, name, &type_id) < 0 ||
+        tx_guard_writable(tx, value, name) < 0) {
+        return -1;
+    }
+    tx->type_id = type_id;
+    return 0;
 }
 
 #define ACTUAL_SIZE_OF_TX_GUARD                                                        \

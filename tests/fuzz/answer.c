@@ -175,9 +175,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     our_end = ends[1];
     make_offer(&input, &offer, kind);
     send_offer(&input, &offer);
-    tachyon_error_t error = connect_once("fuzz", kind, &options, TY_NEVER, &session);
-    if (error != TACHYON_ERR_INTERRUPTED) /* by the fuzzer's alarm clock */
-        CHECK_EQ(error == TACHYON_SUCCESS, is_good(&offer, kind, &options));
+    const struct patience none = {.until = 0};
+    struct door door = DOOR_NONE;
+    struct connector connector;
+    ty_connector_init(&connector, kind, &options, &door);
+    CHECK_EQ(ty_connector_open(&connector, "fuzz"), TACHYON_SUCCESS);
+    tachyon_error_t error;
+    while ((error = ty_connector_round(&connector, &none, &session)) ==
+           TACHYON_ERR_EMPTY)
+        ;
+    ty_connector_close(&connector);
+    CHECK_EQ(error == TACHYON_SUCCESS, is_good(&offer, kind, &options));
     if (error == TACHYON_SUCCESS) {
         for (size_t i = 0; i < handshake_rings(kind); i++) {
             const struct region *region = &session.regions[i];

@@ -127,10 +127,10 @@ static struct stranger *named(int listener_socket) {
 
 /* One round, in which somebody is heard. True: somebody was chosen. */
 static bool hold_round(struct listener *listener) {
-    size_t chosen = 0;
-    tachyon_error_t error = listen_round(listener, ty_now_ns() + 20000, &chosen);
+    struct session session;
+    struct patience patience = {.until = ty_now_ns() + 20000};
+    tachyon_error_t error = ty_listener_round(listener, &patience, &session);
     CHECK(error == TACHYON_SUCCESS || error == TACHYON_ERR_EMPTY ||
-          error == TACHYON_ERR_TIMEOUT ||
           error == TACHYON_ERR_INTERRUPTED); /* by the fuzzer's alarm clock */
     size_t answered = 0;
     for (size_t i = 0; i < listener->client_count; i++)
@@ -140,23 +140,29 @@ static bool hold_round(struct listener *listener) {
         listen_to(&strangers[i]);
     if (error != TACHYON_SUCCESS)
         return false;
-    struct stranger *good = named(listener->clients[chosen].socket);
+    struct stranger *good = named(session.socket);
     CHECK(good && good->seen[0] != 0 && is_good(good, listener));
     for (size_t i = 0; i < stranger_count; i++)
         for (size_t j = 0; j < HANDSHAKE_MAX_RINGS; j++)
             CHECK(&strangers[i] == good || strangers[i].seen[j] == 0 ||
                   strangers[i].seen[j] != good->seen[j]);
+    ty_handshake_free_regions(session.regions);
+    ty_close(&session.socket);
+    ty_close(&session.pidfd);
     return true;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static struct listener listener;
+    static struct door door = DOOR_NONE;
     struct input input = {bytes, size};
     size_t fds_before = fuzz_count_fds();
     /* Not all of it: clients are set when they come. */
     listener.address = ADDRESS_NONE;
     listener.kind = input_below(&input, 2) ? HANDSHAKE_BUS : HANDSHAKE_RPC;
-    listener.starved = false;
+    listener.door = &door;
+    listener.deadline = TY_NEVER;
+    listener.starved_until = 0;
     for (size_t i = 0; i < HANDSHAKE_MAX_RINGS; i++) {
         listener.capacities[i] = FUZZ_CAPACITY;
         listener.regions[i] = REGION_NONE;

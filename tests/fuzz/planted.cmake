@@ -106,11 +106,12 @@ bug(seals_unchecked answer region.c
 bug(size_unchecked answer region.c
     "(uint64_t)stat.st_size != expected" "false")
 bug(too_many_descriptors answer connector.c
-    "if (fd_count != needed)" "if (fd_count < needed)")
+    "if (connector->fd_count != needed)" "if (connector->fd_count < needed)")
 bug(descriptors_without_bound answer connector.c
-    "if (*fd_count < MAX_PASSED_FDS)" "if (true)")
+    "if (connector->fd_count < CONNECTOR_MAX_FDS)" "if (true)")
 bug(passed_descriptors_leak answer connector.c
-    "for (size_t i = 0; i < fd_count; i++)\n        ty_close(&fds[i]);" "")
+    "while (connector->fd_count > 0)\n        ty_close(&connector->fds[--connector->fd_count]);"
+    "")
 
 if(missed)
     message(FATAL_ERROR "missed: ${missed}")

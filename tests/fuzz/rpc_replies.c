@@ -169,6 +169,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         check_calls(rpc);
     }
     fuzz_end(&rpc->bus);
-    free_rpc(rpc);
+    ty_rpc_deallocate(&rpc->bus);
     return 0;
 }

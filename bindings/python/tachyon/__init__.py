@@ -113,7 +113,8 @@ A bus belongs to the process that made it; in a forked child its use is a Tachyo
 ERRORS
 
     ValueError, TypeError   an argument that cannot be right, a message that can never
-                            fit; the text has the name and the value
+                            fit; the text has the name and the value. An integer is
+                            whatever has an __index__, as NumPy's have; no float
     TimeoutError            `timeout` seconds are over; nothing was sent or taken
     RingFull                block=False, and there is no room
     ClosedError             the stream has ended: this end or the peer closed

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from os import PathLike
 from struct import Struct
 from types import TracebackType
-from typing import Any, Final, Literal, TypeVar, final
+from typing import Any, Final, Literal, SupportsIndex, TypeVar, final
 
 from numpy import dtype
 from numpy.typing import DTypeLike, NDArray
@@ -58,8 +58,16 @@ _AnyClass = TypeVar("_AnyClass", bound=type)
 class _SwigType(type): ...
 
 def direct_calls(cls: _AnyClass, /) -> _AnyClass: ...
+def integer(
+    name: str,
+    value: SupportsIndex,
+    least: SupportsIndex = 0,
+    limit: SupportsIndex = 18446744073709551615,
+    /,
+) -> int: ...
+def seconds_or_none(timeout: float | None, /) -> float | None: ...
 def tachyon_version() -> str: ...
-def tachyon_strerror(error: int, /) -> str: ...
+def tachyon_strerror(error: SupportsIndex, /) -> str: ...
 
 class TachyonError(Exception):
     code: int | None
@@ -119,8 +127,8 @@ class RxMsgView(metaclass=_SwigType):
         self,
         *,
         stream: None = None,
-        max_version: tuple[int, int] | None = None,
-        dl_device: tuple[int, int] | None = None,
+        max_version: tuple[SupportsIndex, SupportsIndex] | None = None,
+        dl_device: tuple[SupportsIndex, SupportsIndex] | None = None,
         copy: bool | None = None,
     ) -> CapsuleType: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
@@ -135,7 +143,7 @@ class RxBatchGuard(metaclass=_SwigType):
         traceback: TracebackType | None,
     ) -> Literal[False]: ...
     def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> RxMsgView: ...
+    def __getitem__(self, index: SupportsIndex, /) -> RxMsgView: ...
     def __iter__(self) -> Iterator[RxMsgView]: ...
     def array(self, dtype: DTypeLike, /) -> NDArray[Any]: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
@@ -172,37 +180,40 @@ class TachyonBus(metaclass=_SwigType):
     def listen(
         self,
         socket_path: _StrPath,
-        capacity: int,
+        capacity: SupportsIndex,
         timeout: float | None = None,
-        mode: int = 0,
-        allowed_uids: Iterable[int] | None = None,
-        role: int = 0,
-        schema: int = 0,
+        mode: SupportsIndex = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        role: SupportsIndex = 0,
+        schema: SupportsIndex = 0,
     ) -> None: ...
     def connect(
         self,
         socket_path: _StrPath,
         timeout: float | None = 0,
-        allowed_uids: Iterable[int] | None = None,
-        role: int = 0,
-        schema: int = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        role: SupportsIndex = 0,
+        schema: SupportsIndex = 0,
     ) -> None: ...
     def destroy(self) -> None: ...
     def flush(self) -> None: ...
     def acquire_tx(
-        self, max_payload_size: int, timeout: float | None = None, block: bool = True
+        self,
+        max_payload_size: SupportsIndex,
+        timeout: float | None = None,
+        block: bool = True,
     ) -> TxGuard: ...
     def acquire_rx(
-        self, spin_threshold: int = 10000, timeout: float | None = None
+        self, spin_threshold: SupportsIndex = 10000, timeout: float | None = None
     ) -> RxGuard: ...
     def drain_batch(
         self,
-        max_msgs: int = 1024,
-        spin_threshold: int = 10000,
+        max_msgs: SupportsIndex = 1024,
+        spin_threshold: SupportsIndex = 10000,
         timeout: float | None = None,
     ) -> RxBatchGuard: ...
-    def set_polling_mode(self, pure_spin: int) -> None: ...
-    def set_numa_node(self, node_id: int) -> None: ...
+    def set_polling_mode(self, pure_spin: SupportsIndex) -> None: ...
+    def set_numa_node(self, node_id: SupportsIndex) -> None: ...
     def max_payload(self) -> int: ...
     def fileno(self) -> int: ...
     def watch(self) -> int: ...
@@ -217,31 +228,31 @@ class BusBase(metaclass=_SwigType):
     def send(
         self,
         data: Buffer,
-        type_id: int = 0,
+        type_id: SupportsIndex = 0,
         timeout: float | None = None,
         block: bool = True,
     ) -> None: ...
     def send_zero_copy(
         self,
-        size: int,
-        type_id: int = 0,
+        size: SupportsIndex,
+        type_id: SupportsIndex = 0,
         timeout: float | None = None,
         block: bool = True,
     ) -> TxGuard: ...
     def recv(self, timeout: float | None = None) -> Message: ...
     def recv_zero_copy(
-        self, timeout: float | None = None, spin_threshold: int = 10000
+        self, timeout: float | None = None, spin_threshold: SupportsIndex = 10000
     ) -> RxGuard: ...
     def drain_batch(
         self,
-        max_msgs: int = 1024,
-        spin_threshold: int = 10000,
+        max_msgs: SupportsIndex = 1024,
+        spin_threshold: SupportsIndex = 10000,
         timeout: float | None = None,
     ) -> RxBatchGuard: ...
     def send_batch(
         self,
         buffer: _Items,
-        type_id: int = 0,
+        type_id: SupportsIndex = 0,
         timeout: float | None = None,
         block: bool = True,
     ) -> int: ...
@@ -249,7 +260,7 @@ class BusBase(metaclass=_SwigType):
         self,
         array: _Items,
         timeout: float | None = None,
-        type_id: int | None = None,
+        type_id: SupportsIndex | None = None,
     ) -> Received: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> Message: ...
@@ -266,9 +277,9 @@ class ChannelBase(metaclass=_SwigType):
     def __new__(
         cls,
         bus: BusBase,
-        type_id: int,
+        type_id: SupportsIndex,
         layout: object,
-        size: int,
+        size: SupportsIndex,
         packer: Struct | str,
         /,
     ) -> Self: ...
@@ -292,8 +303,8 @@ class ChannelBase(metaclass=_SwigType):
     ) -> Received: ...
     def _drain(
         self,
-        max_msgs: int = 1024,
-        spin_threshold: int = 10000,
+        max_msgs: SupportsIndex = 1024,
+        spin_threshold: SupportsIndex = 10000,
         timeout: float | None = None,
     ) -> RxBatchGuard: ...
     def __iter__(self) -> Self: ...
@@ -354,46 +365,46 @@ class TachyonRpcBus(metaclass=_SwigType):
     def listen(
         self,
         socket_path: _StrPath,
-        cap_fwd: int,
-        cap_rev: int,
+        cap_fwd: SupportsIndex,
+        cap_rev: SupportsIndex,
         timeout: float | None = None,
-        mode: int = 0,
-        allowed_uids: Iterable[int] | None = None,
-        schema: int = 0,
+        mode: SupportsIndex = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        schema: SupportsIndex = 0,
     ) -> None: ...
     def connect(
         self,
         socket_path: _StrPath,
         timeout: float | None = 0,
-        allowed_uids: Iterable[int] | None = None,
-        schema: int = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        schema: SupportsIndex = 0,
     ) -> None: ...
     def destroy(self) -> None: ...
     def acquire_call(
-        self, max_payload_size: int, *, timeout: float | None = None
+        self, max_payload_size: SupportsIndex, *, timeout: float | None = None
     ) -> RpcTxGuard: ...
     def acquire_reply(
         self,
-        correlation_id: int,
-        max_payload_size: int,
+        correlation_id: SupportsIndex,
+        max_payload_size: SupportsIndex,
         *,
         timeout: float | None = None,
     ) -> RpcTxGuard: ...
     def wait(
         self,
-        correlation_id: int,
-        spin_threshold: int = 10000,
+        correlation_id: SupportsIndex,
+        spin_threshold: SupportsIndex = 10000,
         *,
         timeout: float | None = None,
     ) -> RpcRxGuard: ...
     def wait_any(
-        self, spin_threshold: int = 10000, *, timeout: float | None = None
+        self, spin_threshold: SupportsIndex = 10000, *, timeout: float | None = None
     ) -> RpcRxGuard: ...
     def serve(
-        self, spin_threshold: int = 10000, *, timeout: float | None = None
+        self, spin_threshold: SupportsIndex = 10000, *, timeout: float | None = None
     ) -> RpcRxGuard: ...
-    def cancel(self, correlation_id: int, /) -> None: ...
-    def set_polling_mode(self, pure_spin: int) -> None: ...
+    def cancel(self, correlation_id: SupportsIndex, /) -> None: ...
+    def set_polling_mode(self, pure_spin: SupportsIndex) -> None: ...
     def max_payload(self) -> int: ...
     def fileno(self) -> int: ...
     def watch(self) -> int: ...
@@ -408,46 +419,50 @@ class RpcBusBase(metaclass=_SwigType):
     def call(
         self,
         payload: Buffer,
-        msg_type: int,
-        max_payload_size: int | None = None,
-        spin_threshold: int = 10000,
+        msg_type: SupportsIndex,
+        max_payload_size: SupportsIndex | None = None,
+        spin_threshold: SupportsIndex = 10000,
         *,
         timeout: float | None = None,
     ) -> int: ...
     def reply(
         self,
-        correlation_id: int,
+        correlation_id: SupportsIndex,
         payload: Buffer,
-        msg_type: int,
-        max_payload_size: int | None = None,
+        msg_type: SupportsIndex,
+        max_payload_size: SupportsIndex | None = None,
         *,
         timeout: float | None = None,
     ) -> None: ...
     def call_zero_copy(
-        self, max_payload_size: int, msg_type: int, *, timeout: float | None = None
+        self,
+        max_payload_size: SupportsIndex,
+        msg_type: SupportsIndex,
+        *,
+        timeout: float | None = None,
     ) -> RpcTxGuard: ...
     def reply_zero_copy(
         self,
-        correlation_id: int,
-        max_payload_size: int,
-        msg_type: int,
+        correlation_id: SupportsIndex,
+        max_payload_size: SupportsIndex,
+        msg_type: SupportsIndex,
         *,
         timeout: float | None = None,
     ) -> RpcTxGuard: ...
     def wait(
         self,
-        correlation_id: int,
-        spin_threshold: int = 10000,
+        correlation_id: SupportsIndex,
+        spin_threshold: SupportsIndex = 10000,
         *,
         timeout: float | None = None,
     ) -> RpcRxGuard: ...
     def wait_any(
-        self, spin_threshold: int = 10000, *, timeout: float | None = None
+        self, spin_threshold: SupportsIndex = 10000, *, timeout: float | None = None
     ) -> RpcRxGuard: ...
     def serve(
-        self, spin_threshold: int = 10000, *, timeout: float | None = None
+        self, spin_threshold: SupportsIndex = 10000, *, timeout: float | None = None
     ) -> RpcRxGuard: ...
-    def cancel(self, correlation_id: int, /) -> None: ...
+    def cancel(self, correlation_id: SupportsIndex, /) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,

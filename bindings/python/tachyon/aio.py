@@ -256,11 +256,8 @@ def wake(waiter: Waiter) -> bool:
 
 def deadline_after(timeout: float | None) -> float | None:
     """Return when `timeout` seconds from now are over; None: never."""
-    if timeout is None:
-        return None
-    if not timeout >= 0:
-        raise ValueError(f"timeout must be None or at least 0 seconds, not {timeout!r}")
-    return time.monotonic() + timeout
+    seconds = _native.seconds_or_none(timeout)
+    return None if seconds is None else time.monotonic() + seconds
 
 
 def seconds_left(deadline: float | None, reason: object) -> float | None:

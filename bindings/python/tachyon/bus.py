@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from enum import IntEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, SupportsIndex, TypeVar
 
 from . import _native
 from .aio import Watch, deadline_after
@@ -94,13 +94,13 @@ class Bus(_native.BusBase):
     def listen(
         cls: type[AnyBus],
         socket_path: StrPath,
-        capacity: int,
+        capacity: SupportsIndex,
         *,
         timeout: float | None = None,
-        mode: int = 0o600,
-        allowed_uids: Iterable[int] | None = None,
-        role: Role = Role.NONE,
-        schema: int = 0,
+        mode: SupportsIndex = 0o600,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        role: SupportsIndex = Role.NONE,
+        schema: SupportsIndex = 0,
     ) -> AnyBus:
         """Create a ring and wait for a peer.
 
@@ -135,9 +135,9 @@ class Bus(_native.BusBase):
         socket_path: StrPath,
         *,
         timeout: float | None = 0,
-        allowed_uids: Iterable[int] | None = None,
-        role: Role = Role.NONE,
-        schema: int = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        role: SupportsIndex = Role.NONE,
+        schema: SupportsIndex = 0,
     ) -> AnyBus:
         """Attach to a listener.
 
@@ -158,7 +158,7 @@ class Bus(_native.BusBase):
         )
         return bus
 
-    def channel(self, spec: "LayoutLike", type_id: int = 0) -> Channel:
+    def channel(self, spec: "LayoutLike", type_id: SupportsIndex = 0) -> Channel:
         """Make a channel for messages of one type and layout.
 
         spec: a format of the struct module or a struct.Struct, or what np.dtype()
@@ -187,7 +187,7 @@ class Bus(_native.BusBase):
         return await self._watch.repeat(lambda: self.recv(0), TimeoutError, deadline)
 
     async def send_async(
-        self, data: "Buffer", type_id: int = 0, timeout: float | None = None
+        self, data: "Buffer", type_id: SupportsIndex = 0, timeout: float | None = None
     ) -> None:
         """Copy one message into the ring, when there is room, and make it visible.
 
@@ -236,7 +236,7 @@ class Bus(_native.BusBase):
         """
         return self._bus.fileno()
 
-    def set_polling_mode(self, pure_spin: int) -> None:
+    def set_polling_mode(self, pure_spin: SupportsIndex) -> None:
         """Choose how this end waits.
 
         pure_spin: True or 1 never to sleep, False or 0, the default, to spin, then
@@ -244,7 +244,7 @@ class Bus(_native.BusBase):
         """
         self._bus.set_polling_mode(pure_spin)
 
-    def set_numa_node(self, node_id: int) -> None:
+    def set_numa_node(self, node_id: SupportsIndex) -> None:
         """Prefer a NUMA node for the ring's pages.
 
         node_id: 0 to 63, else ValueError. OSError has the kernel's reason for a

@@ -3,9 +3,8 @@
 
 import struct
 from collections.abc import Iterator
-from numbers import Integral
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
 
 from . import _native
 from .layout import dtype_of, layout_of, same_layout
@@ -34,7 +33,7 @@ class Channel(_native.ChannelBase):
     _struct: struct.Struct | str
 
     def __new__(
-        cls, bus: _native.BusBase, spec: "LayoutLike", type_id: int = 0
+        cls, bus: _native.BusBase, spec: "LayoutLike", type_id: SupportsIndex = 0
     ) -> "Self":
         """Make a channel as Bus.channel() does."""
         given, size, packer = layout_of(spec)
@@ -67,8 +66,8 @@ class Channel(_native.ChannelBase):
 
     def drain_batch(
         self,
-        max_msgs: int = 1024,
-        spin_threshold: int = 10000,
+        max_msgs: SupportsIndex = 1024,
+        spin_threshold: SupportsIndex = 10000,
         *,
         timeout: float | None = None,
     ) -> "ChannelBatch":
@@ -146,12 +145,12 @@ class ChannelBatch:
         return len(self._batch)
 
     @overload
-    def __getitem__(self, key: int, /) -> Fields: ...
+    def __getitem__(self, key: SupportsIndex, /) -> Fields: ...
     @overload
     def __getitem__(self, key: Any, /) -> Any: ...
     def __getitem__(self, key: Any, /) -> Any:
-        if isinstance(key, Integral):
-            return self._channel._packer().unpack(self._batch[int(key)])
+        if isinstance(key, SupportsIndex) and getattr(key, "shape", ()) == ():
+            return self._channel._packer().unpack(self._batch[key])
         return self.array[key]
 
     def __iter__(self) -> Iterator[Fields]:

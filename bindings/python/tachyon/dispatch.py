@@ -9,11 +9,11 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Protocol, SupportsIndex, TypeVar, overload
 
-from ._native import ClosedError, PeerDeadError, RpcRxGuard, TachyonError
+from ._native import ClosedError, PeerDeadError, RpcRxGuard, TachyonError, integer
+from .aio import deadline_after
 from .rpc import RpcBus
-from .type_id import check_range
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -54,11 +54,11 @@ class RpcEndpoint:
     the handler in this process; call() calls it at the other end of a bus.
     """
 
-    def __init__(self, fn: Handler, msg_type: int) -> None:
-        check_range("msg_type", msg_type, MSG_TYPE_ERROR - 1)
+    def __init__(self, fn: Handler, msg_type: SupportsIndex) -> None:
+        number = integer("msg_type", msg_type, 0, MSG_TYPE_ERROR - 1)
         self.__name__ = repr(fn)
         functools.update_wrapper(self, fn, updated=())
-        self.msg_type = msg_type
+        self.msg_type = number
         self._handler = fn
 
     def __call__(self, payload: Buffer) -> bytes:
@@ -73,7 +73,7 @@ class RpcEndpoint:
         bus: RpcBus,
         payload: Buffer,
         on_response: None = None,
-        spin_threshold: int = 10000,
+        spin_threshold: SupportsIndex = 10000,
         *,
         timeout: float | None = None,
     ) -> bytes: ...
@@ -83,7 +83,7 @@ class RpcEndpoint:
         bus: RpcBus,
         payload: Buffer,
         on_response: Callable[[memoryview], Result],
-        spin_threshold: int = 10000,
+        spin_threshold: SupportsIndex = 10000,
         *,
         timeout: float | None = None,
     ) -> Result: ...
@@ -92,7 +92,7 @@ class RpcEndpoint:
         bus: RpcBus,
         payload: Buffer,
         on_response: Callable[[memoryview], Result] | None = None,
-        spin_threshold: int = 10000,
+        spin_threshold: SupportsIndex = 10000,
         *,
         timeout: float | None = None,
     ) -> bytes | Result:
@@ -107,7 +107,7 @@ class RpcEndpoint:
         Raises RpcError when the callee has no such handler or the handler failed, and
         TimeoutError; a call that is not waited for any longer is cancelled.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_after(timeout)
         call = bus.call(payload, self.msg_type, None, spin_threshold, timeout=timeout)
         try:
             left = None if deadline is None else max(0, deadline - time.monotonic())
@@ -135,7 +135,7 @@ class RpcEndpoint:
         return f"RpcEndpoint({self.__name__}, msg_type={self.msg_type})"
 
 
-def tachyon_rpc(msg_type: int) -> Callable[[Handler], RpcEndpoint]:
+def tachyon_rpc(msg_type: SupportsIndex) -> Callable[[Handler], RpcEndpoint]:
     """Make a function the handler of a message type; a decorator.
 
     msg_type: 0 to 65534, else ValueError.
@@ -143,8 +143,8 @@ def tachyon_rpc(msg_type: int) -> Callable[[Handler], RpcEndpoint]:
     The function takes a memoryview of the request and returns the reply as bytes or
     another buffer. It becomes an RpcEndpoint.
     """
-    check_range("msg_type", msg_type, MSG_TYPE_ERROR - 1)
-    return lambda fn: RpcEndpoint(fn, msg_type)
+    number = integer("msg_type", msg_type, 0, MSG_TYPE_ERROR - 1)
+    return lambda fn: RpcEndpoint(fn, number)
 
 
 class RpcDispatcher:
@@ -172,7 +172,7 @@ class RpcDispatcher:
             raise ValueError(f"{endpoint!r}: the type is taken by {other!r}")
         return self
 
-    def handler(self, msg_type: int) -> Callable[[Handler], RpcEndpoint]:
+    def handler(self, msg_type: SupportsIndex) -> Callable[[Handler], RpcEndpoint]:
         """Make a function the handler of a message type and register it.
 
         msg_type: 0 to 65534 and not taken, else ValueError.
@@ -189,7 +189,7 @@ class RpcDispatcher:
     def serve_once(
         self,
         bus: RpcBus,
-        spin_threshold: int = 10000,
+        spin_threshold: SupportsIndex = 10000,
         *,
         timeout: float | None = None,
     ) -> None:
@@ -208,7 +208,7 @@ class RpcDispatcher:
     def serve_forever(
         self,
         bus: RpcBus,
-        spin_threshold: int = 10000,
+        spin_threshold: SupportsIndex = 10000,
         *,
         stop: Callable[[], object] | Flag | None = None,
     ) -> None:
@@ -241,7 +241,7 @@ class RpcDispatcher:
                 _log.error("%s", failure, exc_info=failure)
 
     def _serve(
-        self, bus: RpcBus, spin_threshold: int, timeout: float | None
+        self, bus: RpcBus, spin_threshold: SupportsIndex, timeout: float | None
     ) -> BaseException | None:
         """Answer one request; return why it has an error reply instead.
 

@@ -4,7 +4,7 @@
 import contextlib
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, SupportsIndex, TypeVar
 
 from . import _native
 from .aio import Replies, deadline_after, retry
@@ -59,13 +59,13 @@ class RpcBus(_native.RpcBusBase):
     def rpc_listen(
         cls: type[AnyRpcBus],
         socket_path: StrPath,
-        cap_fwd: int,
-        cap_rev: int,
+        cap_fwd: SupportsIndex,
+        cap_rev: SupportsIndex,
         *,
         timeout: float | None = None,
-        mode: int = 0o600,
-        allowed_uids: Iterable[int] | None = None,
-        schema: int = 0,
+        mode: SupportsIndex = 0o600,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        schema: SupportsIndex = 0,
     ) -> AnyRpcBus:
         """Create rings for requests and for replies, and wait for a caller.
 
@@ -90,8 +90,8 @@ class RpcBus(_native.RpcBusBase):
         socket_path: StrPath,
         *,
         timeout: float | None = 0,
-        allowed_uids: Iterable[int] | None = None,
-        schema: int = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        schema: SupportsIndex = 0,
     ) -> AnyRpcBus:
         """Attach to a callee.
 
@@ -106,8 +106,8 @@ class RpcBus(_native.RpcBusBase):
     async def call_async(
         self,
         payload: "Buffer",
-        msg_type: int,
-        max_payload_size: int | None = None,
+        msg_type: SupportsIndex,
+        max_payload_size: SupportsIndex | None = None,
         *,
         timeout: float | None = None,
     ) -> Message:
@@ -133,7 +133,7 @@ class RpcBus(_native.RpcBusBase):
             raise
 
     async def wait_async(
-        self, correlation_id: int, *, timeout: float | None = None
+        self, correlation_id: SupportsIndex, *, timeout: float | None = None
     ) -> Message:
         """Wait in an event loop for the reply to one call and return a copy of it.
 
@@ -141,17 +141,19 @@ class RpcBus(_native.RpcBusBase):
         timed out, the call stays outstanding: wait again, or cancel it.
         """
         deadline = deadline_after(timeout)
-        self._watch.look_for(correlation_id)
-        return await self._watch.reply(correlation_id, deadline)
+        call = _native.integer("correlation_id", correlation_id, 1)
+        self._watch.look_for(call)
+        return await self._watch.reply(call, deadline)
 
-    def cancel(self, correlation_id: int, /) -> None:
+    def cancel(self, correlation_id: SupportsIndex, /) -> None:
         """Give a call up; its reply will be dropped and counted.
 
         correlation_id: of an outstanding call, else ValueError. A task that awaits it
             gets a ValueError.
         """
-        if not self._watch.forget(correlation_id):
-            super().cancel(correlation_id)
+        call = _native.integer("correlation_id", correlation_id, 1)
+        if not self._watch.forget(call):
+            super().cancel(call)
 
     async def serve_async(self, *, timeout: float | None = None) -> Request:
         """Wait in an event loop for the next request and return a copy of it.
@@ -164,10 +166,10 @@ class RpcBus(_native.RpcBusBase):
 
     async def reply_async(
         self,
-        correlation_id: int,
+        correlation_id: SupportsIndex,
         payload: "Buffer",
-        msg_type: int,
-        max_payload_size: int | None = None,
+        msg_type: SupportsIndex,
+        max_payload_size: SupportsIndex | None = None,
         *,
         timeout: float | None = None,
     ) -> None:
@@ -211,7 +213,7 @@ class RpcBus(_native.RpcBusBase):
         """
         return self._rpc.fileno()
 
-    def set_polling_mode(self, pure_spin: int) -> None:
+    def set_polling_mode(self, pure_spin: SupportsIndex) -> None:
         """Choose how this end waits.
 
         pure_spin: True or 1 never to sleep, False or 0, the default, to spin, then

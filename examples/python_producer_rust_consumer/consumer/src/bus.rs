@@ -2,6 +2,7 @@
 //! The raw C API, called directly: this is what a program without the safe crate does.
 
 use std::ffi::{CStr, CString};
+use std::mem::size_of;
 use std::ptr;
 
 use tachyon_sys::{

@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(size_of::<OrderBookSnapshotRequest>(), 8);
     }
 
-    /// To rewrite the file: TACHYON_UPDATE=1 cargo test --features bindgen
+    /// To rewrite the file: `cmake --build build --target bindings`
     #[cfg(feature = "bindgen")]
     #[test]
     fn committed_bindings_are_up_to_date() {

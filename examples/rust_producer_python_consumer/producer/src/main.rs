@@ -2,6 +2,7 @@
 //! Sends frames of 256 samples to consumer.py, then a message by which it checks that it
 //! has got them all.
 
+use std::mem::size_of;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 

@@ -275,7 +275,7 @@ fn open_bus(arguments: &Arguments) -> *mut tachyon_bus_t {
     // SAFETY: zero is the default of every option, and all pointers outlive the calls.
     let error = unsafe {
         let mut options: tachyon_options_t = mem::zeroed();
-        options.size = size_of::<tachyon_options_t>();
+        options.size = std::mem::size_of::<tachyon_options_t>();
         options.timeout_ns = CONNECT_TIMEOUT_NS;
         match arguments.listen {
             Some(capacity) => tachyon_bus_listen_with(path.as_ptr(), capacity, &options, &mut bus),

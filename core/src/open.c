@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening and releasing a bus or an RPC bus.
+ *
+ * Owns: an opening in progress, from its start until what it became is handed out. The
+ * calls that block are an opening that is stepped until it has an outcome, so there is
+ * one way to a connection. Whatever has an outcome keeps no path and no client.
+ *
+ * A thread may be cancelled (pthread_cancel) in a step that waits, nowhere else in
+ * here: close(), open() and others would be cancellation points.
+ */
+#include "bus.h"
+#include "connector.h"
+#include "listener.h"
+#include "rpc.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct tachyon_opening {
+    struct fork_watch watch;
+    enum handshake_kind kind;
+    bool listens;
+    tachyon_error_t outcome; /* EMPTY while there is none */
+    struct tachyon_bus *bus; /* its memory; NULL once it is handed out */
+    struct door door;
+    union {
+        struct listener listener;
+        struct connector connector;
+    };
+    uint32_t *allowed_uids; /* the caller's own may go */
+    char path[];
+};
+
+/* ---- Either kind of bus ---- */
+
+static struct tachyon_bus *allocate(enum handshake_kind kind) {
+    struct tachyon_bus *bus = kind == HANDSHAKE_RPC
+                                  ? ty_rpc_allocate()
+                                  : aligned_alloc(alignof(tachyon_bus_t), sizeof *bus);
+    if (!bus)
+        ty_fail_plain(TACHYON_ERR_MEM);
+    return bus;
+}
+
+static void deallocate(struct tachyon_bus *bus, enum handshake_kind kind) {
+    if (bus && kind == HANDSHAKE_RPC)
+        ty_rpc_deallocate(bus);
+    else
+        free(bus);
+}
+
+static tachyon_error_t set_up(struct tachyon_bus *bus, enum handshake_kind kind,
+                              const struct session *session) {
+    tachyon_error_t error = ty_bus_init(bus, session);
+    if (error != TACHYON_SUCCESS)
+        ty_bus_free(bus);
+    else if (kind == HANDSHAKE_RPC)
+        ty_rpc_arm(bus);
+    return error;
+}
+
+static void release(struct tachyon_bus *bus, enum handshake_kind kind) {
+    int cancel_state;
+    if (!bus || atomic_fetch_sub_explicit(&bus->owners, 1, memory_order_acq_rel) != 1)
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    ty_bus_free(bus);
+    deallocate(bus, kind);
+    pthread_setcancelstate(cancel_state, NULL);
+}
+
+/* ---- An opening ---- */
+
+/* Give up path, sockets and memory of a handshake that has not ended. */
+static void close_handshake(struct tachyon_opening *opening) {
+    if (opening->listens)
+        ty_listener_close(&opening->listener);
+    else
+        ty_connector_close(&opening->connector);
+}
+
+static void in_child(struct fork_watch *watch) {
+    struct tachyon_opening *opening = (struct tachyon_opening *)(void *)watch;
+    ty_door_close(&opening->door);
+    if (opening->outcome != TACHYON_ERR_EMPTY)
+        return; /* a bus has a watch of its own */
+    if (opening->listens)
+        ty_listener_in_child(&opening->listener);
+    else
+        ty_connector_close(&opening->connector);
+    opening->outcome = TACHYON_ERR_FORKED;
+}
+
+/* A failure names the path. */
+static tachyon_error_t about_path(const struct tachyon_opening *opening,
+                                  tachyon_error_t error) {
+    if (error == TACHYON_SUCCESS || error == TACHYON_ERR_EMPTY ||
+        error == TACHYON_ERR_INVALID_SZ)
+        return error; /* what is invalid is in its text, a path as far as it fits */
+    return ty_fail_about(error, opening->path);
+}
+
+static void free_opening(struct tachyon_opening *opening) {
+    ty_fork_unwatch(&opening->watch);
+    ty_door_close(&opening->door);
+    if (opening->outcome == TACHYON_ERR_EMPTY)
+        close_handshake(opening);
+    if (opening->outcome == TACHYON_SUCCESS)
+        release(opening->bus, opening->kind);
+    else
+        deallocate(opening->bus, opening->kind);
+    free(opening->allowed_uids);
+    free(opening);
+}
+
+/* The memory of an opening, and the caller's arguments as far as they may go. */
+static struct tachyon_opening *new_opening(const char *path, enum handshake_kind kind,
+                                           tachyon_options_t *options) {
+    size_t length = strlen(path) + 1;
+    struct tachyon_opening *opening = calloc(1, sizeof *opening + length);
+    size_t bytes = options->allowed_uid_count * sizeof *options->allowed_uids;
+    if (!opening) {
+        ty_fail_plain(TACHYON_ERR_MEM);
+        return NULL;
+    }
+    opening->kind = kind;
+    opening->watch.in_child = in_child;
+    opening->door = DOOR_NONE;
+    opening->outcome = TACHYON_ERR_MEM; /* nothing else is to be freed */
+    memcpy(opening->path, path, length);
+    if (bytes > 0 && !(opening->allowed_uids = malloc(bytes))) {
+        ty_fail_plain(TACHYON_ERR_MEM);
+    } else {
+        if (bytes > 0)
+            options->allowed_uids =
+                memcpy(opening->allowed_uids, options->allowed_uids, bytes);
+        opening->bus = allocate(kind);
+    }
+    if (!opening->bus) {
+        free_opening(opening);
+        return NULL;
+    }
+    return opening;
+}
+
+/* listen, or connect when capacities is NULL. Cancellation is disabled. */
+static tachyon_error_t begin(struct tachyon_opening *opening, const size_t *capacities,
+                             const tachyon_options_t *options) {
+    opening->listens = capacities != NULL;
+    if (opening->listens)
+        ty_listener_init(&opening->listener, opening->kind, options, &opening->door);
+    else
+        ty_connector_init(&opening->connector, opening->kind, options, &opening->door);
+    opening->outcome = TACHYON_ERR_EMPTY;
+    tachyon_error_t error = ty_fork_watch(&opening->watch);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    return opening->listens
+               ? ty_listener_open(&opening->listener, opening->path, capacities)
+               : ty_connector_open(&opening->connector, opening->path);
+}
+
+static tachyon_error_t start(const char *path, enum handshake_kind kind,
+                             const size_t *capacities, const tachyon_options_t *given,
+                             struct tachyon_opening **out) {
+    tachyon_options_t options;
+    int cancel_state;
+    if (out)
+        *out = NULL;
+    if (!path || !out)
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
+                       !out ? "out" : "socket_path");
+    tachyon_error_t error = ty_handshake_options(given, kind, &options);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    struct tachyon_opening *opening = new_opening(path, kind, &options);
+    if (!opening)
+        return tachyon_last_error();
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    error = begin(opening, capacities, &options);
+    if (error == TACHYON_SUCCESS) {
+        *out = opening;
+    } else {
+        error = about_path(opening, error);
+        free_opening(opening);
+    }
+    pthread_setcancelstate(cancel_state, NULL);
+    return error;
+}
+
+static tachyon_error_t check_opening(const struct tachyon_opening *opening) {
+    return opening ? TACHYON_SUCCESS
+                   : ty_fail(TACHYON_ERR_NULL_PTR, 0, "opening is NULL");
+}
+
+/* One round, and what comes of it. */
+static tachyon_error_t advance(struct tachyon_opening *opening,
+                               const struct patience *patience) {
+    struct session session;
+    tachyon_error_t error =
+        opening->listens ? ty_listener_round(&opening->listener, patience, &session)
+                         : ty_connector_round(&opening->connector, patience, &session);
+    if (error == TACHYON_ERR_EMPTY || error == TACHYON_ERR_INTERRUPTED)
+        return error;
+    if (error == TACHYON_SUCCESS)
+        error = set_up(opening->bus, opening->kind, &session);
+    error = about_path(opening, error);
+    close_handshake(opening);
+    ty_door_ring_at(&opening->door, 0); /* readable for good */
+    opening->outcome = error;
+    return error;
+}
+
+tachyon_error_t tachyon_opening_step(tachyon_opening_t *opening, int64_t timeout_ns) {
+    struct patience patience = {.until = timeout_ns == 0 ? 0 : ty_deadline(timeout_ns)};
+    tachyon_error_t error = check_opening(opening);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    if (opening->outcome != TACHYON_ERR_EMPTY)
+        return opening->outcome == TACHYON_SUCCESS ? TACHYON_SUCCESS
+                                                   : ty_fail_plain(opening->outcome);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &patience.cancel_state);
+    do
+        error = advance(opening, &patience);
+    while (error == TACHYON_ERR_EMPTY && timeout_ns != 0 &&
+           (patience.until == TY_NEVER || ty_now_ns() < patience.until));
+    pthread_setcancelstate(patience.cancel_state, NULL);
+    return error == TACHYON_ERR_EMPTY ? ty_fail_plain(error) : error;
+}
+
+int tachyon_opening_fileno(tachyon_opening_t *opening) {
+    if (check_opening(opening) != TACHYON_SUCCESS)
+        return -1;
+    if (opening->outcome == TACHYON_ERR_FORKED) {
+        ty_fail_plain(TACHYON_ERR_FORKED);
+        return -1;
+    }
+    if (opening->door.set >= 0)
+        return opening->door.set;
+    bool opened = ty_door_open(&opening->door);
+    if (opened && opening->outcome != TACHYON_ERR_EMPTY)
+        ty_door_ring_at(&opening->door, 0); /* readable: there is an outcome */
+    else if (opened && !(opening->listens ? ty_listener_watch(&opening->listener)
+                                          : ty_connector_watch(&opening->connector)))
+        ty_door_close(&opening->door);
+    if (opening->door.set < 0)
+        ty_fail(TACHYON_ERR_SYSTEM, errno, "no descriptor to wait on");
+    return opening->door.set;
+}
+
+/* Hand out what it became. */
+static tachyon_error_t finish(struct tachyon_opening *opening, enum handshake_kind kind,
+                              struct tachyon_bus **out) {
+    tachyon_error_t error = check_opening(opening);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    if (opening->outcome == TACHYON_ERR_EMPTY)
+        return ty_fail(TACHYON_ERR_EMPTY, 0, "the connection does not stand yet");
+    if (opening->outcome != TACHYON_SUCCESS)
+        return ty_fail_plain(opening->outcome);
+    if (opening->kind != kind)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0, "this opening is of %s",
+                       kind == HANDSHAKE_RPC ? "a bus, not an RPC bus"
+                                             : "an RPC bus, not a bus");
+    if (!opening->bus)
+        return ty_fail(TACHYON_ERR_EMPTY, 0, "the connection was handed out before");
+    *out = opening->bus;
+    opening->bus = NULL;
+    return TACHYON_SUCCESS;
+}
+
+tachyon_error_t tachyon_opening_finish_bus(tachyon_opening_t *opening,
+                                           tachyon_bus_t **out) {
+    if (!out)
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out is NULL");
+    *out = NULL;
+    return finish(opening, HANDSHAKE_BUS, out);
+}
+
+tachyon_error_t tachyon_opening_finish_rpc(tachyon_opening_t *opening,
+                                           tachyon_rpc_bus_t **out) {
+    struct tachyon_bus *bus = NULL;
+    if (!out)
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out is NULL");
+    tachyon_error_t error = finish(opening, HANDSHAKE_RPC, &bus);
+    *out = (tachyon_rpc_bus_t *)(void *)bus; /* its first member */
+    return error;
+}
+
+void tachyon_opening_cancel(tachyon_opening_t *opening) {
+    int cancel_state;
+    if (!opening)
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    free_opening(opening);
+    pthread_setcancelstate(cancel_state, NULL);
+}
+
+tachyon_error_t tachyon_bus_listen_start(const char *socket_path, size_t capacity,
+                                         const tachyon_options_t *options,
+                                         tachyon_opening_t **out) {
+    return start(socket_path, HANDSHAKE_BUS, &capacity, options, out);
+}
+
+tachyon_error_t tachyon_bus_connect_start(const char *socket_path,
+                                          const tachyon_options_t *options,
+                                          tachyon_opening_t **out) {
+    return start(socket_path, HANDSHAKE_BUS, NULL, options, out);
+}
+
+tachyon_error_t tachyon_rpc_listen_start(const char *socket_path, size_t cap_fwd,
+                                         size_t cap_rev,
+                                         const tachyon_options_t *options,
+                                         tachyon_opening_t **out) {
+    return start(socket_path, HANDSHAKE_RPC, (const size_t[]){cap_fwd, cap_rev},
+                 options, out);
+}
+
+tachyon_error_t tachyon_rpc_connect_start(const char *socket_path,
+                                          const tachyon_options_t *options,
+                                          tachyon_opening_t **out) {
+    return start(socket_path, HANDSHAKE_RPC, NULL, options, out);
+}
+
+/* ---- Opening and waiting for it ---- */
+
+static void cancel(void *opening) {
+    free_opening(opening);
+}
+
+static tachyon_error_t open_now(const char *path, enum handshake_kind kind,
+                                const size_t *capacities,
+                                const tachyon_options_t *options,
+                                struct tachyon_bus **out) {
+    struct tachyon_opening *opening = NULL;
+    tachyon_error_t error = start(path, kind, capacities, options, &opening);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    pthread_cleanup_push(cancel, opening); /* if this thread is cancelled */
+    do
+        error = tachyon_opening_step(opening, -1);
+    while (error == TACHYON_ERR_EMPTY);
+    pthread_cleanup_pop(false);
+    if (error == TACHYON_SUCCESS)
+        finish(opening, kind, out);
+    tachyon_opening_cancel(opening);
+    return error;
+}
+
+static tachyon_error_t open_bus(const char *path, const size_t *capacity,
+                                const tachyon_options_t *options, tachyon_bus_t **out) {
+    if (!out)
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out is NULL");
+    *out = NULL;
+    return open_now(path, HANDSHAKE_BUS, capacity, options, out);
+}
+
+static tachyon_error_t open_rpc(const char *path, const size_t *capacities,
+                                const tachyon_options_t *options,
+                                tachyon_rpc_bus_t **out) {
+    struct tachyon_bus *bus = NULL;
+    if (!out)
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out is NULL");
+    tachyon_error_t error = open_now(path, HANDSHAKE_RPC, capacities, options, &bus);
+    *out = (tachyon_rpc_bus_t *)(void *)bus;
+    return error;
+}
+
+tachyon_error_t tachyon_bus_listen_with(const char *socket_path, size_t capacity,
+                                        const tachyon_options_t *options,
+                                        tachyon_bus_t **out) {
+    return open_bus(socket_path, &capacity, options, out);
+}
+
+tachyon_error_t tachyon_bus_listen(const char *socket_path, size_t capacity,
+                                   tachyon_bus_t **out) {
+    return tachyon_bus_listen_with(socket_path, capacity, NULL, out);
+}
+
+tachyon_error_t tachyon_bus_connect_with(const char *socket_path,
+                                         const tachyon_options_t *options,
+                                         tachyon_bus_t **out) {
+    return open_bus(socket_path, NULL, options, out);
+}
+
+tachyon_error_t tachyon_bus_connect(const char *socket_path, tachyon_bus_t **out) {
+    return tachyon_bus_connect_with(socket_path, NULL, out);
+}
+
+tachyon_error_t tachyon_rpc_listen_with(const char *socket_path, size_t cap_fwd,
+                                        size_t cap_rev,
+                                        const tachyon_options_t *options,
+                                        tachyon_rpc_bus_t **out) {
+    return open_rpc(socket_path, (const size_t[]){cap_fwd, cap_rev}, options, out);
+}
+
+tachyon_error_t tachyon_rpc_listen(const char *socket_path, size_t cap_fwd,
+                                   size_t cap_rev, tachyon_rpc_bus_t **out) {
+    return tachyon_rpc_listen_with(socket_path, cap_fwd, cap_rev, NULL, out);
+}
+
+tachyon_error_t tachyon_rpc_connect_with(const char *socket_path,
+                                         const tachyon_options_t *options,
+                                         tachyon_rpc_bus_t **out) {
+    return open_rpc(socket_path, NULL, options, out);
+}
+
+tachyon_error_t tachyon_rpc_connect(const char *socket_path, tachyon_rpc_bus_t **out) {
+    return tachyon_rpc_connect_with(socket_path, NULL, out);
+}
+
+/* ---- Owners ---- */
+
+static struct tachyon_bus *bus_in(tachyon_rpc_bus_t *rpc) {
+    return (struct tachyon_bus *)(void *)rpc;
+}
+
+void tachyon_bus_ref(tachyon_bus_t *bus) {
+    if (bus)
+        atomic_fetch_add_explicit(&bus->owners, 1, memory_order_relaxed);
+}
+
+void tachyon_rpc_ref(tachyon_rpc_bus_t *rpc) {
+    tachyon_bus_ref(bus_in(rpc));
+}
+
+void tachyon_bus_destroy(tachyon_bus_t *bus) {
+    release(bus, HANDSHAKE_BUS);
+}
+
+void tachyon_rpc_destroy(tachyon_rpc_bus_t *rpc) {
+    release(bus_in(rpc), HANDSHAKE_RPC);
+}
