@@ -258,31 +258,3 @@ static PyObject *seconds_or_none(PyObject *timeout) {
     return timeout_ns < 0 ? Py_NewRef(Py_None)
                           : PyFloat_FromDouble((double)timeout_ns / 1e9);
 }
-
-/* The bytes of a payload that is copied. Those of `bytes` need no view. */
-typedef struct Payload {
-    const void *data;
-    size_t size;
-    Py_buffer view;
-} Payload;
-
-static int payload_get(PyObject *object, Payload *payload) {
-    payload->view.obj = NULL;
-    if (PyBytes_CheckExact(object)) {
-        payload->data = PyBytes_AS_STRING(object);
-        payload->size = (size_t)PyBytes_GET_SIZE(object);
-        return 0;
-    }
-    if (PyObject_GetBuffer(object, &payload->view, PyBUF_SIMPLE) < 0) {
-        return -1;
-    }
-    payload->data = payload->view.buf;
-    payload->size = (size_t)payload->view.len;
-    return 0;
-}
-
-static void payload_release(Payload *payload) {
-    if (payload->view.obj) {
-        PyBuffer_Release(&payload->view);
-    }
-}

@@ -14,63 +14,6 @@ typedef struct Items {
     size_t count;
 } Items;
 
-/* Is there an object among the fields of a PEP 3118 format? Names stand in colons. */
-static bool format_has_objects(const char *format) {
-    for (bool in_name = false; format && *format; ++format) {
-        if (*format == ':') {
-            in_name = !in_name;
-        } else if (*format == 'O' && !in_name) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* An array whose dtype has no PEP 3118 format, such as one with dates, as an array of
-   plain bytes. A new reference, or NULL with the error that is set already. */
-static PyObject *without_format(PyObject *array) {
-    PyObject *type, *value, *traceback, *plain = NULL;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyObject *dtype = PyObject_GetAttrString(array, "dtype");
-    PyObject *objects = dtype ? PyObject_GetAttrString(dtype, "hasobject") : NULL;
-    PyObject *size = dtype ? PyObject_GetAttrString(dtype, "itemsize") : NULL;
-    if (objects == Py_True) {
-        PyErr_Format(PyExc_TypeError,
-                     "items of dtype %S hold Python objects, which mean nothing "
-                     "elsewhere",
-                     dtype);
-    } else if (objects && size) {
-        PyObject *name = PyUnicode_FromFormat("V%S", size);
-        plain = name ? PyObject_CallMethod(array, "view", "O", name) : NULL;
-        Py_XDECREF(name);
-    }
-    Py_XDECREF(dtype);
-    Py_XDECREF(objects);
-    Py_XDECREF(size);
-    if (plain || objects == Py_True) {
-        Py_XDECREF(type);
-        Py_XDECREF(value);
-        Py_XDECREF(traceback);
-    } else {
-        PyErr_Clear();
-        PyErr_Restore(type, value, traceback);
-    }
-    return plain;
-}
-
-static int get_view(PyObject *object, Py_buffer *view) {
-    if (PyObject_GetBuffer(object, view, PyBUF_FULL_RO) == 0) {
-        return 0;
-    }
-    PyObject *plain = PyErr_ExceptionMatches(PyExc_ValueError) ||
-                              PyErr_ExceptionMatches(PyExc_BufferError)
-                          ? without_format(object)
-                          : NULL;
-    int got = plain ? PyObject_GetBuffer(plain, view, PyBUF_FULL_RO) : -1;
-    Py_XDECREF(plain);
-    return got;
-}
-
 static void raise_not_contiguous(const Py_buffer *view) {
     PyObject *strides = view->strides ? PyTuple_New(view->ndim) : NULL;
     for (int i = 0; strides && i < view->ndim; ++i) {
@@ -87,12 +30,7 @@ static void raise_not_contiguous(const Py_buffer *view) {
 
 static int check_items(const Items *items, bool writable) {
     const Py_buffer *view = &items->view;
-    if (format_has_objects(view->format)) {
-        PyErr_Format(PyExc_TypeError,
-                     "items of format '%s' hold Python objects, which mean nothing "
-                     "elsewhere",
-                     view->format);
-    } else if (view->ndim == 0) {
+    if (view->ndim == 0) {
         PyErr_SetString(PyExc_ValueError,
                         "a buffer without dimensions is one item, not an array");
     } else if (!PyBuffer_IsContiguous(view, 'C')) {
@@ -111,7 +49,7 @@ static int check_items(const Items *items, bool writable) {
 
 /* 0 with a view for the caller to release, or -1 with an exception. */
 static int items_get(PyObject *object, bool writable, Items *items) {
-    if (get_view(object, &items->view) < 0) {
+    if (buffer_get(object, &items->view, PyBUF_FULL_RO) < 0) {
         return -1;
     }
     const Py_buffer *view = &items->view;
@@ -367,7 +305,8 @@ static PyObject *call_recv_batch_into(PyObject *self, PyObject *const *args,
      "when the ring was full for too long; TimeoutError or RingFull when none was.\n"  \
      "Any other exception, of a dead peer, a closed bus or a signal, has the number\n" \
      "that was sent before it in its attribute `sent`. ValueError: not contiguous,\n"  \
-     "items of 0 bytes or larger than max_payload. TypeError: Python objects in it."}
+     "items of 0 bytes or larger than max_payload. TypeError: Python objects or\n"     \
+     "pointers in it."}
 
 #define RECV_BATCH_INTO                                                                \
     {"recv_batch_into", (PyCFunction)(void (*)(void))call_recv_batch_into,             \

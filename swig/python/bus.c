@@ -182,7 +182,8 @@ static PyMethodDef bus_methods[] = {
     {"send", (PyCFunction)(void (*)(void))call_send, METH_FASTCALL | METH_KEYWORDS,
      "send($self, /, data, type_id=0, timeout=None, block=True)\n--\n\n"
      "Copy one message into the ring and make it visible.\n\n"
-     "data: bytes or any C-contiguous buffer, 0 to max_payload bytes of it.\n"
+     "data: bytes or any C-contiguous buffer, 0 to max_payload bytes of it. One of\n"
+     "    Python objects or pointers is a TypeError: they mean nothing elsewhere.\n"
      "type_id: a number for the receiver, 0 to 2**32 - 1.\n"
      "timeout: seconds to wait for room, then TimeoutError; None waits for ever.\n"
      "block: False raises RingFull at once where there is no room.\n\n"

@@ -142,16 +142,18 @@ static int check_dtype(ChannelBase *channel, PyObject *array) {
 
 static int channel_items(ChannelBase *channel, PyObject *array, bool writable,
                          Items *items) {
-    if (check_dtype(channel, array) < 0 || items_get(array, writable, items) < 0) {
+    if (items_get(array, writable, items) < 0) {
         return -1;
     }
-    if (items->item_size == (size_t)channel->size) {
-        return 0;
+    if (check_dtype(channel, array) == 0) {
+        if (items->item_size == (size_t)channel->size) {
+            return 0;
+        }
+        PyErr_Format(PyExc_TypeError,
+                     "the array's items have %zu bytes, the messages of the channel of "
+                     "%R have %zd",
+                     items->item_size, channel->layout, channel->size);
     }
-    PyErr_Format(PyExc_TypeError,
-                 "the array's items have %zu bytes, the messages of the channel of %R "
-                 "have %zd",
-                 items->item_size, channel->layout, channel->size);
     PyBuffer_Release(&items->view);
     return -1;
 }

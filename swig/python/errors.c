@@ -129,8 +129,7 @@ static int errors_init(PyObject *module) {
                       "delivered.") < 0 ||
         add_exception(module, &AbortedError, "tachyon.AbortedError", PeerDeadError,
                       "The peer has given up in the middle, and said so; all it had "
-                      "flushed has been delivered.") <
-            0 ||
+                      "flushed has been delivered.") < 0 ||
         add_exception(module, &ClosedError, "tachyon.ClosedError", TachyonError,
                       "The stream has ended: this end or the peer closed the bus.") <
             0 ||

@@ -16,6 +16,7 @@
 
 %include "errors.i"
 %include "arguments.i"
+%include "buffer.i"
 %include "object.i"
 %include "tachyon_bus.i"
 %include "tx_guard.i"

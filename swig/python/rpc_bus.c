@@ -187,7 +187,7 @@ static PyMethodDef rpc_bus_methods[] = {
      "call($self, /, payload, msg_type, max_payload_size=None, spin_threshold=10000, "
      "*, timeout=None)\n--\n\n"
      "Copy one request into the ring, send it and return its correlation id.\n\n"
-     "payload: bytes or any C-contiguous buffer.\n"
+     "payload: bytes or any C-contiguous buffer, as for Bus.send().\n"
      "msg_type: a number for the callee, 0 to 2**32 - 1.\n"
      "max_payload_size: bytes, ValueError for a longer payload; None is no limit.\n"
      "spin_threshold: looks before this end goes to sleep, 0 to 2**32 - 1.\n"

@@ -165,3 +165,22 @@ def same_layout(one: "DType", other: "DType") -> bool:
         ]
 
     return one.itemsize == other.itemsize and fields(one) == fields(other)
+
+
+def address_in(kind: Any) -> str | None:
+    """Find an address in a type of ctypes: "O" for an object, "P" for a pointer."""
+    code = getattr(kind, "_type_", None)
+    if isinstance(code, str):
+        return "O" if code == "O" else "P" if code in "PzZ" else None
+    if hasattr(kind, "_restype_") or (code and not hasattr(kind, "_length_")):
+        return "P"
+    fields = (
+        [code]
+        if code is not None
+        else [
+            field[1]
+            for base in kind.__mro__
+            for field in vars(base).get("_fields_", ())
+        ]
+    )
+    return next(filter(None, map(address_in, fields)), None)
