@@ -27,11 +27,13 @@ if(TACHYON_SANITIZE MATCHES "address")
          "ASAN_OPTIONS=detect_leaks=0")
 endif()
 
-# tachyon_add_test(<name> COMMAND <command>... [TIMEOUT <seconds>] [SERIAL]
+# tachyon_add_test(<name> COMMAND <command>... [TIMEOUT <seconds>] [SERIAL] [LONG]
 #                  [ENVIRONMENT VAR=value...])
-# A CTest test with a time limit, 60 s if not given; exit status 77 means skipped.
+# A CTest test with a time limit, 60 s if not given; exit status 77 means skipped. SERIAL:
+# alone on the machine, since it measures time. LONG: not for whoever only asks whether
+# Tachyon works here; the preset `long` runs these.
 function(tachyon_add_test name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT" "COMMAND;ENVIRONMENT")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL;LONG" "TIMEOUT" "COMMAND;ENVIRONMENT")
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 60)
     endif()
@@ -44,6 +46,9 @@ function(tachyon_add_test name)
     if(arg_SERIAL)
         set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
     endif()
+    if(arg_LONG)
+        set_tests_properties(${name} PROPERTIES LABELS long)
+    endif()
 endfunction()
 
 # A test that cannot run here is listed as skipped; its output says why.
@@ -51,21 +56,23 @@ function(tachyon_skip_test name reason)
     tachyon_add_test(${name} COMMAND sh -c "echo \"skipped: $0\"; exit 77" "${reason}")
 endfunction()
 
-# tachyon_add_pytest(<name> <file.py> [TIMEOUT <seconds>] [SERIAL]
+# tachyon_add_pytest(<name> <file.py> [TIMEOUT <seconds>] [SERIAL] [LONG]
 #                    [ENVIRONMENT VAR=value...])
 # One pytest file as one CTest test, run by the interpreter of the venv. A test that
 # hangs is ended a little before CTest would do it, with a traceback.
 function(tachyon_add_pytest name file)
-    cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL" "TIMEOUT" "ENVIRONMENT")
-    set(serial "")
-    if(arg_SERIAL)
-        set(serial SERIAL)
-    endif()
+    cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL;LONG" "TIMEOUT" "ENVIRONMENT")
+    set(kind "")
+    foreach(word SERIAL LONG)
+        if(arg_${word})
+            list(APPEND kind ${word})
+        endif()
+    endforeach()
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 60)
     endif()
     math(EXPR each "${arg_TIMEOUT} - 5")
-    tachyon_add_test(${name} ${serial} TIMEOUT "${arg_TIMEOUT}"
+    tachyon_add_test(${name} ${kind} TIMEOUT "${arg_TIMEOUT}"
         COMMAND "${Python_EXECUTABLE}" -m pytest -q -p no:cacheprovider --timeout ${each}
                 "${CMAKE_CURRENT_SOURCE_DIR}/${file}"
         ENVIRONMENT ${TACHYON_PYTHON_TEST_ENV} ${arg_ENVIRONMENT})

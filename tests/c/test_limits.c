@@ -67,15 +67,15 @@ static void open_under_a_limit(void *context) {
     tachyon_bus_t *bus;
     struct rlimit before, limit;
     size_t fds = test_count_fds();
-    CHECK_EQ(getrlimit((__rlimit_resource_t)attempt->resource, &before), 0);
+    CHECK_EQ(getrlimit(attempt->resource, &before), 0);
     limit = before;
     limit.rlim_cur = attempt->limit;
-    CHECK_EQ(setrlimit((__rlimit_resource_t)attempt->resource, &limit), 0);
+    CHECK_EQ(setrlimit(attempt->resource, &limit), 0);
     if (attempt->locked &&
         (setgid(65534) != 0 || setuid(65534) != 0 || mlockall(MCL_FUTURE) != 0))
         _exit(77);
     tachyon_error_t error = open_end(attempt, &bus);
-    CHECK_EQ(setrlimit((__rlimit_resource_t)attempt->resource, &before), 0);
+    CHECK_EQ(setrlimit(attempt->resource, &before), 0);
     if (error != TACHYON_SUCCESS && error != TACHYON_ERR_TIMEOUT && !is_refusal(error))
         FAIL("under the limit of %ju: %d, %s", (uintmax_t)attempt->limit, (int)error,
              tachyon_last_error_message());

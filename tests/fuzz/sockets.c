@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/membarrier.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
