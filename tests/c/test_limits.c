@@ -33,6 +33,7 @@ static const struct {
     {TACHYON_ERR_TRUNCATE, "ulimit -f"}, {TACHYON_ERR_MAP, "ulimit -v"},
     {TACHYON_ERR_MAP, "ulimit -l"},      {TACHYON_ERR_MEM, ""},
     {TACHYON_ERR_OPEN, "open files"},    {TACHYON_ERR_NETWORK, "open files"},
+    {TACHYON_ERR_OPEN, "descriptors"},   {TACHYON_ERR_NETWORK, "descriptors"},
     {TACHYON_ERR_CORRUPT, "descriptors"}};
 
 static bool is_refusal(tachyon_error_t error) {
@@ -141,7 +142,7 @@ TEST(a_limit_of_descriptors_is_an_error_at_any_number) {
 TEST(a_limit_of_address_space_is_named) {
     if (test_sanitized())
         test_skip("a sanitizer needs more address space than any limit leaves");
-    static const rlim_t limits[] = {1 << 20, 4 << 20, RLIM_INFINITY};
+    static const rlim_t limits[] = {1 << 19, 1 << 20, RLIM_INFINITY};
     CHECK_EQ(try_limits(true, RLIMIT_AS, limits, 3, false), 2);
     CHECK_IN(try_limits(false, RLIMIT_AS, limits, 3, false), 2, 2);
 }
