@@ -21,7 +21,7 @@
 
 #ifdef SWIGPYTHON
 %init %{
-    if (finish_types(m) < 0) {
+    if (module_finish(m) < 0) {
         return -1;
     }
 %}

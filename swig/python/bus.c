@@ -103,8 +103,16 @@ static int bus_init(PyObject *self, PyObject *args, PyObject *kwargs) {
     return tachyon_bus_init(self, args, kwargs);
 }
 
+static int bus_traverse(PyObject *self, visitproc visit, void *arg) {
+    TachyonBus *bus = bus_of(self);
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(bus ? bus->self : NULL);
+    return 0;
+}
+
 static void bus_dealloc(PyObject *self) {
     TachyonBus *bus = bus_of(self);
+    PyObject_GC_UnTrack(self);
     if (bus) {
         Py_DECREF(bus->self);
     }

@@ -3,7 +3,7 @@
 %{
 #include "bus.c"
 %}
-%nodefaultdtor BusBase;
+OBJECT_TYPE(BusBase, BASE_TYPE, bus_traverse)
 %feature("python:tp_new") BusBase "bus_new";
 %feature("python:tp_init") BusBase "bus_init";
 %feature("python:tp_dealloc") BusBase "bus_dealloc";
@@ -15,12 +15,6 @@
 typedef struct {} BusBase;
 
 %init %{
-    forbid_new_attributes(SWIGTYPE_p_TachyonBus);
-    forbid_new_attributes(SWIGTYPE_p_TxGuard);
-    forbid_new_attributes(SWIGTYPE_p_RxGuard);
-    forbid_new_attributes(SWIGTYPE_p_RxBatchGuard);
-    forbid_new_attributes(SWIGTYPE_p_RxMsgView);
-    forbid_new_attributes(SWIGTYPE_p_BusBase);
     if (guard_module_init() < 0 || message_init() < 0 ||
         add_hot_methods(SWIGTYPE_p_TachyonBus, hot_methods) < 0) {
         return -1;

@@ -274,8 +274,21 @@ static int channel_init(PyObject *self, PyObject *args, PyObject *kwargs) {
     return 0; /* all is done by channel_new() */
 }
 
+static int channel_traverse(PyObject *self, visitproc visit, void *arg) {
+    ChannelBase *channel = (ChannelBase *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(channel->bus);
+    Py_VISIT(channel->layout);
+    Py_VISIT(channel->dtype);
+    Py_VISIT(channel->pack);
+    Py_VISIT(channel->unpack);
+    Py_VISIT(channel->refusal);
+    return 0;
+}
+
 static void channel_dealloc(PyObject *self) {
     ChannelBase *channel = (ChannelBase *)self;
+    PyObject_GC_UnTrack(self);
     Py_XDECREF(channel->bus);
     Py_XDECREF(channel->layout);
     Py_XDECREF(channel->dtype);
@@ -285,13 +298,11 @@ static void channel_dealloc(PyObject *self) {
     object_free(self);
 }
 
-/* SWIG has made the type without room for what follows its own fields. */
 static void channel_module_init(void) {
     PyTypeObject *type = type_of(SWIGTYPE_p_ChannelBase);
-    type->tp_basicsize = sizeof(ChannelBase);
+    object_size(SWIGTYPE_p_ChannelBase, sizeof(ChannelBase));
     type->tp_vectorcall_offset = offsetof(ChannelBase, vectorcall);
     type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
-    forbid_new_attributes(SWIGTYPE_p_ChannelBase);
 }
 
 static PyMemberDef channel_members[] = {

@@ -3,7 +3,7 @@
 %{
 #include "channel.c"
 %}
-%nodefaultdtor ChannelBase;
+OBJECT_TYPE(ChannelBase, BASE_TYPE, channel_traverse)
 %feature("python:tp_new") ChannelBase "channel_new";
 %feature("python:tp_init") ChannelBase "channel_init";
 %feature("python:tp_dealloc") ChannelBase "channel_dealloc";

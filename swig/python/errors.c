@@ -6,6 +6,7 @@ static PyObject *PeerDeadError;
 static PyObject *AbortedError;
 static PyObject *ClosedError;
 static PyObject *RingFull;
+static PyObject *RpcError;
 static PyObject *UnexpectedMessage;
 
 /* Or the errno to fall back on. */
@@ -117,10 +118,6 @@ static int add_exception(PyObject *module, PyObject **slot, const char *name,
 }
 
 static int errors_init(PyObject *module) {
-    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
-        PyErr_SetString(PyExc_ImportError, "tachyon does not run in subinterpreters");
-        return -1;
-    }
     if (add_exception(module, &TachyonError, "tachyon.TachyonError", PyExc_Exception,
                       "Something that only Tachyon can run into. `code` is the number "
                       "from the C API, TACHYON_ERR_*.") < 0 ||
@@ -135,7 +132,11 @@ static int errors_init(PyObject *module) {
             0 ||
         add_exception(module, &RingFull, "tachyon.RingFull", TachyonError,
                       "No room in the ring, and the caller did not want to wait.") <
-            0) {
+            0 ||
+        add_exception(module, &RpcError, "tachyon.RpcError", TachyonError,
+                      "The callee could not answer: it has no handler, or the handler "
+                      "failed.\n\nmsg_type: type of the call.") < 0 ||
+        PyObject_SetAttrString(RpcError, "msg_type", Py_None) < 0) {
         return -1;
     }
     PyObject *bases = PyTuple_Pack(2, TachyonError, PyExc_ValueError);

@@ -44,6 +44,7 @@ static void guard_drop_buf(Guard *guard) {
         return;
     }
     guard->buf = NULL; /* now: an abandoned guard dies with the view */
+    PyObject_GC_UnTrack(guard);
     PyObject *result = PyObject_CallMethodNoArgs(buf, release_name);
     if (!result) {
         PyErr_Clear(); /* it counts among `views` until its last user is gone */
@@ -223,8 +224,12 @@ static PyObject *guard_get_buf(PyObject *self, void *unused) {
     Guard *guard = (Guard *)self;
     if (!guard->buf) {
         guard->buf = PyMemoryView_FromObject(self);
+        if (!guard->buf) {
+            return NULL;
+        }
+        PyObject_GC_Track(self); /* now: they hold each other */
     }
-    return Py_XNewRef(guard->buf);
+    return Py_NewRef(guard->buf);
 }
 
 static PyObject *guard_enter(PyObject *self, PyObject *unused) {
@@ -236,8 +241,22 @@ static PyObject *guard_enter(PyObject *self, PyObject *unused) {
     return Py_NewRef(self);
 }
 
+static int guard_traverse(PyObject *self, visitproc visit, void *arg) {
+    Guard *guard = (Guard *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(guard->owner);
+    Py_VISIT(guard->buf);
+    return 0;
+}
+
+static int guard_clear(PyObject *self) {
+    guard_drop_buf((Guard *)self);
+    return 0;
+}
+
 static void guard_dealloc(Guard *guard, Pool *pool) {
     PyObject *owner = guard->owner;
+    guard_drop_buf(guard); /* one that was released already */
     if (guard->state == GUARD_OPEN) {
         guard_abandon(guard);
     }

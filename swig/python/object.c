@@ -15,6 +15,11 @@ static PyTypeObject *type_of(swig_type_info *info) {
     return ((SwigPyClientData *)info->clientdata)->pytype;
 }
 
+/* SWIG makes its types without room for what follows its own fields. */
+static void object_size(swig_type_info *info, size_t size) {
+    type_of(info)->tp_basicsize = (Py_ssize_t)size;
+}
+
 static int add_method(PyTypeObject *type, PyMethodDef *method) {
     PyObject *descriptor = PyDescr_NewMethod(type, method);
     int added = descriptor
@@ -51,91 +56,47 @@ static PyObject *direct_calls(PyObject *cls) {
     return Py_NewRef(cls);
 }
 
-/* A docstring of several lines begins with a newline, which hides its signature. */
-static void show_signature(PyObject *descriptor) {
-    if (Py_IS_TYPE(descriptor, &PyMethodDescr_Type)) {
-        PyMethodDef *method = ((PyMethodDescrObject *)descriptor)->d_method;
-        if (method->ml_doc && method->ml_doc[0] == '\n') {
-            ++method->ml_doc;
-        }
+/* Without a collection, whose finalizers may use the bus: its slot has no guard yet. */
+static void *object_allocate(swig_type_info *info) {
+    int collects = PyGC_Disable();
+    SwigPyObject *object = PyObject_GC_New(SwigPyObject, type_of(info));
+    if (collects) {
+        PyGC_Enable();
     }
-}
-
-/* SWIG gives every object a __dict__: a mistyped attribute would be kept in silence. */
-static void forbid_new_attributes(swig_type_info *info) {
-    PyTypeObject *type = type_of(info);
-    type->tp_dictoffset = 0;
-    PyType_Modified(type);
-}
-
-/* SWIG also gives it `this` and `thisown`, ways past us to the struct. */
-static int finish_type(PyTypeObject *type) {
-    PyObject *name, *value;
-    Py_ssize_t position = 0;
-    if (PyDict_DelItemString(type->tp_dict, "this") < 0 ||
-        PyDict_DelItemString(type->tp_dict, "thisown") < 0) {
-        return -1;
+    if (object) {
+        object->ptr = object;
+        object->ty = info;
+        object->own = 0;
+        object->next = NULL;
+        object->swigdict = NULL;
+        object->weakreflist = NULL;
     }
-    while (PyDict_Next(type->tp_dict, &position, &name, &value)) {
-        show_signature(value);
-    }
-    PyType_Modified(type);
-    return 0;
-}
-
-static int finish_types(PyObject *module) {
-    PyObject *name, *value;
-    Py_ssize_t position = 0;
-    while (PyDict_Next(PyModule_GetDict(module), &position, &name, &value)) {
-        if (PyType_Check(value) &&
-            PyType_IsSubtype((PyTypeObject *)value, SwigPyObject_Type()) &&
-            finish_type((PyTypeObject *)value) < 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static void *object_allocate(swig_type_info *info, size_t size) {
-    SwigPyObject *object = (SwigPyObject *)PyObject_Malloc(size);
-    if (!object) {
-        return PyErr_NoMemory();
-    }
-    object->ptr = object;
-    object->ty = info;
-    object->own = 0;
-    object->next = NULL;
-    object->swigdict = NULL;
-    object->weakreflist = NULL;
     return object;
 }
 
 /* An object whose struct begins with a SwigPyObject; what follows that is not set. One
-   from the pool has the rest of it still as it was made. */
-static inline void *object_new(Pool *pool, swig_type_info *info, size_t size) {
-    void *object =
-        pool->count > 0 ? pool->item[--pool->count] : object_allocate(info, size);
-    return object ? PyObject_Init((PyObject *)object, type_of(info)) : NULL;
+   from the pool has the rest of it still as it was made. The garbage collector does not
+   look at it before it holds something that may hold it. */
+static inline void *object_new(Pool *pool, swig_type_info *info) {
+    return pool->count > 0 ? PyObject_Init(pool->item[--pool->count], type_of(info))
+                           : object_allocate(info);
 }
 
-/* Drop what SWIG's base type may have hung on a dying object. */
-static void object_clear(SwigPyObject *object) {
+static void object_clear_weak_references(SwigPyObject *object) {
     if (object->weakreflist) {
         PyObject_ClearWeakRefs((PyObject *)object);
     }
-    Py_CLEAR(object->swigdict);
-    Py_CLEAR(object->next);
 }
 
 /* The end of tp_dealloc for an object from object_new(). */
 static void object_recycle(Pool *pool, void *memory) {
     SwigPyObject *object = memory;
     PyTypeObject *type = Py_TYPE(object);
-    object_clear(object);
+    object_clear_weak_references(object);
     if (pool->count < POOL_SIZE) {
         pool->item[pool->count++] = object;
     } else {
-        PyObject_Free(object);
+        PyObject_GC_Del(object);
     }
     Py_DECREF(type);
 }
@@ -143,14 +104,14 @@ static void object_recycle(Pool *pool, void *memory) {
 /* The end of tp_dealloc for an object from tp_alloc. */
 static void object_free(PyObject *object) {
     PyTypeObject *type = Py_TYPE(object);
-    object_clear((SwigPyObject *)object);
+    object_clear_weak_references((SwigPyObject *)object);
     type->tp_free(object);
     Py_DECREF(type);
 }
 
 static void pool_empty(Pool *pool) {
     while (pool->count > 0) {
-        PyObject_Free(pool->item[--pool->count]);
+        PyObject_GC_Del(pool->item[--pool->count]);
     }
 }
 
@@ -160,4 +121,35 @@ static PyObject *no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     (void)kwargs;
     PyErr_Format(PyExc_TypeError, "%s objects are made by a bus only", type->tp_name);
     return NULL;
+}
+
+/* tp_traverse of objects that hold nothing but their type. */
+static int object_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+/* ---- Plain structs ---- */
+
+/* A copy of a plain struct as an object of SWIG's type for it. */
+static PyObject *struct_object(swig_type_info *info, const void *data, size_t size) {
+    PyTypeObject *type = type_of(info);
+    SwigPyObject *object = (SwigPyObject *)type->tp_alloc(type, 0);
+    if (!object) {
+        return NULL;
+    }
+    object->ty = info;
+    object->ptr = PyMem_Malloc(size);
+    if (!object->ptr) {
+        Py_DECREF(object);
+        return PyErr_NoMemory();
+    }
+    memcpy(object->ptr, data, size);
+    return (PyObject *)object;
+}
+
+static void struct_dealloc(PyObject *self) {
+    PyObject_GC_UnTrack(self);
+    PyMem_Free(((SwigPyObject *)self)->ptr);
+    object_free(self);
 }

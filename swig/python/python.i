@@ -14,6 +14,7 @@
 #include <structmember.h>
 %}
 
+%include "module.i"
 %include "errors.i"
 %include "arguments.i"
 %include "buffer.i"

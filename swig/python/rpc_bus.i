@@ -3,7 +3,7 @@
 %{
 #include "rpc_bus.c"
 %}
-%nodefaultdtor RpcBusBase;
+OBJECT_TYPE(RpcBusBase, BASE_TYPE, bus_traverse)
 %feature("python:tp_new") RpcBusBase "rpc_bus_new";
 %feature("python:tp_init") RpcBusBase "bus_init";
 %feature("python:tp_dealloc") RpcBusBase "bus_dealloc";
@@ -13,10 +13,6 @@
 typedef struct {} RpcBusBase;
 
 %init %{
-    forbid_new_attributes(SWIGTYPE_p_TachyonRpcBus);
-    forbid_new_attributes(SWIGTYPE_p_RpcTxGuard);
-    forbid_new_attributes(SWIGTYPE_p_RpcRxGuard);
-    forbid_new_attributes(SWIGTYPE_p_RpcBusBase);
     if (add_hot_methods(SWIGTYPE_p_TachyonRpcBus, rpc_hot_methods) < 0) {
         return -1;
     }

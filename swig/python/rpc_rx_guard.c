@@ -51,8 +51,7 @@ static PyObject *rpc_receive(TachyonRpcBus *bus, Attempt attempt, RpcRxCall *cal
         receive_by(bus, attempt, call, timeout) < 0) {
         return NULL;
     }
-    RpcRxGuard *guard =
-        rx_guard_new(bus, SWIGTYPE_p_RpcRxGuard, sizeof *guard, &call->rx, give_back);
+    RpcRxGuard *guard = rx_guard_new(bus, SWIGTYPE_p_RpcRxGuard, &call->rx, give_back);
     if (!guard) {
         give_back(bus->handle); /* it would not come again */
         return NULL;

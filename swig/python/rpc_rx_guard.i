@@ -3,7 +3,8 @@
 %{
 #include "rpc_rx_guard.c"
 %}
-%nodefaultdtor RpcRxGuard;
+OBJECT_TYPE(RpcRxGuard, FINAL_TYPE, guard_traverse)
+%feature("python:tp_clear") RpcRxGuard "guard_clear";
 %feature("python:tp_new") RpcRxGuard "no_new";
 %feature("python:tp_dealloc") RpcRxGuard "rx_guard_dealloc";
 %feature("python:tp_methods") RpcRxGuard "rx_guard_methods";
@@ -16,3 +17,6 @@
 
 Leaving the `with` block releases it.";
 typedef struct {} RpcRxGuard;
+%init %{
+    object_size(SWIGTYPE_p_RpcRxGuard, sizeof(RpcRxGuard));
+%}

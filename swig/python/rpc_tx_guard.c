@@ -60,7 +60,7 @@ static PyObject *rpc_acquire(TachyonRpcBus *bus, PyObject *correlation_id,
                    &patience) < 0) {
         return NULL;
     }
-    RpcTxGuard *guard = tx_guard_new(bus, SWIGTYPE_p_RpcTxGuard, sizeof *guard, &call,
+    RpcTxGuard *guard = tx_guard_new(bus, SWIGTYPE_p_RpcTxGuard, &call,
                                      reply ? roll_back_reply : roll_back_call,
                                      reply ? commit_reply : commit_call);
     if (guard) {

@@ -3,7 +3,8 @@
 %{
 #include "rpc_tx_guard.c"
 %}
-%nodefaultdtor RpcTxGuard;
+OBJECT_TYPE(RpcTxGuard, FINAL_TYPE, guard_traverse)
+%feature("python:tp_clear") RpcTxGuard "guard_clear";
 %feature("python:tp_new") RpcTxGuard "no_new";
 %feature("python:tp_dealloc") RpcTxGuard "tx_guard_dealloc";
 %feature("python:tp_methods") RpcTxGuard "tx_guard_methods";
@@ -17,3 +18,6 @@
 Leaving the `with` block sends the first `actual_size` bytes of it, all unless that is
 set, and sets `out_cid`; an exception gives the slot back and nothing is sent.";
 typedef struct {} RpcTxGuard;
+%init %{
+    object_size(SWIGTYPE_p_RpcTxGuard, sizeof(RpcTxGuard));
+%}

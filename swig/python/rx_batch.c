@@ -72,8 +72,7 @@ static PyObject *drain_batch(TachyonBus *bus, PyObject *max_msgs,
          bus_wait_open(bus, &bus->rx, attempt_drain, &call, timeout_ns) < 0)) {
         return NULL;
     }
-    RxBatchGuard *batch =
-        object_new(&bus->rx_batches, SWIGTYPE_p_RxBatchGuard, sizeof *batch);
+    RxBatchGuard *batch = object_new(&bus->rx_batches, SWIGTYPE_p_RxBatchGuard);
     if (!batch) {
         return NULL; /* not committed: the messages come again */
     }

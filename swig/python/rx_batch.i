@@ -5,7 +5,8 @@
 #include "dlpack.c"
 #include "rx_msg_view.c"
 %}
-%nodefaultdtor RxBatchGuard;
+OBJECT_TYPE(RxBatchGuard, FINAL_TYPE, guard_traverse)
+%feature("python:tp_clear") RxBatchGuard "guard_clear";
 %feature("python:tp_new") RxBatchGuard "no_new";
 %feature("python:tp_dealloc") RxBatchGuard "rx_batch_dealloc";
 %feature("python:tp_methods") RxBatchGuard "rx_batch_methods";
@@ -22,8 +23,11 @@ ring itself, also where they run over its end: memoryview(batch), np.asarray(bat
 batch.array(dtype) with items of a dtype. Leaving the `with` block releases them all, or
 raises BufferError while something still points to them.";
 typedef struct {} RxBatchGuard;
+%init %{
+    object_size(SWIGTYPE_p_RxBatchGuard, sizeof(RxBatchGuard));
+%}
 
-%nodefaultdtor RxMsgView;
+OBJECT_TYPE(RxMsgView, FINAL_TYPE, rx_msg_view_traverse)
 %feature("python:tp_new") RxMsgView "no_new";
 %feature("python:tp_dealloc") RxMsgView "rx_msg_view_dealloc";
 %feature("python:tp_methods") RxMsgView "rx_msg_view_methods";
@@ -33,3 +37,6 @@ typedef struct {} RxBatchGuard;
 %feature("docstring") RxMsgView
 "One message of a batch: a read-only buffer in the ring itself.";
 typedef struct {} RxMsgView;
+%init %{
+    object_size(SWIGTYPE_p_RxMsgView, sizeof(RxMsgView));
+%}

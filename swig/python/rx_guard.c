@@ -41,11 +41,10 @@ static tachyon_error_t release(void *handle) {
     return tachyon_commit_rx(handle);
 }
 
-/* A guard of what `call` has received; `size` is that of the guard's struct. NULL: not
-   released, so it comes again. */
-static void *rx_guard_new(TachyonBus *bus, swig_type_info *info, size_t size,
-                          const RxCall *call, GiveBack give_back) {
-    RxGuard *rx = object_new(&bus->rx_guards, info, size);
+/* A guard of what `call` has received. NULL: not released, so it comes again. */
+static void *rx_guard_new(TachyonBus *bus, swig_type_info *info, const RxCall *call,
+                          GiveBack give_back) {
+    RxGuard *rx = object_new(&bus->rx_guards, info);
     if (rx) {
         guard_init(&rx->guard, bus->self, bus->handle, &bus->rx, give_back);
         rx->data = call->data;
@@ -62,7 +61,7 @@ static PyObject *acquire_rx(TachyonBus *bus, PyObject *spin_threshold,
         receive_by(bus, attempt_acquire_rx, &call, timeout) < 0) {
         return NULL;
     }
-    return rx_guard_new(bus, SWIGTYPE_p_RxGuard, sizeof(RxGuard), &call, release);
+    return rx_guard_new(bus, SWIGTYPE_p_RxGuard, &call, release);
 }
 
 /* ---- Message ---- */

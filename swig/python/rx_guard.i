@@ -3,7 +3,8 @@
 %{
 #include "rx_guard.c"
 %}
-%nodefaultdtor RxGuard;
+OBJECT_TYPE(RxGuard, FINAL_TYPE, guard_traverse)
+%feature("python:tp_clear") RxGuard "guard_clear";
 %feature("python:tp_new") RxGuard "no_new";
 %feature("python:tp_dealloc") RxGuard "rx_guard_dealloc";
 %feature("python:tp_methods") RxGuard "rx_guard_methods";
@@ -17,3 +18,6 @@
 Leaving the `with` block releases the message, also by an exception; while a view still
 points into it, when that is gone. Until then no other message can be received.";
 typedef struct {} RxGuard;
+%init %{
+    object_size(SWIGTYPE_p_RxGuard, sizeof(RxGuard));
+%}

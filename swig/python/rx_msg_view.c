@@ -20,7 +20,7 @@ static PyObject *rx_batch_item(PyObject *self, Py_ssize_t index) {
         PyErr_SetString(TachyonError, "this batch was left; its messages are released");
         return NULL;
     }
-    RxMsgView *view = object_new(&bus->msg_views, SWIGTYPE_p_RxMsgView, sizeof *view);
+    RxMsgView *view = object_new(&bus->msg_views, SWIGTYPE_p_RxMsgView);
     if (!view) {
         return NULL;
     }
@@ -29,6 +29,12 @@ static PyObject *rx_batch_item(PyObject *self, Py_ssize_t index) {
     view->actual_size = bus->views[index].actual_size;
     view->type_id = bus->views[index].type_id;
     return (PyObject *)view;
+}
+
+static int rx_msg_view_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((RxMsgView *)self)->batch);
+    return 0;
 }
 
 static void rx_msg_view_dealloc(PyObject *self) {

@@ -81,6 +81,7 @@ static void release_handle(TachyonBus *bus) {
 
 static void tachyon_bus_dealloc(PyObject *self) {
     TachyonBus *bus = bus_of(self);
+    PyObject_GC_UnTrack(self);
     if (bus) {
         bus->kind->destroy(bus->handle);
         pool_empty(&bus->tx_guards);
@@ -366,20 +367,6 @@ static PyObject *TachyonBus_set_numa_node(TachyonBus *bus, int node_id) {
 static PyObject *TachyonBus_max_payload(TachyonBus *bus) {
     return bus->open ? PyLong_FromSize_t(bus->kind->max_payload(bus->handle))
                      : raise_not_open(bus);
-}
-
-/* A copy of a plain struct as an object of SWIG's type for it, which frees it. */
-static PyObject *struct_object(swig_type_info *info, const void *data, size_t size) {
-    void *copy = malloc(size);
-    if (!copy) {
-        return PyErr_NoMemory();
-    }
-    memcpy(copy, data, size);
-    PyObject *object = SWIG_InternalNewPointerObj(copy, info, SWIG_POINTER_OWN);
-    if (!object) {
-        free(copy);
-    }
-    return object; /* NOLINT(clang-analyzer-unix.Malloc): it frees the copy */
 }
 
 static PyObject *TachyonBus_stats(TachyonBus *bus) {

@@ -8,7 +8,7 @@
 /* The descriptor has checked the type of self already. */
 %typemap(in) TachyonBus *self "$1 = (TachyonBus *)((SwigPyObject *)$input)->ptr;"
 
-%nodefaultdtor TachyonBus;
+OBJECT_TYPE(TachyonBus, FINAL_TYPE, object_traverse)
 %feature("python:tp_new") TachyonBus "tachyon_bus_new";
 %feature("python:tp_init") TachyonBus "tachyon_bus_init";
 %feature("python:tp_dealloc") TachyonBus "tachyon_bus_dealloc";

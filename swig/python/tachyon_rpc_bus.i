@@ -7,7 +7,7 @@
 %typemap(in) TachyonRpcBus *self
     "$1 = (TachyonRpcBus *)((SwigPyObject *)$input)->ptr;"
 
-%nodefaultdtor TachyonRpcBus;
+OBJECT_TYPE(TachyonRpcBus, FINAL_TYPE, object_traverse)
 %feature("python:tp_new") TachyonRpcBus "tachyon_rpc_bus_new";
 %feature("python:tp_init") TachyonRpcBus "tachyon_bus_init";
 %feature("python:tp_dealloc") TachyonRpcBus "tachyon_bus_dealloc";

@@ -80,11 +80,10 @@ static int parse_size(const TachyonBus *bus, PyObject *value, const char *name,
     return 0;
 }
 
-/* A guard of the slot that `call` has reserved; `size` is that of its struct. */
-static void *tx_guard_new(TachyonBus *bus, swig_type_info *info, size_t size,
-                          const TxCall *call, GiveBack give_back,
-                          tachyon_error_t (*commit)(TxGuard *)) {
-    TxGuard *tx = object_new(&bus->tx_guards, info, size);
+/* A guard of the slot that `call` has reserved. */
+static void *tx_guard_new(TachyonBus *bus, swig_type_info *info, const TxCall *call,
+                          GiveBack give_back, tachyon_error_t (*commit)(TxGuard *)) {
+    TxGuard *tx = object_new(&bus->tx_guards, info);
     if (!tx) {
         give_back(bus->handle);
         return NULL;
@@ -130,7 +129,7 @@ static PyObject *acquire_tx(TachyonBus *bus, PyObject *size, uint32_t type_id,
         reserve_by(bus, attempt_acquire_tx, &call, &patience) < 0) {
         return NULL;
     }
-    TxGuard *tx = tx_guard_new(bus, SWIGTYPE_p_TxGuard, sizeof *tx, &call, roll_back,
+    TxGuard *tx = tx_guard_new(bus, SWIGTYPE_p_TxGuard, &call, roll_back,
                                flush ? commit_and_flush : commit);
     if (tx) {
         tx->type_id = type_id;

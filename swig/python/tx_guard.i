@@ -3,7 +3,8 @@
 %{
 #include "tx_guard.c"
 %}
-%nodefaultdtor TxGuard;
+OBJECT_TYPE(TxGuard, FINAL_TYPE, guard_traverse)
+%feature("python:tp_clear") TxGuard "guard_clear";
 %feature("python:tp_new") TxGuard "no_new";
 %feature("python:tp_dealloc") TxGuard "tx_guard_dealloc";
 %feature("python:tp_methods") TxGuard "tx_guard_methods";
@@ -17,3 +18,6 @@ It starts at an address that 32 divides, 64 where more than 32 bytes are reserve
 its bytes have any value. Leaving the `with` block sends the first `actual_size` of them,
 all unless that is set; an exception gives the slot back and nothing is sent.";
 typedef struct {} TxGuard;
+%init %{
+    object_size(SWIGTYPE_p_TxGuard, sizeof(TxGuard));
+%}

@@ -422,6 +422,7 @@ ELSEWHERE = {
     "RxBatchGuard.__getitem__ index",
     "ChannelBatch.__getitem__ key",
     # Within the package.
+    "_serve spin_threshold",
     "ChannelBase.__new__ type_id",
     "ChannelBase.__new__ size",
     "ChannelBase._drain max_msgs",

@@ -136,6 +136,7 @@ from ._native import (
     ClosedError,
     PeerDeadError,
     RingFull,
+    RpcError,
     RpcRxGuard,
     RpcTxGuard,
     RxBatchGuard,
@@ -154,7 +155,6 @@ from .dispatch import (
     MSG_TYPE_ERROR,
     RpcDispatcher,
     RpcEndpoint,
-    RpcError,
     tachyon_rpc,
 )
 from .message import Message, Received, Request

@@ -77,6 +77,9 @@ class AbortedError(PeerDeadError): ...
 class ClosedError(TachyonError): ...
 class RingFull(TachyonError): ...
 
+class RpcError(TachyonError):
+    msg_type: int | None
+
 class UnexpectedMessage(TachyonError, ValueError):
     type_id: int
     size: int
@@ -149,6 +152,7 @@ class RxBatchGuard(metaclass=_SwigType):
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def __release_buffer__(self, view: memoryview, /) -> None: ...
 
+@final
 class tachyon_peer_t(metaclass=_SwigType):
     @property
     def pid(self) -> int: ...
@@ -157,6 +161,7 @@ class tachyon_peer_t(metaclass=_SwigType):
     @property
     def gid(self) -> int: ...
 
+@final
 class tachyon_stats_t(metaclass=_SwigType):
     @property
     def capacity(self) -> int: ...
@@ -175,6 +180,7 @@ class tachyon_stats_t(metaclass=_SwigType):
     @property
     def wakes(self) -> int: ...
 
+@final
 class TachyonBus(metaclass=_SwigType):
     def __init__(self) -> None: ...
     def listen(
@@ -348,6 +354,7 @@ class RpcRxGuard(metaclass=_SwigType):
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def __release_buffer__(self, view: memoryview, /) -> None: ...
 
+@final
 class tachyon_rpc_stats_t(metaclass=_SwigType):
     @property
     def calls(self) -> int: ...
@@ -360,6 +367,7 @@ class tachyon_rpc_stats_t(metaclass=_SwigType):
     @property
     def outstanding(self) -> int: ...
 
+@final
 class TachyonRpcBus(metaclass=_SwigType):
     def __init__(self) -> None: ...
     def listen(

@@ -11,7 +11,14 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, SupportsIndex, TypeVar, overload
 
-from ._native import ClosedError, PeerDeadError, RpcRxGuard, TachyonError, integer
+from ._native import (
+    ClosedError,
+    PeerDeadError,
+    RpcError,
+    RpcRxGuard,
+    TachyonError,
+    integer,
+)
 from .aio import deadline_after
 from .rpc import RpcBus
 
@@ -35,15 +42,6 @@ class Flag(Protocol):
 
     def is_set(self) -> bool:
         """Tell whether it is set."""
-
-
-class RpcError(TachyonError):
-    """The callee could not answer: it has no handler, or the handler failed.
-
-    msg_type: type of the call.
-    """
-
-    msg_type: int | None = None
 
 
 class RpcEndpoint:
@@ -202,7 +200,8 @@ class RpcDispatcher:
         something that cannot be sent; what is no Exception, as KeyboardInterrupt, it
         raises as it is. TimeoutError, ClosedError, PeerDeadError as RpcBus.serve().
         """
-        if failure := self._serve(bus, spin_threshold, timeout):
+        failure = _serve(self._endpoints, bus, spin_threshold, timeout)
+        if failure is not None:
             raise failure
 
     def serve_forever(
@@ -228,7 +227,7 @@ class RpcDispatcher:
         timeout = None if stopped is None else STOP_INTERVAL_S
         while stopped is None or not stopped():
             try:
-                failure = self._serve(bus, spin_threshold, timeout)
+                failure = _serve(self._endpoints, bus, spin_threshold, timeout)
             except TimeoutError:
                 if timeout is None:  # a signal handler's
                     raise
@@ -240,34 +239,38 @@ class RpcDispatcher:
             if failure is not None:
                 _log.error("%s", failure, exc_info=failure)
 
-    def _serve(
-        self, bus: RpcBus, spin_threshold: SupportsIndex, timeout: float | None
-    ) -> BaseException | None:
-        """Answer one request; return why it has an error reply instead.
 
-        What this raises comes from the bus. The handler gets a copy: whatever keeps a
-        view of it, an exception's traceback or the handler itself, keeps no slot.
-        """
-        with bus.serve(spin_threshold, timeout=timeout) as request:
-            call, type_id = request.correlation_id, request.type_id
-            try:
-                payload = bytes(request)
-            except MemoryError as error:
-                return _refuse(bus, call, type_id, error)
-        endpoint = self._endpoints.get(type_id)
+def _serve(
+    endpoints: dict[int, RpcEndpoint],
+    bus: RpcBus,
+    spin_threshold: SupportsIndex,
+    timeout: float | None,
+) -> BaseException | None:
+    """Answer one request; return why it has an error reply instead.
+
+    What this raises comes from the bus. The handler gets a copy: whatever keeps a
+    view of it, an exception's traceback or the handler itself, keeps no slot.
+    """
+    with bus.serve(spin_threshold, timeout=timeout) as request:
+        call, type_id = request.correlation_id, request.type_id
         try:
-            if endpoint is None:
-                raise KeyError(f"no handler for message type {type_id} (call {call})")
-            response = endpoint(memoryview(payload))
-        except BaseException as error:
-            return _refuse(bus, call, type_id, error, endpoint)
-        try:
-            bus.reply(call, response, type_id)
-        except (ClosedError, PeerDeadError):
-            raise
-        except Exception as error:  # it cannot be sent
-            return _refuse(bus, call, type_id, error, endpoint)
-        return None
+            payload = bytes(request)
+        except MemoryError as error:
+            return _refuse(bus, call, type_id, error)
+    endpoint = endpoints.get(type_id)
+    try:
+        if endpoint is None:
+            raise KeyError(f"no handler for message type {type_id} (call {call})")
+        response = endpoint(memoryview(payload))
+    except BaseException as error:
+        return _refuse(bus, call, type_id, error, endpoint)
+    try:
+        bus.reply(call, response, type_id)
+    except (ClosedError, PeerDeadError):
+        raise
+    except Exception as error:  # it cannot be sent
+        return _refuse(bus, call, type_id, error, endpoint)
+    return None
 
 
 def _refuse(
