@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define MEMBARRIER_REGISTER_GLOBAL_EXPEDITED (1 << 2)
@@ -106,6 +107,8 @@ WRAP(int, -1, CALL_EPOLL_CREATE, epoll_create1, (int flags), (flags))
 WRAP(int, -1, CALL_EPOLL_CTL, epoll_ctl,
      (int fd, int operation, int target, struct epoll_event *event),
      (fd, operation, target, event))
+WRAP(int, -1, CALL_TIMERFD_CREATE, timerfd_create, (clockid_t clock, int flags),
+     (clock, flags))
 WRAP(int, -1, CALL_FLOCK, flock, (int fd, int operation), (fd, operation))
 WRAP(int, -1, CALL_FSTAT, fstat, (int fd, struct stat *out), (fd, out))
 WRAP(int, -1, CALL_FSTATAT, fstatat,

@@ -48,6 +48,7 @@
     X(SOCKET, "socket")                                                                \
     X(SOCKET_PROBE, "socket, of a probe")                                              \
     X(STAT, "stat")                                                                    \
+    X(TIMERFD_CREATE, "timerfd_create")                                                \
     X(UNLINKAT, "unlinkat")
 
 enum kernel_call {

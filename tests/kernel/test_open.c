@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,6 +90,10 @@ static const struct rule {
     {CALL_PEERCRED, ENOBUFS, FINE, OR(NETWORK), false},
     {CALL_PEERPIDFD, ENOPROTOOPT, FINE, FINE, false},
     {CALL_PIDFD_OPEN, ENOSYS, FINE, FINE, false},
+    {CALL_EPOLL_CREATE, EMFILE, OR(SYSTEM), OR(SYSTEM), false},
+    {CALL_EPOLL_CTL, ENOMEM, FINE | OR(SYSTEM), FINE | OR(SYSTEM), false},
+    {CALL_EPOLL_CTL, ENOSPC, FINE | OR(SYSTEM), FINE | OR(SYSTEM), false},
+    {CALL_TIMERFD_CREATE, EMFILE, OR(SYSTEM), OR(SYSTEM), false},
     {CALL_PPOLL, EINTR, OR(INTERRUPTED), OR(INTERRUPTED), false},
     {CALL_PPOLL, ENOMEM, OR(SYSTEM), OR(SYSTEM), false},
     {CALL_RECV, ECONNRESET, FINE, NEVER, false},
@@ -122,14 +127,42 @@ static int choose(enum kernel_call call) {
 /* ---- Either kind of connection ---- */
 
 struct end {
-    bool rpc;
+    bool rpc, in_steps;
     tachyon_bus_t *bus;
     tachyon_rpc_bus_t *calls;
 };
 
+/* As an event loop would. */
+static tachyon_error_t open_in_steps(struct end *end, bool listen, const char *path,
+                                     const tachyon_options_t *options) {
+    tachyon_opening_t *opening;
+    tachyon_error_t error =
+        end->rpc && listen
+            ? tachyon_rpc_listen_start(path, CAPACITY, CAPACITY, options, &opening)
+        : end->rpc ? tachyon_rpc_connect_start(path, options, &opening)
+        : listen   ? tachyon_bus_listen_start(path, CAPACITY, options, &opening)
+                   : tachyon_bus_connect_start(path, options, &opening);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    struct pollfd fd = {.fd = tachyon_opening_fileno(opening), .events = POLLIN};
+    error = fd.fd < 0 ? tachyon_last_error() : TACHYON_ERR_EMPTY;
+    while (error == TACHYON_ERR_EMPTY) {
+        if (poll(&fd, 1, 10000) == 0)
+            FAIL("a descriptor that must tell of the time-out is silent");
+        error = tachyon_opening_step(opening, 0);
+    }
+    if (error == TACHYON_SUCCESS)
+        error = end->rpc ? tachyon_opening_finish_rpc(opening, &end->calls)
+                         : tachyon_opening_finish_bus(opening, &end->bus);
+    tachyon_opening_cancel(opening);
+    return error;
+}
+
 static tachyon_error_t end_open(struct end *end, bool listen, const char *path,
                                 int64_t timeout_ns) {
     tachyon_options_t options = {.size = sizeof options, .timeout_ns = timeout_ns};
+    if (end->in_steps)
+        return open_in_steps(end, listen, path, &options);
     if (end->rpc)
         return listen ? tachyon_rpc_listen_with(path, CAPACITY, CAPACITY, &options,
                                                 &end->calls)
@@ -245,9 +278,9 @@ static void make_stale_socket(const char *path) {
  * One case: open with the nth call refused, then once more without, if that failed.
  * False: there was no nth call.
  */
-static bool attempt(bool rpc, bool listens, bool stale, unsigned nth) {
-    struct peer peer = {.path = test_path("fault"), .rpc = rpc, .listens = !listens};
-    struct end end = {.rpc = rpc};
+static bool attempt(struct end end, bool listens, bool stale, unsigned nth) {
+    struct peer peer = {
+        .path = test_path("fault"), .rpc = end.rpc, .listens = !listens};
     char what[128];
     if (stale)
         make_stale_socket(peer.path);
@@ -273,8 +306,10 @@ static bool attempt(bool rpc, bool listens, bool stale, unsigned nth) {
         snprintf(what, sizeof what, "%s", listens ? "listen" : "connect");
 
     unsigned allowed = !reached || !tried ? FINE
-                       : listens          ? tried->listen
-                                          : tried->connect;
+                       /* What does not wait is not interrupted. */
+                       : end.in_steps && tried->error == EINTR ? FINE
+                       : listens                               ? tried->listen
+                                                               : tried->connect;
     if (!(allowed >> error & 1))
         FAIL("%s gives %d: %s", what, (int)error,
              error ? tachyon_last_error_message() : "success");
@@ -309,7 +344,7 @@ static void *nothing(void *context) {
     return context;
 }
 
-static void refuse_every_call(bool rpc, bool listens, bool stale) {
+static void refuse_every_call(struct end end, bool listens, bool stale) {
     unsigned cases = 0, nth = 0;
     mallopt(M_ARENA_MAX, 1); /* or each thread's own arena looks like a leak */
     test_join(test_thread(nothing, NULL)); /* libc keeps its stack */
@@ -317,7 +352,7 @@ static void refuse_every_call(bool rpc, bool listens, bool stale) {
         bool reached = true;
         variants = 1;
         for (variant = 0; variant < variants && reached; variant++, cases++)
-            reached = attempt(rpc, listens, stale, nth);
+            reached = attempt(end, listens, stale, nth);
         if (!reached)
             break;
     }
@@ -326,24 +361,40 @@ static void refuse_every_call(bool rpc, bool listens, bool stale) {
 }
 
 TEST(listen_survives_the_refusal_of_every_call) {
-    refuse_every_call(false, true, false);
+    refuse_every_call((struct end){0}, true, false);
 }
 
 TEST(listen_on_a_stale_path_survives_the_refusal_of_every_call) {
     umask(0277); /* so that the mode has to be set once more */
-    refuse_every_call(false, true, true);
+    refuse_every_call((struct end){0}, true, true);
 }
 
 TEST(connect_survives_the_refusal_of_every_call) {
-    refuse_every_call(false, false, false);
+    refuse_every_call((struct end){0}, false, false);
 }
 
 TEST(rpc_listen_survives_the_refusal_of_every_call) {
-    refuse_every_call(true, true, false);
+    refuse_every_call((struct end){.rpc = true}, true, false);
 }
 
 TEST(rpc_connect_survives_the_refusal_of_every_call) {
-    refuse_every_call(true, false, false);
+    refuse_every_call((struct end){.rpc = true}, false, false);
+}
+
+TEST(a_listen_in_steps_survives_the_refusal_of_every_call) {
+    refuse_every_call((struct end){.in_steps = true}, true, false);
+}
+
+TEST(a_connect_in_steps_survives_the_refusal_of_every_call) {
+    refuse_every_call((struct end){.in_steps = true}, false, false);
+}
+
+TEST(an_rpc_listen_in_steps_survives_the_refusal_of_every_call) {
+    refuse_every_call((struct end){.rpc = true, .in_steps = true}, true, false);
+}
+
+TEST(an_rpc_connect_in_steps_survives_the_refusal_of_every_call) {
+    refuse_every_call((struct end){.rpc = true, .in_steps = true}, false, false);
 }
 
 /* The handlers are registered once per process, so this has one to itself. */
