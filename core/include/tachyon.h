@@ -795,7 +795,8 @@ tachyon_error_t tachyon_opening_finish_rpc(tachyon_opening_t *opening,
 /**
  * Release an opening, whatever has become of it; NULL is ignored. One in progress is
  * given up: its path, sockets and memory go, and clients in the handshake are turned
- * away. A connection that nobody has taken is closed in order.
+ * away. A connection that nobody has taken, or that the peer has just made, is closed in
+ * order.
  */
 void tachyon_opening_cancel(tachyon_opening_t *opening);
 

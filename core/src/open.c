@@ -290,10 +290,15 @@ tachyon_error_t tachyon_opening_finish_rpc(tachyon_opening_t *opening,
 }
 
 void tachyon_opening_cancel(tachyon_opening_t *opening) {
+    const struct patience none = {.until = 0};
     int cancel_state;
     if (!opening)
         return;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    /* A client that has acknowledged believes in the connection: it is to end in order,
+     * as one that nobody has taken. */
+    if (opening->outcome == TACHYON_ERR_EMPTY && opening->listens)
+        advance(opening, &none);
     free_opening(opening);
     pthread_setcancelstate(cancel_state, NULL);
 }
@@ -327,7 +332,7 @@ tachyon_error_t tachyon_rpc_connect_start(const char *socket_path,
 /* ---- Opening and waiting for it ---- */
 
 static void cancel(void *opening) {
-    free_opening(opening);
+    tachyon_opening_cancel(opening);
 }
 
 static tachyon_error_t open_now(const char *path, enum handshake_kind kind,
@@ -346,6 +351,8 @@ static tachyon_error_t open_now(const char *path, enum handshake_kind kind,
     if (error == TACHYON_SUCCESS)
         finish(opening, kind, out);
     tachyon_opening_cancel(opening);
+    if (error == TACHYON_ERR_INTERRUPTED)
+        ty_fail_plain(error); /* giving up may have met with another error */
     return error;
 }
 
