@@ -4,14 +4,15 @@
 A comment before a block gives the program a name and says how it is tried:
 
     <!-- program: receive.py -->
-    <!-- program: send.py, with receive.py -->
+    <!-- program: send.py, with receive.py or receive.rs -->
+    <!-- program: browser.py, with ticks.py and web.py -->
     <!-- program: serve.py, until interrupted -->
     <!-- program: build.sh -->
 
-A program is run with those that it names, each as it is written, in a directory of its
-own; one that is nobody's partner is run alone. All must end with status 0, one "until
-interrupted" by Ctrl-C after the others. Those that listen start first. A script finds
-the programs of its page as files.
+A program is run with those that it names, once for each "or", all as they are written,
+in a directory of their own; one that is nobody's partner is run alone. All must end with
+status 0, one "until interrupted" by Ctrl-C after the others. Those that listen start
+first. A script finds the programs of its page as files.
 
 What is changed is only what two tests at once would share: /tmp and port 8000.
 """
@@ -45,7 +46,7 @@ class Block:
     language: str
     text: str
     name: str = ""
-    partners: tuple[str, ...] = ()
+    partners: tuple[tuple[str, ...], ...] = ()  # of each run
     interrupt: bool = False
 
     @property
@@ -73,8 +74,11 @@ def blocks(page: Path) -> list[Block]:
                 raise ValueError(f"{block}: {match['note']!r} names no program")
             block.name = note["name"]
             block.interrupt = note["interrupt"] is not None
-            block.partners = tuple(re.split(r",? and |, ", note["partners"] or ""))
-            block.partners = tuple(filter(None, block.partners))
+            if note["partners"]:
+                block.partners = tuple(
+                    tuple(each.split(" and "))
+                    for each in note["partners"].split(" or ")
+                )
         found.append(block)
     return found
 
@@ -82,10 +86,13 @@ def blocks(page: Path) -> list[Block]:
 def runs(page: Path) -> list[list[Block]]:
     """Return the programs that are run together, those that listen first."""
     named = {block.name: block for block in blocks(page) if block.name}
-    partners = {name for block in named.values() for name in block.partners}
+    partners = {
+        name for block in named.values() for run in block.partners for name in run
+    }
     together = []
     for block in named.values():
-        if block.partners or block.name not in partners:
-            members = [named[name] for name in block.partners] + [block]
+        alone: tuple[tuple[str, ...], ...] = () if block.name in partners else ((),)
+        for run in block.partners or alone:
+            members = [named[name] for name in run] + [block]
             together.append(sorted(members, key=lambda member: not member.listens))
     return together
