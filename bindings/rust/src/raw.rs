@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
+use std::panic::RefUnwindSafe;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -160,6 +161,8 @@ pub(crate) struct RawBus {
 // borrows its bus, which is not Sync, so none stays behind on the other thread, and the
 // views that are kept are of no meaning without one.
 unsafe impl Send for RawBus {}
+// Nothing panics between two writes to its cells.
+impl RefUnwindSafe for RawBus {}
 
 impl RawBus {
     fn new(handle: BusHandle) -> Self {

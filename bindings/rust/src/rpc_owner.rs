@@ -4,9 +4,11 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::panic::RefUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::fail;
+use crate::raw::RawRpc;
 use crate::TachyonError;
 
 /// Lets one thread in at a time, as often as it likes: what is inside belongs to a thread
@@ -22,6 +24,8 @@ pub(crate) struct Owner<T> {
 // SAFETY: `depth` and `inside` are only touched between taking `thread`, which acquires what
 // the owner before has released, and giving it back; so `inside` only needs to be `Send`.
 unsafe impl<T: Send> Sync for Owner<T> {}
+// Nothing panics between two writes to its cells, nor to those of a `RawRpc`.
+impl RefUnwindSafe for Owner<RawRpc> {}
 
 /// A number for the calling thread, never that of another one, living or dead.
 #[inline]

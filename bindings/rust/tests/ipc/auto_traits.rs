@@ -3,6 +3,7 @@
 
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use std::fmt::Debug;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use tachyon_ipc::*;
 
 assert_impl_all!(Bus: Send, Debug);
@@ -20,5 +21,14 @@ assert_not_impl_any!(RxBatchGuard<'static>: Send, Sync, Clone);
 assert_not_impl_any!(RxMsgView<'static>: Send, Sync);
 assert_not_impl_any!(RpcTxGuard<'static>: Send, Sync, Clone);
 assert_not_impl_any!(RpcRxGuard<'static>: Send, Sync, Clone);
+
+// A closure that uses one of these may go to catch_unwind().
+assert_impl_all!(Bus: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(RpcBus: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(TxGuard<'static>: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(RxGuard<'static>: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(RxBatchGuard<'static>: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(RpcTxGuard<'static>: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(RpcRxGuard<'static>: UnwindSafe, RefUnwindSafe);
 
 assert_impl_all!(TachyonError: std::error::Error, Clone, PartialEq, Eq, Send, Sync);

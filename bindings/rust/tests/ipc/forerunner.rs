@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The names and signatures that existing code relies on, each as the type it must have.
 
+use crate::support::{pair, rpc_pair};
 use tachyon_ipc::*;
 
 type Result<T> = std::result::Result<T, TachyonError>;
@@ -93,6 +94,36 @@ fn of_guards<'g>() {
     let _: fn(&'g RxBatchGuard<'g>) -> BatchIter<'g> = IntoIterator::into_iter;
     let _: fn(&mut BatchIter<'g>) -> Option<RxMsgView<'g>> = Iterator::next;
     let _: fn(&BatchIter<'g>) -> usize = ExactSizeIterator::len;
+}
+
+#[test]
+fn a_reply_that_is_committed_tells_its_request() {
+    let (callee, caller) = rpc_pair(4096);
+    let id = caller.call(b"", 1).unwrap();
+    callee.serve(0).unwrap().commit().unwrap();
+    let guard = callee.acquire_reply(id, 0).unwrap();
+    assert_eq!(guard.commit(0, 1), Ok(id)); // 0 in 0.5.1
+}
+
+#[test]
+fn the_text_of_an_error_says_more_than_its_variant() {
+    let error = Bus::connect("@nobody-listens-to-the-forerunner").unwrap_err();
+    assert_eq!(error, TachyonError::NetworkError);
+    let text = format!("{error:?}");
+    assert!(text.starts_with("NetworkError: "), "{text}");
+    assert!(text.contains("@nobody-listens-to-the-forerunner"), "{text}");
+}
+
+#[test]
+fn what_can_never_fit_is_not_a_full_ring() {
+    let (rx, tx) = pair(4096);
+    let error = tx.acquire_tx(4096).unwrap_err();
+    assert_eq!(error, TachyonError::InvalidSize);
+    drop(rx);
+    assert_eq!(tx.check(), Err(TachyonError::Closed));
+    let (_callee, caller) = rpc_pair(4096);
+    let error = caller.acquire_call(4096).unwrap_err();
+    assert_eq!(error, TachyonError::InvalidSize);
 }
 
 #[test]
