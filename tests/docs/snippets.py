@@ -10,9 +10,9 @@ A comment before a block gives the program a name and says how it is tried:
     <!-- program: build.sh -->
 
 A program is run with those that it names, once for each "or", all as they are written,
-in a directory of their own; one that is nobody's partner is run alone. All must end with
-status 0, one "until interrupted" by Ctrl-C after the others. Those that listen start
-first. A script finds the programs of its page as files.
+in a directory of their own; one that is nobody's partner is run alone. All must end
+with status 0, one "until interrupted" by Ctrl-C after the others. Those that listen
+start first. A script finds the programs of its page as files.
 
 What is changed is only what two tests at once would share: /tmp and port 8000.
 """
