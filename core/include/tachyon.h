@@ -30,6 +30,17 @@
  *   descriptor survives exec.
  * - Peer death: noticed by the kernel, not by heartbeat. What was flushed before a
  *   death is still delivered; then TACHYON_ERR_PEER_DEAD.
+ * - After the end: the error stays, and every call says it at once; but a blocking call
+ *   without a time-out that is made again on a handle that is over, of any kind, sleeps
+ *   first, 1 ms and then up to 16 ms, so that a loop that ignores the error does not
+ * keep a processor busy. Who stops at the first error never meets this. Each call of
+ * RPC that is waited for counts by itself.
+ * - Cancellation: a thread may be cancelled (pthread_cancel, deferred) while it waits
+ * in a blocking call, which then leaves the handle as if it had failed: usable, nothing
+ *   taken, nothing sent. No other call is a cancellation point. In C++ cancel no thread
+ *   that may be in here: these functions are noexcept, and unwinding through them ends
+ *   the program. tachyon_bus_close() from another thread ends a blocked call, so does a
+ *   signal (INTERRUPTED), and so does options.interrupted.
  * - Hostile peer: it can send nonsense or nothing, and change a message while it is
  *   being read; copy first what must not change under you. It cannot make this side
  *   read or write outside the ring, nor raise a signal.
@@ -86,8 +97,8 @@ typedef enum {
     TACHYON_STATE_UNINITIALIZED = 0,
     TACHYON_STATE_INITIALIZING = 1,
     TACHYON_STATE_READY = 2,        /**< usable; a consumer's until it has drained */
-    TACHYON_STATE_DISCONNECTED = 3, /**< closed or dead: tachyon_last_error() tells */
-    TACHYON_STATE_FATAL_ERROR = 4,  /**< aborted by the peer, corrupt, or forked */
+    TACHYON_STATE_DISCONNECTED = 3, /**< closed, by either end */
+    TACHYON_STATE_FATAL_ERROR = 4,  /**< aborted or dead peer, corrupt ring, forked */
     TACHYON_STATE_UNKNOWN = 5       /**< the handle is NULL */
 } tachyon_state_t;
 

@@ -13,6 +13,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Sleeps of an untimed wait on an end that was told of it before: 1 to 16 ms. */
+#define LINGER_LEAST_NS INT64_C(500000)
+#define LINGER_DOUBLINGS 5u
+
 static const char *role_verb(int role) {
     return role == TACHYON_ROLE_PRODUCER ? "sends" : "receives";
 }
@@ -43,6 +47,33 @@ tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error) {
     ring_consumer_disarm(&bus->rx);
     ty_link_signal(&bus->link, true); /* to be seen by whoever polls */
     return ty_bus_report(bus);
+}
+
+static void tell_again(void *context, tachyon_error_t error) {
+    if (error == TACHYON_SUCCESS)
+        ty_bus_report(context);
+    else
+        ty_fail_plain(error);
+}
+
+/*
+ * A loop that takes every failure for a signal and tries again, as those written for
+ * the forerunner do, would keep a processor busy for nothing. Who stops at the first
+ * failure never sleeps here.
+ */
+bool ty_bus_told(struct tachyon_bus *bus, int64_t timeout_ns) {
+    if (atomic_load(&bus->error) == TACHYON_SUCCESS)
+        return false;
+    unsigned repeats = 0;
+    if (timeout_ns < 0)
+        repeats = atomic_fetch_add_explicit(&bus->repeats, 1, memory_order_relaxed);
+    int64_t ns = LINGER_LEAST_NS
+                 << (repeats < LINGER_DOUBLINGS ? repeats : LINGER_DOUBLINGS);
+    if (repeats == 0 ||
+        !ty_link_linger(&bus->link,
+                        &(struct wait){.failed = tell_again, .context = bus}, ns))
+        ty_bus_report(bus);
+    return true;
 }
 
 tachyon_error_t ty_bus_wait_failed(struct tachyon_bus *bus, tachyon_error_t error) {
@@ -124,7 +155,6 @@ tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *recei
     case TACHYON_SUCCESS:
         return TACHYON_STATE_READY;
     case TACHYON_ERR_CLOSED:
-    case TACHYON_ERR_PEER_DEAD:
         ty_fail_plain((tachyon_error_t)error);
         return TACHYON_STATE_DISCONNECTED;
     default:

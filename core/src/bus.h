@@ -22,7 +22,8 @@ struct tachyon_bus {
     _Atomic int error; /* sticky: CLOSED, ABORTED, PEER_DEAD, CORRUPT, FORKED */
     _Atomic unsigned owners;
     unsigned empty_looks;
-    bool refused; /* the last look for room has found none */
+    _Atomic unsigned repeats; /* untimed waits since the end was told */
+    bool refused;             /* the last look for room has found none */
 };
 
 /* Has this end been closed, perhaps by another thread? */
@@ -109,6 +110,9 @@ static inline const void *bus_hand_out(struct tachyon_bus *bus,
 tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role);
 /* What a wait that did not succeed means for the handle. */
 tachyon_error_t ty_bus_wait_failed(struct tachyon_bus *bus, tachyon_error_t error);
+/* Was this end told before that it is over? Then it is told again; but a wait that has
+ * no end of its own sleeps a little first. */
+bool ty_bus_told(struct tachyon_bus *bus, int64_t timeout_ns);
 /* The sticky error with its text. */
 tachyon_error_t ty_bus_report(struct tachyon_bus *bus);
 /* Set the sticky error, stop both directions, and report it. */

@@ -43,7 +43,8 @@ static void look_empty(struct rx_wait *want, const struct wait *how) {
 
 bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
     struct tachyon_bus *bus = want->bus;
-    if (ty_bus_claim(bus, TACHYON_ROLE_CONSUMER) != TACHYON_SUCCESS)
+    if (ty_bus_told(bus, how.timeout_ns) ||
+        ty_bus_claim(bus, TACHYON_ROLE_CONSUMER) != TACHYON_SUCCESS)
         return false;
     if (!how.ready)
         how.ready = rx_ready;
@@ -96,8 +97,9 @@ const void *tachyon_acquire_rx(tachyon_bus_t *bus, uint32_t *type_id,
 
 const void *tachyon_acquire_rx_spin(tachyon_bus_t *bus, uint32_t *type_id,
                                     size_t *actual_size, uint32_t max_spins) {
+    /* A number of looks ends the call like a time-out. */
     return take(bus, type_id, actual_size, max_spins ? max_spins : WAIT_SPIN_FOR_EVER,
-                -1, true);
+                max_spins ? TY_NEVER : -1, true);
 }
 
 const void *tachyon_acquire_rx_timed(tachyon_bus_t *bus, uint32_t *type_id,

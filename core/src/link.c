@@ -17,12 +17,15 @@
  * the two sees the other. With both processes registered for membarrier the sleeper's
  * GLOBAL_EXPEDITED membarrier orders both sides and the waker pays nothing.
  *
+ * A thread that is cancelled while it waits leaves as from a wait that has failed.
+ *
  * Bytes are only read by the thread that waits, or that arms a wait elsewhere;
  * everybody else peeks, so that nobody takes a wake-up meant for the sleeper.
  */
 #include "link.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -72,12 +75,13 @@ static void read_bytes(struct link *link, bool may_take) {
         (void)!recv(link->socket, bytes, (size_t)count, MSG_DONTWAIT);
 }
 
-/* Sleep, or with deadline 0 only look. Returns ppoll()'s result. */
-static int poll_link(struct link *link, int64_t deadline, const sigset_t *signals,
+/* Sleep, or without `before` only look. Returns ppoll()'s result. Not cancelled outside
+ * of the sleep. */
+static int poll_link(struct link *link, int64_t deadline, const struct calm *before,
                      bool may_take) {
     struct pollfd fds[] = {{.fd = link->socket, .events = POLLIN},
                            {.fd = link->pidfd, .events = POLLIN}};
-    int result = ty_poll(fds, 2, deadline, signals);
+    int result = before ? ty_sleep(fds, 2, deadline, before) : ty_poll(fds, 2, 0, NULL);
     if (result <= 0)
         return result;
     /* A farewell precedes the hang-up and the process's end, so look for it first. */
@@ -87,9 +91,15 @@ static int poll_link(struct link *link, int64_t deadline, const sigset_t *signal
     return result;
 }
 
+static void look(struct link *link, bool may_take) {
+    int cancel = ty_cancel_off();
+    poll_link(link, 0, NULL, may_take);
+    ty_cancel_back(cancel);
+}
+
 enum link_peer ty_link_look(struct link *link) {
     if (peer_of(link) == LINK_ALIVE && link->socket >= 0)
-        poll_link(link, 0, NULL, false);
+        look(link, false);
     return peer_of(link);
 }
 
@@ -108,9 +118,8 @@ tachyon_error_t ty_link_error(struct link *link) {
     }
 }
 
-bool ty_link_wake(struct link *link) {
+static bool wake(struct link *link) {
     const char byte = BYTE_WAKE;
-    atomic_fetch_add_explicit(&link->wakes, 1, memory_order_relaxed);
     for (int tries = 0; tries < WAKE_TRIES; tries++) {
         /* A full socket means that wake-ups are waiting there already. */
         if (send(link->socket, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ||
@@ -124,7 +133,46 @@ bool ty_link_wake(struct link *link) {
     return false;
 }
 
+bool ty_link_wake(struct link *link) {
+    int cancel = ty_cancel_off();
+    atomic_fetch_add_explicit(&link->wakes, 1, memory_order_relaxed);
+    bool sent = wake(link);
+    ty_cancel_back(cancel);
+    return sent;
+}
+
 /* ---- Waiting ---- */
+
+struct waiter {
+    struct link *link;
+    const struct wait *wait; /* NULL: for nothing of the peer's */
+};
+
+static void cancelled(void *context) {
+    const struct waiter *waiter = context;
+    if (waiter->wait)
+        waiter->wait->asleep(waiter->wait->context, false);
+    if (waiter->link->receives) /* as at the end of ty_link_wait() */
+        ty_link_signal(waiter->link, true);
+    atomic_store_explicit(&waiter->link->waiting, false, memory_order_release);
+}
+
+static int sleep_waiting(struct waiter waiter, int64_t deadline,
+                         const struct calm *before) {
+    int result;
+    pthread_cleanup_push(cancelled, &waiter);
+    result = waiter.wait ? poll_link(waiter.link, deadline, before, true)
+                         : ty_sleep(NULL, 0, deadline, before);
+    pthread_cleanup_pop(false);
+    return result;
+}
+
+/* A thread that never sleeps is cancelled here. */
+static void pass_cancel(struct waiter waiter) {
+    pthread_cleanup_push(cancelled, &waiter);
+    pthread_testcancel();
+    pthread_cleanup_pop(false);
+}
 
 /* Pairs with ty_link_order_waker(). False: the kernel refuses membarrier now. */
 static bool order_sleeper(const struct link *link) {
@@ -153,9 +201,13 @@ static tachyon_error_t spin(struct link *link, const struct wait *wait,
         if (look % LOOKS_PER_CHECK != 0)
             continue;
         if (look % (LOOKS_PER_CHECK * CHECKS_PER_LINK) == 0) {
+            int cancel = ty_cancel_off();
             ty_link_look(link);
-            if (link_interrupted(link))
+            int interrupted = link_interrupted(link);
+            ty_cancel_back(cancel);
+            if (interrupted)
                 return TACHYON_ERR_INTERRUPTED;
+            pass_cancel((struct waiter){link, wait});
         }
         tachyon_error_t error = reason_to_stop(link, wait);
         if (error != TACHYON_SUCCESS)
@@ -172,11 +224,11 @@ static tachyon_error_t spin(struct link *link, const struct wait *wait,
 static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
                                   int64_t deadline) {
     tachyon_error_t error = TACHYON_ERR_EMPTY;
-    sigset_t before;
+    struct calm before;
+    /* From here to ppoll() a signal stays pending, so none is slept through. */
+    ty_calm_begin(&before);
     /* A wake-up for a sleep that ended without it; more than one would pile up. */
     read_bytes(link, true);
-    /* From here to ppoll() a signal stays pending, so none is slept through. */
-    ty_block_signals(&before);
     wait->asleep(wait->context, true);
     bool ordered = order_sleeper(link);
 
@@ -189,14 +241,14 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
         error = TACHYON_ERR_INTERRUPTED;
     } else {
         atomic_fetch_add_explicit(&link->sleeps, 1, memory_order_relaxed);
-        polled = poll_link(
-            link,
+        polled = sleep_waiting(
+            (struct waiter){link, wait},
             ordered ? deadline : ty_earlier(deadline, ty_now_ns() + UNORDERED_SLEEP_NS),
-            &before, true);
+            &before);
         polled_errno = errno;
     }
     wait->asleep(wait->context, false);
-    ty_restore_signals(&before);
+    ty_calm_end(&before);
 
     if (error != TACHYON_ERR_EMPTY)
         return error;
@@ -236,6 +288,22 @@ tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait) {
     return error;
 }
 
+bool ty_link_linger(struct link *link, const struct wait *wait, int64_t ns) {
+    if (atomic_exchange(&link->waiting, true))
+        return false;
+    tachyon_error_t error = TACHYON_SUCCESS;
+    struct calm before;
+    ty_calm_begin(&before);
+    if (link_interrupted(link) ||
+        (sleep_waiting((struct waiter){.link = link}, ty_deadline(ns), &before) < 0 &&
+         errno == EINTR))
+        error = TACHYON_ERR_INTERRUPTED;
+    ty_calm_end(&before);
+    wait->failed(wait->context, error);
+    atomic_store_explicit(&link->waiting, false, memory_order_release);
+    return true;
+}
+
 /* ---- Waiting elsewhere ---- */
 
 /*
@@ -273,7 +341,7 @@ void ty_link_signal(struct link *link, bool readable) {
 
 void ty_link_take_wakes(struct link *link) {
     if (peer_of(link) == LINK_ALIVE)
-        poll_link(link, 0, NULL, true);
+        look(link, true);
     ty_link_signal(link, false);
 }
 
@@ -297,8 +365,10 @@ static void end_with(struct link *link, char byte) {
         return;
     if (byte == BYTE_ABORT) /* a sleeper that finds no order to make finds closing */
         atomic_store(&link->expedited, false);
+    int cancel = ty_cancel_off();
     (void)!send(link->socket, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(link->socket, SHUT_RDWR); /* wakes our own sleeper too */
+    ty_cancel_back(cancel);
 }
 
 void ty_link_close(struct link *link) {

@@ -44,6 +44,9 @@ struct wait {
 
 void ty_link_init(struct link *link);
 tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait);
+/* A wait on a link that has ended: sleep for `ns`, then failed() with SUCCESS, or with
+ * INTERRUPTED. False: another thread waits. */
+bool ty_link_linger(struct link *link, const struct wait *wait, int64_t ns);
 enum link_peer ty_link_look(struct link *link);
 /* Why the link is no longer of use: CLOSED (by either end), ABORTED, PEER_DEAD, or
  * SUCCESS. */

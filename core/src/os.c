@@ -3,6 +3,7 @@
 #include "os.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -54,6 +55,43 @@ void ty_restore_signals(const sigset_t *before) {
     pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+int ty_cancel_off(void) {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+
+void ty_cancel_back(int before) {
+    pthread_setcancelstate(before, NULL);
+}
+
+void ty_calm_begin(struct calm *before) {
+    before->cancel = ty_cancel_off();
+    ty_block_signals(&before->signals);
+}
+
+void ty_calm_end(const struct calm *before) {
+    ty_restore_signals(&before->signals);
+    ty_cancel_back(before->cancel);
+}
+
+static void restore_signals(void *before) {
+    ty_restore_signals(before);
+}
+
+int ty_sleep(struct pollfd *fds, size_t count, int64_t deadline,
+             const struct calm *before) {
+    int result, refused;
+    pthread_cleanup_push(restore_signals, (void *)(uintptr_t)&before->signals);
+    ty_cancel_back(before->cancel);
+    result = ty_poll(fds, count, deadline, &before->signals);
+    refused = errno;
+    ty_cancel_off();
+    pthread_cleanup_pop(false);
+    errno = refused;
+    return result;
+}
+
 int ty_pidfd_open(pid_t pid) {
 #ifdef SYS_pidfd_open
     return (int)syscall(SYS_pidfd_open, pid, 0);
@@ -79,10 +117,11 @@ bool ty_membarrier(void) {
 }
 
 void ty_close(int *fd) {
-    int saved = errno;
+    int saved = errno, cancel = ty_cancel_off();
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
+    ty_cancel_back(cancel);
     errno = saved;
 }
 

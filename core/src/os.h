@@ -30,6 +30,23 @@ int ty_poll(struct pollfd *fds, size_t count, int64_t deadline,
 void ty_block_signals(sigset_t *before);
 void ty_restore_signals(const sigset_t *before);
 
+/* A thread may be cancelled (pthread_cancel) where it sleeps, nowhere else: around
+ * every other system call that libc would be cancelled in stand these two. */
+int ty_cancel_off(void); /* the state before */
+void ty_cancel_back(int before);
+
+/* A thread about to sleep: no signal is handled, it is not cancelled. */
+struct calm {
+    sigset_t signals; /* as they were */
+    int cancel;
+};
+void ty_calm_begin(struct calm *before);
+void ty_calm_end(const struct calm *before);
+/* ppoll() with both as they were. Who is cancelled in it goes on in the cleanup
+ * handlers of its callers, with its signals. */
+int ty_sleep(struct pollfd *fds, size_t count, int64_t deadline,
+             const struct calm *before);
+
 int ty_pidfd_open(pid_t pid);
 int ty_mbind_preferred(void *address, size_t bytes, int node_id);
 bool ty_membarrier_register(void);

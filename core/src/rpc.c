@@ -22,6 +22,7 @@ enum end { CALLEE = RING_SIDE_LISTENER, CALLER = RING_SIDE_CONNECTOR };
 struct tachyon_rpc_bus {
     struct tachyon_bus bus; /* first: the hooks of a wait come with a pointer to it */
     struct calls calls;
+    uint64_t awaited;  /* caller: the call that was last waited for */
     uint64_t held_id;  /* of what is handed out, 0 for nothing ... */
     bool held_in_ring; /* caller: ... still in the ring, or a kept copy */
     tachyon_rpc_stats_t stats;
@@ -33,8 +34,9 @@ static bool is_caller(const struct tachyon_rpc_bus *rpc) {
 
 /* ---- What every function checks ---- */
 
-/* False: the last error says why this function cannot be called now. */
-static bool allows(const struct tachyon_rpc_bus *rpc, enum end end) {
+/* False: the last error says why this function, which waits so long, cannot be called
+ * now. */
+static bool allows_wait(struct tachyon_rpc_bus *rpc, enum end end, int64_t timeout_ns) {
     if (is_null(rpc))
         return false;
     if (unlikely(is_caller(rpc) != (end == CALLER))) {
@@ -45,13 +47,16 @@ static bool allows(const struct tachyon_rpc_bus *rpc, enum end end) {
     }
     if (unlikely(atomic_load_explicit(&rpc->bus.link.waiting, memory_order_relaxed)) &&
         atomic_load(&rpc->bus.error) == TACHYON_SUCCESS) {
-        ty_bus_wait_failed((struct tachyon_bus *)(uintptr_t)&rpc->bus,
-                           TACHYON_ERR_BUSY);
+        ty_bus_wait_failed(&rpc->bus, TACHYON_ERR_BUSY);
         return false;
     }
     return likely(!bus_closing(&rpc->bus)) ||
-           ty_bus_claim((struct tachyon_bus *)(uintptr_t)&rpc->bus, BUS_ROLE_BOTH) ==
-               TACHYON_SUCCESS;
+           (!ty_bus_told(&rpc->bus, timeout_ns) &&
+            ty_bus_claim(&rpc->bus, BUS_ROLE_BOTH) == TACHYON_SUCCESS);
+}
+
+static bool allows(struct tachyon_rpc_bus *rpc, enum end end) {
+    return allows_wait(rpc, end, 0);
 }
 
 /* NULL: the last error says that it is not outstanding. */
@@ -150,7 +155,7 @@ static out_of_line void *wait_for_room(struct tachyon_rpc_bus *rpc, size_t size,
 
 static void *acquire(struct tachyon_rpc_bus *rpc, enum end end, size_t size,
                      uint32_t spins, int64_t timeout_ns) {
-    if (!allows(rpc, end))
+    if (!allows_wait(rpc, end, timeout_ns))
         return NULL;
     void *slot = ring_reserve(&rpc->bus.tx, size);
     return likely(slot) ? slot : wait_for_room(rpc, size, spins, timeout_ns);
@@ -255,7 +260,7 @@ tachyon_error_t tachyon_rpc_reply_timed(tachyon_rpc_bus_t *rpc, uint64_t correla
                                         const void *payload, size_t size,
                                         uint32_t msg_type, uint32_t spin_threshold,
                                         int64_t timeout_ns) {
-    if (!allows(rpc, CALLEE) || !find(rpc, correlation_id) ||
+    if (!allows_wait(rpc, CALLEE, timeout_ns) || !find(rpc, correlation_id) ||
         !copy_in(rpc, CALLEE, payload, size, spin_threshold, timeout_ns))
         return tachyon_last_error();
     return tachyon_rpc_commit_reply(rpc, correlation_id, size, msg_type);
@@ -288,6 +293,11 @@ static bool wait_for_reply(struct reply_wait *want, uint32_t spins,
     struct tachyon_bus *bus = want->rx.bus;
     int64_t deadline = timeout_ns > 0 ? ty_deadline(timeout_ns) : TY_NEVER;
     uint64_t settled = 0; /* one ringful lay there before we came */
+    struct tachyon_rpc_bus *rpc = (struct tachyon_rpc_bus *)(void *)bus;
+    if (rpc->awaited != want->id) { /* each call is told of the end at once */
+        rpc->awaited = want->id;
+        atomic_store_explicit(&bus->repeats, 0, memory_order_relaxed);
+    }
     for (;;) {
         want->more = false; /* a handle that is closed by now is not looked at */
         if (ty_bus_wait_rx(&want->rx, (struct wait){.ready = reply_ready,
@@ -348,8 +358,9 @@ static const void *take_reply(struct tachyon_rpc_bus *rpc, uint64_t id,
 
 /* What both kinds of wait check. */
 static bool may_wait(struct tachyon_rpc_bus *rpc, const void *actual_size,
-                     const void *msg_type) {
-    if (!allows(rpc, CALLER) || is_null(actual_size) || is_null(msg_type))
+                     const void *msg_type, int64_t timeout_ns) {
+    if (!allows_wait(rpc, CALLER, timeout_ns) || is_null(actual_size) ||
+        is_null(msg_type))
         return false;
     if (unlikely(rpc->held_id != 0))
         ty_fail(TACHYON_ERR_BUSY, 0, "the reply to call %" PRIu64 " is still held",
@@ -360,8 +371,9 @@ static bool may_wait(struct tachyon_rpc_bus *rpc, const void *actual_size,
 const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
                                    size_t *actual_size, uint32_t *msg_type,
                                    uint32_t spin_threshold, int64_t timeout_ns) {
-    struct call *call =
-        may_wait(rpc, actual_size, msg_type) ? find(rpc, correlation_id) : NULL;
+    struct call *call = may_wait(rpc, actual_size, msg_type, timeout_ns)
+                            ? find(rpc, correlation_id)
+                            : NULL;
     if (!call)
         return NULL;
     if (call_settled(call))
@@ -373,7 +385,7 @@ const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_
 const void *tachyon_rpc_wait_any(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
                                  size_t *actual_size, uint32_t *msg_type,
                                  uint32_t spin_threshold, int64_t timeout_ns) {
-    if (!may_wait(rpc, actual_size, msg_type) || is_null(out_cid))
+    if (!may_wait(rpc, actual_size, msg_type, timeout_ns) || is_null(out_cid))
         return NULL;
     if (rpc->calls.outstanding == 0) {
         ty_fail(TACHYON_ERR_INVALID_SZ, 0, "no call is outstanding");

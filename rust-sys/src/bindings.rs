@@ -58,9 +58,9 @@ pub const tachyon_state_t_TACHYON_STATE_UNINITIALIZED: tachyon_state_t = 0;
 pub const tachyon_state_t_TACHYON_STATE_INITIALIZING: tachyon_state_t = 1;
 /// usable; a consumer's until it has drained
 pub const tachyon_state_t_TACHYON_STATE_READY: tachyon_state_t = 2;
-/// closed or dead: tachyon_last_error() tells
+/// closed, by either end
 pub const tachyon_state_t_TACHYON_STATE_DISCONNECTED: tachyon_state_t = 3;
-/// aborted by the peer, corrupt, or forked
+/// aborted or dead peer, corrupt ring, forked
 pub const tachyon_state_t_TACHYON_STATE_FATAL_ERROR: tachyon_state_t = 4;
 /// the handle is NULL
 pub const tachyon_state_t_TACHYON_STATE_UNKNOWN: tachyon_state_t = 5;

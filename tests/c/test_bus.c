@@ -221,6 +221,8 @@ TEST(the_state_is_ready_until_the_peer_is_gone_and_all_is_drained) {
     for (int death = 0; death < 2; death++) {
         struct pair pair = pair_open(4096);
         tachyon_error_t why = death ? TACHYON_ERR_PEER_DEAD : TACHYON_ERR_CLOSED;
+        tachyon_state_t after =
+            death ? TACHYON_STATE_FATAL_ERROR : TACHYON_STATE_DISCONNECTED;
         CHECK_EQ(tachyon_get_state(pair.listener), TACHYON_STATE_READY);
         CHECK_EQ(tachyon_get_state(pair.connector), TACHYON_STATE_READY);
         CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
@@ -234,12 +236,12 @@ TEST(the_state_is_ready_until_the_peer_is_gone_and_all_is_drained) {
         CHECK_EQ(tachyon_get_state(pair.listener), TACHYON_STATE_READY);
         CHECK_OK(tachyon_commit_rx(pair.listener));
         for (int i = 0; i < 3; i++) {
-            CHECK_EQ(tachyon_get_state(pair.listener), TACHYON_STATE_DISCONNECTED);
+            CHECK_EQ(tachyon_get_state(pair.listener), after);
             CHECK_EQ(tachyon_last_error(), why);
         }
         CHECK_REFUSED(tachyon_acquire_rx_blocking(pair.listener, &type, &size, 0), why);
         CHECK_SAYS(death ? "died without closing" : "closed the stream");
-        CHECK_EQ(tachyon_get_state(pair.listener), TACHYON_STATE_DISCONNECTED);
+        CHECK_EQ(tachyon_get_state(pair.listener), after);
         pair_close(&pair);
     }
 }

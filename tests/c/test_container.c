@@ -151,7 +151,7 @@ static void be_end(const struct end *end) {
     CHECK_REFUSED(tachyon_acquire_rx_timed(bus, &type, &size, 0, 10 * SECOND),
                   TACHYON_ERR_PEER_DEAD);
     CHECK_IN(test_now_ms() - begin, 0, 5000); /* not only by the time-out */
-    CHECK_EQ(tachyon_get_state(bus), TACHYON_STATE_DISCONNECTED);
+    CHECK_EQ(tachyon_get_state(bus), TACHYON_STATE_FATAL_ERROR);
     tachyon_bus_destroy(bus);
 }
 

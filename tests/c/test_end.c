@@ -5,11 +5,13 @@
 
 #include <poll.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
-static uint32_t type;
-static size_t size;
+static _Thread_local uint32_t type;
+static _Thread_local size_t size;
 
 /* ---- Abort: what the peer gets ---- */
 
@@ -331,4 +333,324 @@ TEST(an_abort_in_a_forked_child_does_nothing_to_the_parent) {
     CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
     CHECK(receive_one(pair.listener, LOOK));
     pair_close(&pair);
+}
+
+/* ---- Loops that take every failure for a signal and try again ---- */
+
+/* How the forerunner's users wait: NULL is a signal unless the state is FATAL_ERROR.
+ * The loop goes round until then, or until the time is over; these return what they
+ * got. */
+struct loop {
+    const char *name;
+    const void *(*step)(struct loop *loop);
+    bool rpc, listens; /* which handle it turns round */
+    tachyon_bus_t *bus;
+    tachyon_rpc_bus_t *end;
+    struct pair pair;
+    struct rpc_ends ends;
+    int64_t until_ms;
+    uint64_t rounds;
+    int64_t cpu_us;
+    bool raised;
+    tachyon_error_t error;
+};
+
+static const char large[3000];
+
+static const void *step_blocking(struct loop *loop) {
+    return tachyon_acquire_rx_blocking(loop->bus, &type, &size, 100);
+}
+static const void *step_spin(struct loop *loop) {
+    return tachyon_acquire_rx_spin(loop->bus, &type, &size, 0);
+}
+static const void *step_timed(struct loop *loop) {
+    return tachyon_acquire_rx_timed(loop->bus, &type, &size, 100, -1);
+}
+static const void *step_drain(struct loop *loop) {
+    tachyon_msg_view_t views[4];
+    return tachyon_drain_batch(loop->bus, views, 4, 100) ? large : NULL;
+}
+static const void *step_array(struct loop *loop) {
+    char items[4];
+    return tachyon_recv_batch(loop->bus, items, 1, 4, &type, 100, -1) ? large : NULL;
+}
+static const void *step_polling(struct loop *loop) {
+    tachyon_bus_set_polling_mode(loop->bus, 1);
+    return step_blocking(loop);
+}
+static const void *step_acquire(struct loop *loop) {
+    void *slot = tachyon_acquire_tx_timed(loop->bus, sizeof large, 100, -1);
+    if (slot)
+        CHECK_OK(tachyon_commit_tx(loop->bus, sizeof large, 1));
+    return slot;
+}
+static const void *step_send(struct loop *loop) {
+    return tachyon_send(loop->bus, large, sizeof large, 1, 100, -1) ? NULL : large;
+}
+static const void *step_send_array(struct loop *loop) {
+    return tachyon_send_batch(loop->bus, large, 1500, 2, 1, 100, -1) ? large : NULL;
+}
+static const void *step_wait(struct loop *loop) {
+    return tachyon_rpc_wait(loop->end, 1, &size, &type, 100);
+}
+static const void *step_wait_any(struct loop *loop) {
+    uint64_t id;
+    return tachyon_rpc_wait_any(loop->end, &id, &size, &type, 100, -1);
+}
+static const void *step_call(struct loop *loop) {
+    uint64_t id;
+    return tachyon_rpc_call_timed(loop->end, large, sizeof large, 1, &id, 100, -1)
+               ? NULL
+               : large;
+}
+static const void *step_serve(struct loop *loop) {
+    uint64_t id;
+    return tachyon_rpc_serve(loop->end, &id, &type, &size, 100);
+}
+static const void *step_reply(struct loop *loop) {
+    void *slot = tachyon_rpc_acquire_reply_tx_timed(loop->end, sizeof large, 100, -1);
+    if (slot) /* the ring has no room for a second one */
+        CHECK_OK(tachyon_rpc_commit_reply(loop->end, 1, sizeof large, 1));
+    return slot;
+}
+
+static const struct loop loops[] = {
+    {.name = "acquire_rx_blocking", .step = step_blocking},
+    {.name = "acquire_rx_spin", .step = step_spin},
+    {.name = "acquire_rx_timed", .step = step_timed},
+    {.name = "drain_batch", .step = step_drain},
+    {.name = "recv_batch", .step = step_array},
+    {.name = "acquire_rx_blocking, polling", .step = step_polling},
+    {.name = "acquire_tx_timed", .step = step_acquire},
+    {.name = "send", .step = step_send},
+    {.name = "send_batch", .step = step_send_array},
+    {.name = "rpc_wait", .step = step_wait, .rpc = true},
+    {.name = "rpc_wait_any", .step = step_wait_any, .rpc = true},
+    {.name = "rpc_call_timed", .step = step_call, .rpc = true},
+    {.name = "rpc_serve", .step = step_serve, .rpc = true, .listens = true},
+    {.name = "rpc_acquire_reply_tx", .step = step_reply, .rpc = true, .listens = true},
+};
+#define LOOPS (sizeof loops / sizeof loops[0])
+
+static tachyon_state_t loop_state(const struct loop *loop) {
+    return loop->rpc ? tachyon_rpc_get_state(loop->end) : tachyon_get_state(loop->bus);
+}
+
+static void *loop_body(void *context) {
+    struct loop *loop = context;
+    struct rusage usage;
+    while (test_now_ms() < loop->until_ms) {
+        loop->rounds++;
+        if (loop->step(loop)) /* what was sent before the end: once, or a ringful */
+            continue;
+        loop->error = tachyon_last_error();
+        loop->raised = loop_state(loop) == TACHYON_STATE_FATAL_ERROR;
+        if (loop->raised)
+            break;
+    }
+    CHECK_EQ(getrusage(RUSAGE_THREAD, &usage), 0);
+    loop->cpu_us = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+                   usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+    return NULL;
+}
+
+enum ending { CLOSE, ABORT, DEATH, OWN_CLOSE };
+
+static void loop_open(struct loop *loop) {
+    uint64_t id;
+    if (loop->rpc) {
+        loop->ends = rpc_open();
+        loop->end = loop->listens ? loop->ends.callee : loop->ends.caller;
+        CHECK_OK(tachyon_rpc_call(loop->ends.caller, "x", 1, 1, &id));
+        if (loop->listens) {
+            CHECK(tachyon_rpc_serve(loop->end, &id, &type, &size, 0));
+            CHECK_OK(tachyon_rpc_commit_serve(loop->end));
+        }
+    } else {
+        loop->pair = pair_open(4096);
+        loop->bus = loop->pair.listener;
+    }
+}
+
+static void loop_end(struct loop *loop, enum ending ending) {
+    tachyon_bus_t *peer = loop->pair.connector;
+    tachyon_bus_t *own = loop->bus;
+    if (loop->rpc) {
+        peer = (tachyon_bus_t *)(void *)(loop->listens ? loop->ends.caller
+                                                       : loop->ends.callee);
+        own = (tachyon_bus_t *)(void *)loop->end;
+    }
+    switch (ending) {
+    case CLOSE:
+        tachyon_bus_close(peer);
+        break;
+    case ABORT:
+        tachyon_bus_abort(peer);
+        break;
+    case DEATH: /* all that is left of a dead process */
+        ty_close(&peer->link.socket);
+        break;
+    case OWN_CLOSE:
+        tachyon_bus_close(own);
+    }
+}
+
+static void run_loops(enum ending ending, int64_t for_ms) {
+    struct loop running[LOOPS];
+    pthread_t threads[LOOPS];
+    for (size_t i = 0; i < LOOPS; i++) {
+        running[i] = loops[i];
+        loop_open(&running[i]);
+        loop_end(&running[i], ending);
+    }
+    for (size_t i = 0; i < LOOPS; i++) {
+        running[i].until_ms = test_now_ms() + for_ms;
+        threads[i] = test_thread(loop_body, &running[i]);
+    }
+    for (size_t i = 0; i < LOOPS; i++)
+        test_join(threads[i]);
+    for (size_t i = 0; i < LOOPS; i++) {
+        struct loop *loop = &running[i];
+        bool fatal = ending == ABORT || ending == DEATH;
+        if (loop->error != (ending == ABORT   ? TACHYON_ERR_ABORTED
+                            : ending == DEATH ? TACHYON_ERR_PEER_DEAD
+                                              : TACHYON_ERR_CLOSED))
+            FAIL("%s: %s", loop->name, tachyon_strerror(loop->error));
+        if (loop->raised != fatal)
+            FAIL("%s: the loop %s", loop->name, fatal ? "goes on" : "has ended");
+        if (loop->cpu_us > for_ms * 1000 / 100)
+            FAIL("%s: %jd us of processor time in %jd ms, %ju rounds", loop->name,
+                 (intmax_t)loop->cpu_us, (intmax_t)for_ms, (uintmax_t)loop->rounds);
+        pair_close(&loop->pair);
+        rpc_close(&loop->ends);
+    }
+}
+
+TEST(a_loop_that_goes_on_after_a_close_leaves_the_processor_alone) {
+    if (test_sanitized())
+        test_skip("a sanitizer takes processor time");
+    run_loops(CLOSE, 1000);
+    run_loops(OWN_CLOSE, 1000);
+}
+
+TEST(a_loop_that_ends_at_a_fatal_error_ends_with_the_peer) {
+    run_loops(ABORT, test_sanitized() ? 20000 : 2000);
+    run_loops(DEATH, test_sanitized() ? 20000 : 2000);
+}
+
+TEST(only_a_repeated_untimed_wait_sleeps_after_the_end) {
+    for (int ending = CLOSE; ending <= DEATH; ending++) {
+        struct loop loop = {0};
+        loop_open(&loop);
+        loop_end(&loop, (enum ending)ending);
+        int64_t begin = test_now_ms();
+        CHECK(!step_blocking(&loop)); /* told */
+        CHECK_IN(test_now_ms() - begin, 0, 500);
+        uint64_t sleeps = atomic_load(&loop.bus->link.sleeps);
+        CHECK_TAKES(
+            0, 100, for (int i = 0; i < 10000; i++) {
+                CHECK(!tachyon_acquire_rx(loop.bus, &type, &size));
+                CHECK(!tachyon_acquire_rx_spin(loop.bus, &type, &size, 100));
+                CHECK(!tachyon_acquire_rx_timed(loop.bus, &type, &size, 0, 1000000000));
+            });
+        CHECK_EQ(atomic_load(&loop.bus->link.sleeps), sleeps);
+        CHECK(!step_blocking(&loop));
+        for (int i = 0; i < 8; i++)
+            CHECK_TAKES(1, 100, CHECK(!step_blocking(&loop)));
+        pair_close(&loop.pair);
+    }
+}
+
+TEST(each_call_that_is_outstanding_is_told_of_the_end_at_once) {
+    struct loop loop = {.rpc = true};
+    loop_open(&loop);
+    uint64_t id = 1;
+    while (tachyon_rpc_call(loop.end, "x", 1, 1, &id) == TACHYON_SUCCESS)
+        ;
+    CHECK(id > 50);
+    loop_end(&loop, CLOSE);
+    for (uint64_t last = id; id > 0; id--) {
+        int64_t begin = test_now_ms();
+        CHECK_REFUSED(tachyon_rpc_wait(loop.end, id, &size, &type, 0),
+                      TACHYON_ERR_CLOSED);
+        CHECK_IN(test_now_ms() - begin, 0, id == last ? 500 : 100);
+    }
+    rpc_close(&loop.ends);
+}
+
+static void interrupt(int signal) {
+    (void)signal;
+}
+
+static int interrupted_hook(void *context) {
+    return *(int *)context;
+}
+
+TEST(a_signal_ends_the_sleep_before_the_end_is_told_again) {
+    struct loop loop = {0};
+    loop_open(&loop);
+    loop_end(&loop, CLOSE);
+    for (int i = 0; i < 8; i++)
+        CHECK(!step_blocking(&loop));
+    struct sigaction action = {.sa_handler = interrupt};
+    CHECK_EQ(sigaction(SIGALRM, &action, NULL), 0);
+    bool interrupted = false;
+    for (int i = 0; i < 20 && !interrupted; i++) {
+        struct itimerval soon = {.it_value.tv_usec = 3000};
+        CHECK_EQ(setitimer(ITIMER_REAL, &soon, NULL), 0);
+        CHECK(!step_blocking(&loop));
+        interrupted = tachyon_last_error() == TACHYON_ERR_INTERRUPTED;
+    }
+    CHECK(interrupted);
+    int stop = 1;
+    loop.bus->link.interrupted = interrupted_hook;
+    loop.bus->link.interrupted_context = &stop;
+    CHECK(!step_blocking(&loop));
+    CHECK_EQ(tachyon_last_error(), TACHYON_ERR_INTERRUPTED);
+    stop = 0;
+    CHECK(!step_blocking(&loop));
+    CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED); /* it stays so */
+    pair_close(&loop.pair);
+}
+
+TEST(a_handle_is_closed_and_destroyed_under_a_loop_that_goes_on) {
+    for (int i = 0; i < 20; i++) {
+        struct loop loop = loops[i % LOOPS];
+        loop_open(&loop);
+        loop_end(&loop, CLOSE);
+        loop.until_ms = test_now_ms() + 60;
+        pthread_t thread = test_thread(loop_body, &loop);
+        test_sleep_ms(30);
+        CHECK_TAKES(0, 100, loop_end(&loop, OWN_CLOSE));
+        test_join(thread);
+        CHECK_EQ(loop.error, TACHYON_ERR_CLOSED);
+        CHECK_TAKES(0, 500, {
+            pair_close(&loop.pair);
+            rpc_close(&loop.ends);
+            loop.ends = (struct rpc_ends){0};
+        });
+    }
+}
+
+static void *step_body(void *context) {
+    struct loop *loop = context;
+    loop->step(loop);
+    loop->error = tachyon_last_error();
+    return NULL;
+}
+
+TEST(destroy_waits_for_a_call_that_sleeps_before_it_tells) {
+    struct loop loop = loops[0];
+    loop_open(&loop);
+    loop_end(&loop, CLOSE);
+    for (int i = 0; i < 8; i++)
+        CHECK(!step_blocking(&loop));
+    pthread_t thread = test_thread(step_body, &loop);
+    while (!atomic_load(&loop.bus->link.waiting))
+        ty_pause();
+    tachyon_bus_destroy(loop.pair.listener);
+    loop.pair.listener = NULL;
+    test_join(thread);
+    CHECK_EQ(loop.error, TACHYON_ERR_CLOSED);
+    pair_close(&loop.pair);
 }

@@ -683,7 +683,7 @@ static void check_death_noticed(enum peer_does does) {
         CHECK_IN(test_now_ms() - begin, 0, 2000); /* stress.death measures it */
         CHECK_EQ(test_wait(pid), -SIGKILL);
         CHECK_EQ(blocked.error, TACHYON_ERR_PEER_DEAD);
-        CHECK_EQ(tachyon_get_state(listening.bus), TACHYON_STATE_DISCONNECTED);
+        CHECK_EQ(tachyon_get_state(listening.bus), TACHYON_STATE_FATAL_ERROR);
         CHECK_EQ(tachyon_last_error(), TACHYON_ERR_PEER_DEAD);
         tachyon_bus_destroy(listening.bus);
     }
@@ -719,7 +719,7 @@ TEST(an_end_that_never_waits_learns_of_the_death_too) {
             while (tachyon_send(listening.bus, "x", 1, 1, 0, 0) == TACHYON_SUCCESS)
                 CHECK(++calls < 100);
         else
-            CHECK_EQ(tachyon_get_state(listening.bus), TACHYON_STATE_DISCONNECTED);
+            CHECK_EQ(tachyon_get_state(listening.bus), TACHYON_STATE_FATAL_ERROR);
         CHECK_EQ(tachyon_last_error(), TACHYON_ERR_PEER_DEAD);
         tachyon_bus_destroy(listening.bus);
     }

@@ -675,7 +675,8 @@ TEST(a_blocked_call_ends_with_the_callee_or_by_our_own_close) {
         }
         CHECK_EQ((uintptr_t)test_join(thread),
                  end == 1 ? TACHYON_ERR_PEER_DEAD : TACHYON_ERR_CLOSED);
-        CHECK_EQ(tachyon_rpc_get_state(ends.caller), TACHYON_STATE_DISCONNECTED);
+        CHECK_EQ(tachyon_rpc_get_state(ends.caller),
+                 end == 1 ? TACHYON_STATE_FATAL_ERROR : TACHYON_STATE_DISCONNECTED);
         uint64_t id;
         CHECK_ERROR(tachyon_rpc_call(ends.caller, "x", 1, 1, &id),
                     end == 1 ? TACHYON_ERR_PEER_DEAD : TACHYON_ERR_CLOSED);

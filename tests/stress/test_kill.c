@@ -306,7 +306,7 @@ static void survive(const struct habit *habit, bool produces) {
     } endings[] = {
         {{"producer killed", "consumer killed"},
          TACHYON_ERR_PEER_DEAD,
-         TACHYON_STATE_DISCONNECTED},
+         TACHYON_STATE_FATAL_ERROR},
         {{"producer closes", "consumer closes"},
          TACHYON_ERR_CLOSED,
          TACHYON_STATE_DISCONNECTED},

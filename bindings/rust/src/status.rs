@@ -9,9 +9,10 @@ use tachyon_sys as sys;
 pub enum State {
     /// Usable. A receiving end stays so until everything has been delivered.
     Ready,
-    /// The peer has closed or died, or this end has closed.
+    /// The peer, or this end, has closed.
     Disconnected,
-    /// The peer gave up or corrupted the ring, or the handle belongs to the parent process.
+    /// The peer died, gave up or corrupted the ring, or the handle belongs to the parent
+    /// process.
     FatalError,
 }
 

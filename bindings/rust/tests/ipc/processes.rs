@@ -82,7 +82,7 @@ fn a_killed_producer_leaves_what_it_had_flushed() {
     assert_eq!(rx.state(), State::Ready); // there is something to receive
     let received: Vec<_> = rx.iter().map(|message| Ok(message?.type_id)).collect();
     assert_eq!(received, [Ok(1), Ok(2), Ok(3), Err(TachyonError::PeerDead)]);
-    assert_eq!(rx.state(), State::Disconnected);
+    assert_eq!(rx.state(), State::FatalError);
     assert_eq!(rx.check(), Err(TachyonError::PeerDead));
 }
 
