@@ -203,7 +203,7 @@ def wrong_in(line: str, targets: str) -> list[str]:
     ]
     wrong += [
         f"no {path} after a build"
-        for path in re.findall(r"(?<![\w/.~-])build/([\w./-]+)", line)
+        for path in re.findall(r"^build/([\w./-]+)", line)  # programs that are run
         if not (BUILD / path).exists() and "rust" not in path and "cargo" not in path
     ]
     return wrong
