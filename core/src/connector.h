@@ -7,8 +7,8 @@
 #include "door.h"
 #include "handshake.h"
 
-#define CONNECTOR_MAX_FDS 8 /* that an answer may bring; the kernel drops the others   \
-                             */
+/* That an answer may bring; the kernel drops the others. */
+#define CONNECTOR_MAX_FDS 8
 
 struct connector {
     const char *path;  /* the caller's, for as long as this lives */

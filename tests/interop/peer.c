@@ -34,10 +34,11 @@ struct arguments {
 static const char *program;
 
 static void usage(void) {
-    fprintf(stderr,
-            "usage: %s produce|consume --socket PATH --count N --seed K --sizes A,B,...\n"
-            "           [--batch N] [--listen CAPACITY] [--die-after N]\n",
-            program);
+    fprintf(
+        stderr,
+        "usage: %s produce|consume --socket PATH --count N --seed K --sizes A,B,...\n"
+        "           [--batch N] [--listen CAPACITY] [--die-after N]\n",
+        program);
     exit(2);
 }
 
@@ -49,43 +50,63 @@ static void fail(const char *what) {
 static uint64_t number(const char *text) {
     char *end;
     uint64_t value = strtoull(text, &end, 10);
-    if (end == text || (*end && *end != ',')) usage();
+    if (end == text || (*end && *end != ','))
+        usage();
     return value;
 }
 
 static void parse_sizes(struct arguments *arguments, const char *text) {
     for (; text; text = strchr(text, ',')) {
         text += *text == ',';
-        if (arguments->size_count == MAX_SIZES) usage();
+        if (arguments->size_count == MAX_SIZES)
+            usage();
         arguments->sizes[arguments->size_count++] = number(text);
     }
 }
 
 static struct arguments parse(int argc, char **argv) {
-    static const struct option options[] = {
-        {"socket", required_argument, NULL, 's'}, {"count", required_argument, NULL, 'n'},
-        {"seed", required_argument, NULL, 'k'},   {"sizes", required_argument, NULL, 'z'},
-        {"batch", required_argument, NULL, 'b'},  {"listen", required_argument, NULL, 'l'},
-        {"die-after", required_argument, NULL, 'd'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"socket", required_argument, NULL, 's'},
+                                            {"count", required_argument, NULL, 'n'},
+                                            {"seed", required_argument, NULL, 'k'},
+                                            {"sizes", required_argument, NULL, 'z'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"listen", required_argument, NULL, 'l'},
+                                            {"die-after", required_argument, NULL, 'd'},
+                                            {NULL, 0, NULL, 0}};
     struct arguments arguments = {.batch = 1};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
-        case 's': arguments.socket = optarg; break;
-        case 'n': arguments.count = number(optarg); break;
-        case 'k': arguments.seed = number(optarg); break;
-        case 'z': parse_sizes(&arguments, optarg); break;
-        case 'b': arguments.batch = number(optarg); break;
-        case 'l': arguments.listen_capacity = number(optarg); break;
-        case 'd': arguments.die_after = number(optarg); break;
-        default: usage();
+        case 's':
+            arguments.socket = optarg;
+            break;
+        case 'n':
+            arguments.count = number(optarg);
+            break;
+        case 'k':
+            arguments.seed = number(optarg);
+            break;
+        case 'z':
+            parse_sizes(&arguments, optarg);
+            break;
+        case 'b':
+            arguments.batch = number(optarg);
+            break;
+        case 'l':
+            arguments.listen_capacity = number(optarg);
+            break;
+        case 'd':
+            arguments.die_after = number(optarg);
+            break;
+        default:
+            usage();
         }
     }
     if (optind + 1 != argc || !arguments.socket || !arguments.size_count ||
         arguments.batch < 1 || arguments.batch > MAX_BATCH)
         usage();
     arguments.produce = !strcmp(argv[optind], "produce");
-    if (!arguments.produce && strcmp(argv[optind], "consume")) usage();
+    if (!arguments.produce && strcmp(argv[optind], "consume"))
+        usage();
     return arguments;
 }
 
@@ -113,7 +134,8 @@ static uint64_t splitmix64(uint64_t *state) {
 
 static struct stream open_stream(const struct arguments *arguments) {
     struct stream stream = {arguments, arguments->seed, malloc(TAPE_BYTES)};
-    if (!stream.tape) abort();
+    if (!stream.tape)
+        abort();
     for (size_t at = 0; at < TAPE_BYTES; at += 8) {
         uint64_t word = splitmix64(&stream.state);
         for (size_t byte = 0; byte < 8; byte++)
@@ -155,7 +177,8 @@ static void print_totals(const struct totals *totals) {
     fflush(stdout);
 }
 
-static void die_when_due(const struct arguments *arguments, const struct totals *totals) {
+static void die_when_due(const struct arguments *arguments,
+                         const struct totals *totals) {
     if (arguments->die_after && totals->count >= arguments->die_after) {
         print_totals(totals);
         raise(SIGKILL);
@@ -175,18 +198,22 @@ static void produce(tachyon_bus_t *bus, struct stream *stream, struct totals *to
                 fail("send");
         } else {
             size_t reserved = message.reserved;
-            if (reserved > tachyon_max_payload(bus)) reserved = message.size;
+            if (reserved > tachyon_max_payload(bus))
+                reserved = message.size;
             void *slot = tachyon_acquire_tx_timed(bus, reserved, SPIN_THRESHOLD, -1);
-            if (!slot) fail("acquire_tx");
+            if (!slot)
+                fail("acquire_tx");
             memcpy(slot, message.bytes, message.size);
-            if (tachyon_commit_tx(bus, message.size, message.type_id)) fail("commit_tx");
+            if (tachyon_commit_tx(bus, message.size, message.type_id))
+                fail("commit_tx");
             if (++unflushed == arguments->batch) {
                 tachyon_flush(bus);
                 unflushed = 0;
             }
         }
         add(totals, message.bytes, message.size);
-        if (!unflushed) die_when_due(arguments, totals);
+        if (!unflushed)
+            die_when_due(arguments, totals);
     }
 }
 
@@ -196,7 +223,8 @@ static void take(struct stream *stream, struct totals *totals, const void *bytes
     if (size != expected.size || type_id != expected.type_id ||
         memcmp(bytes, expected.bytes, size)) {
         fprintf(stderr,
-                "%s: message %" PRIu64 " is not the one sent: size %zu and type %" PRIu32
+                "%s: message %" PRIu64
+                " is not the one sent: size %zu and type %" PRIu32
                 ", expected %zu and %" PRIu32 "\n",
                 program, totals->count, size, type_id, expected.size, expected.type_id);
         exit(1);
@@ -215,15 +243,21 @@ static tachyon_error_t consume(tachyon_bus_t *bus, struct stream *stream,
             size_t size;
             const void *bytes =
                 tachyon_acquire_rx_blocking(bus, &type_id, &size, SPIN_THRESHOLD);
-            if (!bytes) return tachyon_last_error();
+            if (!bytes)
+                return tachyon_last_error();
             take(stream, totals, bytes, size, type_id);
-            if (tachyon_commit_rx(bus)) fail("commit_rx");
+            if (tachyon_commit_rx(bus))
+                fail("commit_rx");
         } else {
-            size_t n = tachyon_drain_batch(bus, views, arguments->batch, SPIN_THRESHOLD);
-            if (!n) return tachyon_last_error();
+            size_t n =
+                tachyon_drain_batch(bus, views, arguments->batch, SPIN_THRESHOLD);
+            if (!n)
+                return tachyon_last_error();
             for (size_t i = 0; i < n; i++)
-                take(stream, totals, views[i].ptr, views[i].actual_size, views[i].type_id);
-            if (tachyon_commit_rx_batch(bus, views, n)) fail("commit_rx_batch");
+                take(stream, totals, views[i].ptr, views[i].actual_size,
+                     views[i].type_id);
+            if (tachyon_commit_rx_batch(bus, views, n))
+                fail("commit_rx_batch");
         }
         die_when_due(arguments, totals);
     }
@@ -234,8 +268,8 @@ static tachyon_bus_t *open_bus(const struct arguments *arguments) {
     tachyon_options_t options = {.size = sizeof options,
                                  .timeout_ns = CONNECT_TIMEOUT_NS};
     if (arguments->listen_capacity) {
-        if (tachyon_bus_listen_with(arguments->socket, arguments->listen_capacity, &options,
-                                    &bus))
+        if (tachyon_bus_listen_with(arguments->socket, arguments->listen_capacity,
+                                    &options, &bus))
             fail("listen");
     } else if (tachyon_bus_connect_with(arguments->socket, &options, &bus)) {
         fail("connect");

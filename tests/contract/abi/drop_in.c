@@ -52,7 +52,8 @@ tachyon_error_t tachyon_rollback_tx(tachyon_bus_t *);
 void tachyon_flush(tachyon_bus_t *);
 const void *tachyon_acquire_rx(tachyon_bus_t *, uint32_t *, size_t *);
 const void *tachyon_acquire_rx_spin(tachyon_bus_t *, uint32_t *, size_t *, uint32_t);
-const void *tachyon_acquire_rx_blocking(tachyon_bus_t *, uint32_t *, size_t *, uint32_t);
+const void *tachyon_acquire_rx_blocking(tachyon_bus_t *, uint32_t *, size_t *,
+                                        uint32_t);
 tachyon_error_t tachyon_commit_rx(tachyon_bus_t *);
 size_t tachyon_acquire_rx_batch(tachyon_bus_t *, tachyon_msg_view_t *, size_t);
 size_t tachyon_drain_batch(tachyon_bus_t *, tachyon_msg_view_t *, size_t, uint32_t);
