@@ -63,6 +63,10 @@ static tachyon_error_t receive_answer(struct connector *connector) {
         return ty_fail(TACHYON_ERR_NETWORK, count < 0 ? errno : 0,
                        "the listener ended the connection before it answered");
     keep_descriptors(connector, &message);
+    if ((message.msg_flags & MSG_CTRUNC) && connector->fd_count < CONNECTOR_MAX_FDS)
+        return ty_fail(TACHYON_ERR_OPEN, EMFILE,
+                       "no descriptor left for the listener's shared memory (see "
+                       "ulimit -n)");
     connector->received += (size_t)count;
     /* A foreign one may be shorter; its first words say enough. */
     return connector->received == sizeof connector->answer ||

@@ -207,7 +207,8 @@ extern "C" {
  @param socket_path  As for tachyon_bus_listen().
  @param out          The new handle, or NULL on failure.
  @return SUCCESS; NULL_PTR; INVALID_SZ; NETWORK at once when nobody listens;
-         ABI_MISMATCH; PERMISSION; SEAL, MAP, CORRUPT (the listener's memory is not
+         ABI_MISMATCH; PERMISSION; OPEN (no descriptor left); SEAL, MAP,
+         CORRUPT (the listener's memory is not
          what it said); BUSY (both ends declared one role); MEM; INTERRUPTED;
          TIMEOUT (5 s without an answer, or options->timeout_ns).
 

@@ -30,11 +30,19 @@ static const struct {
     tachyon_error_t error;
     const char *says;
 } refusals[] = {
-    {TACHYON_ERR_TRUNCATE, "ulimit -f"}, {TACHYON_ERR_MAP, "ulimit -v"},
-    {TACHYON_ERR_MAP, "ulimit -l"},      {TACHYON_ERR_MEM, ""},
-    {TACHYON_ERR_OPEN, "open files"},    {TACHYON_ERR_NETWORK, "open files"},
-    {TACHYON_ERR_OPEN, "descriptors"},   {TACHYON_ERR_NETWORK, "descriptors"},
-    {TACHYON_ERR_CORRUPT, "descriptors"}};
+    {TACHYON_ERR_TRUNCATE, "ulimit -f"},
+    {TACHYON_ERR_MAP, "ulimit -v"},
+    {TACHYON_ERR_MAP, "ulimit -l"},
+    {TACHYON_ERR_MEM, ""},
+    {TACHYON_ERR_OPEN, "open files"},
+    {TACHYON_ERR_OPEN, "descriptors"},
+    {TACHYON_ERR_SYSTEM, "open files"},
+    {TACHYON_ERR_SYSTEM, "descriptors"},
+    {TACHYON_ERR_NETWORK, "open files"},
+    {TACHYON_ERR_NETWORK, "descriptors"},
+    /* The flag with which the kernel says so carries no text of the C library. */
+    {TACHYON_ERR_OPEN, "ulimit -n"},
+};
 
 static bool is_refusal(tachyon_error_t error) {
     for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
