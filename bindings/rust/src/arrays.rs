@@ -9,7 +9,7 @@ use tachyon_sys::{
 };
 
 use crate::error::{fail, last, last_code};
-use crate::wait::{try_now, wait, Remaining};
+use crate::wait::{complete, try_now, wait, Remaining, Room};
 use crate::{Bus, TachyonError};
 
 /// What a receive into an array has brought; all messages are of one type.
@@ -96,7 +96,7 @@ impl Bus {
             }
         }
         if sent == 0 && count > 0 {
-            return Err(last());
+            return Err(complete(last(), &Room(item_size), timeout));
         }
         Ok(sent)
     }
@@ -132,7 +132,7 @@ impl Bus {
         timeout: Duration,
     ) -> Result<ReceivedBatch, TachyonError> {
         self.before_recv_batch(items, item_size)?;
-        wait(timeout, |ns| {
+        wait(timeout, &"message", |ns| {
             self.receive_batch(items, item_size, spin_threshold, ns)
         })
     }

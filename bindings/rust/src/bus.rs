@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::check;
 use crate::raw::{BusHandle, Dropping, RawBus};
-use crate::wait::{try_now, wait};
+use crate::wait::{try_now, wait, Room};
 use crate::{
     Consumer, Options, Peer, Producer, RxBatchGuard, RxGuard, State, Stats, TachyonError, TxGuard,
     SPIN_THRESHOLD,
@@ -185,7 +185,9 @@ impl Bus {
         timeout: Duration,
     ) -> Result<(), TachyonError> {
         self.raw.may_send()?;
-        wait(timeout, |ns| self.raw.send(data, type_id, ns))
+        wait(timeout, &Room(data.len()), |ns| {
+            self.raw.send(data, type_id, ns)
+        })
     }
 
     /// Reserves room for one message of up to `max_size` bytes, without waiting.
@@ -211,7 +213,9 @@ impl Bus {
         timeout: Duration,
     ) -> Result<TxGuard<'_>, TachyonError> {
         self.raw.may_send()?;
-        let slot = wait(timeout, |ns| self.raw.reserve(max_size, ns))?;
+        let slot = wait(timeout, &Room(max_size), |ns| {
+            self.raw.reserve(max_size, ns)
+        })?;
         Ok(TxGuard::new(self, slot))
     }
 
@@ -248,7 +252,9 @@ impl Bus {
         timeout: Duration,
     ) -> Result<RxGuard<'_>, TachyonError> {
         self.raw.may_receive()?;
-        let message = wait(timeout, |ns| self.raw.receive(spin_threshold, ns))?;
+        let message = wait(timeout, &"message", |ns| {
+            self.raw.receive(spin_threshold, ns)
+        })?;
         Ok(RxGuard::new(self, message))
     }
 
@@ -289,7 +295,9 @@ impl Bus {
     ) -> Result<RxBatchGuard<'_>, TachyonError> {
         self.raw.may_receive()?;
         let max = self.as_many_as_fit(max_msgs);
-        let views = wait(timeout, |ns| self.raw.drain(max, spin_threshold, ns))?;
+        let views = wait(timeout, &"message", |ns| {
+            self.raw.drain(max, spin_threshold, ns)
+        })?;
         Ok(RxBatchGuard::new(self, views))
     }
 

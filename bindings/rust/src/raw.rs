@@ -8,6 +8,7 @@
 
 use std::cell::Cell;
 use std::ffi::CStr;
+use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::panic::RefUnwindSafe;
@@ -403,6 +404,16 @@ pub(crate) enum Incoming {
     Request,
     AnyReply,
     ReplyTo(u64),
+}
+
+impl fmt::Display for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request => f.write_str("request"),
+            Self::AnyReply => f.write_str("reply"),
+            Self::ReplyTo(call) => write!(f, "reply to call {call}"),
+        }
+    }
 }
 
 /// An [`RpcHandle`] with what one thread at a time may do: it is not `Sync`. Methods answer

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::error::{check, fail, last};
 use crate::raw::{Dropping, Incoming, Outgoing, RawRpc, RpcHandle};
 use crate::rpc_owner::{Entered, Owner};
-use crate::wait::{nanoseconds, try_now, wait, FOR_EVER};
+use crate::wait::{complete, nanoseconds, try_now, wait, Room};
 use crate::{Options, Peer, RpcRxGuard, RpcStats, RpcTxGuard, State, TachyonError};
 
 /// One end of a connection for remote procedure calls: the caller, which connects, or the
@@ -153,7 +153,9 @@ impl RpcBus {
         timeout: Duration,
     ) -> Result<RpcTxGuard<'_>, TachyonError> {
         let raw = self.enter_to_send()?;
-        let slot = wait(timeout, |ns| raw.reserve(outgoing, max_size, ns))?;
+        let slot = wait(timeout, &Room(max_size), |ns| {
+            raw.reserve(outgoing, max_size, ns)
+        })?;
         Ok(RpcTxGuard::new(raw, outgoing, slot))
     }
 
@@ -205,7 +207,9 @@ impl RpcBus {
         timeout: Duration,
     ) -> Result<u64, TachyonError> {
         let raw = self.enter_to_send()?;
-        wait(timeout, |ns| raw.call(payload, msg_type, ns))
+        wait(timeout, &Room(payload.len()), |ns| {
+            raw.call(payload, msg_type, ns)
+        })
     }
 
     /// Reserves room for a reply of up to `max_size` bytes, without waiting.
@@ -273,7 +277,7 @@ impl RpcBus {
         timeout: Duration,
     ) -> Result<(), TachyonError> {
         let raw = self.enter_to_send()?;
-        wait(timeout, |ns| {
+        wait(timeout, &Room(payload.len()), |ns| {
             raw.reply(correlation_id, payload, msg_type, ns)
         })
     }
@@ -296,7 +300,7 @@ impl RpcBus {
         timeout: Duration,
     ) -> Result<RpcRxGuard<'_>, TachyonError> {
         let raw = self.enter_to_receive()?;
-        let message = wait(timeout, |ns| raw.receive(what, spin_threshold, ns))?;
+        let message = wait(timeout, &what, |ns| raw.receive(what, spin_threshold, ns))?;
         Ok(RpcRxGuard::new(raw, what, message))
     }
 
@@ -397,7 +401,7 @@ impl RpcBus {
     /// handle, or on a caller; `OutOfMemory`, `Corrupt`, `Forked`.
     #[inline]
     pub fn serve(&self, spin_threshold: u32) -> Result<RpcRxGuard<'_>, TachyonError> {
-        self.serve_ns(spin_threshold, FOR_EVER)
+        self.serve_timeout(spin_threshold, Duration::MAX)
     }
 
     /// [`serve`](Self::serve) with a time-out; zero is a single look.
@@ -410,19 +414,10 @@ impl RpcBus {
         spin_threshold: u32,
         timeout: Duration,
     ) -> Result<RpcRxGuard<'_>, TachyonError> {
-        self.serve_ns(spin_threshold, nanoseconds(timeout))
-    }
-
-    #[inline]
-    fn serve_ns(
-        &self,
-        spin_threshold: u32,
-        timeout_ns: i64,
-    ) -> Result<RpcRxGuard<'_>, TachyonError> {
         let raw = self.enter_to_receive()?;
-        match raw.receive(Incoming::Request, spin_threshold, timeout_ns) {
+        match raw.receive(Incoming::Request, spin_threshold, nanoseconds(timeout)) {
             Some(request) => Ok(RpcRxGuard::new(raw, Incoming::Request, request)),
-            None => Err(last()),
+            None => Err(complete(last(), &Incoming::Request, timeout)),
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Waiting that a signal does not end.
 
+use std::fmt::{self, Display};
 use std::time::{Duration, Instant};
 
 use tachyon_sys::{
@@ -8,7 +9,7 @@ use tachyon_sys::{
     tachyon_error_t_TACHYON_ERR_INTERRUPTED as INTERRUPTED,
 };
 
-use crate::error::{last, last_code, reported};
+use crate::error::{fail, last, last_code, reported};
 use crate::TachyonError;
 
 /// What the library calls for ever.
@@ -41,11 +42,21 @@ impl Remaining {
     }
 }
 
+/// What a sender waits for, in bytes.
+pub(crate) struct Room(pub(crate) usize);
+
+impl Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "room for {} bytes", self.0)
+    }
+}
+
 /// Repeats `attempt`, which takes a time-out in nanoseconds and answers None for an error
-/// that the library reports, while only signals end it.
+/// that the library reports, while only signals end it. `what` is waited for.
 #[inline]
 pub(crate) fn wait<T>(
     timeout: Duration,
+    what: &dyn Display,
     mut attempt: impl FnMut(i64) -> Option<T>,
 ) -> Result<T, TachyonError> {
     if nanoseconds(timeout) == FOR_EVER {
@@ -58,7 +69,18 @@ pub(crate) fn wait<T>(
         None => {
             let remaining = Remaining::of(timeout);
             again_after_signals(|| attempt(remaining.nanoseconds()))
+                .map_err(|error| complete(error, what, timeout))
         }
+    }
+}
+
+/// A time-out says what has not come: the library does not know for how long all its calls
+/// have waited.
+#[cold]
+pub(crate) fn complete(error: TachyonError, what: &dyn Display, timeout: Duration) -> TachyonError {
+    match error {
+        TachyonError::Timeout => fail(error, &format!("no {what} within {timeout:?}")),
+        error => error,
     }
 }
 

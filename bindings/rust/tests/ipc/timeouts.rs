@@ -52,6 +52,39 @@ fn sending() {
 }
 
 #[test]
+fn the_text_says_what_has_not_come() {
+    const SHORT: Duration = Duration::from_millis(2);
+    let text = |error: Option<TachyonError>| error.unwrap().to_string();
+    let (tx, rx) = pair(4096);
+    let none = "no message within 2ms";
+    assert_eq!(text(rx.acquire_rx_timeout(1, SHORT).err()), none);
+    assert_eq!(text(rx.drain_batch_timeout(4, 1, SHORT).err()), none);
+    let mut items = [0; 8];
+    let received = rx.recv_batch_into_timeout(&mut items, 8, 1, SHORT);
+    assert_eq!(text(received.err()), none);
+
+    while tx.send(&[0; 1000], 1).is_ok() {}
+    let none = "no room for 1000 bytes within 2ms";
+    assert_eq!(text(tx.acquire_tx_timeout(1000, SHORT).err()), none);
+    assert_eq!(text(tx.send_timeout(&[0; 1000], 1, SHORT).err()), none);
+    let sent = tx.send_batch_timeout(&[0; 2000], 1000, 1, SHORT);
+    assert_eq!(text(sent.err()), none);
+
+    let (callee, caller) = rpc_pair(4096);
+    let none = "no request within 2ms";
+    assert_eq!(text(callee.serve_timeout(1, SHORT).err()), none);
+    let id = caller.call(b"", 1).unwrap();
+    let none = format!("no reply to call {id} within 2ms");
+    assert_eq!(text(caller.wait_timeout(id, 1, SHORT).err()), none);
+    let none = "no reply within 2ms";
+    assert_eq!(text(caller.wait_any_timeout(1, SHORT).err()), none);
+    while caller.call(&[0; 1000], 1).is_ok() {}
+    let none = "no room for 1000 bytes within 2ms";
+    assert_eq!(text(caller.call_timeout(&[0; 1000], 1, SHORT).err()), none);
+    assert_eq!(text(caller.acquire_call_timeout(1000, SHORT).err()), none);
+}
+
+#[test]
 fn listening_and_connecting() {
     let path = path();
     // To listen without time is to find out whether one could.
