@@ -438,8 +438,9 @@ const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
                                     uint32_t *msg_type, size_t *actual_size,
                                     uint32_t spin_threshold, int64_t timeout_ns) {
     struct rx_wait want;
-    if (!allows(rpc, CALLEE) || is_null(out_cid) || is_null(msg_type) ||
-        is_null(actual_size) || !bus_next(&rpc->bus, &want, spin_threshold, timeout_ns))
+    if (!allows_wait(rpc, CALLEE, timeout_ns) || is_null(out_cid) ||
+        is_null(msg_type) || is_null(actual_size) ||
+        !bus_next(&rpc->bus, &want, spin_threshold, timeout_ns))
         return NULL;
     uint64_t id = want.record.correlation_id;
     /* Ids grow by one; what is held comes again until it is committed. */
