@@ -23,6 +23,7 @@ from tachyon import (
 )
 
 from conftest import Connect, ConnectRpc, Pair, RpcPair, StartPeer
+from floor import Watch
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 TIMED_OUT = (TimeoutError, asyncio.TimeoutError)  # two types before Python 3.11
@@ -136,12 +137,12 @@ def test_death_ends_every_await_within_50_ms(
         async def main() -> None:
             tasks = [asyncio.ensure_future(bus.recv_async()) for _ in range(waits)]
             await asyncio.sleep(0.1)
-            killed = time.monotonic()
+            watch = Watch()
             peer.kill()
             for task in tasks:
                 with pytest.raises(PeerDeadError):
                     await task
-            assert time.monotonic() - killed < 0.05
+            watch.check(0, 0.05)
             with pytest.raises(PeerDeadError):
                 async for _ in bus:
                     pass
@@ -155,10 +156,10 @@ def test_timeouts_are_seconds(run: Run, pair: Pair) -> None:
             lambda: pair.consumer.recv_async(timeout=0.1),
             lambda: asyncio.wait_for(pair.consumer.recv_async(), 0.1),
         ):
-            start = time.monotonic()
+            watch = Watch()
             with pytest.raises(TIMED_OUT):
                 await wait()
-            assert 0.099 <= time.monotonic() - start < 0.3
+            watch.check(0.099, 0.3)
         with pytest.raises(TimeoutError):
             await pair.consumer.recv_async(timeout=0)
         for bad in (-1, float("nan")):
@@ -414,6 +415,13 @@ def test_a_loop_that_ends_frees_a_bus_that_was_closed(pair: Pair) -> None:
 # ---- What it takes ----
 
 
+async def processor_time() -> float:
+    """Return how much of it a second of waiting takes."""
+    before = time.process_time()
+    await asyncio.sleep(1)
+    return time.process_time() - before
+
+
 def test_idle_awaits_take_no_cpu_time(
     run: Run, connect: Connect, connect_rpc: ConnectRpc, tmp_path: Any
 ) -> None:
@@ -422,6 +430,7 @@ def test_idle_awaits_take_no_cpu_time(
     rpc = connect_rpc()
 
     async def main() -> None:
+        alone = await processor_time()
         while True:
             try:
                 sending.producer.send(bytes(1000), block=False)
@@ -436,13 +445,11 @@ def test_idle_awaits_take_no_cpu_time(
         await tasks[2]
         tasks[2] = asyncio.ensure_future(rpc.callee.serve_async())
         await asyncio.sleep(0.1)
-        before = time.process_time()
-        await asyncio.sleep(1)
-        used = time.process_time() - before
+        used = await processor_time()
         assert not any(task.done() for task in tasks)
         for task in tasks:
             task.cancel()
-        assert used < 0.01
+        assert used < 3 * alone + 0.005
 
     run(main())
 
@@ -512,10 +519,10 @@ except KeyboardInterrupt:
     with Bus.listen(socket_path, 4096, timeout=10):
         assert peer.stdout is not None
         assert peer.stdout.readline() == "waiting\n"
-        start = time.monotonic()
+        watch = Watch()
         peer.send_signal(signal.SIGINT)
         assert peer.stdout.readline() == "interrupted\n"
-        assert time.monotonic() - start < 0.05
+        watch.check(0, 0.05)
 
 
 def test_a_child_is_refused_and_the_parent_awaits_on(run: Run, pair: Pair) -> None:
@@ -615,10 +622,10 @@ def test_a_send_that_waits_can_be_ended(run: Run, connect: Connect) -> None:
         with pytest.raises(ValueError, match="can never fit"):
             await pair.producer.send_async(bytes(4096))
         await pair.producer.send_async(bytes(3000), 1)
-        start = time.monotonic()
+        watch = Watch()
         with pytest.raises(TimeoutError):
             await pair.producer.send_async(bytes(3000), 2, timeout=0.1)
-        assert 0.099 <= time.monotonic() - start < 0.3
+        watch.check(0.099, 0.3)
         task = asyncio.ensure_future(pair.producer.send_async(bytes(3000), 3))
         await settle()
         task.cancel()
@@ -701,10 +708,10 @@ def test_death_of_the_callee_ends_every_call_within_50_ms(
         with RpcBus.rpc_connect(socket_path, timeout=10) as bus:
             tasks = [asyncio.ensure_future(bus.call_async(b"?", i)) for i in range(30)]
             await asyncio.sleep(0.1)
-            killed = time.monotonic()
+            watch = Watch()
             peer.kill()
             assert {type(await outcome(task)) for task in tasks} == {PeerDeadError}
-            assert time.monotonic() - killed < 0.05
+            watch.check(0, 0.05)
             assert not loop_has(bus.fileno())
 
     run(main())
@@ -750,10 +757,10 @@ asyncio.run(main())
 
 def test_a_call_that_is_given_up_is_cancelled(run: Run, rpc: RpcPair) -> None:
     async def main() -> None:
-        start = time.monotonic()
+        watch = Watch()
         with pytest.raises(TimeoutError):
             await rpc.caller.call_async(b"", 1, timeout=0.1)
-        assert 0.099 <= time.monotonic() - start < 0.3
+        watch.check(0.099, 0.3)
         task = asyncio.ensure_future(rpc.caller.call_async(b"", 1))
         await settle()
         task.cancel()
