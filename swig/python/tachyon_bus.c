@@ -7,16 +7,19 @@
 
 /* What differs between the handles of the core. */
 typedef struct BusKind {
-    tachyon_error_t (*open)(const char *path, const size_t *capacities,
-                            const tachyon_options_t *options, void **handle);
+    /* listen, or connect where `capacities` is NULL */
+    tachyon_error_t (*start)(const char *path, const size_t *capacities,
+                             const tachyon_options_t *options,
+                             tachyon_opening_t **opening);
+    tachyon_error_t (*finish)(tachyon_opening_t *opening, void **handle);
     void (*close)(void *handle);
     void (*destroy)(void *handle);
     size_t (*max_payload)(const void *handle);
     tachyon_error_t (*get_peer)(const void *handle, tachyon_peer_t *peer);
     void (*set_polling_mode)(const void *handle, int pure_spin);
     int (*fileno)(void *handle);
-    const char *purpose[2]; /* of sending and of receiving */
-    bool one_thread;        /* both directions are one thread's at a time */
+    const char *purpose[2][2]; /* of who connects, who listens: to send, to receive */
+    bool one_thread;           /* both directions are one thread's at a time */
 } BusKind;
 
 typedef struct TachyonBus {
@@ -24,9 +27,11 @@ typedef struct TachyonBus {
     const BusKind *kind;
     void *handle;
     bool open;    /* opened and not destroyed */
-    bool opening; /* a thread is inside listen or connect */
-    int waiters;  /* threads inside the core without the interpreter's lock, and ... */
-    int watches;  /* ... event loops that poll the descriptor */
+    bool opening; /* between the start of listen or connect and its outcome */
+    tachyon_opening_t
+        *steps;  /* that, for event loops; a thread that waits has its own */
+    int waiters; /* threads inside the core without the interpreter's lock, and ... */
+    int watches; /* ... event loops that poll the descriptor */
     Side tx;
     Side rx;
     tachyon_msg_view_t *views; /* of the open batch */
@@ -54,8 +59,8 @@ static PyObject *low_bus_new(PyTypeObject *type, swig_type_info *info,
     }
     bus->self = (PyObject *)object;
     bus->kind = kind;
-    bus->tx.purpose = kind->purpose[0];
-    bus->rx.purpose = kind->purpose[1];
+    bus->tx.purpose = kind->purpose[0][0];
+    bus->rx.purpose = kind->purpose[0][1];
     object->ptr = bus;
     object->ty = info;
     return (PyObject *)object;
@@ -83,6 +88,7 @@ static void tachyon_bus_dealloc(PyObject *self) {
     TachyonBus *bus = bus_of(self);
     PyObject_GC_UnTrack(self);
     if (bus) {
+        tachyon_opening_cancel(bus->steps);
         bus->kind->destroy(bus->handle);
         pool_empty(&bus->tx_guards);
         pool_empty(&bus->rx_guards);
@@ -163,80 +169,172 @@ static int parse_uids(PyObject *sequence, uint32_t **uids, size_t *count) {
     return array ? 0 : -1;
 }
 
-/* listen, or connect where `capacities` is NULL. */
-static PyObject *bus_open(TachyonBus *bus, const char *path, const size_t *capacities,
-                          tachyon_options_t *options, PyObject *allowed_uids) {
-    uint32_t *uids; /* first: what yields them may use the bus */
-    if (parse_uids(allowed_uids, &uids, &options->allowed_uid_count) < 0) {
-        return NULL;
-    }
+/* Begin to listen, or to connect where `capacities` is NULL. NULL with an exception. */
+static tachyon_opening_t *bus_start(TachyonBus *bus, const char *path,
+                                    const size_t *capacities,
+                                    tachyon_options_t *options,
+                                    PyObject *allowed_uids) {
     if (bus->handle || bus->opening) {
-        PyMem_Free(uids);
         PyErr_SetString(TachyonError, bus->opening
                                           ? "another thread is opening this bus"
                                       : bus->open ? "the bus is open already"
                                                   : "the bus is still closing");
         return NULL;
     }
+    uint32_t *uids;
+    if (parse_uids(allowed_uids, &uids, &options->allowed_uid_count) < 0) {
+        return NULL;
+    }
     options->size = sizeof *options;
     options->allowed_uids = uids;
     options->interrupted = run_signal_handlers;
-    int64_t timeout_ns = options->timeout_ns;
-    int64_t deadline_ns = timeout_ns > 0 ? monotonic_ns() + timeout_ns : 0;
+    if (capacities && options->timeout_ns == 0) {
+        options->timeout_ns = 1; /* the core's 0 waits for ever, Python's not at all */
+    }
+    bus->tx.purpose = bus->kind->purpose[capacities != NULL][0];
+    bus->rx.purpose = bus->kind->purpose[capacities != NULL][1];
 
     bus->opening = true;
-    void *handle = NULL;
-    tachyon_error_t error;
-    for (;;) {
-        PyThreadState *thread = PyEval_SaveThread();
-        error = bus->kind->open(path, capacities, options, &handle);
-        PyEval_RestoreThread(thread);
-        /* A signal whose handler did not raise does not end a wait in Python. */
-        if (error != TACHYON_ERR_INTERRUPTED || PyErr_Occurred() ||
-            PyErr_CheckSignals() < 0) {
-            break;
-        }
-        if (deadline_ns > 0) {
-            options->timeout_ns = deadline_ns - monotonic_ns();
-            if (options->timeout_ns <= 0) {
-                options->timeout_ns = 1;
-            }
-        }
-    }
-    bus->opening = false;
+    tachyon_opening_t *opening;
+    PyThreadState *thread = PyEval_SaveThread();
+    tachyon_error_t error = bus->kind->start(path, capacities, options, &opening);
+    PyEval_RestoreThread(thread);
     PyMem_Free(uids);
     if (error != TACHYON_SUCCESS) {
-        return raise_last();
+        bus->opening = false;
+        raise_last();
     }
-    bus->handle = handle;
-    bus->open = true;
+    return opening;
+}
+
+static void bus_cancel(TachyonBus *bus, tachyon_opening_t *opening) {
+    PyThreadState *thread = PyEval_SaveThread();
+    tachyon_opening_cancel(opening);
+    PyEval_RestoreThread(thread);
+    bus->opening = false;
+}
+
+/* The last step has said that the connection stands, or why there will be none. */
+static int bus_finish(TachyonBus *bus, tachyon_opening_t *opening,
+                      tachyon_error_t error) {
+    if (error == TACHYON_SUCCESS) {
+        error = bus->kind->finish(opening, &bus->handle);
+    }
+    bus->open = error == TACHYON_SUCCESS;
+    if (!bus->open) {
+        raise_last();
+    }
+    bus_cancel(bus, opening);
+    return bus->open ? 0 : -1;
+}
+
+static PyObject *bus_open(TachyonBus *bus, const char *path, const size_t *capacities,
+                          tachyon_options_t *options, PyObject *allowed_uids) {
+    tachyon_opening_t *opening =
+        bus_start(bus, path, capacities, options, allowed_uids);
+    if (!opening) {
+        return NULL;
+    }
+    tachyon_error_t error;
+    do {
+        PyThreadState *thread = PyEval_SaveThread();
+        error = tachyon_opening_step(opening, -1);
+        PyEval_RestoreThread(thread);
+        /* A signal whose handler did not raise does not end a wait in Python. */
+    } while (error == TACHYON_ERR_EMPTY ||
+             (error == TACHYON_ERR_INTERRUPTED && !PyErr_Occurred() &&
+              PyErr_CheckSignals() == 0));
+    return bus_finish(bus, opening, error) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* The same for event loops. Returns the descriptor to wait on between the steps. */
+static PyObject *bus_open_in_steps(TachyonBus *bus, const char *path,
+                                   const size_t *capacities, tachyon_options_t *options,
+                                   PyObject *allowed_uids) {
+    tachyon_opening_t *opening =
+        bus_start(bus, path, capacities, options, allowed_uids);
+    if (!opening) {
+        return NULL;
+    }
+    int fd = tachyon_opening_fileno(opening);
+    if (fd < 0) {
+        raise_last();
+        bus_cancel(bus, opening);
+        return NULL;
+    }
+    bus->steps = opening;
+    return PyLong_FromLong(fd);
+}
+
+/* True: the bus is open. False: not yet. */
+static PyObject *TachyonBus_opening_step(TachyonBus *bus) {
+    tachyon_opening_t *opening = bus->steps;
+    if (!opening) {
+        PyErr_SetString(TachyonError, "the bus is not being opened in steps");
+        return NULL;
+    }
+    tachyon_error_t error = tachyon_opening_step(opening, 0);
+    if (error == TACHYON_ERR_EMPTY) {
+        Py_RETURN_FALSE;
+    }
+    bus->steps = NULL;
+    return bus_finish(bus, opening, error) < 0 ? NULL : Py_NewRef(Py_True);
+}
+
+static PyObject *TachyonBus_opening_cancel(TachyonBus *bus) {
+    tachyon_opening_t *opening = bus->steps;
+    bus->steps = NULL;
+    if (opening) {
+        bus_cancel(bus, opening);
+    }
     Py_RETURN_NONE;
 }
 
-static PyObject *bus_listen(TachyonBus *bus, const char *socket_path,
-                            const size_t *capacities, seconds_t timeout, uint32_t mode,
-                            PyObject *allowed_uids, uint32_t role, uint64_t schema) {
-    /* The core's 0 waits for ever, Python's not at all. */
-    tachyon_options_t options = {.timeout_ns = timeout == 0 ? 1 : timeout,
-                                 .socket_mode = mode,
-                                 .role = role,
-                                 .schema = schema};
-    return bus_open(bus, socket_path, capacities, &options, allowed_uids);
+typedef PyObject *Opener(TachyonBus *bus, const char *path, const size_t *capacities,
+                         tachyon_options_t *options, PyObject *allowed_uids);
+
+static PyObject *listen_by(Opener *opener, TachyonBus *bus, const char *socket_path,
+                           const size_t *capacities, seconds_t timeout, uint32_t mode,
+                           PyObject *allowed_uids, uint32_t role, uint64_t schema) {
+    tachyon_options_t options = {
+        .timeout_ns = timeout, .socket_mode = mode, .role = role, .schema = schema};
+    return opener(bus, socket_path, capacities, &options, allowed_uids);
+}
+
+static PyObject *connect_by(Opener *opener, TachyonBus *bus, const char *socket_path,
+                            seconds_t timeout, PyObject *allowed_uids, uint32_t role,
+                            uint64_t schema) {
+    tachyon_options_t options = {.timeout_ns = timeout, .role = role, .schema = schema};
+    return opener(bus, socket_path, NULL, &options, allowed_uids);
 }
 
 static PyObject *TachyonBus_listen(TachyonBus *bus, const char *socket_path,
                                    size_t capacity, seconds_t timeout, uint32_t mode,
                                    PyObject *allowed_uids, uint32_t role,
                                    uint64_t schema) {
-    return bus_listen(bus, socket_path, &capacity, timeout, mode, allowed_uids, role,
-                      schema);
+    return listen_by(bus_open, bus, socket_path, &capacity, timeout, mode, allowed_uids,
+                     role, schema);
 }
 
 static PyObject *TachyonBus_connect(TachyonBus *bus, const char *socket_path,
                                     seconds_t timeout, PyObject *allowed_uids,
                                     uint32_t role, uint64_t schema) {
-    tachyon_options_t options = {.timeout_ns = timeout, .role = role, .schema = schema};
-    return bus_open(bus, socket_path, NULL, &options, allowed_uids);
+    return connect_by(bus_open, bus, socket_path, timeout, allowed_uids, role, schema);
+}
+
+static PyObject *TachyonBus_listen_start(TachyonBus *bus, const char *socket_path,
+                                         size_t capacity, seconds_t timeout,
+                                         uint32_t mode, PyObject *allowed_uids,
+                                         uint32_t role, uint64_t schema) {
+    return listen_by(bus_open_in_steps, bus, socket_path, &capacity, timeout, mode,
+                     allowed_uids, role, schema);
+}
+
+static PyObject *TachyonBus_connect_start(TachyonBus *bus, const char *socket_path,
+                                          seconds_t timeout, PyObject *allowed_uids,
+                                          uint32_t role, uint64_t schema) {
+    return connect_by(bus_open_in_steps, bus, socket_path, timeout, allowed_uids, role,
+                      schema);
 }
 
 /* ---- Closing ---- */
@@ -393,12 +491,16 @@ static PyObject *TachyonBus_peer(TachyonBus *bus) {
 
 /* ---- The kind ---- */
 
-static tachyon_error_t open_bus(const char *path, const size_t *capacities,
-                                const tachyon_options_t *options, void **handle) {
+static tachyon_error_t start_bus(const char *path, const size_t *capacities,
+                                 const tachyon_options_t *options,
+                                 tachyon_opening_t **opening) {
+    return capacities ? tachyon_bus_listen_start(path, *capacities, options, opening)
+                      : tachyon_bus_connect_start(path, options, opening);
+}
+
+static tachyon_error_t finish_bus(tachyon_opening_t *opening, void **handle) {
     tachyon_bus_t *bus;
-    tachyon_error_t error =
-        capacities ? tachyon_bus_listen_with(path, *capacities, options, &bus)
-                   : tachyon_bus_connect_with(path, options, &bus);
+    tachyon_error_t error = tachyon_opening_finish_bus(opening, &bus);
     *handle = bus;
     return error;
 }
@@ -428,14 +530,15 @@ static int fileno_of_bus(void *handle) {
 }
 
 static const BusKind bus_kind = {
-    .open = open_bus,
+    .start = start_bus,
+    .finish = finish_bus,
     .close = close_bus,
     .destroy = destroy_bus,
     .max_payload = max_payload_of_bus,
     .get_peer = get_peer_of_bus,
     .set_polling_mode = set_polling_mode_of_bus,
     .fileno = fileno_of_bus,
-    .purpose = {"send", "receive"},
+    .purpose = {{"send", "receive"}, {"send", "receive"}},
 };
 
 static PyObject *tachyon_bus_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {

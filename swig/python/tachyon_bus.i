@@ -37,6 +37,8 @@ seen by the consumer after the next flush(), or after 64 messages.";
 
 %feature("kwargs") TachyonBus::listen;
 %feature("kwargs") TachyonBus::connect;
+%feature("kwargs") TachyonBus::listen_start;
+%feature("kwargs") TachyonBus::connect_start;
 %feature("kwargs") TachyonBus::set_polling_mode;
 %feature("kwargs") TachyonBus::set_numa_node;
 
@@ -55,6 +57,34 @@ Arguments as for Bus.listen().";
 Attach to a listener.
 
 Arguments as for Bus.connect().";
+%feature("docstring") TachyonBus::listen_start
+"listen_start($self, /, socket_path, capacity, timeout=None, mode=0,
+allowed_uids=None, role=0, schema=0)
+--
+
+Begin to listen and return the descriptor to wait on between the steps.
+
+Arguments as for Bus.listen().";
+%feature("docstring") TachyonBus::connect_start
+"connect_start($self, /, socket_path, timeout=0, allowed_uids=None, role=0, schema=0)
+--
+
+Begin to connect and return the descriptor to wait on between the steps.
+
+Arguments as for Bus.connect().";
+%feature("docstring") TachyonBus::opening_step
+"opening_step($self, /)
+--
+
+Go on with what listen_start() or connect_start() has begun, without waiting.
+
+Return True when the bus is open, False when the descriptor must become readable first.
+Raises what listen() and connect() raise.";
+%feature("docstring") TachyonBus::opening_cancel
+"opening_cancel($self, /)
+--
+
+Give up what listen_start() or connect_start() has begun. Idempotent.";
 %feature("docstring") TachyonBus::destroy
 "destroy($self, /)
 --
@@ -106,6 +136,15 @@ typedef struct {} TachyonBus;
     PyObject *connect(const char *socket_path, seconds_t timeout = 0,
                       PyObject *allowed_uids = NULL,
                       uint32_t role = TACHYON_ROLE_NONE, uint64_t schema = 0);
+    PyObject *listen_start(const char *socket_path, size_t capacity,
+                           seconds_t timeout = -1, uint32_t mode = 0,
+                           PyObject *allowed_uids = NULL,
+                           uint32_t role = TACHYON_ROLE_NONE, uint64_t schema = 0);
+    PyObject *connect_start(const char *socket_path, seconds_t timeout = 0,
+                            PyObject *allowed_uids = NULL,
+                            uint32_t role = TACHYON_ROLE_NONE, uint64_t schema = 0);
+    PyObject *opening_step(void);
+    PyObject *opening_cancel(void);
     PyObject *destroy(void);
     PyObject *flush(void);
     PyObject *set_polling_mode(bool pure_spin);

@@ -4,13 +4,17 @@
 
 typedef TachyonBus TachyonRpcBus; /* the same struct, of another kind */
 
-static tachyon_error_t open_rpc(const char *path, const size_t *capacities,
-                                const tachyon_options_t *options, void **handle) {
+static tachyon_error_t start_rpc(const char *path, const size_t *capacities,
+                                 const tachyon_options_t *options,
+                                 tachyon_opening_t **opening) {
+    return capacities ? tachyon_rpc_listen_start(path, capacities[0], capacities[1],
+                                                 options, opening)
+                      : tachyon_rpc_connect_start(path, options, opening);
+}
+
+static tachyon_error_t finish_rpc(tachyon_opening_t *opening, void **handle) {
     tachyon_rpc_bus_t *rpc;
-    tachyon_error_t error =
-        capacities
-            ? tachyon_rpc_listen_with(path, capacities[0], capacities[1], options, &rpc)
-            : tachyon_rpc_connect_with(path, options, &rpc);
+    tachyon_error_t error = tachyon_opening_finish_rpc(opening, &rpc);
     *handle = rpc;
     return error;
 }
@@ -40,14 +44,15 @@ static int fileno_of_rpc(void *handle) {
 }
 
 static const BusKind rpc_kind = {
-    .open = open_rpc,
+    .start = start_rpc,
+    .finish = finish_rpc,
     .close = close_rpc,
     .destroy = destroy_rpc,
     .max_payload = max_payload_of_rpc,
     .get_peer = get_peer_of_rpc,
     .set_polling_mode = set_polling_mode_of_rpc,
     .fileno = fileno_of_rpc,
-    .purpose = {"call", "get a reply"}, /* until it listens */
+    .purpose = {{"call", "get a reply"}, {"reply", "serve"}},
     .one_thread = true,
 };
 
@@ -62,21 +67,31 @@ static PyObject *TachyonRpcBus_listen(TachyonRpcBus *bus, const char *socket_pat
                                       size_t cap_fwd, size_t cap_rev, seconds_t timeout,
                                       uint32_t mode, PyObject *allowed_uids,
                                       uint64_t schema) {
-    const size_t capacities[] = {cap_fwd, cap_rev};
-    PyObject *result = bus_listen(bus, socket_path, capacities, timeout, mode,
-                                  allowed_uids, TACHYON_ROLE_NONE, schema);
-    if (result) {
-        bus->tx.purpose = "reply";
-        bus->rx.purpose = "serve";
-    }
-    return result;
+    return listen_by(bus_open, bus, socket_path, (const size_t[]){cap_fwd, cap_rev},
+                     timeout, mode, allowed_uids, TACHYON_ROLE_NONE, schema);
+}
+
+static PyObject *TachyonRpcBus_listen_start(TachyonRpcBus *bus, const char *socket_path,
+                                            size_t cap_fwd, size_t cap_rev,
+                                            seconds_t timeout, uint32_t mode,
+                                            PyObject *allowed_uids, uint64_t schema) {
+    return listen_by(bus_open_in_steps, bus, socket_path,
+                     (const size_t[]){cap_fwd, cap_rev}, timeout, mode, allowed_uids,
+                     TACHYON_ROLE_NONE, schema);
 }
 
 static PyObject *TachyonRpcBus_connect(TachyonRpcBus *bus, const char *socket_path,
                                        seconds_t timeout, PyObject *allowed_uids,
                                        uint64_t schema) {
-    return TachyonBus_connect(bus, socket_path, timeout, allowed_uids,
-                              TACHYON_ROLE_NONE, schema);
+    return connect_by(bus_open, bus, socket_path, timeout, allowed_uids,
+                      TACHYON_ROLE_NONE, schema);
+}
+
+static PyObject *TachyonRpcBus_connect_start(TachyonRpcBus *bus,
+                                             const char *socket_path, seconds_t timeout,
+                                             PyObject *allowed_uids, uint64_t schema) {
+    return connect_by(bus_open_in_steps, bus, socket_path, timeout, allowed_uids,
+                      TACHYON_ROLE_NONE, schema);
 }
 
 static PyObject *TachyonRpcBus_stats(TachyonRpcBus *bus) {

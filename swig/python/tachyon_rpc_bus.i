@@ -35,6 +35,8 @@ Say that the descriptor is not polled any more, once for each watch().";
 
 %feature("kwargs") TachyonRpcBus::listen;
 %feature("kwargs") TachyonRpcBus::connect;
+%feature("kwargs") TachyonRpcBus::listen_start;
+%feature("kwargs") TachyonRpcBus::connect_start;
 %feature("kwargs") TachyonRpcBus::set_polling_mode;
 
 %feature("docstring") TachyonRpcBus::listen
@@ -52,6 +54,34 @@ Arguments as for RpcBus.rpc_listen().";
 Attach to a callee.
 
 Arguments as for RpcBus.rpc_connect().";
+%feature("docstring") TachyonRpcBus::listen_start
+"listen_start($self, /, socket_path, cap_fwd, cap_rev, timeout=None, mode=0,
+allowed_uids=None, schema=0)
+--
+
+Begin to listen and return the descriptor to wait on between the steps.
+
+Arguments as for RpcBus.rpc_listen().";
+%feature("docstring") TachyonRpcBus::connect_start
+"connect_start($self, /, socket_path, timeout=0, allowed_uids=None, schema=0)
+--
+
+Begin to connect and return the descriptor to wait on between the steps.
+
+Arguments as for RpcBus.rpc_connect().";
+%feature("docstring") TachyonRpcBus::opening_step
+"opening_step($self, /)
+--
+
+Go on with what listen_start() or connect_start() has begun, without waiting.
+
+Return True when the bus is open, False when the descriptor must become readable first.
+Raises what listen() and connect() raise.";
+%feature("docstring") TachyonRpcBus::opening_cancel
+"opening_cancel($self, /)
+--
+
+Give up what listen_start() or connect_start() has begun. Idempotent.";
 %feature("docstring") TachyonRpcBus::destroy
 "destroy($self, /)
 --
@@ -90,6 +120,13 @@ typedef struct {} TachyonRpcBus;
                      PyObject *allowed_uids = NULL, uint64_t schema = 0);
     PyObject *connect(const char *socket_path, seconds_t timeout = 0,
                       PyObject *allowed_uids = NULL, uint64_t schema = 0);
+    PyObject *listen_start(const char *socket_path, size_t cap_fwd, size_t cap_rev,
+                           seconds_t timeout = -1, uint32_t mode = 0,
+                           PyObject *allowed_uids = NULL, uint64_t schema = 0);
+    PyObject *connect_start(const char *socket_path, seconds_t timeout = 0,
+                            PyObject *allowed_uids = NULL, uint64_t schema = 0);
+    PyObject *opening_step(void) { return TachyonBus_opening_step($self); }
+    PyObject *opening_cancel(void) { return TachyonBus_opening_cancel($self); }
     PyObject *destroy(void) { return TachyonBus_destroy($self); }
     PyObject *set_polling_mode(bool pure_spin) {
         return TachyonBus_set_polling_mode($self, pure_spin);

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pairs of connected buses, and peers in other processes."""
 
+import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ class RpcPair(NamedTuple):
 
 Connect = Callable[..., Pair]
 ConnectRpc = Callable[..., RpcPair]
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
 StartPeer = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -99,6 +101,35 @@ def connect_rpc(socket_path: str) -> Iterator[ConnectRpc]:
 def rpc(connect_rpc: ConnectRpc) -> RpcPair:
     """Return an RPC pair with rings of 64 KiB."""
     return connect_rpc()
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Return what runs a coroutine in a new event loop, for at most 30 s."""
+    runner: Run = (
+        asyncio.run
+        if request.param == "asyncio"
+        else pytest.importorskip("uvloop", reason="uvloop is not installed").run
+    )
+
+    async def limited(main: Coroutine[Any, Any, Any]) -> Any:
+        return await asyncio.wait_for(main, 30)
+
+    return lambda main: runner(limited(main))
+
+
+async def settle(turns: int = 10) -> None:
+    """Let the other tasks go on until they wait."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+async def outcome(awaitable: Awaitable[Any]) -> Any:
+    """Return what an await returns or raises."""
+    try:
+        return await awaitable
+    except Exception as error:
+        return error
 
 
 @pytest.fixture

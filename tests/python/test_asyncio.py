@@ -7,7 +7,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -22,37 +21,15 @@ from tachyon import (
     TachyonError,
 )
 
-from conftest import Connect, ConnectRpc, Pair, RpcPair, StartPeer
+from conftest import Connect, ConnectRpc, Pair, RpcPair, Run, StartPeer, outcome, settle
 from floor import Watch
 
-Run = Callable[[Coroutine[Any, Any, Any]], Any]
 TIMED_OUT = (TimeoutError, asyncio.TimeoutError)  # two types before Python 3.11
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Return what runs a coroutine in a new event loop, for at most 30 s."""
-    runner: Run = (
-        asyncio.run
-        if request.param == "asyncio"
-        else pytest.importorskip("uvloop", reason="uvloop is not installed").run
-    )
-
-    async def limited(main: Coroutine[Any, Any, Any]) -> Any:
-        return await asyncio.wait_for(main, 30)
-
-    return lambda main: runner(limited(main))
 
 
 def loop_has(fd: int) -> bool:
     """Tell whether the running loop polls a descriptor; takes it out."""
     return asyncio.get_running_loop().remove_reader(fd)
-
-
-async def settle(turns: int = 10) -> None:
-    """Let the other tasks go on until they wait."""
-    for _ in range(turns):
-        await asyncio.sleep(0)
 
 
 def drain(bus: Bus) -> list[Message]:
@@ -63,14 +40,6 @@ def drain(bus: Bus) -> list[Message]:
             messages.append(bus.recv(0))
     except TimeoutError:
         return messages
-
-
-async def outcome(awaitable: Awaitable[Any]) -> Any:
-    """Return what an await returns or raises."""
-    try:
-        return await awaitable
-    except Exception as error:
-        return error
 
 
 # ---- Receiving ----

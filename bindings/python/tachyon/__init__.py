@@ -64,8 +64,11 @@ With fields of one layout, one message at a time or an array of them:
 
 In an event loop of asyncio or uvloop:
 
-    async for type_id, size, data in bus:
-        ...
+    async with await Bus.listen_async("/tmp/ticks.sock", 1 << 20) as bus:
+        async for type_id, size, data in bus:
+            ...
+
+A listen() in a thread could not be cancelled, nor could Ctrl-C end it there.
 
 A bus has a fileno(), so select, poll and selectors take it as it is.
 

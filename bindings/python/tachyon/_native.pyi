@@ -201,6 +201,26 @@ class TachyonBus(metaclass=_SwigType):
         role: SupportsIndex = 0,
         schema: SupportsIndex = 0,
     ) -> None: ...
+    def listen_start(
+        self,
+        socket_path: _StrPath,
+        capacity: SupportsIndex,
+        timeout: float | None = None,
+        mode: SupportsIndex = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        role: SupportsIndex = 0,
+        schema: SupportsIndex = 0,
+    ) -> int: ...
+    def connect_start(
+        self,
+        socket_path: _StrPath,
+        timeout: float | None = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        role: SupportsIndex = 0,
+        schema: SupportsIndex = 0,
+    ) -> int: ...
+    def opening_step(self) -> bool: ...
+    def opening_cancel(self) -> None: ...
     def destroy(self) -> None: ...
     def flush(self) -> None: ...
     def acquire_tx(
@@ -387,6 +407,25 @@ class TachyonRpcBus(metaclass=_SwigType):
         allowed_uids: Iterable[SupportsIndex] | None = None,
         schema: SupportsIndex = 0,
     ) -> None: ...
+    def listen_start(
+        self,
+        socket_path: _StrPath,
+        cap_fwd: SupportsIndex,
+        cap_rev: SupportsIndex,
+        timeout: float | None = None,
+        mode: SupportsIndex = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        schema: SupportsIndex = 0,
+    ) -> int: ...
+    def connect_start(
+        self,
+        socket_path: _StrPath,
+        timeout: float | None = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        schema: SupportsIndex = 0,
+    ) -> int: ...
+    def opening_step(self) -> bool: ...
+    def opening_cancel(self) -> None: ...
     def destroy(self) -> None: ...
     def acquire_call(
         self, max_payload_size: SupportsIndex, *, timeout: float | None = None

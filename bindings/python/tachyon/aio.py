@@ -22,6 +22,27 @@ TURN = 64  # operations that did not wait, after which other tasks have their tu
 ROOM_INTERVAL_S = 0.001  # an RPC bus's descriptor tells of room only among the rest
 
 
+async def open_in_steps(
+    bus: _native.TachyonBus | _native.TachyonRpcBus, fd: int
+) -> None:
+    """Go on with a listen or connect that has been started, until the bus is open.
+
+    fd: of listen_start() or connect_start(). Cancelled, it leaves nothing behind.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        while not bus.opening_step():
+            waiter = loop.create_future()
+            loop.add_reader(fd, wake, waiter)
+            try:
+                await waiter
+            finally:
+                if not loop.is_closed():  # under the task, which is being dropped
+                    loop.remove_reader(fd)
+    finally:
+        bus.opening_cancel()
+
+
 class Watch:
     """The tasks that wait for one bus, and its descriptor in their event loop."""
 

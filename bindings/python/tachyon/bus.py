@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, SupportsIndex, TypeVar
 
 from . import _native
-from .aio import Watch, deadline_after
+from .aio import Watch, deadline_after, open_in_steps
 from .channel import Channel
 from .message import Message
 
@@ -156,6 +156,63 @@ class Bus(_native.BusBase):
             role=role,
             schema=schema,
         )
+        return bus
+
+    @classmethod
+    async def listen_async(
+        cls: type[AnyBus],
+        socket_path: StrPath,
+        capacity: int,
+        *,
+        timeout: float | None = None,
+        mode: int = 0o600,
+        allowed_uids: Iterable[int] | None = None,
+        role: Role = Role.NONE,
+        schema: int = 0,
+    ) -> AnyBus:
+        """Wait for a peer in an event loop, without a thread.
+
+        The arguments and what is raised are those of listen(). Cancelled, it is over at
+        once and leaves nothing behind: the path is free again, and a peer that had
+        connected already finds the stream closed.
+        """
+        bus = cls()
+        fd = bus._bus.listen_start(
+            socket_path,
+            capacity,
+            timeout=timeout,
+            mode=mode,
+            allowed_uids=allowed_uids,
+            role=role,
+            schema=schema,
+        )
+        await open_in_steps(bus._bus, fd)
+        return bus
+
+    @classmethod
+    async def connect_async(
+        cls: type[AnyBus],
+        socket_path: StrPath,
+        *,
+        timeout: float | None = 0,
+        allowed_uids: Iterable[int] | None = None,
+        role: Role = Role.NONE,
+        schema: int = 0,
+    ) -> AnyBus:
+        """Attach to a listener in an event loop, without a thread.
+
+        The arguments and what is raised are those of connect(). Cancelled, it is over
+        at once, and the listener listens on.
+        """
+        bus = cls()
+        fd = bus._bus.connect_start(
+            socket_path,
+            timeout=timeout,
+            allowed_uids=allowed_uids,
+            role=role,
+            schema=schema,
+        )
+        await open_in_steps(bus._bus, fd)
         return bus
 
     def channel(self, spec: "LayoutLike", type_id: SupportsIndex = 0) -> Channel:

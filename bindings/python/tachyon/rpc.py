@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, SupportsIndex, TypeVar
 
 from . import _native
-from .aio import Replies, deadline_after, retry
+from .aio import Replies, deadline_after, open_in_steps, retry
 from .bus import Peer, StrPath, from_struct
 from .message import Message, Request
 
@@ -101,6 +101,57 @@ class RpcBus(_native.RpcBusBase):
         bus._rpc.connect(
             socket_path, timeout=timeout, allowed_uids=allowed_uids, schema=schema
         )
+        return bus
+
+    @classmethod
+    async def rpc_listen_async(
+        cls: type[AnyRpcBus],
+        socket_path: StrPath,
+        cap_fwd: int,
+        cap_rev: int,
+        *,
+        timeout: float | None = None,
+        mode: int = 0o600,
+        allowed_uids: Iterable[int] | None = None,
+        schema: int = 0,
+    ) -> AnyRpcBus:
+        """Wait for a caller in an event loop, without a thread.
+
+        The arguments and what is raised are those of rpc_listen(). Cancelled, it leaves
+        nothing behind, as Bus.listen_async().
+        """
+        bus = cls()
+        fd = bus._rpc.listen_start(
+            socket_path,
+            cap_fwd,
+            cap_rev,
+            timeout=timeout,
+            mode=mode,
+            allowed_uids=allowed_uids,
+            schema=schema,
+        )
+        await open_in_steps(bus._rpc, fd)
+        return bus
+
+    @classmethod
+    async def rpc_connect_async(
+        cls: type[AnyRpcBus],
+        socket_path: StrPath,
+        *,
+        timeout: float | None = 0,
+        allowed_uids: Iterable[int] | None = None,
+        schema: int = 0,
+    ) -> AnyRpcBus:
+        """Attach to a callee in an event loop, without a thread.
+
+        The arguments and what is raised are those of rpc_connect(). Cancelled, it is
+        over at once, and the listener listens on.
+        """
+        bus = cls()
+        fd = bus._rpc.connect_start(
+            socket_path, timeout=timeout, allowed_uids=allowed_uids, schema=schema
+        )
+        await open_in_steps(bus._rpc, fd)
         return bus
 
     async def call_async(
