@@ -19,9 +19,11 @@ tachyon_error_t ty_fail_about(tachyon_error_t error, const char *subject);
 /* Record a failure whose text is tachyon_strerror(), for calls that fail often. */
 tachyon_error_t ty_fail_plain(tachyon_error_t error);
 
-/* True when this argument is NULL, which then is the last failure. */
-#define is_null(pointer)                                                               \
-    (unlikely(!(pointer)) &&                                                           \
-     (ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", #pointer), true))
+/* True when this argument is NULL, which then is the last failure. A macro: behind a
+ * call of a function, compilers keep what comes after a NULL alive. */
+#define is_null(argument)                                                              \
+    (unlikely(!(argument))                                                             \
+         ? (ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", #argument), true)           \
+         : false)
 
 #endif

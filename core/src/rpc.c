@@ -50,9 +50,12 @@ static bool allows_wait(struct tachyon_rpc_bus *rpc, enum end end, int64_t timeo
         ty_bus_wait_failed(&rpc->bus, TACHYON_ERR_BUSY);
         return false;
     }
-    return likely(!bus_closing(&rpc->bus)) ||
-           (!ty_bus_told(&rpc->bus, timeout_ns) &&
-            ty_bus_claim(&rpc->bus, BUS_ROLE_BOTH) == TACHYON_SUCCESS);
+    if (unlikely(bus_closing(&rpc->bus))) {
+        if (!ty_bus_told(&rpc->bus, timeout_ns))
+            ty_bus_claim(&rpc->bus, BUS_ROLE_BOTH); /* says why it cannot be had */
+        return false;
+    }
+    return true;
 }
 
 static bool allows(struct tachyon_rpc_bus *rpc, enum end end) {
@@ -346,8 +349,7 @@ static const void *take_reply(struct tachyon_rpc_bus *rpc, uint64_t id,
     if ((ring_look_at(&rpc->bus.rx, 0, &want.rx.record) != RING_FOUND ||
          !is_reply_to(rpc, &want.rx.record, id)) &&
         !wait_for_reply(&want, spins, timeout_ns)) {
-        if (rpc->calls.settled >
-            0) /* kept for another wait: nothing else tells of it */
+        if (rpc->calls.settled > 0) /* kept for another wait; nothing else tells */
             ty_link_signal(&rpc->bus.link, true);
         return NULL;
     }
