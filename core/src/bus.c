@@ -164,10 +164,8 @@ tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *recei
 }
 
 tachyon_state_t tachyon_get_state(const tachyon_bus_t *bus) {
-    if (!bus) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
+    if (is_null(bus))
         return TACHYON_STATE_UNKNOWN;
-    }
     return ty_bus_state((tachyon_bus_t *)(uintptr_t)bus, &bus->regions[0]);
 }
 
@@ -190,11 +188,7 @@ int ty_bus_fileno(struct tachyon_bus *bus) {
 }
 
 int tachyon_bus_fileno(tachyon_bus_t *bus) {
-    if (!bus) {
-        ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
-        return -1;
-    }
-    return ty_bus_fileno(bus);
+    return is_null(bus) ? -1 : ty_bus_fileno(bus);
 }
 
 void tachyon_memory_barrier_acquire(void) {
@@ -202,15 +196,15 @@ void tachyon_memory_barrier_acquire(void) {
 }
 
 tachyon_error_t tachyon_bus_get_peer(const tachyon_bus_t *bus, tachyon_peer_t *out) {
-    if (!bus || !out)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", !bus ? "bus" : "out");
+    if (is_null(bus) || is_null(out))
+        return TACHYON_ERR_NULL_PTR;
     *out = bus->peer;
     return TACHYON_SUCCESS;
 }
 
 tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t *out) {
-    if (!bus || !out)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", !bus ? "bus" : "out");
+    if (is_null(bus) || is_null(out))
+        return TACHYON_ERR_NULL_PTR;
     *out = (tachyon_stats_t){
         .capacity = bus->regions[0].capacity,
         .used = bus->tx.limit ? bus->tx.head + bus->tx.capacity - bus->tx.limit
@@ -226,8 +220,8 @@ tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t 
 }
 
 tachyon_error_t tachyon_bus_set_numa_node(const tachyon_bus_t *bus, int node_id) {
-    if (!bus)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "bus is NULL");
+    if (is_null(bus))
+        return TACHYON_ERR_NULL_PTR;
     if (atomic_load(&bus->error) == TACHYON_ERR_FORKED)
         return ty_fail_plain(TACHYON_ERR_FORKED);
     return ty_region_set_numa_node(&bus->regions[0], node_id);

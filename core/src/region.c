@@ -78,87 +78,76 @@ static tachyon_error_t check_file_size_limit(off_t bytes, size_t capacity) {
                    capacity, (intmax_t)bytes, (uintmax_t)limit.rlim_cur);
 }
 
-tachyon_error_t ty_region_create(struct region *region, size_t capacity) {
-    tachyon_error_t error;
-    *region =
-        (struct region){.fd = -1, .capacity = capacity, .data_offset = data_offset()};
-    off_t bytes = (off_t)(region->data_offset + capacity);
+/* The memory is there, or `error` says why not. */
+static tachyon_error_t map_or_free(struct region *region, tachyon_error_t error) {
+    if (error == TACHYON_SUCCESS)
+        error = map_twice(region);
+    if (error != TACHYON_SUCCESS)
+        ty_region_free(region);
+    return error;
+}
 
-    if ((error = check_file_size_limit(bytes, capacity)) != TACHYON_SUCCESS)
+static tachyon_error_t allocate(struct region *region) {
+    off_t bytes = (off_t)(region->data_offset + region->capacity);
+    tachyon_error_t error = check_file_size_limit(bytes, region->capacity);
+    if (error != TACHYON_SUCCESS)
         return error;
     region->fd = memfd_create("tachyon", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (region->fd < 0) {
-        error = ty_fail(TACHYON_ERR_OPEN, errno, "cannot create the shared memory");
-        goto fail;
-    }
+    if (region->fd < 0)
+        return ty_fail(TACHYON_ERR_OPEN, errno, "cannot create the shared memory");
     /* Not ftruncate: the pages must exist now, not fail with SIGBUS later. */
     int refused;
     do
         refused = fallocate(region->fd, 0, 0, bytes) == 0 ? 0 : errno;
     while (refused == EINTR);
-    if (refused != 0) {
-        error = ty_fail(refused == ENOMEM || refused == ENOSPC ? TACHYON_ERR_MEM
-                                                               : TACHYON_ERR_TRUNCATE,
-                        refused, "cannot allocate a ring of %zu bytes", capacity);
-        goto fail;
-    }
-    if (fcntl(region->fd, F_ADD_SEALS, SIZE_SEALS | F_SEAL_SEAL) != 0) {
-        error = ty_fail(TACHYON_ERR_SEAL, errno, "cannot seal the shared memory");
-        goto fail;
-    }
-    if ((error = map_twice(region)) != TACHYON_SUCCESS)
-        goto fail;
+    if (refused != 0)
+        return ty_fail(refused == ENOMEM || refused == ENOSPC ? TACHYON_ERR_MEM
+                                                              : TACHYON_ERR_TRUNCATE,
+                       refused, "cannot allocate a ring of %zu bytes",
+                       region->capacity);
+    if (fcntl(region->fd, F_ADD_SEALS, SIZE_SEALS | F_SEAL_SEAL) != 0)
+        return ty_fail(TACHYON_ERR_SEAL, errno, "cannot seal the shared memory");
     return TACHYON_SUCCESS;
+}
 
-fail:
-    ty_region_free(region);
-    return error;
+tachyon_error_t ty_region_create(struct region *region, size_t capacity) {
+    *region =
+        (struct region){.fd = -1, .capacity = capacity, .data_offset = data_offset()};
+    return map_or_free(region, allocate(region));
+}
+
+/* Is the peer's memory what it says, all of it, and for good? */
+static tachyon_error_t check(const struct region *region) {
+    size_t capacity = region->capacity;
+    struct stat stat = {0};
+    if (capacity < page_bytes() || (capacity & (capacity - 1)) != 0 ||
+        capacity > MAX_CAPACITY)
+        return ty_fail(TACHYON_ERR_CORRUPT, 0,
+                       "the listener announced a ring of %zu bytes", capacity);
+    int seals = fcntl(region->fd, F_GET_SEALS);
+    if (seals < 0 || (seals & SIZE_SEALS) != SIZE_SEALS)
+        return ty_fail(TACHYON_ERR_SEAL, seals < 0 ? errno : 0,
+                       "the listener's shared memory is not sealed against resizing");
+    uint64_t expected = region->data_offset + capacity;
+    if (fstat(region->fd, &stat) != 0 || !S_ISREG(stat.st_mode) ||
+        (uint64_t)stat.st_size != expected)
+        return ty_fail(TACHYON_ERR_CORRUPT, 0,
+                       "the listener's shared memory has %jd bytes instead of "
+                       "%" PRIu64,
+                       (intmax_t)stat.st_size, expected);
+    if ((uint64_t)stat.st_blocks * 512 < expected) /* it would be ours to find */
+        return ty_fail(TACHYON_ERR_CORRUPT, 0,
+                       "only %jd of the %" PRIu64
+                       " bytes of the listener's shared memory are allocated",
+                       (intmax_t)stat.st_blocks * 512, expected);
+    return TACHYON_SUCCESS;
 }
 
 /* Take over `fd`, which the peer says to be a ring of `capacity` bytes. */
 tachyon_error_t ty_region_attach(struct region *region, int fd, uint64_t capacity) {
-    tachyon_error_t error;
-    struct stat stat = {0};
-    *region = (struct region){.fd = fd, .data_offset = data_offset()};
-
-    if (capacity < page_bytes() || (capacity & (capacity - 1)) != 0 ||
-        capacity > MAX_CAPACITY) {
-        error = ty_fail(TACHYON_ERR_CORRUPT, 0,
-                        "the listener announced a ring of %" PRIu64 " bytes", capacity);
-        goto fail;
-    }
-    region->capacity = (size_t)capacity;
-    int seals = fcntl(fd, F_GET_SEALS);
-    if (seals < 0 || (seals & SIZE_SEALS) != SIZE_SEALS) {
-        error = ty_fail(TACHYON_ERR_SEAL, seals < 0 ? errno : 0,
-                        "the listener's shared memory is not sealed against "
-                        "resizing");
-        goto fail;
-    }
-    uint64_t expected = region->data_offset + capacity;
-    if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode) ||
-        (uint64_t)stat.st_size != expected) {
-        error = ty_fail(TACHYON_ERR_CORRUPT, 0,
-                        "the listener's shared memory has %jd bytes instead of "
-                        "%" PRIu64,
-                        (intmax_t)stat.st_size, expected);
-        goto fail;
-    }
-    if ((uint64_t)stat.st_blocks * 512 <
-        expected) { /* the memory would be ours to find */
-        error = ty_fail(TACHYON_ERR_CORRUPT, 0,
-                        "only %jd of the %" PRIu64
-                        " bytes of the listener's shared memory are allocated",
-                        (intmax_t)stat.st_blocks * 512, expected);
-        goto fail;
-    }
-    if ((error = map_twice(region)) != TACHYON_SUCCESS)
-        goto fail;
-    return TACHYON_SUCCESS;
-
-fail:
-    ty_region_free(region);
-    return error;
+    *region = (struct region){
+        .fd = fd, .capacity = (size_t)capacity, .data_offset = data_offset()};
+    return map_or_free(region, check(region));
 }
 
 void ty_region_close_fd(struct region *region) {
