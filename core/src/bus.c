@@ -49,7 +49,7 @@ tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error) {
     return ty_bus_report(bus);
 }
 
-static void tell_again(void *context, tachyon_error_t error) {
+static void lingered(void *context, tachyon_error_t error) {
     if (error == TACHYON_SUCCESS)
         ty_bus_report(context);
     else
@@ -57,23 +57,22 @@ static void tell_again(void *context, tachyon_error_t error) {
 }
 
 /*
- * A loop that takes every failure for a signal and tries again, as those written for
- * the forerunner do, would keep a processor busy for nothing. Who stops at the first
- * failure never sleeps here.
+ * This end is over. A wait that has no end of its own and was told so before sleeps a
+ * little first: a loop that takes every failure for a signal and tries again, as those
+ * written for the forerunner do, would keep a processor busy for nothing. Who stops at
+ * the first failure never sleeps here.
  */
-bool ty_bus_told(struct tachyon_bus *bus, int64_t timeout_ns) {
-    if (atomic_load(&bus->error) == TACHYON_SUCCESS)
-        return false;
+static tachyon_error_t tell_again(struct tachyon_bus *bus, int64_t timeout_ns) {
     unsigned repeats = 0;
     if (timeout_ns < 0)
         repeats = atomic_fetch_add_explicit(&bus->repeats, 1, memory_order_relaxed);
     int64_t ns = LINGER_LEAST_NS
                  << (repeats < LINGER_DOUBLINGS ? repeats : LINGER_DOUBLINGS);
     if (repeats == 0 ||
-        !ty_link_linger(&bus->link,
-                        &(struct wait){.failed = tell_again, .context = bus}, ns))
+        !ty_link_linger(&bus->link, &(struct wait){.failed = lingered, .context = bus},
+                        ns))
         ty_bus_report(bus);
-    return true;
+    return tachyon_last_error();
 }
 
 tachyon_error_t ty_bus_wait_failed(struct tachyon_bus *bus, tachyon_error_t error) {
@@ -98,9 +97,9 @@ void ty_bus_arm_rx(struct tachyon_bus *bus, const struct region *region) {
     bus->link.receives = true;
 }
 
-tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role) {
+tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role, int64_t timeout_ns) {
     if (atomic_load(&bus->error) != TACHYON_SUCCESS)
-        return ty_bus_report(bus);
+        return tell_again(bus, timeout_ns);
     if (atomic_load(&bus->link.closing))
         return ty_bus_fail(bus, TACHYON_ERR_CLOSED);
     int claimed = TACHYON_ROLE_NONE;

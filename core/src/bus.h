@@ -106,13 +106,11 @@ static inline const void *bus_hand_out(struct tachyon_bus *bus,
     return record->payload;
 }
 
-/* Claim a direction for this handle; SUCCESS if it is or becomes ours. */
-tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role);
+/* Claim a direction for this handle, for a call that waits so long; SUCCESS if it is or
+ * becomes ours. */
+tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role, int64_t timeout_ns);
 /* What a wait that did not succeed means for the handle. */
 tachyon_error_t ty_bus_wait_failed(struct tachyon_bus *bus, tachyon_error_t error);
-/* Was this end told before that it is over? Then it is told again; but a wait that has
- * no end of its own sleeps a little first. */
-bool ty_bus_told(struct tachyon_bus *bus, int64_t timeout_ns);
 /* The sticky error with its text. */
 tachyon_error_t ty_bus_report(struct tachyon_bus *bus);
 /* Set the sticky error, stop both directions, and report it. */

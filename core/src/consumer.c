@@ -43,8 +43,7 @@ static void look_empty(struct rx_wait *want, const struct wait *how) {
 
 bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
     struct tachyon_bus *bus = want->bus;
-    if (ty_bus_told(bus, how.timeout_ns) ||
-        ty_bus_claim(bus, TACHYON_ROLE_CONSUMER) != TACHYON_SUCCESS)
+    if (ty_bus_claim(bus, TACHYON_ROLE_CONSUMER, how.timeout_ns) != TACHYON_SUCCESS)
         return false;
     if (!how.ready)
         how.ready = rx_ready;

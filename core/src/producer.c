@@ -47,8 +47,7 @@ static void wait_for_room(struct tachyon_bus *bus, const struct wait *how) {
 void *ty_bus_wait_tx(struct tachyon_bus *bus, size_t size, struct wait how) {
     bus->tx.offset = 0;
     tachyon_flush(bus); /* may find the peer gone: before the claim reports that */
-    if (ty_bus_told(bus, how.timeout_ns) ||
-        ty_bus_claim(bus, TACHYON_ROLE_PRODUCER) != TACHYON_SUCCESS)
+    if (ty_bus_claim(bus, TACHYON_ROLE_PRODUCER, how.timeout_ns) != TACHYON_SUCCESS)
         return NULL;
     uint64_t most = ring_max_payload(bus->tx.capacity);
     if (size > most) {

@@ -28,6 +28,10 @@ struct tachyon_rpc_bus {
     tachyon_rpc_stats_t stats;
 };
 
+static struct tachyon_rpc_bus *rpc_of(struct tachyon_bus *bus) {
+    return (struct tachyon_rpc_bus *)(void *)bus;
+}
+
 static bool is_caller(const struct tachyon_rpc_bus *rpc) {
     return rpc->bus.side == (enum ring_side)CALLER;
 }
@@ -36,7 +40,7 @@ static bool is_caller(const struct tachyon_rpc_bus *rpc) {
 
 /* False: the last error says why this function, which waits so long, cannot be called
  * now. */
-static bool allows_wait(struct tachyon_rpc_bus *rpc, enum end end, int64_t timeout_ns) {
+static bool allows(struct tachyon_rpc_bus *rpc, enum end end, int64_t timeout_ns) {
     if (is_null(rpc))
         return false;
     if (unlikely(is_caller(rpc) != (end == CALLER))) {
@@ -51,15 +55,10 @@ static bool allows_wait(struct tachyon_rpc_bus *rpc, enum end end, int64_t timeo
         return false;
     }
     if (unlikely(bus_closing(&rpc->bus))) {
-        if (!ty_bus_told(&rpc->bus, timeout_ns))
-            ty_bus_claim(&rpc->bus, BUS_ROLE_BOTH); /* says why it cannot be had */
+        ty_bus_claim(&rpc->bus, BUS_ROLE_BOTH, timeout_ns); /* says why it cannot */
         return false;
     }
     return true;
-}
-
-static bool allows(struct tachyon_rpc_bus *rpc, enum end end) {
-    return allows_wait(rpc, end, 0);
 }
 
 /* NULL: the last error says that it is not outstanding. */
@@ -74,16 +73,15 @@ static struct call *find(struct tachyon_rpc_bus *rpc, uint64_t id) {
 /* A slot for the next call. NULL: the last error says why not. */
 static struct call *vacate(struct tachyon_rpc_bus *rpc) {
     struct call *slot = calls_vacate(&rpc->calls, rpc->held_id);
-    if (unlikely(!slot)) {
-        if (rpc->calls.count < CALLS_MAX)
-            ty_fail(TACHYON_ERR_MEM, 0, "no memory for %zu calls",
-                    rpc->calls.count * 2);
-        else
-            ty_fail(TACHYON_ERR_BUSY, 0,
-                    "the reply to call %" PRIu64 ", %u calls ago, is still held",
-                    rpc->held_id, CALLS_MAX);
-    }
-    return slot;
+    if (likely(slot))
+        return slot;
+    if (rpc->calls.count < CALLS_MAX)
+        ty_fail(TACHYON_ERR_MEM, 0, "no memory for %zu calls", rpc->calls.count * 2);
+    else
+        ty_fail(TACHYON_ERR_BUSY, 0,
+                "the reply to call %" PRIu64 ", %u calls ago, is still held",
+                rpc->held_id, CALLS_MAX);
+    return NULL;
 }
 
 /* ---- Replies that nobody waits for now ---- */
@@ -134,8 +132,7 @@ static bool room_ready(void *context) {
     struct tx_wait *want = context;
     struct ring_record record;
     bool more; /* the next look goes on, and until then the callee has room */
-    want->corrupt = settle_before((struct tachyon_rpc_bus *)(void *)want->bus, 0,
-                                  &record, &more) == RING_CORRUPT;
+    want->corrupt = settle_before(rpc_of(want->bus), 0, &record, &more) == RING_CORRUPT;
     return want->corrupt || ty_bus_tx_ready(want);
 }
 
@@ -158,7 +155,7 @@ static out_of_line void *wait_for_room(struct tachyon_rpc_bus *rpc, size_t size,
 
 static void *acquire(struct tachyon_rpc_bus *rpc, enum end end, size_t size,
                      uint32_t spins, int64_t timeout_ns) {
-    if (!allows_wait(rpc, end, timeout_ns))
+    if (!allows(rpc, end, timeout_ns))
         return NULL;
     void *slot = ring_reserve(&rpc->bus.tx, size);
     return likely(slot) ? slot : wait_for_room(rpc, size, spins, timeout_ns);
@@ -183,7 +180,7 @@ static tachyon_error_t commit(struct tachyon_rpc_bus *rpc, size_t size, uint32_t
 }
 
 static void roll_back(struct tachyon_rpc_bus *rpc, enum end end) {
-    if (allows(rpc, end))
+    if (allows(rpc, end, 0))
         tachyon_rollback_tx(&rpc->bus);
 }
 
@@ -209,7 +206,7 @@ void *tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_si
 tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_size,
                                         uint32_t msg_type, uint64_t *out_cid) {
     struct call *slot;
-    if (!allows(rpc, CALLER) || is_null(out_cid) || !(slot = vacate(rpc)))
+    if (!allows(rpc, CALLER, 0) || is_null(out_cid) || !(slot = vacate(rpc)))
         return tachyon_last_error();
     tachyon_error_t error = commit(rpc, actual_size, msg_type, rpc->calls.last + 1);
     if (error != TACHYON_SUCCESS)
@@ -222,7 +219,7 @@ tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_si
 tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc,
                                          uint64_t correlation_id, size_t actual_size,
                                          uint32_t msg_type) {
-    struct call *call = allows(rpc, CALLEE) ? find(rpc, correlation_id) : NULL;
+    struct call *call = allows(rpc, CALLEE, 0) ? find(rpc, correlation_id) : NULL;
     if (!call)
         return tachyon_last_error();
     tachyon_error_t error = commit(rpc, actual_size, msg_type, correlation_id);
@@ -263,7 +260,7 @@ tachyon_error_t tachyon_rpc_reply_timed(tachyon_rpc_bus_t *rpc, uint64_t correla
                                         const void *payload, size_t size,
                                         uint32_t msg_type, uint32_t spin_threshold,
                                         int64_t timeout_ns) {
-    if (!allows_wait(rpc, CALLEE, timeout_ns) || !find(rpc, correlation_id) ||
+    if (!allows(rpc, CALLEE, timeout_ns) || !find(rpc, correlation_id) ||
         !copy_in(rpc, CALLEE, payload, size, spin_threshold, timeout_ns))
         return tachyon_last_error();
     return tachyon_rpc_commit_reply(rpc, correlation_id, size, msg_type);
@@ -284,8 +281,8 @@ struct reply_wait {
 
 static bool reply_ready(void *context) {
     struct reply_wait *want = context;
-    want->rx.look = settle_before((struct tachyon_rpc_bus *)(void *)want->rx.bus,
-                                  want->id, &want->rx.record, &want->more);
+    want->rx.look =
+        settle_before(rpc_of(want->rx.bus), want->id, &want->rx.record, &want->more);
     return want->rx.look != RING_EMPTY || want->more;
 }
 
@@ -296,7 +293,7 @@ static bool wait_for_reply(struct reply_wait *want, uint32_t spins,
     struct tachyon_bus *bus = want->rx.bus;
     int64_t deadline = timeout_ns > 0 ? ty_deadline(timeout_ns) : TY_NEVER;
     uint64_t settled = 0; /* one ringful lay there before we came */
-    struct tachyon_rpc_bus *rpc = (struct tachyon_rpc_bus *)(void *)bus;
+    struct tachyon_rpc_bus *rpc = rpc_of(bus);
     if (rpc->awaited != want->id) { /* each call is told of the end at once */
         rpc->awaited = want->id;
         atomic_store_explicit(&bus->repeats, 0, memory_order_relaxed);
@@ -328,13 +325,13 @@ static bool wait_for_reply(struct reply_wait *want, uint32_t spins,
 /* Hand out a reply that was taken off the ring before. */
 static const void *take_settled(struct tachyon_rpc_bus *rpc, struct call *call,
                                 size_t *actual_size, uint32_t *msg_type) {
-    uint64_t id = call->id;
     if (call->lost) {
+        ty_fail(TACHYON_ERR_MEM, 0, "no memory to keep the reply to call %" PRIu64,
+                call->id);
         calls_end(&rpc->calls, call);
-        ty_fail(TACHYON_ERR_MEM, 0, "no memory to keep the reply to call %" PRIu64, id);
         return NULL;
     }
-    rpc->held_id = id;
+    rpc->held_id = call->id;
     rpc->held_in_ring = false;
     *actual_size = call->size;
     *msg_type = call->type;
@@ -361,8 +358,7 @@ static const void *take_reply(struct tachyon_rpc_bus *rpc, uint64_t id,
 /* What both kinds of wait check. */
 static bool may_wait(struct tachyon_rpc_bus *rpc, const void *actual_size,
                      const void *msg_type, int64_t timeout_ns) {
-    if (!allows_wait(rpc, CALLER, timeout_ns) || is_null(actual_size) ||
-        is_null(msg_type))
+    if (!allows(rpc, CALLER, timeout_ns) || is_null(actual_size) || is_null(msg_type))
         return false;
     if (unlikely(rpc->held_id != 0))
         ty_fail(TACHYON_ERR_BUSY, 0, "the reply to call %" PRIu64 " is still held",
@@ -412,7 +408,7 @@ const void *tachyon_rpc_wait(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
 }
 
 tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *rpc) {
-    if (!allows(rpc, CALLER))
+    if (!allows(rpc, CALLER, 0))
         return tachyon_last_error();
     struct call *call = calls_find(&rpc->calls, rpc->held_id);
     if (!call)
@@ -424,7 +420,7 @@ tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *rpc) {
 }
 
 tachyon_error_t tachyon_rpc_cancel(tachyon_rpc_bus_t *rpc, uint64_t correlation_id) {
-    struct call *call = allows(rpc, CALLER) ? find(rpc, correlation_id) : NULL;
+    struct call *call = allows(rpc, CALLER, 0) ? find(rpc, correlation_id) : NULL;
     if (!call)
         return tachyon_last_error();
     if (rpc->held_id == correlation_id)
@@ -440,9 +436,8 @@ const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
                                     uint32_t *msg_type, size_t *actual_size,
                                     uint32_t spin_threshold, int64_t timeout_ns) {
     struct rx_wait want;
-    if (!allows_wait(rpc, CALLEE, timeout_ns) || is_null(out_cid) ||
-        is_null(msg_type) || is_null(actual_size) ||
-        !bus_next(&rpc->bus, &want, spin_threshold, timeout_ns))
+    if (!allows(rpc, CALLEE, timeout_ns) || is_null(out_cid) || is_null(msg_type) ||
+        is_null(actual_size) || !bus_next(&rpc->bus, &want, spin_threshold, timeout_ns))
         return NULL;
     uint64_t id = want.record.correlation_id;
     /* Ids grow by one; what is held comes again until it is committed. */
@@ -469,7 +464,7 @@ const void *tachyon_rpc_serve(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
 }
 
 tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *rpc) {
-    if (!allows(rpc, CALLEE))
+    if (!allows(rpc, CALLEE, 0))
         return tachyon_last_error();
     rpc->held_id = 0;
     return tachyon_commit_rx(&rpc->bus);
@@ -533,16 +528,14 @@ struct tachyon_bus *ty_rpc_allocate(void) {
 }
 
 void ty_rpc_deallocate(struct tachyon_bus *bus) {
-    struct tachyon_rpc_bus *rpc = (struct tachyon_rpc_bus *)(void *)bus;
-    calls_free(&rpc->calls);
-    free(rpc);
+    calls_free(&rpc_of(bus)->calls);
+    free(rpc_of(bus));
 }
 
 void ty_rpc_arm(struct tachyon_bus *bus) {
-    struct tachyon_rpc_bus *rpc = (struct tachyon_rpc_bus *)(void *)bus;
     atomic_store(&bus->role, BUS_ROLE_BOTH);
-    ty_bus_arm_tx(bus, sending(rpc));
-    ty_bus_arm_rx(bus, receiving(rpc));
+    ty_bus_arm_tx(bus, sending(rpc_of(bus)));
+    ty_bus_arm_rx(bus, receiving(rpc_of(bus)));
 }
 
 void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) {
