@@ -12,7 +12,7 @@ typedef struct ChannelBase {
     vectorcallfunc vectorcall;
     PyObject *bus;
     PyObject *layout; /* as the user gave it: a dtype, or a format */
-    PyObject *dtype;  /* of arrays that fit it, once one is known */
+    PyObject *known;  /* dtype of an array or format of a buffer that fits, if any */
     PyObject *pack; /* of a struct.Struct; NULL where that cannot express the layout */
     PyObject *unpack;
     PyObject *refusal; /* and then why not */
@@ -67,6 +67,12 @@ static PyObject *channel_call(PyObject *self, PyObject *const *args, size_t narg
     if (!data) {
         return NULL;
     }
+    if (!PyBytes_CheckExact(data)) {
+        PyErr_Format(PyExc_TypeError, "the channel's packer gave %s, not bytes",
+                     Py_TYPE(data)->tp_name);
+        Py_DECREF(data);
+        return NULL;
+    }
     SendCall call; /* without an initialiser: that of its view would take longer */
     call.type_id = channel->type_id;
     call.payload.data = PyBytes_AS_STRING(data);
@@ -117,27 +123,62 @@ static PyObject *channel_next(PyObject *self) {
 
 /* ---- Arrays ---- */
 
-/* Has an array with a dtype the channel's? The class in Python compares other ones. */
-static int check_dtype(ChannelBase *channel, PyObject *array) {
+static PyObject *item_shape(const Py_buffer *view) {
+    PyObject *shape = PyTuple_New(view->ndim - 1);
+    for (int i = 1; shape && i < view->ndim; ++i) {
+        PyObject *length = PyLong_FromSsize_t(view->shape[i]);
+        if (!length) {
+            Py_CLEAR(shape);
+        } else {
+            PyTuple_SET_ITEM(shape, i - 1, length);
+        }
+    }
+    return shape;
+}
+
+static const char *format_of(const Py_buffer *view) {
+    return view->format ? view->format : "B";
+}
+
+/* Whether a buffer's bytes are to be taken as they are: it says of them nothing else.
+ */
+static bool is_raw(const Py_buffer *view) {
+    const char *format = format_of(view);
+    return view->itemsize == 1 &&
+           (!strcmp(format, "B") || !strcmp(format, "c") || !strcmp(format, "<c"));
+}
+
+static bool is_known(const ChannelBase *channel, PyObject *dtype,
+                     const Py_buffer *view) {
+    if (dtype) {
+        return dtype == channel->known;
+    }
+    return is_raw(view) ||
+           (channel->known && PyUnicode_Check(channel->known) &&
+            PyUnicode_CompareWithASCIIString(channel->known, format_of(view)) == 0);
+}
+
+/* Are the items of an array laid out as the channel's? The class in Python compares
+   those that are not known yet, by their dtype or by what their format means. */
+static int check_layout(ChannelBase *channel, PyObject *array, const Py_buffer *view) {
     PyObject *dtype = PyObject_GetAttrString(array, "dtype");
-    if (!dtype) { /* a buffer without one */
-        int missing = PyErr_ExceptionMatches(PyExc_AttributeError) ? 0 : -1;
-        if (missing == 0) {
-            PyErr_Clear();
-        }
-        return missing;
+    if (!dtype && !PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        return -1;
     }
-    if (dtype != channel->dtype) {
-        PyObject *none =
-            PyObject_CallMethod((PyObject *)channel, "_check_dtype", "O", dtype);
-        if (!none) {
-            Py_DECREF(dtype);
-            return -1;
-        }
-        Py_DECREF(none);
+    PyErr_Clear();
+    if (is_known(channel, dtype, view)) {
+        Py_XDECREF(dtype);
+        return 0;
     }
-    Py_XSETREF(channel->dtype, dtype);
-    return 0;
+    PyObject *known =
+        PyObject_CallMethod((PyObject *)channel, "_check_items", "OOsN", array,
+                            dtype ? dtype : Py_None, format_of(view), item_shape(view));
+    if (known && known != Py_None) { /* a dtype or a format, which from now on is */
+        Py_XSETREF(channel->known, Py_NewRef(known));
+    }
+    Py_XDECREF(known);
+    Py_XDECREF(dtype);
+    return known ? 0 : -1;
 }
 
 static int channel_items(ChannelBase *channel, PyObject *array, bool writable,
@@ -145,14 +186,15 @@ static int channel_items(ChannelBase *channel, PyObject *array, bool writable,
     if (items_get(array, writable, items) < 0) {
         return -1;
     }
-    if (check_dtype(channel, array) == 0) {
+    if (check_layout(channel, array, &items->view) == 0) {
         if (items->item_size == (size_t)channel->size) {
             return 0;
         }
         PyErr_Format(PyExc_TypeError,
                      "the array's items have %zu bytes, the messages of the channel of "
-                     "%R have %zd",
-                     items->item_size, channel->layout, channel->size);
+                     "%R have %zd; bytes of n messages are memoryview(data).cast('B', "
+                     "(n, %zd))",
+                     items->item_size, channel->layout, channel->size, channel->size);
     }
     PyBuffer_Release(&items->view);
     return -1;
@@ -279,7 +321,7 @@ static int channel_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(channel->bus);
     Py_VISIT(channel->layout);
-    Py_VISIT(channel->dtype);
+    Py_VISIT(channel->known);
     Py_VISIT(channel->pack);
     Py_VISIT(channel->unpack);
     Py_VISIT(channel->refusal);
@@ -291,7 +333,7 @@ static void channel_dealloc(PyObject *self) {
     PyObject_GC_UnTrack(self);
     Py_XDECREF(channel->bus);
     Py_XDECREF(channel->layout);
-    Py_XDECREF(channel->dtype);
+    Py_XDECREF(channel->known);
     Py_XDECREF(channel->pack);
     Py_XDECREF(channel->unpack);
     Py_XDECREF(channel->refusal);
@@ -328,14 +370,15 @@ static PyMethodDef channel_methods[] = {
      METH_FASTCALL | METH_KEYWORDS,
      "send_batch($self, /, array, timeout=None, block=True)\n--\n\n"
      "Send an array, one message for each item; return how many were sent.\n\n"
-     "As Bus.send_batch(). TypeError when the array has another dtype than the\n"
-     "channel, or its items another size."},
+     "As Bus.send_batch(). TypeError when an array has another dtype than the channel,\n"
+     "or another buffer a format that means something else: 'l' and '<q' may be the\n"
+     "same, 'd' and '>d' are not. Bytes of shape (n, size) go as they are."},
     {"recv_batch_into", (PyCFunction)(void (*)(void))channel_recv_batch_into,
      METH_FASTCALL | METH_KEYWORDS,
      "recv_batch_into($self, /, array, timeout=None)\n--\n\n"
      "Wait for a message, then copy what is there into an array; return how many.\n\n"
-     "As Bus.recv_batch_into() with the channel's type_id. TypeError when the array\n"
-     "has another dtype than the channel, or its items another size."},
+     "As Bus.recv_batch_into() with the channel's type_id. TypeError as for\n"
+     "send_batch()."},
     {"_drain", (PyCFunction)(void (*)(void))channel_drain,
      METH_FASTCALL | METH_KEYWORDS,
      "_drain($self, /, max_msgs=1024, spin_threshold=10000, timeout=None)\n--\n\n"

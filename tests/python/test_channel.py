@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Typed channels: fields in, fields out, arrays of them, and what does not fit."""
 
+import array
 import ctypes
 import gc
+import mmap
 import os
 import struct
 import sys
 import threading
+import time
+import tracemalloc
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +30,7 @@ from tachyon import (
     TachyonError,
     UnexpectedMessage,
 )
-from tachyon.layout import dtype_of, layout_of, same_layout
+from tachyon.layout import dtype_of, layout_of, runs_of, same_runs
 
 from conftest import Connect, Pair, StartPeer
 
@@ -81,9 +85,11 @@ class Point(ctypes.Structure):
         (np.dtype([("a", "u1"), ("b", "<i8")], align=True), "<B7xq"),
         (np.dtype([("a", "<i8"), ("b", "u1")], align=True), "<qB7x"),
         ([("a", [("x", "<i2"), ("y", "<f4")], (2,)), ("b", "i1")], "<hfhfb"),
-        ([("m", ">i4", (2, 2))], ">iiii"),
+        ([("m", ">i4", (2, 2))], ">4i"),
         (np.dtype({"names": [], "formats": [], "itemsize": 4}), "<4x"),
-        (Point, "<1s7xdd"),
+        (Point, "<1s7x2d"),
+        ((np.float32, (3,)), "<3f"),
+        ([("a", "S3", (2,)), ("b", [("c", "<u2", (2,))], (2,))], "<3s3s2H2H"),
         ([("b", "i1"), ("h", "<i2"), ("i", "<i4"), ("q", "<i8")], "<bhiq"),
         ([("b", "u1"), ("h", "<u2"), ("i", "<u4"), ("q", "<u8")], "<BHIQ"),
     ],
@@ -222,10 +228,10 @@ def test_call_sends_what_struct_packs(pair: Pair, spec: Any) -> None:
     assert pair.consumer.channel(spec, 7).recv(0) == FIELDS
 
 
-def test_scalars_and_sub_arrays_are_flat(pair: Pair) -> None:
+def test_scalars_and_inner_fields_are_flat(pair: Pair) -> None:
     for spec, values in (
         (np.float64, (0.5,)),
-        ([("levels", "<u2", (2, 2)), ("side", "S1")], (1, 2, 3, 4, b"b")),
+        ([("at", [("x", "<u2"), ("y", "<f4")]), ("side", "S1")], (1, 2.0, b"b")),
     ):
         pair.producer.channel(spec)(*values)
         assert pair.consumer.channel(spec).recv(timeout=0) == values
@@ -309,6 +315,390 @@ def test_keywords_made_up_at_run_time(pair: Pair) -> None:
     assert Channel.__call__(channel, 2) is None
     receive = pair.consumer.channel("<I").recv
     assert (receive(0), receive(0)) == ((1,), (2,))
+
+
+# ---- Sub-arrays ----
+
+LEVELS = np.dtype([("side", "S1"), ("levels", "<u2", (2, 2)), ("at", "<f4")])
+IMAGE = np.dtype([("stamp", "f8"), ("frame", "u1", (1080, 1920, 3))])
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        np.array([[1, 2], [3, 4]], "<u2"),
+        np.array([[1, 3], [2, 4]], "<u2").T,
+        [[1, 2], [3, 4]],
+        ((1, 2), (3, 4)),
+        np.array([[1, 2], [3, 4]], "<u2").tobytes(),
+        bytearray(np.array([[1, 2], [3, 4]], "<u2").tobytes()),
+        memoryview(np.array([[1, 2], [3, 4]], "<u2")),
+    ],
+    ids=lambda levels: type(levels).__name__,
+)
+def test_sub_array_is_one_value(pair: Pair, levels: Any) -> None:
+    sender, receiver = pair.producer.channel(LEVELS), pair.consumer.channel(LEVELS)
+    expected = np.array([(b"b", [[1, 2], [3, 4]], 0.5)], LEVELS)
+    sender(b"b", levels, 0.5)
+    sender(b"b", levels, 0.5)
+    sender(b"b", levels, 0.5)
+    for received in (receiver.recv(timeout=0), next(receiver)):
+        side, got, at = received
+        assert (side, at) == (b"b", 0.5)
+        assert got.dtype == np.dtype("<u2")
+        assert got.tolist() == [[1, 2], [3, 4]]
+    with receiver.drain_batch(timeout=0) as batch:
+        assert batch.array.tobytes() == expected.tobytes()
+        kept = [*batch, batch[0]]
+    assert [got.tolist() for _, got, _ in kept] == [[[1, 2], [3, 4]]] * 2
+
+
+@pytest.mark.parametrize(
+    ("levels", "error"),
+    [
+        (np.zeros((2, 2), "<u4"), TypeError),
+        (np.zeros((2, 2), ">u2"), TypeError),
+        (np.zeros((2, 2), "<f8"), TypeError),
+        (np.zeros(4, "<u2"), TypeError),
+        (np.zeros((2, 3), "<u2"), TypeError),
+        ([1, 2, 3, 4], TypeError),
+        ([[1, 2], [3]], TypeError),
+        (bytes(7), TypeError),
+        (bytearray(9), TypeError),
+        (b"", TypeError),
+        (5, TypeError),
+        (None, TypeError),
+        ("abcdefgh", TypeError),
+        ([[1, 2], [3, 1 << 16]], struct.error),
+        ([[1, 2], [3, -1]], struct.error),
+        ([[1, 2], [3, 0.5]], struct.error),
+        ([[1, 2], [3, None]], struct.error),
+        ([["1", "2"], ["3", "4"]], struct.error),
+    ],
+    ids=repr,
+)
+def test_what_is_not_the_sub_array_is_refused(
+    pair: Pair, levels: Any, error: type[Exception]
+) -> None:
+    sender = pair.producer.channel(LEVELS)
+    with pytest.raises(error) as caught:
+        sender(b"b", levels, 0.5)
+    if error is TypeError:
+        assert "the field 'levels' takes an array of uint16 of shape (2, 2)" in str(
+            caught.value
+        )
+    for count in ((), (b"b", levels), (b"b", levels, 0.5, 1)):
+        with pytest.raises(struct.error, match="3 items"):
+            sender(*count)
+    with pytest.raises(TimeoutError):
+        pair.consumer.recv(timeout=0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "value"),
+    [
+        ((np.float32, (3,)), [1, 2.5, 3]),
+        ((np.uint8, (2, 2)), [[1, 2], [3, 4]]),
+        (ctypes.c_double * 3, [1, 2, 3]),
+        ((np.dtype((np.int16, (2,))), (3,)), [[1, 2], [3, 4], [5, 6]]),
+        ([("", ">i4", (1, 2))], [[1, 2]]),
+        ([("tags", "S3", (2,))], [b"abc", b"de"]),
+        ([("flags", "?", (3,))], [True, False, True]),
+        ((np.void, 8), b"12345678"),
+    ],
+    ids=str,
+)
+def test_channel_of_sub_arrays_is_of_one_mind(
+    pair: Pair, spec: Any, value: Any
+) -> None:
+    sender, receiver = pair.producer.channel(spec, 1), pair.consumer.channel(spec, 1)
+    sender(value)
+    item = receiver.recv(timeout=0)[0]
+    assert getattr(item, "tolist", lambda: item)() == value
+    made = np.zeros(5, sender.dtype)
+    made[:] = np.array([(value,)], sender.dtype) if made.dtype.names else value
+    for items in (made, np.ascontiguousarray(made)):
+        assert sender.send_batch(items) == 5
+    into = np.zeros(5, receiver.dtype)
+    assert receiver.recv_batch_into(into, timeout=0) == 5
+    assert into.tobytes() == made.tobytes()
+    with receiver.drain_batch(timeout=0) as batch:
+        got = batch.array.copy()
+    assert (got.shape, got.dtype) == (made.shape, made.dtype)
+    assert got.tobytes() == made.tobytes()
+    assert sender.send_batch(got) == 5
+
+
+@pytest.mark.parametrize(
+    ("spec", "items"),
+    [
+        ((np.float32, (3,)), np.zeros((5, 4), "f4")),
+        ((np.float32, (3,)), np.zeros((5, 3), "i4")),
+        ((np.float32, (3,)), np.zeros((5, 3), ">f4")),
+        ((np.float32, (3,)), np.zeros(15, "f4")),
+        ((np.float32, (3,)), np.zeros(5, [("f", "f4", (3,))])),
+        ((np.uint8, (2, 2)), np.zeros((5, 4), "u1")),
+        ((np.uint8, (2, 2)), np.zeros((5, 4, 1), "u1")),
+        ([("f", "f4", (3,))], np.zeros((5, 3), "f4")),
+        ("3f", np.zeros((5, 4), "f4")),
+        ("3f", np.zeros((5, 3), "i4")),
+    ],
+    ids=str,
+)
+def test_array_of_other_sub_arrays_is_refused(
+    pair: Pair, spec: Any, items: Any
+) -> None:
+    sender = pair.producer.channel(spec)
+    good = np.zeros((5, *sender.dtype.shape), sender.dtype.base)
+    assert sender.send_batch(good) == 5  # and what fits is remembered
+    with pytest.raises(TypeError, match=r"the array has dtype .*, the channel's"):
+        sender.send_batch(items)
+
+
+def test_array_may_have_the_shape_of_a_format(pair: Pair) -> None:
+    items = np.arange(15, dtype="f4").reshape(5, 3)
+    assert pair.producer.channel("<3f").send_batch(items) == 5
+    assert pair.producer.channel("<fff").send_batch(items) == 5
+    assert pair.consumer.channel("<f2f").recv(timeout=0) == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        IMAGE,
+        np.dtype(("u1", (1080, 1920, 3))),
+        np.dtype([("frame", [("r", "u1"), ("g", "u1"), ("b", "u1")], (1080, 1920))]),
+        np.dtype([("frame", [("r", "u1"), ("a", "<f4")], (1080, 1920))]),
+    ],
+    ids=str,
+)
+def test_channel_for_images_is_made_at_once(connect: Connect, spec: Any) -> None:
+    pair = connect(1 << 25)
+    gc.collect()
+    tracemalloc.start()
+    start = time.perf_counter()
+    sender, receiver = pair.producer.channel(spec), pair.consumer.channel(spec)
+    took = time.perf_counter() - start
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert took < 0.04
+    assert peak < 1 << 20
+    item = np.frombuffer(os.urandom(sender.size), spec.base).reshape(1, *spec.shape)
+    assert sender.send_batch(item) == 1
+    with receiver.drain_batch(timeout=0) as batch:
+        assert batch.array.tobytes() == item.tobytes()
+    values = [item[0][name] for name in spec.names] if spec.names else [item[0]]
+    sender(*values)
+    for value, got in zip(values, receiver.recv(timeout=0), strict=True):
+        assert np.array_equal(value, got) or value.tobytes() == got.tobytes()
+
+
+def test_array_of_images_is_compared_with_a_format_at_once(pair: Pair) -> None:
+    pixels = [("frame", [("r", "u1"), ("a", "<f4")], (1080, 1920))]
+    channel = pair.producer.channel("<1024B")
+    start = time.perf_counter()
+    with pytest.raises(TypeError, match="the channel's messages '<1024B'"):
+        channel.send_batch(np.zeros(1, pixels))
+    assert time.perf_counter() - start < 0.05
+
+
+# ---- Every kind of dtype ----
+
+ANY = "sends and receives arrays only"
+KINDS: dict[str, tuple[Any, tuple[Any, ...] | str]] = {
+    "padding": (
+        {"names": ["a", "b"], "formats": ["u1", "<i8"], "offsets": [2, 9]},
+        (1, 2),
+    ),
+    "aligned": (np.dtype([("a", "u1"), ("b", "<i8")], align=True), (1, 2)),
+    "titles": ([(("The first", "a"), "u1"), (("The second", "b"), "<i8")], (1, 2)),
+    "overlap": (
+        {"names": ["a", "b"], "formats": ["<i4", "<i2"], "offsets": [0, 2]},
+        "the field 'b' begins at 2, before the last one ends at 4",
+    ),
+    "date": ([("when", "M8[s]")], f"'when' of type datetime64.s. .*{ANY}"),
+    "duration": ([("when", "m8[ns]")], f"'when' of type timedelta64.ns. .*{ANY}"),
+    "no bytes": ([("none", "S0"), ("b", "u1")], (b"", 1)),
+    "bool": ([("a", "?"), ("b", "?", (2,))], (True, [True, False])),
+    "complex": ([("z", "c8")], f"the field 'z' of type complex64 .*{ANY}"),
+    "void": ([("v", "V5"), ("w", "V0")], (b"12345", b"")),
+    "text": ([("name", "U4")], f"the field 'name' of type <U4 .*{ANY}"),
+    "big-endian": ([("a", ">f8"), ("b", ">U4", (0,))], "'b' of type >U4"),
+    "big numbers": ([("a", ">f8"), ("b", ">u2", (2,))], (1.5, [1, 2])),
+    "mixed orders": ([("a", ">f8"), ("b", "<f8")], "'b' has the byte order '<'"),
+    "mixed, but whole": ([("a", ">f8"), ("b", "<u2", (2,))], (1.5, [1, 2])),
+    "half": ([("h", "<f2")], (0.5,)),
+    "long double": ([("g", "g")], f"the field 'g' of type .*128 .*{ANY}"),
+    "no name": (np.dtype({"names": [""], "formats": ["<i4"]}), (5,)),
+    "odd names": ([("a:b", "u1"), ("ä ö", "u1"), ("O", "u1")], (1, 2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_dtype_of_any_kind_works_or_says_what_does_not(pair: Pair, name: str) -> None:
+    spec, values = KINDS[name]
+    sender, receiver = pair.producer.channel(spec, 3), pair.consumer.channel(spec, 3)
+    if isinstance(values, str):
+        with pytest.raises(TypeError, match=values):
+            sender(1)
+    else:
+        sender(*values)
+        got = receiver.recv(timeout=0)
+        assert tuple(getattr(g, "tolist", lambda g=g: g)() for g in got) == values
+    items = np.frombuffer(os.urandom(4 * sender.size), f"V{sender.size}")
+    items = items.view(sender.dtype)
+    assert sender.send_batch(items) == 4
+    into = np.zeros(2, receiver.dtype)
+    assert receiver.recv_batch_into(into, timeout=0) == 2
+    assert into.tobytes() == items[:2].tobytes()
+    with receiver.drain_batch(timeout=0) as batch:
+        assert batch.array.dtype == sender.dtype
+        for field in sender.dtype.names or ():
+            assert batch[field].tobytes() == items[2:][field].tobytes()
+
+
+# ---- Buffers without a dtype ----
+
+
+class Packed(ctypes.Structure):
+    """Without padding, of which ctypes says no more than that it is bytes."""
+
+    _pack_ = 1
+    _fields_ = (("tag", ctypes.c_char), ("x", ctypes.c_double))
+
+
+@pytest.mark.parametrize(
+    ("spec", "buffer"),
+    [
+        ("<d", array.array("d", [1, 2])),
+        ("@d", memoryview(array.array("d", [1, 2]))),
+        ("<q", array.array("q", [1, 2])),
+        ("<q", array.array("l", [1, 2])),
+        ("@l", array.array("q", [1, 2])),
+        (np.int64, array.array("l", [1, 2])),
+        (">d", memoryview(np.arange(2.0, dtype=">f8"))),
+        ("2d", (ctypes.c_double * 2 * 3)()),
+        ((np.float64, (2,)), (ctypes.c_double * 2 * 3)()),
+        ((np.float64, (2,)), memoryview(np.zeros((3, 2)))),
+        ("dd", memoryview(array.array("d", [1, 2])).cast("B").cast("d", [1, 2])),
+        (Point, (Point * 3)()),
+        ("@c2d", (Point * 3)()),
+        (Packed, (Packed * 3)()),
+        ("<cd", (Packed * 3)()),
+        (TICK, memoryview(ticks(3))),
+        (FORMAT, memoryview(ticks(3))),
+        (
+            "<H2xI",
+            memoryview(np.zeros(2, np.dtype([("a", "u2"), ("b", "u4")], align=True))),
+        ),
+        ("?", memoryview(np.array([True, False]))),
+        (np.complex128, memoryview(np.array([1j, 2j]))),
+        (np.dtype("U4"), memoryview(np.array(["text"]))),
+        ("<d", bytes(24)[:0] or memoryview(bytes(24)).cast("B", [3, 8])),
+        (TICK, (ctypes.c_char * 32 * 2)()),
+        ("B", b"bytes"),
+        ("b", bytearray(b"bytes")),
+        ("c", mmap.mmap(-1, 4096)),
+    ],
+    ids=str,
+)
+def test_buffer_of_the_same_meaning_is_taken(
+    pair: Pair, spec: Any, buffer: Any
+) -> None:
+    sender, receiver = pair.producer.channel(spec), pair.consumer.channel(spec)
+    count = len(buffer)
+    for _ in range(2):  # the second time it is known
+        sent = sender.send_batch(buffer, block=False)
+        assert 0 < sent <= count
+        room = bytearray(count * sender.size)
+        into = memoryview(room).cast("B", [count, sender.size])
+        assert receiver.recv_batch_into(into, timeout=0) == sent
+        assert room[: sent * sender.size] == bytes(buffer)[: sent * sender.size]
+
+
+@pytest.mark.parametrize(
+    ("spec", "buffer"),
+    [
+        ("<d", array.array("q", [1])),
+        ("<d", memoryview(np.array([1]))),
+        ("<d", memoryview(np.array([1.0], ">f8"))),
+        ("<q", array.array("Q", [1])),
+        ("<d", memoryview(array.array("f", [1, 2])).cast("B").cast("f", [1, 2])),
+        ("<d", memoryview(np.zeros(2, "c8"))),
+        ("<d", (ctypes.c_longlong * 2)()),
+        ("<8s", memoryview(np.zeros(2, "f8"))),
+        ("<16s", (Point * 3)()),
+        ("<25s", (Point * 3)()),
+        ("<24s", (Point * 3)()),
+        ("<9s", (Packed * 3)()),
+        (TICK, memoryview(np.zeros(3, OTHER))),
+        (FORMAT, memoryview(np.zeros(3, [*OTHER, ("", "V4")]))),
+        (np.float64, array.array("q", [1])),
+        ((np.float32, (2,)), array.array("d", [1])),
+        ("<I", array.array("u", "text")),
+        ("B", memoryview(bytearray(b"text")).cast("b")),
+        ("b", memoryview(np.zeros(3, "?"))),
+    ],
+    ids=str,
+)
+def test_buffer_of_another_meaning_is_refused(
+    pair: Pair, spec: Any, buffer: Any
+) -> None:
+    sender, receiver = pair.producer.channel(spec), pair.consumer.channel(spec)
+    raw = memoryview(bytes(sender.size)).cast("B", [1, sender.size])
+    assert sender.send_batch(raw) == 1
+    for call in (sender.send_batch, receiver.recv_batch_into):
+        with pytest.raises(TypeError) as caught:
+            call(buffer)
+        text = str(caught.value)
+        assert repr(memoryview(buffer).format) in text or "items have" in text
+        assert repr(sender.layout) in text
+    assert len(receiver.recv(timeout=0)) > 0
+    with pytest.raises(TimeoutError):
+        receiver.recv(timeout=0)
+
+
+def test_flat_bytes_say_how_to_send_them(pair: Pair) -> None:
+    channel = pair.producer.channel("<d")
+    data = struct.pack("<3d", 1, 2, 3)
+    with pytest.raises(TypeError, match=r"1 bytes.* have 8.*cast\('B', \(n, 8\)\)"):
+        channel.send_batch(data)
+    assert channel.send_batch(memoryview(data).cast("B", (3, 8))) == 3
+    assert pair.consumer.channel("<d").recv(timeout=0) == (1,)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("f8", r"'<d'"),
+        (b"f8", r"numpy\.dtype\(b'f8'\)"),
+        ("<u4", r"numpy\.dtype\('<u4'\) or '<I'"),
+        ("S8", r"or '<8s'"),
+        ("i4,f8", r"or '<id'"),
+        ("M8[s]", r"numpy\.dtype\('M8\[s\]'\)$"),
+        ("float64", r"numpy\.dtype\('float64'\) or '<d'"),
+        ("no", r"\(bad char in struct format\)$"),
+        ("ä", r"ascii"),
+    ],
+)
+def test_name_of_numpy_is_no_format_and_says_so(
+    pair: Pair, text: Any, hint: str
+) -> None:
+    with pytest.raises(struct.error, match=f"no format of the struct module.*{hint}"):
+        pair.producer.channel(text)
+
+
+def test_struct_of_a_class_of_its_own_is_its_format_only(pair: Pair) -> None:
+    class Wild(struct.Struct):
+        def pack(self, *values: Any) -> Any:
+            return "no bytes"
+
+    wild = Wild("<I")
+    sender = pair.producer.channel(wild)
+    wild.__init__("<Q")  # type: ignore[misc]
+    sender(7)
+    assert pair.consumer.channel("<I").recv(timeout=0) == (7,)
+    assert sender.size == 4
 
 
 # ---- What is not the channel's ----
@@ -436,7 +826,7 @@ def test_arrays_go_both_ways(pair: Pair, spec: Any) -> None:
 
 def test_array_with_the_layout_of_a_format_may_name_its_padding(pair: Pair) -> None:
     named = np.dtype([*OTHER[:1], ("p", "<f8"), *OTHER[2:], ("rest", "V4")])
-    assert same_layout(named, dtype_of(struct.Struct(FORMAT)))
+    assert same_runs(runs_of(named), runs_of(struct.Struct(FORMAT)))
     assert pair.producer.channel(FORMAT).send_batch(np.zeros(2, named)) == 2
 
 

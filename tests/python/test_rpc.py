@@ -238,7 +238,7 @@ def test_wrong_lengths(rpc: RpcPair) -> None:
     most = rpc.caller.max_payload
     with pytest.raises(ValueError, match=r"can never fit|at most"):
         rpc.caller.call(bytes(most + 1), 1)
-    with pytest.raises(ValueError, match=r"can never fit|at most"):
+    with pytest.raises(ValueError, match=f"max_payload_size .* to {most}, not"):
         rpc.caller.call_zero_copy(most + 1, 1)
     with pytest.raises(ValueError, match="5 bytes, max_payload_size is 4"):
         rpc.caller.call(b"12345", 1, 4)
@@ -318,7 +318,7 @@ def test_the_other_kind_of_bus_is_refused(socket_path: str) -> None:
 
 def test_capacity_out_of_range(socket_path: str) -> None:
     for capacities in ((3, 4096), (4096, 3), (0, 4096)):
-        with pytest.raises(ValueError, match=r"capacity|power"):
+        with pytest.raises(ValueError, match=r"cap_fwd|power"):
             RpcBus.rpc_listen(socket_path, *capacities, timeout=0.05)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Buffer, CapsuleType, Self, disjoint_base
 
 from .bus import Bus
+from .layout import ArrayPacker
 from .message import Message, Received
 
 _StrPath = str | bytes | PathLike[str] | PathLike[bytes]
@@ -306,7 +307,7 @@ class ChannelBase(metaclass=_SwigType):
         type_id: SupportsIndex,
         layout: object,
         size: SupportsIndex,
-        packer: Struct | str,
+        packer: Struct | ArrayPacker | str,
         /,
     ) -> Self: ...
     @property

@@ -222,6 +222,9 @@ class Bus(_native.BusBase):
             takes but a string: a NumPy dtype, a list of fields, a ctypes.Structure.
         type_id: of all its messages.
 
+        A sub-array of a dtype is one field: it takes an array of its dtype and shape,
+        a list of numbers or its bytes, and is received as an array, a read-only copy.
+
         Raises ValueError for a layout of 0 bytes or more than max_payload, TypeError
         for one with Python objects, struct.error for a bad format. Fields of a dtype
         that have no struct format (str, datetime64, complex) are refused by the first

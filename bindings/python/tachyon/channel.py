@@ -1,19 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Typed channels. What runs once a message is in the generated ChannelBase."""
 
+import math
 import struct
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
 
 from . import _native
-from .layout import dtype_of, layout_of, same_layout
+from .layout import (
+    dtype_of,
+    format_of,
+    items_of,
+    layout_of,
+    repeated,
+    runs_of,
+    same_runs,
+    without_shape,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from typing_extensions import Self
 
-    from .layout import DType, LayoutLike
+    from .layout import ArrayPacker, DType, LayoutLike, Run
 
 Fields = tuple[Any, ...]
 
@@ -28,9 +38,9 @@ class Channel(_native.ChannelBase):
     all else that uses that, and fails like it when it is closed.
     """
 
-    __slots__ = ("_dtype", "_struct")
+    __slots__ = ("_dtype", "_packer_or_reason")
     _dtype: "DType | None"
-    _struct: struct.Struct | str
+    _packer_or_reason: "struct.Struct | ArrayPacker | str"
 
     def __new__(
         cls, bus: _native.BusBase, spec: "LayoutLike", type_id: SupportsIndex = 0
@@ -45,7 +55,7 @@ class Channel(_native.ChannelBase):
             )
         channel = super().__new__(cls, bus, type_id, given, size, packer)
         channel._dtype = None if isinstance(given, str) else given
-        channel._struct = packer
+        channel._packer_or_reason = packer
         return channel
 
     def __repr__(self) -> str:
@@ -55,14 +65,17 @@ class Channel(_native.ChannelBase):
     def dtype(self) -> "DType":
         """The layout as a NumPy dtype; of a struct format, with fields f0, f1, ..."""
         if self._dtype is None:
-            assert isinstance(self._struct, struct.Struct)
-            self._dtype = dtype_of(self._struct)
+            assert isinstance(self._packer_or_reason, struct.Struct)
+            self._dtype = dtype_of(self._packer_or_reason)
         return self._dtype
 
     @property
     def format(self) -> str:
-        """The layout as a struct format; TypeError when it has a field without one."""
-        return self._packer().format
+        """The layout as a struct format; TypeError when it has a field without one.
+
+        The items of sub-arrays are fields of their own in it.
+        """
+        return self.layout if isinstance(self.layout, str) else format_of(self.layout)
 
     def drain_batch(
         self,
@@ -78,22 +91,49 @@ class Channel(_native.ChannelBase):
         """
         return ChannelBatch(self, self._drain(max_msgs, spin_threshold, timeout))
 
-    def _packer(self) -> struct.Struct:
-        if isinstance(self._struct, str):
-            raise TypeError(self._struct)
-        return self._struct
+    def _packer(self) -> "struct.Struct | ArrayPacker":
+        if isinstance(self._packer_or_reason, str):
+            raise TypeError(self._packer_or_reason)
+        return self._packer_or_reason
 
-    def _check_dtype(self, dtype: "DType") -> None:
-        """Refuse arrays that are not of the channel's layout."""
-        fits = (
-            same_layout(dtype, self.dtype)
-            if isinstance(self.layout, str)
-            else dtype == self.dtype
-        )
+    def _check_items(
+        self, buffer: Any, dtype: Any, text: str, shape: tuple[int, ...]
+    ) -> object:
+        """Refuse a buffer whose items, each of a shape, are not the channel's.
+
+        Those of an array must have the channel's dtype, others its layout. Return the
+        dtype or format with which more buffers may come, or None.
+        """
+        if hasattr(dtype, "itemsize"):
+            fits = self._fits_dtype(dtype, shape)
+            what, known = f"array has dtype {dtype}", dtype
+        else:
+            fits = self._fits_format(buffer, text, math.prod(shape))
+            what, known = f"buffer has items of the format {text!r}", text
         if not fits:
-            raise TypeError(
-                f"the array has dtype {dtype}, the channel's messages {self.layout!r}"
-            )
+            if shape:
+                what = f"{what} and shape {shape}"
+            raise TypeError(f"the {what}, the channel's messages {self.layout!r}")
+        exact = not isinstance(self.layout, str) and self.layout.subdtype is not None
+        return None if exact else known
+
+    def _fits_dtype(self, dtype: "DType", shape: tuple[int, ...]) -> bool:
+        if isinstance(self.layout, str):
+            item = repeated(dtype, math.prod(shape), dtype.itemsize)
+            return same_runs(item, self._runs())
+        base, inner = without_shape(self.layout)
+        return dtype == base and shape == (inner or shape)
+
+    def _fits_format(self, buffer: Any, text: str, count: int) -> bool:
+        try:
+            return same_runs(items_of(buffer, text, count), self._runs())
+        except Exception:  # of NumPy, for a format that it cannot have
+            return False
+
+    def _runs(self) -> "Iterator[Run]":
+        if isinstance(self._packer_or_reason, struct.Struct):
+            return runs_of(self._packer_or_reason)
+        return runs_of(self.dtype)
 
 
 class ChannelBatch:
