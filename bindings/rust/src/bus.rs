@@ -5,7 +5,7 @@ use std::fmt;
 use std::iter::FusedIterator;
 use std::time::Duration;
 
-use crate::error::check;
+use crate::error::{check, last};
 use crate::raw::{BusHandle, Dropping, RawBus};
 use crate::wait::{try_now, wait, Room};
 use crate::{
@@ -168,7 +168,8 @@ impl Bus {
     /// `Closed`, `Aborted`, `PeerDead`, `Corrupt`, `Forked`. Nothing is sent then.
     #[inline]
     pub fn send(&self, data: &[u8], type_id: u32) -> Result<(), TachyonError> {
-        self.send_timeout(data, type_id, Duration::ZERO)
+        self.raw.may_send()?;
+        self.raw.send(data, type_id, 0).ok_or_else(last)
     }
 
     /// [`send`](Self::send) that waits for room; a zero `timeout` does not,

@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use crate::error::last;
-use crate::{Bus, Consumer, Producer, RpcBus, TachyonError};
+use crate::{Bus, Consumer, Opening, Producer, RpcBus, TachyonError};
 
 const NONE: RawFd = -1;
 
@@ -63,10 +63,23 @@ impl RpcBus {
     }
 }
 
+impl<T> Opening<T> {
+    /// A descriptor for poll, epoll and event loops: readable when
+    /// [`step`](Self::step) has something to do, because somebody has come or because it
+    /// is time; level-triggered; do not read or close it.
+    ///
+    /// # Errors
+    /// `Forked`; `SystemError` when the process has no descriptor left.
+    pub fn descriptor(&self) -> Result<BorrowedFd<'_>, TachyonError> {
+        // SAFETY: it lives as long as the opening.
+        unsafe { borrow(self.raw.descriptor()) }
+    }
+}
+
 macro_rules! as_descriptor {
-    ($type:ty, $self:ident => $owner:expr) => {
+    ($type:ty, $self:ident => $owner:expr $(; $T:ident)?) => {
         /// Panics where [`Bus::descriptor`] fails.
-        impl AsFd for $type {
+        impl $(<$T>)? AsFd for $type {
             fn as_fd(&self) -> BorrowedFd<'_> {
                 let $self = self;
                 $owner.descriptor().expect("a descriptor to wait on")
@@ -74,7 +87,7 @@ macro_rules! as_descriptor {
         }
 
         /// -1 where [`Bus::descriptor`] fails.
-        impl AsRawFd for $type {
+        impl $(<$T>)? AsRawFd for $type {
             fn as_raw_fd(&self) -> RawFd {
                 let $self = self;
                 $owner.descriptor().map_or(NONE, |fd| fd.as_raw_fd())
@@ -87,3 +100,4 @@ as_descriptor!(Bus, bus => bus);
 as_descriptor!(Producer, producer => producer.bus());
 as_descriptor!(Consumer, consumer => consumer.bus());
 as_descriptor!(RpcBus, rpc => rpc);
+as_descriptor!(Opening<T>, opening => opening; T);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How to open a connection, and opening it.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
@@ -10,9 +10,10 @@ use std::time::Duration;
 use tachyon_sys as sys;
 
 use crate::error::{fail, reported};
-use crate::raw::{Code, RawBus, RawRpc};
-use crate::wait::Remaining;
-use crate::{Bus, RpcBus, TachyonError};
+use crate::opening::Opened;
+use crate::raw::{RawOpening, Start};
+use crate::wait::nanoseconds;
+use crate::{Bus, Opening, RpcBus, TachyonError};
 
 /// Direction of one end of a [`Bus`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -106,10 +107,7 @@ impl Options {
     /// `InvalidSize`, `AddrInUse`, `Permission`, `NetworkError` (such as a missing
     /// directory), `Timeout`, or what the system refused.
     pub fn listen(&self, path: impl AsRef<Path>, capacity: usize) -> Result<Bus, TachyonError> {
-        self.open(path.as_ref(), self.timeout, |path, ns| {
-            RawBus::open(path, Some(capacity), self, ns)
-        })
-        .map(Bus::new)
+        self.start_listen(path, capacity)?.wait()
     }
 
     /// Attaches to a listener.
@@ -119,10 +117,7 @@ impl Options {
     /// [`timeout`](Self::timeout), then `Timeout`; `AbiMismatch`, `Permission`, `Busy`
     /// (both ends declared one role), `InvalidSize`, or what the system refused.
     pub fn connect(&self, path: impl AsRef<Path>) -> Result<Bus, TachyonError> {
-        self.open(path.as_ref(), self.keep_trying(), |path, ns| {
-            RawBus::open(path, None, self, ns)
-        })
-        .map(Bus::new)
+        self.start_connect(path)?.wait()
     }
 
     /// [`listen`](Self::listen) for the callee: `cap_fwd` bytes of ring for requests,
@@ -136,10 +131,7 @@ impl Options {
         cap_fwd: usize,
         cap_rev: usize,
     ) -> Result<RpcBus, TachyonError> {
-        self.open(path.as_ref(), self.timeout, |path, ns| {
-            RawRpc::open(path, Some((cap_fwd, cap_rev)), self, ns)
-        })
-        .map(RpcBus::new)
+        self.start_rpc_listen(path, cap_fwd, cap_rev)?.wait()
     }
 
     /// [`connect`](Self::connect) for the caller.
@@ -147,37 +139,67 @@ impl Options {
     /// # Errors
     /// As [`connect`](Self::connect); `InvalidSize` when a role is declared.
     pub fn rpc_connect(&self, path: impl AsRef<Path>) -> Result<RpcBus, TachyonError> {
-        self.open(path.as_ref(), self.keep_trying(), |path, ns| {
-            RawRpc::open(path, None, self, ns)
-        })
-        .map(RpcBus::new)
+        self.start_rpc_connect(path)?.wait()
     }
 
-    /// Connecting without time to go on trying is one try.
-    fn keep_trying(&self) -> Option<Duration> {
-        self.timeout.filter(|timeout| !timeout.is_zero())
-    }
-
-    /// Opens a handle, again after every signal. `open` takes nanoseconds; 0 is the default
-    /// of the library: listen for ever, connect in one try.
-    fn open<T>(
+    /// Begins to [`listen`](Self::listen); from then on clients can connect.
+    ///
+    /// # Errors
+    /// As [`listen`](Self::listen), but for what [`Opening::step`] finds.
+    pub fn start_listen(
         &self,
-        path: &Path,
-        timeout: Option<Duration>,
-        open: impl Fn(&CStr, i64) -> Result<T, Code>,
-    ) -> Result<T, TachyonError> {
+        path: impl AsRef<Path>,
+        capacity: usize,
+    ) -> Result<Opening<Bus>, TachyonError> {
+        self.start(path.as_ref(), Start::Listen(capacity))
+    }
+
+    /// Begins to [`connect`](Self::connect).
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), but for what [`Opening::step`] finds.
+    pub fn start_connect(&self, path: impl AsRef<Path>) -> Result<Opening<Bus>, TachyonError> {
+        self.start(path.as_ref(), Start::Connect)
+    }
+
+    /// [`start_listen`](Self::start_listen) for [`rpc_listen`](Self::rpc_listen).
+    ///
+    /// # Errors
+    /// As [`rpc_listen`](Self::rpc_listen), but for what [`Opening::step`] finds.
+    pub fn start_rpc_listen(
+        &self,
+        path: impl AsRef<Path>,
+        cap_fwd: usize,
+        cap_rev: usize,
+    ) -> Result<Opening<RpcBus>, TachyonError> {
+        self.start(path.as_ref(), Start::RpcListen(cap_fwd, cap_rev))
+    }
+
+    /// [`start_connect`](Self::start_connect) for [`rpc_connect`](Self::rpc_connect).
+    ///
+    /// # Errors
+    /// As [`rpc_connect`](Self::rpc_connect), but for what [`Opening::step`] finds.
+    pub fn start_rpc_connect(
+        &self,
+        path: impl AsRef<Path>,
+    ) -> Result<Opening<RpcBus>, TachyonError> {
+        self.start(path.as_ref(), Start::RpcConnect)
+    }
+
+    fn start<T: Opened>(&self, path: &Path, how: Start) -> Result<Opening<T>, TachyonError> {
         let path = CString::new(path.as_os_str().as_bytes()).map_err(|nul| {
             let position = nul.nul_position();
             let text = format!("the socket path has a NUL byte at position {position}");
             fail(TachyonError::InvalidSize, &text)
         })?;
-        let remaining = timeout.map(Remaining::of);
-        loop {
-            match open(&path, remaining.as_ref().map_or(0, Remaining::nanoseconds)) {
-                Err(sys::tachyon_error_t_TACHYON_ERR_INTERRUPTED) => continue,
-                opened => return opened.map_err(reported),
-            }
-        }
+        let ns = match (self.timeout.map(nanoseconds), how) {
+            (None, _) => 0, // the default: listen for ever, connect in one try
+            (Some(0), Start::Listen(_) | Start::RpcListen(..)) => 1, // which 0 is not
+            (Some(ns), _) => ns,
+        };
+        RawOpening::start(&path, how, self, ns)
+            .map(Opening::new)
+            .map_err(reported)
     }
 
     /// As the library takes it; borrows the user ids.

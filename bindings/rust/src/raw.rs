@@ -26,6 +26,15 @@ pub(crate) type Code = sys::tachyon_error_t;
 pub(crate) type View = sys::tachyon_msg_view_t;
 pub(crate) const SUCCESS: Code = sys::tachyon_error_t_TACHYON_SUCCESS;
 
+/// What `open` makes.
+fn new_handle<T>(open: impl FnOnce(*mut *mut T) -> Code) -> Result<NonNull<T>, Code> {
+    let mut raw = ptr::null_mut();
+    match open(&mut raw) {
+        SUCCESS => Ok(NonNull::new(raw).expect("a success comes with a handle")),
+        code => Err(code),
+    }
+}
+
 /// An owner of a handle, with all that any thread may do at any time.
 macro_rules! handle {
     ($Handle:ident of $raw:ident: $reference:ident, $destroy:ident, $close:ident, $abort:ident,
@@ -39,15 +48,8 @@ macro_rules! handle {
         unsafe impl Sync for $Handle {}
 
         impl $Handle {
-            /// What `open` makes.
             fn open(open: impl FnOnce(*mut *mut sys::$raw) -> Code) -> Result<Self, Code> {
-                let mut raw = ptr::null_mut();
-                match open(&mut raw) {
-                    SUCCESS => Ok(Self(
-                        NonNull::new(raw).expect("a success comes with a handle"),
-                    )),
-                    code => Err(code),
-                }
+                new_handle(open).map(Self)
             }
 
             #[inline]
@@ -173,24 +175,6 @@ impl RawBus {
             receiving: OneGuard::default(),
             views: Cell::default(),
         }
-    }
-
-    /// Listens when there is a capacity, else connects.
-    pub(crate) fn open(
-        path: &CStr,
-        capacity: Option<usize>,
-        options: &Options,
-        ns: i64,
-    ) -> Result<Self, Code> {
-        let options = options.to_raw(ns);
-        // SAFETY: path, options and what these point to outlive the call.
-        BusHandle::open(|out| unsafe {
-            match capacity {
-                Some(size) => sys::tachyon_bus_listen_with(path.as_ptr(), size, &options, out),
-                None => sys::tachyon_bus_connect_with(path.as_ptr(), &options, out),
-            }
-        })
-        .map(Self::new)
     }
 
     pub(crate) fn set_numa_node(&self, node_id: i32) -> Code {
@@ -331,6 +315,7 @@ impl RawBus {
     }
 
     /// At least one message, and at most `max`.
+    #[inline]
     pub(crate) fn drain(&self, max: usize, spin_threshold: u32, ns: i64) -> Option<Vec<View>> {
         let mut views = self.views.take();
         views.clear();
@@ -357,6 +342,7 @@ impl RawBus {
     }
 
     /// Releases the first `count` messages of what was drained.
+    #[inline]
     pub(crate) fn release_batch(&self, views: Vec<View>, count: usize) -> Code {
         self.receiving.free();
         // SAFETY: the handle is open and this thread's.
@@ -431,26 +417,6 @@ impl RawRpc {
             sending: OneGuard::default(),
             receiving: OneGuard::default(),
         }
-    }
-
-    /// Listens when there are capacities, forward and reverse, else connects.
-    pub(crate) fn open(
-        path: &CStr,
-        capacities: Option<(usize, usize)>,
-        options: &Options,
-        ns: i64,
-    ) -> Result<Self, Code> {
-        let options = options.to_raw(ns);
-        // SAFETY: path, options and what these point to outlive the call.
-        RpcHandle::open(|out| unsafe {
-            match capacities {
-                Some((forward, reverse)) => {
-                    sys::tachyon_rpc_listen_with(path.as_ptr(), forward, reverse, &options, out)
-                }
-                None => sys::tachyon_rpc_connect_with(path.as_ptr(), &options, out),
-            }
-        })
-        .map(Self::new)
     }
 
     /// -1 for an error that the library reports.
@@ -606,5 +572,70 @@ impl RawRpc {
     pub(crate) fn cancel(&self, id: u64) -> Code {
         // SAFETY: the handle is open and this thread's.
         unsafe { sys::tachyon_rpc_cancel(self.handle.as_ptr(), id) }
+    }
+}
+
+/// How to open a connection; with the capacities of a listener.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Start {
+    Listen(usize),
+    Connect,
+    RpcListen(usize, usize),
+    RpcConnect,
+}
+
+/// A connection that is being opened. One thread at a time may use it: it is not `Sync`.
+#[derive(Debug)]
+pub struct RawOpening(NonNull<sys::tachyon_opening_t>);
+
+// SAFETY: the library lets any thread use an opening as long as one does at a time.
+unsafe impl Send for RawOpening {}
+
+impl RawOpening {
+    pub(crate) fn start(path: &CStr, how: Start, options: &Options, ns: i64) -> Result<Self, Code> {
+        let options = options.to_raw(ns);
+        let path = path.as_ptr();
+        // SAFETY: path, options and what these point to outlive the call.
+        new_handle(|out| unsafe {
+            match how {
+                Start::Listen(size) => sys::tachyon_bus_listen_start(path, size, &options, out),
+                Start::Connect => sys::tachyon_bus_connect_start(path, &options, out),
+                Start::RpcListen(forward, reverse) => {
+                    sys::tachyon_rpc_listen_start(path, forward, reverse, &options, out)
+                }
+                Start::RpcConnect => sys::tachyon_rpc_connect_start(path, &options, out),
+            }
+        })
+        .map(Self)
+    }
+
+    pub(crate) fn step(&mut self, ns: i64) -> Code {
+        // SAFETY: the opening is not released yet, and this thread's.
+        unsafe { sys::tachyon_opening_step(self.0.as_ptr(), ns) }
+    }
+
+    pub(crate) fn finish_bus(&mut self) -> Result<RawBus, Code> {
+        // SAFETY: the opening is not released yet, and this thread's.
+        BusHandle::open(|out| unsafe { sys::tachyon_opening_finish_bus(self.0.as_ptr(), out) })
+            .map(RawBus::new)
+    }
+
+    pub(crate) fn finish_rpc(&mut self) -> Result<RawRpc, Code> {
+        // SAFETY: the opening is not released yet, and this thread's.
+        RpcHandle::open(|out| unsafe { sys::tachyon_opening_finish_rpc(self.0.as_ptr(), out) })
+            .map(RawRpc::new)
+    }
+
+    /// -1 for an error that the library reports.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        // SAFETY: the opening is not released yet, and this thread's.
+        unsafe { sys::tachyon_opening_fileno(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for RawOpening {
+    fn drop(&mut self) {
+        // SAFETY: the opening is ours.
+        unsafe { sys::tachyon_opening_cancel(self.0.as_ptr()) }
     }
 }

@@ -12,6 +12,9 @@ assert_impl_all!(Producer: Send, Debug);
 assert_impl_all!(Consumer: Send, Debug);
 assert_not_impl_any!(Producer: Sync, Clone);
 assert_not_impl_any!(Consumer: Sync, Clone);
+assert_impl_all!(Opening<Bus>: Send, Debug);
+assert_impl_all!(Opening<RpcBus>: Send, Debug);
+assert_not_impl_any!(Opening<Bus>: Sync, Clone);
 assert_impl_all!(Closer: Send, Sync, Clone, Debug);
 assert_impl_all!(RpcBus: Send, Sync, Debug);
 

@@ -13,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 use crate::support::{child, child_path, pair, path, rpc_pair, Random, LONG};
 use tachyon_ipc::{Bus, Consumer, RpcBus, TachyonError};
 
-fn readable(object: &impl AsRawFd, timeout: Duration) -> bool {
+pub fn readable(object: &impl AsRawFd, timeout: Duration) -> bool {
     let mut poll = libc::pollfd {
         fd: object.as_raw_fd(),
         events: libc::POLLIN,
@@ -23,7 +23,7 @@ fn readable(object: &impl AsRawFd, timeout: Duration) -> bool {
     unsafe { libc::poll(&mut poll, 1, timeout.as_millis() as libc::c_int) == 1 }
 }
 
-fn run<T>(main: impl Future<Output = T>) -> T {
+pub fn run<T>(main: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -86,7 +86,7 @@ fn an_rpc_descriptor_can_be_had_from_any_thread_once_it_is_made() {
     assert!(readable(&caller, LONG));
 }
 
-fn in_tokio<T: AsRawFd>(object: T) -> AsyncFd<T> {
+pub fn in_tokio<T: AsRawFd>(object: T) -> AsyncFd<T> {
     // SAFETY: its descriptor is the same each time and lives as long as it.
     unsafe { AsyncFd::register(object) }.unwrap()
 }

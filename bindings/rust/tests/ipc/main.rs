@@ -11,6 +11,7 @@ mod event_loops;
 mod forerunner;
 mod guards;
 mod halves;
+mod openings;
 mod processes;
 mod rpc;
 mod signals;

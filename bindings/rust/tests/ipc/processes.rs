@@ -136,6 +136,7 @@ fn a_killed_consumer_ends_a_blocked_send() {
     let sent = tx.send_timeout(&[0; 1000], 1, LONG);
     assert_eq!(sent, Err(TachyonError::PeerDead));
     assert_eq!(tx.acquire_tx(1).unwrap_err(), TachyonError::PeerDead);
+    assert_eq!(tx.state(), State::FatalError);
     killer.join().unwrap();
 }
 
@@ -161,6 +162,7 @@ fn a_killed_callee_fails_every_outstanding_call() {
         assert_eq!(caller.wait(*id, 100).unwrap_err(), TachyonError::PeerDead);
     }
     assert_eq!(caller.call(b"", 1), Err(TachyonError::PeerDead));
+    assert_eq!(caller.state(), State::FatalError);
     killer.join().unwrap();
 }
 
