@@ -53,6 +53,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** Every function is exported, whatever a build's default visibility ... */
+#ifdef __GNUC__
+#define TACHYON_ABI __attribute__((visibility("default")))
+#else
+#define TACHYON_ABI
+#endif
+
+/** ... and raises no C++ exception. */
+#if defined(__cplusplus) && __cplusplus >= 201103L
+#define TACHYON_NOEXCEPT noexcept
+#else
+#define TACHYON_NOEXCEPT
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -103,30 +117,45 @@ typedef enum {
 } tachyon_state_t;
 
 /** Version of the loaded library, "major.minor.patch"; static storage. */
-const char *tachyon_version(void);
+TACHYON_ABI const char *tachyon_version(void) TACHYON_NOEXCEPT;
 
 /** One-line English text for an error value; static storage, never NULL. */
-const char *tachyon_strerror(tachyon_error_t error);
+TACHYON_ABI const char *tachyon_strerror(tachyon_error_t error) TACHYON_NOEXCEPT;
 
 /**
  * Why the last call in this thread failed; meaningful right after a call that said
  * that it did, and after tachyon_get_state() returned anything but READY.
  */
-tachyon_error_t tachyon_last_error(void);
+TACHYON_ABI tachyon_error_t tachyon_last_error(void) TACHYON_NOEXCEPT;
 
 /** Text of that error with cause and value; valid until this thread's next call. */
-const char *tachyon_last_error_message(void);
+TACHYON_ABI const char *tachyon_last_error_message(void) TACHYON_NOEXCEPT;
 
 /** errno of the system call behind that error, 0 when there was none. */
-int tachyon_last_errno(void);
+TACHYON_ABI int tachyon_last_errno(void) TACHYON_NOEXCEPT;
 
 /* ---- Message types ---------------------------------------------------------- */
 
 /** A type_id is free for use; by convention a route and a message type. */
 #define TACHYON_TYPE_ID(route, type)                                                   \
-    ((uint32_t)(((uint32_t)(route) << 16) | ((uint32_t)(type) & 0xFFFFu)))
-#define TACHYON_ROUTE_ID(id) ((uint16_t)((uint32_t)(id) >> 16))
-#define TACHYON_MSG_TYPE(id) ((uint16_t)((uint32_t)(id) & 0xFFFFu))
+    (TACHYON_CAST_(uint32_t, route) << 16 | (TACHYON_CAST_(uint32_t, type) & 0xFFFFu))
+#define TACHYON_ROUTE_ID(id) TACHYON_CAST_(uint16_t, TACHYON_CAST_(uint32_t, id) >> 16)
+#define TACHYON_MSG_TYPE(id)                                                           \
+    TACHYON_CAST_(uint16_t, TACHYON_CAST_(uint32_t, id) & 0xFFFFu)
+
+/* Casts of a constant expression that neither language warns about. */
+#if defined(__cplusplus) && __cplusplus >= 201103L
+extern "C++" {
+namespace tachyon_detail {
+template <class To, class From> constexpr To cast(From value) noexcept {
+    return static_cast<To>(value);
+}
+} // namespace tachyon_detail
+}
+#define TACHYON_CAST_(to, value) tachyon_detail::cast<to>(value)
+#else
+#define TACHYON_CAST_(to, value) ((to)(value))
+#endif
 
 /* ---- Opening and closing ---------------------------------------------------- */
 
@@ -180,13 +209,13 @@ typedef struct tachyon_options {
  *
  * Threads: any.  Blocks: until a peer has connected.  System calls: yes.
  */
-tachyon_error_t tachyon_bus_listen(const char *socket_path, size_t capacity,
-                                   tachyon_bus_t **out);
+TACHYON_ABI tachyon_error_t tachyon_bus_listen(const char *socket_path, size_t capacity,
+                                               tachyon_bus_t **out) TACHYON_NOEXCEPT;
 
 /** tachyon_bus_listen() with options; NULL means all defaults. */
-tachyon_error_t tachyon_bus_listen_with(const char *socket_path, size_t capacity,
-                                        const tachyon_options_t *options,
-                                        tachyon_bus_t **out);
+TACHYON_ABI tachyon_error_t tachyon_bus_listen_with(
+    const char *socket_path, size_t capacity, const tachyon_options_t *options,
+    tachyon_bus_t **out) TACHYON_NOEXCEPT;
 
 /**
  * Attach to a listener, in one try.
@@ -201,15 +230,16 @@ tachyon_error_t tachyon_bus_listen_with(const char *socket_path, size_t capacity
  *
  * Threads: any.  Blocks: for the handshake.  System calls: yes.
  */
-tachyon_error_t tachyon_bus_connect(const char *socket_path, tachyon_bus_t **out);
+TACHYON_ABI tachyon_error_t tachyon_bus_connect(const char *socket_path,
+                                                tachyon_bus_t **out) TACHYON_NOEXCEPT;
 
 /** tachyon_bus_connect() with options; NULL means all defaults. */
-tachyon_error_t tachyon_bus_connect_with(const char *socket_path,
-                                         const tachyon_options_t *options,
-                                         tachyon_bus_t **out);
+TACHYON_ABI tachyon_error_t
+tachyon_bus_connect_with(const char *socket_path, const tachyon_options_t *options,
+                         tachyon_bus_t **out) TACHYON_NOEXCEPT;
 
 /** Add an owner: one more tachyon_bus_destroy() is needed. NULL is ignored. */
-void tachyon_bus_ref(tachyon_bus_t *bus);
+TACHYON_ABI void tachyon_bus_ref(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
 /**
  * Release a handle; NULL is ignored. The last release ends a blocked call of another
@@ -217,7 +247,7 @@ void tachyon_bus_ref(tachyon_bus_t *bus);
  * committed, tells the peer that the stream has ended, and frees everything. No other
  * thread may be in a call that does not block.
  */
-void tachyon_bus_destroy(tachyon_bus_t *bus);
+TACHYON_ABI void tachyon_bus_destroy(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
 /**
  * End the stream, from any thread: a blocked call on this handle returns, and it and
@@ -227,7 +257,7 @@ void tachyon_bus_destroy(tachyon_bus_t *bus);
  *
  * Threads: any.  Blocks: no.  System calls: yes.
  */
-void tachyon_bus_close(tachyon_bus_t *bus);
+TACHYON_ABI void tachyon_bus_close(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
 /**
  * Cut the stream off: tachyon_bus_close() for an end that has failed, so that half of a
@@ -242,7 +272,7 @@ void tachyon_bus_close(tachyon_bus_t *bus);
  *
  * Threads: any.  Blocks: no.  System calls: yes.
  */
-void tachyon_bus_abort(tachyon_bus_t *bus);
+TACHYON_ABI void tachyon_bus_abort(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
 /**
  * Prefer a NUMA node for the ring's pages.
@@ -250,15 +280,17 @@ void tachyon_bus_abort(tachyon_bus_t *bus);
  * @param node_id  0 to 63.
  * @return SUCCESS; NULL_PTR; INVALID_SZ; FORKED; SYSTEM with the kernel's reason.
  */
-tachyon_error_t tachyon_bus_set_numa_node(const tachyon_bus_t *bus, int node_id);
+TACHYON_ABI tachyon_error_t tachyon_bus_set_numa_node(const tachyon_bus_t *bus,
+                                                      int node_id) TACHYON_NOEXCEPT;
 
 /** pure_spin 1: this end never sleeps while it waits. 0 (default): spin, then sleep. */
-void tachyon_bus_set_polling_mode(const tachyon_bus_t *bus, int pure_spin);
+TACHYON_ABI void tachyon_bus_set_polling_mode(const tachyon_bus_t *bus,
+                                              int pure_spin) TACHYON_NOEXCEPT;
 
 /* ---- Sending ---------------------------------------------------------------- */
 
 /** Largest payload of one message: capacity - 128. 0 when bus is NULL. */
-size_t tachyon_max_payload(const tachyon_bus_t *bus);
+TACHYON_ABI size_t tachyon_max_payload(const tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
 /**
  * Reserve room for one outgoing message. A reservation that is still open is
@@ -277,7 +309,8 @@ size_t tachyon_max_payload(const tachyon_bus_t *bus);
  *
  * Threads: one producer.  Blocks: never.  System calls: only when full or to wake.
  */
-void *tachyon_acquire_tx(tachyon_bus_t *bus, size_t max_payload_size);
+TACHYON_ABI void *tachyon_acquire_tx(tachyon_bus_t *bus,
+                                     size_t max_payload_size) TACHYON_NOEXCEPT;
 
 /**
  * tachyon_acquire_tx() that waits for room: spins, then sleeps.
@@ -287,8 +320,9 @@ void *tachyon_acquire_tx(tachyon_bus_t *bus, size_t max_payload_size);
  * @return As tachyon_acquire_tx(), but TIMEOUT instead of FULL (FULL when timeout_ns
  *         is 0); INTERRUPTED.
  */
-void *tachyon_acquire_tx_timed(tachyon_bus_t *bus, size_t max_payload_size,
-                               uint32_t spin_threshold, int64_t timeout_ns);
+TACHYON_ABI void *tachyon_acquire_tx_timed(tachyon_bus_t *bus, size_t max_payload_size,
+                                           uint32_t spin_threshold,
+                                           int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /**
  * Finish the reservation: it becomes a message, visible after the next flush. The
@@ -301,18 +335,18 @@ void *tachyon_acquire_tx_timed(tachyon_bus_t *bus, size_t max_payload_size,
  *
  * Threads: one producer.  Blocks: never.  System calls: only to wake a sleeper.
  */
-tachyon_error_t tachyon_commit_tx(tachyon_bus_t *bus, size_t actual_size,
-                                  uint32_t type_id);
+TACHYON_ABI tachyon_error_t tachyon_commit_tx(tachyon_bus_t *bus, size_t actual_size,
+                                              uint32_t type_id) TACHYON_NOEXCEPT;
 
 /** Give the reservation back; nothing is sent. SUCCESS, EMPTY or NULL_PTR. */
-tachyon_error_t tachyon_rollback_tx(tachyon_bus_t *bus);
+TACHYON_ABI tachyon_error_t tachyon_rollback_tx(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
 /**
  * Make all committed messages visible, all at once, and wake a sleeping consumer.
  *
  * Threads: one producer.  Blocks: never.  System calls: only to wake a sleeper.
  */
-void tachyon_flush(tachyon_bus_t *bus);
+TACHYON_ABI void tachyon_flush(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
 /**
  * Copy, commit and flush one message: acquire_tx_timed + memcpy + commit_tx + flush.
@@ -320,9 +354,10 @@ void tachyon_flush(tachyon_bus_t *bus);
  * @param payload  May be NULL when size is 0.
  * @return SUCCESS, or the error of the step that failed; nothing is sent then.
  */
-tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t size,
-                             uint32_t type_id, uint32_t spin_threshold,
-                             int64_t timeout_ns);
+TACHYON_ABI tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload,
+                                         size_t size, uint32_t type_id,
+                                         uint32_t spin_threshold,
+                                         int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /**
  * Send an array: one message for each item, copied, as tachyon_send() in a loop would,
@@ -340,9 +375,10 @@ tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t siz
  *
  * Threads: one producer.  Blocks: while the ring is full.  System calls: as flush.
  */
-size_t tachyon_send_batch(tachyon_bus_t *bus, const void *items, size_t item_size,
-                          size_t count, uint32_t type_id, uint32_t spin_threshold,
-                          int64_t timeout_ns);
+TACHYON_ABI size_t tachyon_send_batch(tachyon_bus_t *bus, const void *items,
+                                      size_t item_size, size_t count, uint32_t type_id,
+                                      uint32_t spin_threshold,
+                                      int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /* ---- Receiving -------------------------------------------------------------- */
 
@@ -358,27 +394,30 @@ size_t tachyon_send_batch(tachyon_bus_t *bus, const void *items, size_t item_siz
  *
  * Threads: one consumer.  Blocks: never.  System calls: one per thousands of looks.
  */
-const void *tachyon_acquire_rx(tachyon_bus_t *bus, uint32_t *type_id,
-                               size_t *actual_size);
+TACHYON_ABI const void *tachyon_acquire_rx(tachyon_bus_t *bus, uint32_t *type_id,
+                                           size_t *actual_size) TACHYON_NOEXCEPT;
 
 /** tachyon_acquire_rx() that looks max_spins times; 0 means for ever. */
-const void *tachyon_acquire_rx_spin(tachyon_bus_t *bus, uint32_t *type_id,
-                                    size_t *actual_size, uint32_t max_spins);
+TACHYON_ABI const void *tachyon_acquire_rx_spin(tachyon_bus_t *bus, uint32_t *type_id,
+                                                size_t *actual_size,
+                                                uint32_t max_spins) TACHYON_NOEXCEPT;
 
 /**
  * tachyon_acquire_rx() that spins, then sleeps until a message comes, the stream
  * ends, the peer aborts or dies, or a signal arrives (INTERRUPTED).
  */
-const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,
-                                        size_t *actual_size, uint32_t spin_threshold);
+TACHYON_ABI const void *
+tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id, size_t *actual_size,
+                            uint32_t spin_threshold) TACHYON_NOEXCEPT;
 
 /** tachyon_acquire_rx_blocking() with a time-out: TIMEOUT (EMPTY when it is 0). */
-const void *tachyon_acquire_rx_timed(tachyon_bus_t *bus, uint32_t *type_id,
-                                     size_t *actual_size, uint32_t spin_threshold,
-                                     int64_t timeout_ns);
+TACHYON_ABI const void *tachyon_acquire_rx_timed(tachyon_bus_t *bus, uint32_t *type_id,
+                                                 size_t *actual_size,
+                                                 uint32_t spin_threshold,
+                                                 int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /** Release everything handed out. SUCCESS, NULL_PTR, or EMPTY if there is nothing. */
-tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus);
+TACHYON_ABI tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
 /** One message of a batch. */
 typedef struct {
@@ -395,17 +434,20 @@ typedef struct {
  *
  * @return How many were filled in; 0 as NULL of tachyon_acquire_rx().
  */
-size_t tachyon_acquire_rx_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
-                                size_t max_msgs);
+TACHYON_ABI size_t tachyon_acquire_rx_batch(tachyon_bus_t *bus,
+                                            tachyon_msg_view_t *views,
+                                            size_t max_msgs) TACHYON_NOEXCEPT;
 
 /** tachyon_acquire_rx_batch() that waits for the first message, for ever. */
-size_t tachyon_drain_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
-                           size_t max_msgs, uint32_t spin_threshold);
+TACHYON_ABI size_t tachyon_drain_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
+                                       size_t max_msgs,
+                                       uint32_t spin_threshold) TACHYON_NOEXCEPT;
 
 /** tachyon_drain_batch() with a time-out: TIMEOUT (EMPTY when it is 0). */
-size_t tachyon_drain_batch_timed(tachyon_bus_t *bus, tachyon_msg_view_t *views,
-                                 size_t max_msgs, uint32_t spin_threshold,
-                                 int64_t timeout_ns);
+TACHYON_ABI size_t tachyon_drain_batch_timed(tachyon_bus_t *bus,
+                                             tachyon_msg_view_t *views, size_t max_msgs,
+                                             uint32_t spin_threshold,
+                                             int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /**
  * Release the first `count` messages of the last batch.
@@ -414,8 +456,9 @@ size_t tachyon_drain_batch_timed(tachyon_bus_t *bus, tachyon_msg_view_t *views,
  * @return SUCCESS; NULL_PTR; INVALID_SZ when they are not what was handed out
  *         (nothing is released then).
  */
-tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
-                                        const tachyon_msg_view_t *views, size_t count);
+TACHYON_ABI tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
+                                                    const tachyon_msg_view_t *views,
+                                                    size_t count) TACHYON_NOEXCEPT;
 
 /**
  * Are these messages one array in the ring? Then message i, payload and all, lies at
@@ -425,7 +468,8 @@ tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
  * @return The stride in bytes, when all messages have one size and take the same room;
  *         0 when they do not, or there are none.
  */
-size_t tachyon_batch_stride(const tachyon_msg_view_t *views, size_t count);
+TACHYON_ABI size_t tachyon_batch_stride(const tachyon_msg_view_t *views,
+                                        size_t count) TACHYON_NOEXCEPT;
 
 /**
  * Receive into an array: wait for the first message, then copy and release what is
@@ -444,9 +488,10 @@ size_t tachyon_batch_stride(const tachyon_msg_view_t *views, size_t count);
  *
  * Threads: one consumer.  Blocks: until there is a message.  System calls: to sleep.
  */
-size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
-                          size_t max_count, uint32_t *type_id, uint32_t spin_threshold,
-                          int64_t timeout_ns);
+TACHYON_ABI size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
+                                      size_t max_count, uint32_t *type_id,
+                                      uint32_t spin_threshold,
+                                      int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /* ---- Waiting elsewhere ------------------------------------------------------ */
 
@@ -468,7 +513,7 @@ size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
  * Threads: the one that sends or receives.  Blocks: never.  System calls: yes; from
  * then on also each look that finds EMPTY or FULL.
  */
-int tachyon_bus_fileno(tachyon_bus_t *bus);
+TACHYON_ABI int tachyon_bus_fileno(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
 /* ---- Looking at a bus ------------------------------------------------------- */
 
@@ -477,10 +522,11 @@ int tachyon_bus_fileno(tachyon_bus_t *bus);
  * is not READY, tachyon_last_error() says why: CLOSED, ABORTED, PEER_DEAD, CORRUPT,
  * FORKED.
  */
-tachyon_state_t tachyon_get_state(const tachyon_bus_t *bus);
+TACHYON_ABI tachyon_state_t tachyon_get_state(const tachyon_bus_t *bus)
+    TACHYON_NOEXCEPT;
 
 /** Order later loads of this thread after earlier ones (an acquire fence). */
-void tachyon_memory_barrier_acquire(void);
+TACHYON_ABI void tachyon_memory_barrier_acquire(void) TACHYON_NOEXCEPT;
 
 /** Who is at the other end, as the kernel said at the handshake. */
 typedef struct {
@@ -490,7 +536,8 @@ typedef struct {
 } tachyon_peer_t;
 
 /** SUCCESS or NULL_PTR. */
-tachyon_error_t tachyon_bus_get_peer(const tachyon_bus_t *bus, tachyon_peer_t *out);
+TACHYON_ABI tachyon_error_t tachyon_bus_get_peer(const tachyon_bus_t *bus,
+                                                 tachyon_peer_t *out) TACHYON_NOEXCEPT;
 
 /** Counters of one end since it was opened. */
 typedef struct {
@@ -505,7 +552,8 @@ typedef struct {
 } tachyon_stats_t;
 
 /** Read the counters, on the thread that uses the bus. SUCCESS or NULL_PTR. */
-tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t *out);
+TACHYON_ABI tachyon_error_t
+tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t *out) TACHYON_NOEXCEPT;
 
 /* ---- Remote procedure calls ------------------------------------------------- */
 
@@ -532,53 +580,58 @@ typedef struct tachyon_rpc_bus tachyon_rpc_bus_t;
  * @param cap_fwd  Bytes of the request ring, as capacity of tachyon_bus_listen().
  * @param cap_rev  Bytes of the reply ring.
  */
-tachyon_error_t tachyon_rpc_listen(const char *socket_path, size_t cap_fwd,
-                                   size_t cap_rev, tachyon_rpc_bus_t **out);
+TACHYON_ABI tachyon_error_t tachyon_rpc_listen(const char *socket_path, size_t cap_fwd,
+                                               size_t cap_rev, tachyon_rpc_bus_t **out)
+    TACHYON_NOEXCEPT;
 
 /** tachyon_rpc_listen() with options; `role` must be 0. */
-tachyon_error_t tachyon_rpc_listen_with(const char *socket_path, size_t cap_fwd,
-                                        size_t cap_rev,
-                                        const tachyon_options_t *options,
-                                        tachyon_rpc_bus_t **out);
+TACHYON_ABI tachyon_error_t tachyon_rpc_listen_with(
+    const char *socket_path, size_t cap_fwd, size_t cap_rev,
+    const tachyon_options_t *options, tachyon_rpc_bus_t **out) TACHYON_NOEXCEPT;
 
 /** tachyon_bus_connect() for the caller. ABI_MISMATCH when a plain bus listens. */
-tachyon_error_t tachyon_rpc_connect(const char *socket_path, tachyon_rpc_bus_t **out);
+TACHYON_ABI tachyon_error_t
+tachyon_rpc_connect(const char *socket_path, tachyon_rpc_bus_t **out) TACHYON_NOEXCEPT;
 
 /** tachyon_rpc_connect() with options; `role` must be 0. */
-tachyon_error_t tachyon_rpc_connect_with(const char *socket_path,
-                                         const tachyon_options_t *options,
-                                         tachyon_rpc_bus_t **out);
+TACHYON_ABI tachyon_error_t
+tachyon_rpc_connect_with(const char *socket_path, const tachyon_options_t *options,
+                         tachyon_rpc_bus_t **out) TACHYON_NOEXCEPT;
 
 /** As tachyon_bus_ref(). */
-void tachyon_rpc_ref(tachyon_rpc_bus_t *rpc);
+TACHYON_ABI void tachyon_rpc_ref(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
 
 /** As tachyon_bus_destroy(). */
-void tachyon_rpc_destroy(tachyon_rpc_bus_t *rpc);
+TACHYON_ABI void tachyon_rpc_destroy(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
 
 /** As tachyon_bus_close(). */
-void tachyon_rpc_close(tachyon_rpc_bus_t *rpc);
+TACHYON_ABI void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
 
 /** As tachyon_bus_abort(). Requests and replies that were sent still arrive. */
-void tachyon_rpc_abort(tachyon_rpc_bus_t *rpc);
+TACHYON_ABI void tachyon_rpc_abort(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
 
 /** As tachyon_get_state(). */
-tachyon_state_t tachyon_rpc_get_state(const tachyon_rpc_bus_t *rpc);
+TACHYON_ABI tachyon_state_t tachyon_rpc_get_state(const tachyon_rpc_bus_t *rpc)
+    TACHYON_NOEXCEPT;
 
 /** As tachyon_bus_set_polling_mode(). */
-void tachyon_rpc_set_polling_mode(const tachyon_rpc_bus_t *rpc, int pure_spin);
+TACHYON_ABI void tachyon_rpc_set_polling_mode(const tachyon_rpc_bus_t *rpc,
+                                              int pure_spin) TACHYON_NOEXCEPT;
 
 /**
  * tachyon_bus_fileno(): readable while a reply (caller) or request (callee) is there or
  * the peer is gone, and when a request or reply fits that was refused with FULL. Who
  * waits for both takes messages until EMPTY first, then tries to send, then polls.
  */
-int tachyon_rpc_fileno(tachyon_rpc_bus_t *rpc);
+TACHYON_ABI int tachyon_rpc_fileno(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
 
 /** As tachyon_bus_get_peer(). */
-tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc, tachyon_peer_t *out);
+TACHYON_ABI tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc,
+                                                 tachyon_peer_t *out) TACHYON_NOEXCEPT;
 
 /** Largest payload this end can send: a caller's request, a callee's reply. */
-size_t tachyon_rpc_max_payload(const tachyon_rpc_bus_t *rpc);
+TACHYON_ABI size_t tachyon_rpc_max_payload(const tachyon_rpc_bus_t *rpc)
+    TACHYON_NOEXCEPT;
 
 /** Counters of one end since it was opened. */
 typedef struct {
@@ -590,8 +643,8 @@ typedef struct {
 } tachyon_rpc_stats_t;
 
 /** SUCCESS or NULL_PTR. */
-tachyon_error_t tachyon_rpc_get_stats(const tachyon_rpc_bus_t *rpc,
-                                      tachyon_rpc_stats_t *out);
+TACHYON_ABI tachyon_error_t tachyon_rpc_get_stats(
+    const tachyon_rpc_bus_t *rpc, tachyon_rpc_stats_t *out) TACHYON_NOEXCEPT;
 
 /**
  * Send a request (copied) without waiting.
@@ -601,28 +654,36 @@ tachyon_error_t tachyon_rpc_get_stats(const tachyon_rpc_bus_t *rpc,
  * @return SUCCESS; FULL; NULL_PTR; INVALID_SZ; BUSY; CLOSED, ABORTED, PEER_DEAD,
  *         CORRUPT, FORKED; MEM.
  */
-tachyon_error_t tachyon_rpc_call(tachyon_rpc_bus_t *rpc, const void *payload,
-                                 size_t size, uint32_t msg_type, uint64_t *out_cid);
+TACHYON_ABI tachyon_error_t tachyon_rpc_call(tachyon_rpc_bus_t *rpc,
+                                             const void *payload, size_t size,
+                                             uint32_t msg_type,
+                                             uint64_t *out_cid) TACHYON_NOEXCEPT;
 
 /** tachyon_rpc_call() that waits for room: TIMEOUT, INTERRUPTED. */
-tachyon_error_t tachyon_rpc_call_timed(tachyon_rpc_bus_t *rpc, const void *payload,
-                                       size_t size, uint32_t msg_type,
-                                       uint64_t *out_cid, uint32_t spin_threshold,
-                                       int64_t timeout_ns);
+TACHYON_ABI tachyon_error_t tachyon_rpc_call_timed(tachyon_rpc_bus_t *rpc,
+                                                   const void *payload, size_t size,
+                                                   uint32_t msg_type, uint64_t *out_cid,
+                                                   uint32_t spin_threshold,
+                                                   int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /** Reserve room for a request; as tachyon_acquire_tx(). */
-void *tachyon_rpc_acquire_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_size);
+TACHYON_ABI void *tachyon_rpc_acquire_tx(tachyon_rpc_bus_t *rpc,
+                                         size_t max_payload_size) TACHYON_NOEXCEPT;
 
 /** As tachyon_acquire_tx_timed(). */
-void *tachyon_rpc_acquire_tx_timed(tachyon_rpc_bus_t *rpc, size_t max_payload_size,
-                                   uint32_t spin_threshold, int64_t timeout_ns);
+TACHYON_ABI void *tachyon_rpc_acquire_tx_timed(tachyon_rpc_bus_t *rpc,
+                                               size_t max_payload_size,
+                                               uint32_t spin_threshold,
+                                               int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /** Send the reserved request. SUCCESS; NULL_PTR; EMPTY; INVALID_SZ; MEM. */
-tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_size,
-                                        uint32_t msg_type, uint64_t *out_cid);
+TACHYON_ABI tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc,
+                                                    size_t actual_size,
+                                                    uint32_t msg_type,
+                                                    uint64_t *out_cid) TACHYON_NOEXCEPT;
 
 /** Give the reserved request back; it takes no correlation id. */
-void tachyon_rpc_rollback_call(tachyon_rpc_bus_t *rpc);
+TACHYON_ABI void tachyon_rpc_rollback_call(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
 
 /**
  * Wait for the reply to one call, for ever.
@@ -632,15 +693,18 @@ void tachyon_rpc_rollback_call(tachyon_rpc_bus_t *rpc);
  *         tachyon_rpc_commit_rx(), or NULL: INVALID_SZ (no such call is outstanding),
  *         BUSY (the last reply is still held), INTERRUPTED, and the errors of a bus.
  */
-const void *tachyon_rpc_wait(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
-                             size_t *actual_size, uint32_t *msg_type,
-                             uint32_t spin_threshold);
+TACHYON_ABI const void *tachyon_rpc_wait(tachyon_rpc_bus_t *rpc,
+                                         uint64_t correlation_id, size_t *actual_size,
+                                         uint32_t *msg_type,
+                                         uint32_t spin_threshold) TACHYON_NOEXCEPT;
 
 /** tachyon_rpc_wait() with a time-out: TIMEOUT (EMPTY when it is 0). The call stays
  * outstanding: wait again or cancel it. */
-const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
-                                   size_t *actual_size, uint32_t *msg_type,
-                                   uint32_t spin_threshold, int64_t timeout_ns);
+TACHYON_ABI const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc,
+                                               uint64_t correlation_id,
+                                               size_t *actual_size, uint32_t *msg_type,
+                                               uint32_t spin_threshold,
+                                               int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /**
  * Wait for a reply to any outstanding call: the one that came first. Release it with
@@ -651,15 +715,18 @@ const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_
  *         there was no memory to keep a reply (MEM), that call has ended and *out_cid
  *         tells which it was.
  */
-const void *tachyon_rpc_wait_any(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
-                                 size_t *actual_size, uint32_t *msg_type,
-                                 uint32_t spin_threshold, int64_t timeout_ns);
+TACHYON_ABI const void *tachyon_rpc_wait_any(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
+                                             size_t *actual_size, uint32_t *msg_type,
+                                             uint32_t spin_threshold,
+                                             int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /** Release the reply that is held; its call is no longer outstanding. */
-tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *rpc);
+TACHYON_ABI tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *rpc)
+    TACHYON_NOEXCEPT;
 
 /** Give a call up; its reply will be dropped. SUCCESS, NULL_PTR, INVALID_SZ, BUSY. */
-tachyon_error_t tachyon_rpc_cancel(tachyon_rpc_bus_t *rpc, uint64_t correlation_id);
+TACHYON_ABI tachyon_error_t
+tachyon_rpc_cancel(tachyon_rpc_bus_t *rpc, uint64_t correlation_id) TACHYON_NOEXCEPT;
 
 /**
  * Wait for the next request, for ever. Without tachyon_rpc_commit_serve() the same one
@@ -668,17 +735,20 @@ tachyon_error_t tachyon_rpc_cancel(tachyon_rpc_bus_t *rpc, uint64_t correlation_
  * @return The request, read-only, owned by the bus and valid until
  *         tachyon_rpc_commit_serve(), or NULL as tachyon_acquire_rx_blocking().
  */
-const void *tachyon_rpc_serve(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
-                              uint32_t *msg_type, size_t *actual_size,
-                              uint32_t spin_threshold);
+TACHYON_ABI const void *tachyon_rpc_serve(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
+                                          uint32_t *msg_type, size_t *actual_size,
+                                          uint32_t spin_threshold) TACHYON_NOEXCEPT;
 
 /** tachyon_rpc_serve() with a time-out: TIMEOUT (EMPTY when it is 0). */
-const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
-                                    uint32_t *msg_type, size_t *actual_size,
-                                    uint32_t spin_threshold, int64_t timeout_ns);
+TACHYON_ABI const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc,
+                                                uint64_t *out_cid, uint32_t *msg_type,
+                                                size_t *actual_size,
+                                                uint32_t spin_threshold,
+                                                int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /** Release the request; it may be answered before or after. */
-tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *rpc);
+TACHYON_ABI tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *rpc)
+    TACHYON_NOEXCEPT;
 
 /**
  * Answer a request (copied) without waiting.
@@ -687,30 +757,34 @@ tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *rpc);
  * @return SUCCESS; FULL; NULL_PTR; INVALID_SZ (no such request, or too large); BUSY;
  *         CLOSED, ABORTED, PEER_DEAD, CORRUPT, FORKED.
  */
-tachyon_error_t tachyon_rpc_reply(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
-                                  const void *payload, size_t size, uint32_t msg_type);
+TACHYON_ABI tachyon_error_t tachyon_rpc_reply(tachyon_rpc_bus_t *rpc,
+                                              uint64_t correlation_id,
+                                              const void *payload, size_t size,
+                                              uint32_t msg_type) TACHYON_NOEXCEPT;
 
 /** tachyon_rpc_reply() that waits for room: TIMEOUT, INTERRUPTED. */
-tachyon_error_t tachyon_rpc_reply_timed(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
-                                        const void *payload, size_t size,
-                                        uint32_t msg_type, uint32_t spin_threshold,
-                                        int64_t timeout_ns);
+TACHYON_ABI tachyon_error_t tachyon_rpc_reply_timed(
+    tachyon_rpc_bus_t *rpc, uint64_t correlation_id, const void *payload, size_t size,
+    uint32_t msg_type, uint32_t spin_threshold, int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /** Reserve room for a reply; as tachyon_acquire_tx(). */
-void *tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_size);
+TACHYON_ABI void *
+tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *rpc,
+                             size_t max_payload_size) TACHYON_NOEXCEPT;
 
 /** As tachyon_acquire_tx_timed(). */
-void *tachyon_rpc_acquire_reply_tx_timed(tachyon_rpc_bus_t *rpc,
-                                         size_t max_payload_size,
-                                         uint32_t spin_threshold, int64_t timeout_ns);
+TACHYON_ABI void *
+tachyon_rpc_acquire_reply_tx_timed(tachyon_rpc_bus_t *rpc, size_t max_payload_size,
+                                   uint32_t spin_threshold,
+                                   int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /** Send the reserved reply. SUCCESS; NULL_PTR; EMPTY; INVALID_SZ keeps it reserved. */
-tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc,
-                                         uint64_t correlation_id, size_t actual_size,
-                                         uint32_t msg_type);
+TACHYON_ABI tachyon_error_t
+tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
+                         size_t actual_size, uint32_t msg_type) TACHYON_NOEXCEPT;
 
 /** Give the reserved reply back. */
-void tachyon_rpc_rollback_reply(tachyon_rpc_bus_t *rpc);
+TACHYON_ABI void tachyon_rpc_rollback_reply(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
 
 /* ---- Opening without waiting ------------------------------------------------ */
 
@@ -739,25 +813,24 @@ typedef struct tachyon_opening tachyon_opening_t;
  *
  * Threads: any.  Blocks: never.  System calls: yes.
  */
-tachyon_error_t tachyon_bus_listen_start(const char *socket_path, size_t capacity,
-                                         const tachyon_options_t *options,
-                                         tachyon_opening_t **out);
+TACHYON_ABI tachyon_error_t tachyon_bus_listen_start(
+    const char *socket_path, size_t capacity, const tachyon_options_t *options,
+    tachyon_opening_t **out) TACHYON_NOEXCEPT;
 
 /** Begin what tachyon_bus_connect_with() does; for the rest as the above. */
-tachyon_error_t tachyon_bus_connect_start(const char *socket_path,
-                                          const tachyon_options_t *options,
-                                          tachyon_opening_t **out);
+TACHYON_ABI tachyon_error_t
+tachyon_bus_connect_start(const char *socket_path, const tachyon_options_t *options,
+                          tachyon_opening_t **out) TACHYON_NOEXCEPT;
 
 /** Begin what tachyon_rpc_listen_with() does. */
-tachyon_error_t tachyon_rpc_listen_start(const char *socket_path, size_t cap_fwd,
-                                         size_t cap_rev,
-                                         const tachyon_options_t *options,
-                                         tachyon_opening_t **out);
+TACHYON_ABI tachyon_error_t tachyon_rpc_listen_start(
+    const char *socket_path, size_t cap_fwd, size_t cap_rev,
+    const tachyon_options_t *options, tachyon_opening_t **out) TACHYON_NOEXCEPT;
 
 /** Begin what tachyon_rpc_connect_with() does. */
-tachyon_error_t tachyon_rpc_connect_start(const char *socket_path,
-                                          const tachyon_options_t *options,
-                                          tachyon_opening_t **out);
+TACHYON_ABI tachyon_error_t
+tachyon_rpc_connect_start(const char *socket_path, const tachyon_options_t *options,
+                          tachyon_opening_t **out) TACHYON_NOEXCEPT;
 
 /**
  * A descriptor for poll, epoll, select and event loops: readable when a step has
@@ -771,7 +844,7 @@ tachyon_error_t tachyon_rpc_connect_start(const char *socket_path,
  *
  * Blocks: never.  System calls: yes; from then on also some more in each step.
  */
-int tachyon_opening_fileno(tachyon_opening_t *opening);
+TACHYON_ABI int tachyon_opening_fileno(tachyon_opening_t *opening) TACHYON_NOEXCEPT;
 
 /**
  * Go on with an opening.
@@ -788,7 +861,8 @@ int tachyon_opening_fileno(tachyon_opening_t *opening);
  *
  * Blocks: up to timeout_ns.  System calls: yes.
  */
-tachyon_error_t tachyon_opening_step(tachyon_opening_t *opening, int64_t timeout_ns);
+TACHYON_ABI tachyon_error_t tachyon_opening_step(tachyon_opening_t *opening,
+                                                 int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /**
  * Take the bus that the opening has become. The opening remains to be released.
@@ -797,12 +871,12 @@ tachyon_error_t tachyon_opening_step(tachyon_opening_t *opening, int64_t timeout
  * @return SUCCESS; NULL_PTR; EMPTY (no outcome yet, or taken already); INVALID_SZ (it
  *         is of an RPC bus); or the outcome, when that is a failure.
  */
-tachyon_error_t tachyon_opening_finish_bus(tachyon_opening_t *opening,
-                                           tachyon_bus_t **out);
+TACHYON_ABI tachyon_error_t tachyon_opening_finish_bus(
+    tachyon_opening_t *opening, tachyon_bus_t **out) TACHYON_NOEXCEPT;
 
 /** The same for an RPC bus. */
-tachyon_error_t tachyon_opening_finish_rpc(tachyon_opening_t *opening,
-                                           tachyon_rpc_bus_t **out);
+TACHYON_ABI tachyon_error_t tachyon_opening_finish_rpc(
+    tachyon_opening_t *opening, tachyon_rpc_bus_t **out) TACHYON_NOEXCEPT;
 
 /**
  * Release an opening, whatever has become of it; NULL is ignored. One in progress is
@@ -810,7 +884,7 @@ tachyon_error_t tachyon_opening_finish_rpc(tachyon_opening_t *opening,
  * away. A connection that nobody has taken, or that the peer has just made, is closed in
  * order.
  */
-void tachyon_opening_cancel(tachyon_opening_t *opening);
+TACHYON_ABI void tachyon_opening_cancel(tachyon_opening_t *opening) TACHYON_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -5,9 +5,7 @@
 
 #include "os.h"
 
-#pragma GCC visibility push(default)
 #include "tachyon.h"
-#pragma GCC visibility pop
 
 /* Record a failure with its text; the text ends with ": strerror" if system != 0. */
 tachyon_error_t ty_fail(tachyon_error_t error, int system, const char *format, ...)

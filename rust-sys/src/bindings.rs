@@ -1116,6 +1116,7 @@ extern "C" {
 extern "C" {
     /** Release an opening, whatever has become of it; NULL is ignored. One in progress is
  given up: its path, sockets and memory go, and clients in the handshake are turned
- away. A connection that nobody has taken is closed in order.*/
+ away. A connection that nobody has taken, or that the peer has just made, is closed in
+ order.*/
     pub fn tachyon_opening_cancel(opening: *mut tachyon_opening_t);
 }

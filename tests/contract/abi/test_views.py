@@ -30,7 +30,11 @@ def test_swig_parses_every_prototype(tools: Tools) -> None:
     """A declaration that SWIG skipped would be missing from every comparison."""
     text = re.sub(r"/\*.*?\*/", "", tools.header.read_text(), flags=re.DOTALL)
     text = re.sub(r"^#.*(\\\n.*)*$", "", text, flags=re.MULTILINE)
-    prototypes = set(re.findall(r"\b(tachyon_\w+)\((?!void \*context)[^()]*\);", text))
+    prototypes = set(
+        re.findall(
+            r"^TACHYON_ABI [^;]*?\b(tachyon_\w+)\([^()]*\)\s", text, re.MULTILINE
+        )
+    )
     api = read_header(tools.swig, tools.interface, tools.header)
     assert prototypes == set(api.functions)
 
@@ -69,6 +73,7 @@ class Mutation(NamedTuple):
     complaint: str
 
 
+FLUSH = "void tachyon_flush(tachyon_bus_t *bus) TACHYON_NOEXCEPT;"
 MUTATIONS = [
     pytest.param(Mutation(*case), id=f"{case[0]}:{case[1][:40]}".replace("\n", " "))
     for case in [
@@ -97,11 +102,11 @@ MUTATIONS = [
             "int64_t tachyon_max_payload(",
             "i64",
         ),
-        ("tachyon.h", "void tachyon_flush(tachyon_bus_t *bus);", "", "tachyon_flush"),
+        ("tachyon.h", f"TACHYON_ABI {FLUSH}", "", "tachyon_flush"),
         (
             "tachyon.h",
-            "void tachyon_flush(tachyon_bus_t *bus);",
-            "void tachyon_flush(tachyon_bus_t *bus);\nvoid tachyon_more(void);",
+            FLUSH,
+            f"{FLUSH}\nvoid tachyon_more(void);",
             "tachyon_more",
         ),
         (
@@ -112,8 +117,8 @@ MUTATIONS = [
         ),
         (
             "tachyon.h",
-            "(uint32_t)(route) << 16",
-            "(uint32_t)(route) << 8",
+            "TACHYON_CAST_(uint32_t, route) << 16",
+            "TACHYON_CAST_(uint32_t, route) << 8",
             "TACHYON_TYPE_ID",
         ),
         (

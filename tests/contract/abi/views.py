@@ -190,7 +190,9 @@ def read_header(swig: str, interface: Path, header: Path) -> Header:
     (body,) = (n for n in root.iter("include") if _attributes(n)["name"] == str(header))
     api = Header(
         macros=set(
-            re.findall(r"^#define (TACHYON_\w+)\(", header.read_text(), re.MULTILINE)
+            re.findall(
+                r"^#define (TACHYON_\w+[A-Z])\(", header.read_text(), re.MULTILINE
+            )
         )
     )
     for node in body:

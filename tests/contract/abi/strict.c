@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The header in a program, of C or C++, that lets no warning pass. Its macros take any
+ * integer, keep their types, and are constant expressions of constants. Compiled only. */
+#include "tachyon.h"
+
+#ifdef __cplusplus
+#define SAME_TYPE(value, type) static_assert(sizeof(value) == sizeof(type), #value)
+#define CHECK(condition) static_assert(condition, #condition)
+#define UNSIGNED(value) static_assert((value) > 0, #value)
+#else
+#define SAME_TYPE(value, type)                                                         \
+    _Static_assert(_Generic((value), type: 1, default: 0), #value)
+#define CHECK(condition) _Static_assert(condition, #condition)
+#define UNSIGNED(value) _Static_assert((value) > 0, #value)
+#endif
+
+enum route { ORDERS = 300 };
+#define TICK TACHYON_TYPE_ID(ORDERS, 7)
+
+CHECK(TICK == 0x012C0007u);
+CHECK(TACHYON_TYPE_ID(0xFFFF, 0x1FFFF) == 0xFFFFFFFFu);
+CHECK(TACHYON_TYPE_ID(-1, -1) == 0xFFFFFFFFu);
+CHECK(TACHYON_TYPE_ID(1u | 2u, 4 + 1) == 0x00030005u);
+CHECK(TACHYON_ROUTE_ID(TICK) == ORDERS);
+CHECK(TACHYON_MSG_TYPE(TICK) == 7);
+CHECK(TACHYON_MSG_TYPE(0x1000000000007ull) == 7);
+UNSIGNED(TACHYON_TYPE_ID(0x8000, 0));
+SAME_TYPE(TACHYON_TYPE_ID(1, 2), uint32_t);
+SAME_TYPE(TACHYON_ROUTE_ID(1), uint16_t);
+SAME_TYPE(TACHYON_MSG_TYPE(1), uint16_t);
+
+#ifdef __cplusplus
+enum class Scoped : unsigned char { FIRST = 3 };
+CHECK(TACHYON_TYPE_ID(Scoped::FIRST, 1) == 0x00030001u);
+#endif
+
+extern const char sized[TACHYON_MSG_TYPE(TICK)];
+extern uint32_t use_macros(tachyon_bus_t *bus, uint8_t byte, short small, int number,
+                           uint32_t id, uint64_t wide, unsigned long long widest);
+
+uint32_t use_macros(tachyon_bus_t *bus, uint8_t byte, short small, int number,
+                    uint32_t id, uint64_t wide, unsigned long long widest) {
+    switch (id) {
+    case TICK:
+        return TACHYON_TYPE_ID(byte, small) + TACHYON_TYPE_ID(number, id);
+    case TACHYON_TYPE_ID(ORDERS, 8):
+        return TACHYON_TYPE_ID(wide, widest);
+    case TACHYON_MSG_TYPE(9):
+        return TACHYON_ROUTE_ID(number) + 0u + TACHYON_ROUTE_ID(widest) +
+               TACHYON_MSG_TYPE(small) + TACHYON_MSG_TYPE(byte);
+    default:
+        tachyon_flush(bus);
+        return TACHYON_ROUTE_ID(id) + 0u + TACHYON_MSG_TYPE(id);
+    }
+}
