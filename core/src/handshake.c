@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -119,25 +118,6 @@ static int open_pidfd(int socket, pid_t pid) {
     return ty_pidfd_open(pid); /* none for 0, of a process in another namespace */
 }
 
-static void restore_signals(void *before) {
-    ty_restore_signals(before);
-}
-
-/* One of the calls in which a thread may be cancelled; no other one inside the library
- * is. A cancelled thread goes on in the cleanup handlers of its callers. */
-static int sleep_cancellable(struct pollfd *fds, size_t count, int64_t deadline,
-                             sigset_t *before, int cancel_state) {
-    int polled, refused;
-    pthread_cleanup_push(restore_signals, before);
-    pthread_setcancelstate(cancel_state, NULL);
-    polled = ty_poll(fds, count, deadline, before);
-    refused = errno;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-    pthread_cleanup_pop(false);
-    errno = refused;
-    return polled;
-}
-
 /* Only look; EINTR means that nothing was looked at. */
 static int look(struct pollfd *fds, size_t count) {
     int polled = ty_poll(fds, count, 0, NULL);
@@ -151,21 +131,20 @@ static int look(struct pollfd *fds, size_t count) {
 tachyon_error_t ty_handshake_poll(struct pollfd *fds, size_t count, int64_t deadline,
                                   const struct patience *patience,
                                   const tachyon_options_t *options) {
-    sigset_t before;
+    struct calm before = {.cancel = patience->cancel_state};
     int polled = -1, refused = EINTR;
     if (patience->until == 0) {
         polled = look(fds, count);
         refused = errno;
     } else {
-        ty_block_signals(&before);
+        ty_block_signals(&before.signals);
         if (!options->interrupted ||
             !options->interrupted(options->interrupted_context)) {
             polled =
-                sleep_cancellable(fds, count, ty_earlier(deadline, patience->until),
-                                  &before, patience->cancel_state);
+                ty_sleep(fds, count, ty_earlier(deadline, patience->until), &before);
             refused = errno;
         }
-        ty_restore_signals(&before);
+        ty_restore_signals(&before.signals);
     }
     if (polled >= 0)
         return TACHYON_SUCCESS;

@@ -62,13 +62,12 @@ static tachyon_error_t set_up(struct tachyon_bus *bus, enum handshake_kind kind,
 }
 
 static void release(struct tachyon_bus *bus, enum handshake_kind kind) {
-    int cancel_state;
     if (!bus || atomic_fetch_sub_explicit(&bus->owners, 1, memory_order_acq_rel) != 1)
         return;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int cancel = ty_cancel_off();
     ty_bus_free(bus);
     deallocate(bus, kind);
-    pthread_setcancelstate(cancel_state, NULL);
+    ty_cancel_back(cancel);
 }
 
 /* ---- An opening ---- */
@@ -162,23 +161,21 @@ static tachyon_error_t begin(struct tachyon_opening *opening, const size_t *capa
                : ty_connector_open(&opening->connector, opening->path);
 }
 
-static tachyon_error_t start(const char *path, enum handshake_kind kind,
+static tachyon_error_t start(const char *socket_path, enum handshake_kind kind,
                              const size_t *capacities, const tachyon_options_t *given,
                              struct tachyon_opening **out) {
     tachyon_options_t options;
-    int cancel_state;
     if (out)
         *out = NULL;
-    if (!path || !out)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL",
-                       !out ? "out" : "socket_path");
+    if (is_null(out) || is_null(socket_path))
+        return TACHYON_ERR_NULL_PTR;
     tachyon_error_t error = ty_handshake_options(given, kind, &options);
     if (error != TACHYON_SUCCESS)
         return error;
-    struct tachyon_opening *opening = new_opening(path, kind, &options);
+    struct tachyon_opening *opening = new_opening(socket_path, kind, &options);
     if (!opening)
         return tachyon_last_error();
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int cancel = ty_cancel_off();
     error = begin(opening, capacities, &options);
     if (error == TACHYON_SUCCESS) {
         *out = opening;
@@ -186,13 +183,8 @@ static tachyon_error_t start(const char *path, enum handshake_kind kind,
         error = about_path(opening, error);
         free_opening(opening);
     }
-    pthread_setcancelstate(cancel_state, NULL);
+    ty_cancel_back(cancel);
     return error;
-}
-
-static tachyon_error_t check_opening(const struct tachyon_opening *opening) {
-    return opening ? TACHYON_SUCCESS
-                   : ty_fail(TACHYON_ERR_NULL_PTR, 0, "opening is NULL");
 }
 
 /* One round, and what comes of it. */
@@ -215,23 +207,23 @@ static tachyon_error_t advance(struct tachyon_opening *opening,
 
 tachyon_error_t tachyon_opening_step(tachyon_opening_t *opening, int64_t timeout_ns) {
     struct patience patience = {.until = timeout_ns == 0 ? 0 : ty_deadline(timeout_ns)};
-    tachyon_error_t error = check_opening(opening);
-    if (error != TACHYON_SUCCESS)
-        return error;
+    tachyon_error_t error;
+    if (is_null(opening))
+        return TACHYON_ERR_NULL_PTR;
     if (opening->outcome != TACHYON_ERR_EMPTY)
         return opening->outcome == TACHYON_SUCCESS ? TACHYON_SUCCESS
                                                    : ty_fail_plain(opening->outcome);
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &patience.cancel_state);
+    patience.cancel_state = ty_cancel_off();
     do
         error = advance(opening, &patience);
     while (error == TACHYON_ERR_EMPTY && timeout_ns != 0 &&
            (patience.until == TY_NEVER || ty_now_ns() < patience.until));
-    pthread_setcancelstate(patience.cancel_state, NULL);
+    ty_cancel_back(patience.cancel_state);
     return error == TACHYON_ERR_EMPTY ? ty_fail_plain(error) : error;
 }
 
 int tachyon_opening_fileno(tachyon_opening_t *opening) {
-    if (check_opening(opening) != TACHYON_SUCCESS)
+    if (is_null(opening))
         return -1;
     if (opening->outcome == TACHYON_ERR_FORKED) {
         ty_fail_plain(TACHYON_ERR_FORKED);
@@ -253,9 +245,8 @@ int tachyon_opening_fileno(tachyon_opening_t *opening) {
 /* Hand out what it became. */
 static tachyon_error_t finish(struct tachyon_opening *opening, enum handshake_kind kind,
                               struct tachyon_bus **out) {
-    tachyon_error_t error = check_opening(opening);
-    if (error != TACHYON_SUCCESS)
-        return error;
+    if (is_null(opening))
+        return TACHYON_ERR_NULL_PTR;
     if (opening->outcome == TACHYON_ERR_EMPTY)
         return ty_fail(TACHYON_ERR_EMPTY, 0, "the connection does not stand yet");
     if (opening->outcome != TACHYON_SUCCESS)
@@ -273,8 +264,8 @@ static tachyon_error_t finish(struct tachyon_opening *opening, enum handshake_ki
 
 tachyon_error_t tachyon_opening_finish_bus(tachyon_opening_t *opening,
                                            tachyon_bus_t **out) {
-    if (!out)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out is NULL");
+    if (is_null(out))
+        return TACHYON_ERR_NULL_PTR;
     *out = NULL;
     return finish(opening, HANDSHAKE_BUS, out);
 }
@@ -282,8 +273,8 @@ tachyon_error_t tachyon_opening_finish_bus(tachyon_opening_t *opening,
 tachyon_error_t tachyon_opening_finish_rpc(tachyon_opening_t *opening,
                                            tachyon_rpc_bus_t **out) {
     struct tachyon_bus *bus = NULL;
-    if (!out)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out is NULL");
+    if (is_null(out))
+        return TACHYON_ERR_NULL_PTR;
     tachyon_error_t error = finish(opening, HANDSHAKE_RPC, &bus);
     *out = (tachyon_rpc_bus_t *)(void *)bus; /* its first member */
     return error;
@@ -291,16 +282,15 @@ tachyon_error_t tachyon_opening_finish_rpc(tachyon_opening_t *opening,
 
 void tachyon_opening_cancel(tachyon_opening_t *opening) {
     const struct patience none = {.until = 0};
-    int cancel_state;
     if (!opening)
         return;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    int cancel = ty_cancel_off();
     /* A client that has acknowledged believes in the connection: it is to end in order,
      * as one that nobody has taken. */
     if (opening->outcome == TACHYON_ERR_EMPTY && opening->listens)
         advance(opening, &none);
     free_opening(opening);
-    pthread_setcancelstate(cancel_state, NULL);
+    ty_cancel_back(cancel);
 }
 
 tachyon_error_t tachyon_bus_listen_start(const char *socket_path, size_t capacity,
@@ -358,8 +348,8 @@ static tachyon_error_t open_now(const char *path, enum handshake_kind kind,
 
 static tachyon_error_t open_bus(const char *path, const size_t *capacity,
                                 const tachyon_options_t *options, tachyon_bus_t **out) {
-    if (!out)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out is NULL");
+    if (is_null(out))
+        return TACHYON_ERR_NULL_PTR;
     *out = NULL;
     return open_now(path, HANDSHAKE_BUS, capacity, options, out);
 }
@@ -368,8 +358,8 @@ static tachyon_error_t open_rpc(const char *path, const size_t *capacities,
                                 const tachyon_options_t *options,
                                 tachyon_rpc_bus_t **out) {
     struct tachyon_bus *bus = NULL;
-    if (!out)
-        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "out is NULL");
+    if (is_null(out))
+        return TACHYON_ERR_NULL_PTR;
     tachyon_error_t error = open_now(path, HANDSHAKE_RPC, capacities, options, &bus);
     *out = (tachyon_rpc_bus_t *)(void *)bus;
     return error;
