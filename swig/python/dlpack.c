@@ -31,7 +31,7 @@ typedef struct DLManagedTensorVersioned {
     DLTensor tensor;
 } DLManagedTensorVersioned;
 
-enum { DL_CPU = 1, DL_UINT = 1, DL_READ_ONLY = 1 };
+enum { DL_CPU = 1, DL_UINT = 1, DL_READ_ONLY = 1, DL_COPIED = 2, DL_ALIGNMENT = 64 };
 
 /* One allocation for either form and what keeps the memory alive. */
 typedef struct Export {
@@ -42,11 +42,13 @@ typedef struct Export {
     int64_t shape;
     int64_t stride;
     Py_buffer view;
+    void *copy; /* instead of the view, which is then released */
 } Export;
 
 static void export_free(Export *export) {
     PyGILState_STATE state = PyGILState_Ensure(); /* a consumer may not hold the lock */
-    PyBuffer_Release(&export->view);
+    PyBuffer_Release(&export->view);              /* none of a copy: no harm */
+    free(export->copy);
     PyMem_Free(export);
     PyGILState_Release(state);
 }
@@ -71,7 +73,21 @@ static void capsule_destroy(PyObject *capsule) {
     }
 }
 
-static PyObject *export_capsule(PyObject *exporter, bool versioned) {
+/* Memory of its own for an export, which then holds nobody else's. */
+static int export_copy(Export *export) {
+    size_t size = (size_t)export->view.len;
+    export->copy =
+        aligned_alloc(DL_ALIGNMENT, (size / DL_ALIGNMENT + 1) * DL_ALIGNMENT);
+    if (!export->copy) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(export->copy, export->view.buf, size);
+    PyBuffer_Release(&export->view);
+    return 0;
+}
+
+static PyObject *export_capsule(PyObject *exporter, bool versioned, bool copy) {
     Export *export = PyMem_Calloc(1, sizeof *export);
     if (!export) {
         return PyErr_NoMemory();
@@ -82,8 +98,12 @@ static PyObject *export_capsule(PyObject *exporter, bool versioned) {
     }
     export->shape = export->view.len;
     export->stride = 1;
+    if (copy && export_copy(export) < 0) {
+        export_free(export);
+        return NULL;
+    }
     DLTensor tensor = {
-        .data = export->view.buf,
+        .data = copy ? export->copy : export->view.buf,
         .device_type = DL_CPU,
         .ndim = 1,
         .dtype_code = DL_UINT,
@@ -93,11 +113,12 @@ static PyObject *export_capsule(PyObject *exporter, bool versioned) {
         .strides = &export->stride,
     };
     if (versioned) {
-        export->as.versioned = (DLManagedTensorVersioned){.major = 1,
-                                                          .context = export,
-                                                          .deleter = delete_versioned,
-                                                          .flags = DL_READ_ONLY,
-                                                          .tensor = tensor};
+        export->as.versioned =
+            (DLManagedTensorVersioned){.major = 1,
+                                       .context = export,
+                                       .deleter = delete_versioned,
+                                       .flags = copy ? DL_COPIED : DL_READ_ONLY,
+                                       .tensor = tensor};
     } else {
         export->as.legacy = (DLManagedTensor){
             .tensor = tensor, .context = export, .deleter = delete_legacy};
@@ -110,45 +131,70 @@ static PyObject *export_capsule(PyObject *exporter, bool versioned) {
     return capsule;
 }
 
+/* A pair of integers; None and nothing leave it as it is. */
+static int parse_pair(PyObject *value, const char *name, uint64_t *pair) {
+    if (!value || value == Py_None) {
+        return 0;
+    }
+    if (!PyTuple_Check(value) || PyTuple_GET_SIZE(value) != 2) {
+        PyErr_Format(PyExc_TypeError, "%s must be a pair of integers or None, not %R",
+                     name, value);
+        return -1;
+    }
+    for (int i = 0; i < 2; ++i) {
+        if (parse_integer(PyTuple_GET_ITEM(value, i), name, 0, INT_MAX, &pair[i]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static Signature dlpack_signature = {
     "__dlpack__", 0, 4, {"stream", "max_version", "dl_device", "copy"}, {NULL}, 4};
 
+/* Messages are read-only, which only a capsule of version 1 can say. A consumer that
+   does not know of it would write to the ring, so it gets a copy where it asks for one
+   and else an error, as from NumPy: a copy that nobody asked for would hide what it
+   costs from those who came for none. */
 static PyObject *dlpack_export(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
                                PyObject *kwnames) {
     PyObject *bound[MAX_PARAMETERS] = {NULL};
-    if (bind_arguments(&dlpack_signature, args, nargs, kwnames, bound) < 0) {
+    uint64_t version[2] = {0, 0}, device[2] = {DL_CPU, 0};
+    if (bind_arguments(&dlpack_signature, args, nargs, kwnames, bound) < 0 ||
+        parse_pair(bound[1], "max_version", version) < 0 ||
+        parse_pair(bound[2], "dl_device", device) < 0) {
         return NULL;
     }
-    PyObject *stream = bound[0], *max_version = bound[1], *device = bound[2];
-    PyObject *copy = bound[3];
-    int device_type = DL_CPU, device_id = 0;
+    PyObject *stream = bound[0];
+    int copy = bound[3] ? PyObject_IsTrue(bound[3]) : 0;
+    if (copy < 0) {
+        return NULL;
+    }
     if (stream && stream != Py_None) {
+        PyErr_Format(PyExc_BufferError,
+                     "a message lies in the CPU's memory, which has no streams: stream "
+                     "must be None, not %R",
+                     stream);
+        return NULL;
+    }
+    if (device[0] != DL_CPU || device[1] != 0) {
+        PyErr_Format(
+            PyExc_BufferError,
+            "a message lies in the CPU's memory: dl_device must be (1, 0), not "
+            "%R; copy it there from an array",
+            bound[2]);
+        return NULL;
+    }
+    bool versioned = version[0] >= 1;
+    if (!versioned && !copy) {
         PyErr_SetString(PyExc_BufferError,
-                        "a message lies in memory that has no streams");
+                        "a message is read-only, which DLPack can say from version 1 "
+                        "on, and this consumer does not ask for that (max_version): "
+                        "give it numpy.array(message), a copy, or "
+                        "numpy.asarray(message), which is read-only in place");
         return NULL;
     }
-    if (device && device != Py_None &&
-        !PyArg_ParseTuple(device, "ii;dl_device", &device_type, &device_id)) {
-        return NULL;
-    }
-    if (device_type != DL_CPU || device_id != 0) {
-        PyErr_SetString(PyExc_BufferError,
-                        "a message lies in the CPU's memory, (1, 0)");
-        return NULL;
-    }
-    if (copy == Py_True) {
-        PyErr_SetString(PyExc_BufferError, "a message is exported without a copy only");
-        return NULL;
-    }
-    long major = 0;
-    if (max_version && PyTuple_Check(max_version) &&
-        PyTuple_GET_SIZE(max_version) > 0) {
-        major = PyLong_AsLong(PyTuple_GET_ITEM(max_version, 0));
-        if (major == -1 && PyErr_Occurred()) {
-            return NULL;
-        }
-    }
-    return export_capsule(self, major >= 1);
+    return export_capsule(self, versioned, copy);
 }
 
 static PyObject *dlpack_device(PyObject *self, PyObject *unused) {

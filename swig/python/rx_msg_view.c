@@ -68,7 +68,12 @@ static PyMethodDef rx_msg_view_methods[] = {
      "__dlpack__($self, /, *, stream=None, max_version=None, dl_device=None, "
      "copy=None)\n"
      "--\n\n"
-     "The payload as a capsule of bytes, which holds the batch until it is dropped."},
+     "The payload as a capsule of bytes, which holds the batch until it is dropped.\n\n"
+     "max_version: (1, 0) or later for a capsule that says that it is read-only. "
+     "Older\n"
+     "    consumers cannot know and get a BufferError, unless copy is true.\n"
+     "copy: True for memory of the consumer's own, which holds nothing.\n"
+     "stream, dl_device: None, and None or (1, 0), the CPU; else BufferError."},
     {"__dlpack_device__", dlpack_device, METH_NOARGS, "The CPU: (1, 0)."},
     {NULL, NULL, 0, NULL},
 };
