@@ -6,7 +6,7 @@
     durations.py BUILD --write
 
 Prints the slowest of the last run of the preset `test` or `long`. With --write, the
-durations of both go into docs/TESTING.md, between its two marks.
+durations of both and the size of BUILD go into docs/TESTING.md, between its two marks.
 """
 
 import sys
@@ -80,6 +80,15 @@ def tables(runs: dict[str, Run]) -> str:
     return "\n".join(parts)
 
 
+def size(build: Path) -> str:
+    """Say what the build tree takes, a file of several names once."""
+    files = {
+        (status.st_dev, status.st_ino): status.st_blocks * 512
+        for status in (path.lstat() for path in build.rglob("*"))
+    }
+    return f"`{build.name}/` is {sum(files.values()) / 1e9:.1f} GB then.\n"
+
+
 def main(build: Path, *, write: bool) -> int:
     present = {
         preset: build / name
@@ -94,7 +103,7 @@ def main(build: Path, *, write: bool) -> int:
         head, rest = PAGE.read_text().split(BEGIN)
         tail = rest.split(END)[1]
         runs = {preset: Run.read(path) for preset, path in present.items()}
-        PAGE.write_text(f"{head}{BEGIN}{tables(runs)}{END}{tail}")
+        PAGE.write_text(f"{head}{BEGIN}{tables(runs)}{size(build)}{END}{tail}")
     else:
         newest = max(present.values(), key=lambda path: path.stat().st_mtime)
         print(report(Run.read(newest)))
