@@ -167,14 +167,42 @@ static PyObject *call_recv_zero_copy(PyObject *self, PyObject *const *args,
 
 static PyObject *bus_enter(PyObject *self, PyObject *unused) {
     (void)unused;
-    return Py_NewRef(self);
+    const TachyonBus *bus = bus_of(self);
+    return bus->open ? Py_NewRef(self) : raise_not_open(bus);
 }
 
 static PyObject *bus_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
-    (void)args;
-    (void)nargs;
+    return bus_leave(bus_of(self), exception_of(args, nargs));
+}
+
+static PyObject *call_close(PyObject *self, PyObject *unused) {
+    (void)unused;
     return TachyonBus_destroy(bus_of(self));
 }
+
+static PyObject *call_abort(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return TachyonBus_abort(bus_of(self));
+}
+
+#define ENDING_METHODS                                                                 \
+    {"close", call_close, METH_NOARGS,                                                 \
+     "close($self, /)\n--\n\n"                                                         \
+     "Flush, end the stream and release the ring, as leaving a `with` block does.\n\n" \
+     "From any thread, and as often as one likes. A call that waits in another\n"      \
+     "thread or task ends with ClosedError, and so does every later one. "             \
+     "BufferError,\n"                                                                  \
+     "and nothing is done, while a view points into the ring."},                       \
+        {"abort", call_abort, METH_NOARGS,                                             \
+         "abort($self, /)\n--\n\n"                                                     \
+         "Cut the stream off, as leaving a `with` block by an exception does.\n\n"     \
+         "The peer gets what was sent before and then AbortedError, so that it "       \
+         "takes\n"                                                                     \
+         "no half for the whole. A guard that is open sends nothing. Otherwise as\n"   \
+         "close(), but views do not stop it: what they show is kept for them."},       \
+        {"__enter__", bus_enter, METH_NOARGS, NULL}, {                                 \
+        "__exit__", (PyCFunction)(void (*)(void))bus_exit, METH_FASTCALL, NULL         \
+    }
 
 static PyObject *bus_get_low(PyObject *self, void *unused) {
     (void)unused;
@@ -230,7 +258,6 @@ static PyMethodDef bus_methods[] = {
     DRAIN_BATCH,
     SEND_BATCH,
     RECV_BATCH_INTO,
-    {"__enter__", bus_enter, METH_NOARGS, NULL},
-    {"__exit__", (PyCFunction)(void (*)(void))bus_exit, METH_FASTCALL, NULL},
+    ENDING_METHODS,
     {NULL, NULL, 0, NULL},
 };

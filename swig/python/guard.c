@@ -2,7 +2,8 @@
 /* What the guards of a slot share. A guard stands for a slot of the ring from the
    acquire to its end: OPEN, then LEFT when its `with` block ends. If a view still
    points into the slot by then it is HELD: neither released nor reused until the last
-   view is gone. LOST is a guard whose bus was closed under it. */
+   view is gone. LOST is a guard whose bus was closed under it; views that it still has,
+   after an abort, keep the memory. */
 
 typedef enum { GUARD_OPEN, GUARD_HELD, GUARD_LEFT, GUARD_LOST } GuardState;
 
@@ -213,9 +214,16 @@ static int guard_get_view(Guard *guard, PyObject *exporter, Py_buffer *view,
     return 0;
 }
 
+static void bus_let_go(PyObject *owner);
+
 static void guard_release_view(Guard *guard) {
-    if (--guard->views == 0 && guard->state == GUARD_HELD) {
+    if (--guard->views > 0) {
+        return;
+    }
+    if (guard->state == GUARD_HELD) {
         guard_abandon(guard);
+    } else if (guard->state == GUARD_LOST) {
+        bus_let_go(guard->owner);
     }
 }
 

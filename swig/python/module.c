@@ -82,6 +82,18 @@ static int finish_type(PyTypeObject *type) {
     return 0;
 }
 
+static int rename_type(PyObject *type, const char *name) {
+    PyObject *text = PyUnicode_FromString(name);
+    PyObject *module = PyUnicode_FromString("tachyon._native");
+    int renamed = text && module &&
+                  PyObject_SetAttrString(type, "__name__", text) == 0 &&
+                  PyObject_SetAttrString(type, "__qualname__", text) == 0 &&
+                  PyObject_SetAttrString(type, "__module__", module) == 0;
+    Py_XDECREF(text);
+    Py_XDECREF(module);
+    return renamed ? 0 : -1;
+}
+
 /* The base of all of them, which no other module of SWIG's shares. */
 static int finish_base(PyObject *base) {
     static const char *const unwanted[] = {"acquire", "append",  "disown", "next",
@@ -91,7 +103,10 @@ static int finish_base(PyObject *base) {
             return -1;
         }
     }
-    return 0;
+    return rename_type(base, "Object") < 0 ||
+                   rename_type((PyObject *)SwigPyObjectType_Type(), "ObjectType") < 0
+               ? -1
+               : 0;
 }
 
 static int module_finish(PyObject *module) {

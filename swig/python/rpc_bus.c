@@ -221,7 +221,6 @@ static PyMethodDef rpc_bus_methods[] = {
      "the\n"
      "guard is left and no request of correlation_id is to be answered."},
     RECEIVING_METHODS,
-    {"__enter__", bus_enter, METH_NOARGS, NULL},
-    {"__exit__", (PyCFunction)(void (*)(void))bus_exit, METH_FASTCALL, NULL},
+    ENDING_METHODS,
     {NULL, NULL, 0, NULL},
 };

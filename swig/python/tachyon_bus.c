@@ -2,8 +2,8 @@
 /* A bus as Python holds it: who uses which direction, who waits, and when the handle
    may go. All fields are protected by the interpreter's lock.
 
-   The handle lives until nobody uses it: destroy() ends the stream at once, and the
-   last thread that still waits inside the core releases it. */
+   The handle lives until nobody uses it: close() and abort() end the stream at once,
+   and the last thread that still waits inside the core releases it. */
 
 /* What differs between the handles of the core. */
 typedef struct BusKind {
@@ -13,6 +13,7 @@ typedef struct BusKind {
                              tachyon_opening_t **opening);
     tachyon_error_t (*finish)(tachyon_opening_t *opening, void **handle);
     void (*close)(void *handle);
+    void (*abort)(void *handle);
     void (*destroy)(void *handle);
     size_t (*max_payload)(const void *handle);
     tachyon_error_t (*get_peer)(const void *handle, tachyon_peer_t *peer);
@@ -30,8 +31,9 @@ typedef struct TachyonBus {
     bool opening; /* between the start of listen or connect and its outcome */
     tachyon_opening_t
         *steps;  /* that, for event loops; a thread that waits has its own */
-    int waiters; /* threads inside the core without the interpreter's lock, and ... */
-    int watches; /* ... event loops that poll the descriptor */
+    int waiters; /* threads inside the core without the interpreter's lock, ... */
+    int watches; /* ... event loops that poll the descriptor, and guards of an aborted
+                    bus that have views */
     Side tx;
     Side rx;
     tachyon_msg_view_t *views; /* of the open batch */
@@ -339,10 +341,19 @@ static PyObject *TachyonBus_connect_start(TachyonBus *bus, const char *socket_pa
 
 /* ---- Closing ---- */
 
-static void side_lose(Side *side) {
+/* The guard keeps nothing but the memory, and that while it has views. */
+static void side_lose(TachyonBus *bus, Side *side) {
     if (side->guard) {
         side->guard->state = GUARD_LOST;
+        bus->waiters += side->guard->views > 0;
         side->guard = NULL;
+    }
+}
+
+static void bus_let_go(PyObject *owner) {
+    TachyonBus *bus = bus_of(owner);
+    if (--bus->waiters == 0 && !bus->open) {
+        release_handle(bus);
     }
 }
 
@@ -358,6 +369,25 @@ static Py_ssize_t side_views(const Side *side) {
     return views;
 }
 
+/* Views of the guards do not matter here: their memory stays until they are gone. */
+static void bus_end(TachyonBus *bus, void (*end)(void *handle)) {
+    bus->open = false;
+    side_lose(bus, &bus->tx);
+    side_lose(bus, &bus->rx);
+    if (end == bus->kind->close && !bus->kind->one_thread && !bus->tx.waiting) {
+        tachyon_flush(bus->handle); /* a close does not, as the release would */
+    }
+    end(bus->handle);
+    if (bus->waiters == 0) {
+        release_handle(bus);
+    }
+}
+
+/* How many there are beside the guards' own, which this releases. */
+static Py_ssize_t bus_views(const TachyonBus *bus) {
+    return side_views(&bus->tx) + side_views(&bus->rx);
+}
+
 static PyObject *TachyonBus_destroy(TachyonBus *bus) {
     if (!bus->open) {
         if (bus->opening) {
@@ -365,23 +395,52 @@ static PyObject *TachyonBus_destroy(TachyonBus *bus) {
         }
         Py_RETURN_NONE;
     }
-    Py_ssize_t views = side_views(&bus->tx) + side_views(&bus->rx);
+    Py_ssize_t views = bus_views(bus);
     if (views > 0) {
         PyErr_Format(PyExc_BufferError,
-                     "cannot close the bus: %zd view%s still point%s into its ring",
+                     "cannot close the bus: %zd view%s still point%s into its ring; "
+                     "release what holds them, or copy what you keep",
                      views, views == 1 ? "" : "s", views == 1 ? "s" : "");
         return NULL;
     }
-    bus->open = false;
-    side_lose(&bus->tx);
-    side_lose(&bus->rx);
-    if (bus->waiters > 0) {
-        if (!bus->kind->one_thread && !bus->tx.waiting) {
-            tachyon_flush(bus->handle); /* a close does not, as the release would */
-        }
-        bus->kind->close(bus->handle);
-    } else {
-        release_handle(bus);
+    bus_end(bus, bus->kind->close);
+    Py_RETURN_NONE;
+}
+
+static PyObject *TachyonBus_abort(TachyonBus *bus) {
+    if (bus->open) {
+        bus_views(bus);
+        bus_end(bus, bus->kind->abort);
+    }
+    Py_RETURN_NONE;
+}
+
+/* What ends a generator, or a program well, ends the stream well too; any other
+   exception has cut it off. */
+static bool is_failure(PyObject *exception) {
+    if (PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit)) {
+        return false;
+    }
+    if (!PyErr_GivenExceptionMatches(exception, PyExc_SystemExit) ||
+        PyType_Check(exception)) {
+        return true;
+    }
+    PyObject *code = PyObject_GetAttrString(exception, "code");
+    bool well =
+        code && (code == Py_None || (PyLong_Check(code) && PyObject_IsTrue(code) == 0));
+    PyErr_Clear();
+    Py_XDECREF(code);
+    return !well;
+}
+
+/* The end of a `with` block. An exception that leaves it is not replaced by ours. */
+static PyObject *bus_leave(TachyonBus *bus, PyObject *exception) {
+    if (!exception) {
+        return TachyonBus_destroy(bus);
+    }
+    if (bus->open) {
+        bus_views(bus);
+        bus_end(bus, is_failure(exception) ? bus->kind->abort : bus->kind->close);
     }
     Py_RETURN_NONE;
 }
@@ -427,9 +486,7 @@ static PyObject *TachyonBus_unwatch(TachyonBus *bus) {
         return NULL;
     }
     --bus->watches;
-    if (--bus->waiters == 0 && !bus->open) {
-        release_handle(bus);
-    }
+    bus_let_go(bus->self);
     Py_RETURN_NONE;
 }
 
@@ -509,6 +566,10 @@ static void close_bus(void *handle) {
     tachyon_bus_close(handle);
 }
 
+static void abort_bus(void *handle) {
+    tachyon_bus_abort(handle);
+}
+
 static void destroy_bus(void *handle) {
     tachyon_bus_destroy(handle);
 }
@@ -533,6 +594,7 @@ static const BusKind bus_kind = {
     .start = start_bus,
     .finish = finish_bus,
     .close = close_bus,
+    .abort = abort_bus,
     .destroy = destroy_bus,
     .max_payload = max_payload_of_bus,
     .get_peer = get_peer_of_bus,

@@ -93,6 +93,11 @@ Flush, end the stream and release the ring. Idempotent.
 
 A call that waits in another thread ends with ClosedError. Raises BufferError, and does
 nothing, while a view points into the ring.";
+%feature("docstring") TachyonBus::abort
+"abort($self, /)
+--
+
+Cut the stream off, as Bus.abort().";
 %feature("docstring") TachyonBus::flush
 "flush($self, /)
 --
@@ -146,6 +151,7 @@ typedef struct {} TachyonBus;
     PyObject *opening_step(void);
     PyObject *opening_cancel(void);
     PyObject *destroy(void);
+    PyObject *abort(void);
     PyObject *flush(void);
     PyObject *set_polling_mode(bool pure_spin);
     PyObject *set_numa_node(int node_id);

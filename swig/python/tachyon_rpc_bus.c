@@ -23,6 +23,10 @@ static void close_rpc(void *handle) {
     tachyon_rpc_close(handle);
 }
 
+static void abort_rpc(void *handle) {
+    tachyon_rpc_abort(handle);
+}
+
 static void destroy_rpc(void *handle) {
     tachyon_rpc_destroy(handle);
 }
@@ -47,6 +51,7 @@ static const BusKind rpc_kind = {
     .start = start_rpc,
     .finish = finish_rpc,
     .close = close_rpc,
+    .abort = abort_rpc,
     .destroy = destroy_rpc,
     .max_payload = max_payload_of_rpc,
     .get_peer = get_peer_of_rpc,

@@ -90,6 +90,11 @@ End the connection and release the rings. Idempotent.
 
 A call that waits in another thread ends with ClosedError. Raises BufferError, and does
 nothing, while a view points into a ring.";
+%feature("docstring") TachyonRpcBus::abort
+"abort($self, /)
+--
+
+Cut all calls off, as RpcBus.abort().";
 %feature("docstring") TachyonRpcBus::set_polling_mode
 "set_polling_mode($self, /, pure_spin)
 --
@@ -128,6 +133,7 @@ typedef struct {} TachyonRpcBus;
     PyObject *opening_step(void) { return TachyonBus_opening_step($self); }
     PyObject *opening_cancel(void) { return TachyonBus_opening_cancel($self); }
     PyObject *destroy(void) { return TachyonBus_destroy($self); }
+    PyObject *abort(void) { return TachyonBus_abort($self); }
     PyObject *set_polling_mode(bool pure_spin) {
         return TachyonBus_set_polling_mode($self, pure_spin);
     }

@@ -27,10 +27,17 @@ LIFE OF A BUS
 Bus.listen() makes the ring and waits for a peer, Bus.connect() attaches to it. The
 socket serves to meet, and afterwards to sleep and to notice each other's end; the path
 is free again for the next one. The first send or receive decides which end is which, or
-`role` does; there is one producer and one consumer for good. Leaving the `with` block
-flushes and closes. What was sent before a close or a death is still received; then the
-stream ends: iterating stops after a close, every other receive raises ClosedError, and
-after a death all raise PeerDeadError, after an abort AbortedError.
+`role` does; there is one producer and one consumer for good.
+
+Leaving the `with` block flushes and closes, and so does close(). An exception that
+leaves it aborts instead, and so does abort(): the peer is not to take half of a stream
+for the whole. Only GeneratorExit and sys.exit() without a status, or with 0, close.
+Ctrl-C and a cancelled task abort; who means that to be a good end catches it inside the
+block. A bus that is dropped without either is closed.
+
+What was sent before the end is still received. Then iterating stops after a close and
+every other receive raises ClosedError; after a death all raise PeerDeadError, after an
+abort AbortedError.
 
 A ring that is full holds its producer up until the consumer has released something.
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """One end of a connection. What runs once a message is in the generated BusBase."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable
 from enum import IntEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar
 
 from . import _native
 from .aio import Watch, deadline_after, open_in_steps
@@ -13,14 +15,25 @@ from .channel import Channel
 from .message import Message
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Self
 
     from .layout import LayoutLike
     from .rpc import RpcStats
 
 StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
-AnyBus = TypeVar("AnyBus", bound="Bus")
 Fields = TypeVar("Fields", "Peer", "Stats", "RpcStats")
+
+
+class Permissions(int):
+    """Permission bits, shown as they are written."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"0o{self:o}"
+
+
+OWNER_ONLY = Permissions(0o600)
 
 
 class Role(IntEnum):
@@ -32,6 +45,9 @@ class Role(IntEnum):
     NONE = _native.TACHYON_ROLE_NONE
     PRODUCER = _native.TACHYON_ROLE_PRODUCER
     CONSUMER = _native.TACHYON_ROLE_CONSUMER
+
+    def __repr__(self) -> str:
+        return f"Role.{self.name}"
 
 
 class Peer(NamedTuple):
@@ -75,7 +91,8 @@ class Bus(_native.BusBase):
 
     Iterating yields a Message for each one received, ends when the peer has closed and
     everything is drained, and raises PeerDeadError when it died. Leaving a `with` block
-    flushes and closes. `async for` and `async with` do the same in an event loop.
+    flushes and closes as close() does; by an exception it aborts as abort() does.
+    `async for` and `async with` do the same in an event loop.
 
     The async methods are for one event loop at a time. A task may be cancelled while it
     awaits one, and no message is lost or sent in part; closing the bus, from any
@@ -92,16 +109,16 @@ class Bus(_native.BusBase):
 
     @classmethod
     def listen(
-        cls: type[AnyBus],
+        cls,
         socket_path: StrPath,
         capacity: SupportsIndex,
         *,
         timeout: float | None = None,
-        mode: SupportsIndex = 0o600,
+        mode: SupportsIndex = OWNER_ONLY,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         role: SupportsIndex = Role.NONE,
         schema: SupportsIndex = 0,
-    ) -> AnyBus:
+    ) -> Self:
         """Create a ring and wait for a peer.
 
         capacity: bytes of the ring, a power of two up to 2 GiB; at least a page.
@@ -131,14 +148,14 @@ class Bus(_native.BusBase):
 
     @classmethod
     def connect(
-        cls: type[AnyBus],
+        cls,
         socket_path: StrPath,
         *,
         timeout: float | None = 0,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         role: SupportsIndex = Role.NONE,
         schema: SupportsIndex = 0,
-    ) -> AnyBus:
+    ) -> Self:
         """Attach to a listener.
 
         timeout: seconds to keep trying while nobody listens; 0 is one try, None is for
@@ -160,16 +177,16 @@ class Bus(_native.BusBase):
 
     @classmethod
     async def listen_async(
-        cls: type[AnyBus],
+        cls,
         socket_path: StrPath,
         capacity: int,
         *,
         timeout: float | None = None,
-        mode: int = 0o600,
+        mode: int = OWNER_ONLY,
         allowed_uids: Iterable[int] | None = None,
         role: Role = Role.NONE,
         schema: int = 0,
-    ) -> AnyBus:
+    ) -> Self:
         """Wait for a peer in an event loop, without a thread.
 
         The arguments and what is raised are those of listen(). Cancelled, it is over at
@@ -191,14 +208,14 @@ class Bus(_native.BusBase):
 
     @classmethod
     async def connect_async(
-        cls: type[AnyBus],
+        cls,
         socket_path: StrPath,
         *,
         timeout: float | None = 0,
         allowed_uids: Iterable[int] | None = None,
         role: Role = Role.NONE,
         schema: int = 0,
-    ) -> AnyBus:
+    ) -> Self:
         """Attach to a listener in an event loop, without a thread.
 
         The arguments and what is raised are those of connect(). Cancelled, it is over
@@ -215,7 +232,7 @@ class Bus(_native.BusBase):
         await open_in_steps(bus._bus, fd)
         return bus
 
-    def channel(self, spec: "LayoutLike", type_id: SupportsIndex = 0) -> Channel:
+    def channel(self, spec: LayoutLike, type_id: SupportsIndex = 0) -> Channel:
         """Make a channel for messages of one type and layout.
 
         spec: a format of the struct module or a struct.Struct, or what np.dtype()
@@ -247,7 +264,7 @@ class Bus(_native.BusBase):
         return await self._watch.repeat(lambda: self.recv(0), TimeoutError, deadline)
 
     async def send_async(
-        self, data: "Buffer", type_id: SupportsIndex = 0, timeout: float | None = None
+        self, data: Buffer, type_id: SupportsIndex = 0, timeout: float | None = None
     ) -> None:
         """Copy one message into the ring, when there is room, and make it visible.
 
@@ -261,7 +278,7 @@ class Bus(_native.BusBase):
             hand_on=True,
         )
 
-    def __aiter__(self: AnyBus) -> AnyBus:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Message:
@@ -272,11 +289,15 @@ class Bus(_native.BusBase):
                 raise
         raise StopAsyncIteration
 
-    async def __aenter__(self: AnyBus) -> AnyBus:
-        return self
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
 
-    async def __aexit__(self, *exception: object) -> None:
-        self._bus.destroy()
+    async def __aexit__(self, *exception: Any) -> None:
+        self.__exit__(*exception)
+
+    async def aclose(self) -> None:
+        """Close as close() does, for contextlib.aclosing()."""
+        self.close()
 
     @cached_property
     def _watch(self) -> Watch:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Typed channels. What runs once a message is in the generated ChannelBase."""
 
+from __future__ import annotations
+
 import math
 import struct
 from collections.abc import Iterator
@@ -39,12 +41,12 @@ class Channel(_native.ChannelBase):
     """
 
     __slots__ = ("_dtype", "_packer_or_reason")
-    _dtype: "DType | None"
-    _packer_or_reason: "struct.Struct | ArrayPacker | str"
+    _dtype: DType | None
+    _packer_or_reason: struct.Struct | ArrayPacker | str
 
     def __new__(
-        cls, bus: _native.BusBase, spec: "LayoutLike", type_id: SupportsIndex = 0
-    ) -> "Self":
+        cls, bus: _native.BusBase, spec: LayoutLike, type_id: SupportsIndex = 0
+    ) -> Self:
         """Make a channel as Bus.channel() does."""
         given, size, packer = layout_of(spec)
         most = bus._bus.max_payload()
@@ -62,7 +64,7 @@ class Channel(_native.ChannelBase):
         return f"<tachyon.Channel of {self.layout!r}, type_id {self.type_id}>"
 
     @property
-    def dtype(self) -> "DType":
+    def dtype(self) -> DType:
         """The layout as a NumPy dtype; of a struct format, with fields f0, f1, ..."""
         if self._dtype is None:
             assert isinstance(self._packer_or_reason, struct.Struct)
@@ -83,7 +85,7 @@ class Channel(_native.ChannelBase):
         spin_threshold: SupportsIndex = 10000,
         *,
         timeout: float | None = None,
-    ) -> "ChannelBatch":
+    ) -> ChannelBatch:
         """Wait for one message, then take up to max_msgs of the channel's, in place.
 
         The batch ends before a message of another type or size; UnexpectedMessage when
@@ -91,7 +93,7 @@ class Channel(_native.ChannelBase):
         """
         return ChannelBatch(self, self._drain(max_msgs, spin_threshold, timeout))
 
-    def _packer(self) -> "struct.Struct | ArrayPacker":
+    def _packer(self) -> struct.Struct | ArrayPacker:
         if isinstance(self._packer_or_reason, str):
             raise TypeError(self._packer_or_reason)
         return self._packer_or_reason
@@ -117,7 +119,7 @@ class Channel(_native.ChannelBase):
         exact = not isinstance(self.layout, str) and self.layout.subdtype is not None
         return None if exact else known
 
-    def _fits_dtype(self, dtype: "DType", shape: tuple[int, ...]) -> bool:
+    def _fits_dtype(self, dtype: DType, shape: tuple[int, ...]) -> bool:
         if isinstance(self.layout, str):
             item = repeated(dtype, math.prod(shape), dtype.itemsize)
             return same_runs(item, self._runs())
@@ -130,7 +132,7 @@ class Channel(_native.ChannelBase):
         except Exception:  # of NumPy, for a format that it cannot have
             return False
 
-    def _runs(self) -> "Iterator[Run]":
+    def _runs(self) -> Iterator[Run]:
         if isinstance(self._packer_or_reason, struct.Struct):
             return runs_of(self._packer_or_reason)
         return runs_of(self.dtype)
@@ -152,7 +154,7 @@ class ChannelBatch:
         self._batch = batch
         self._array: npt.NDArray[Any] | None = None
 
-    def __enter__(self) -> "Self":
+    def __enter__(self) -> Self:
         self._batch.__enter__()
         return self
 
@@ -166,15 +168,15 @@ class ChannelBatch:
         return self._batch.__exit__(exc_type, exc, traceback)
 
     @property
-    def array(self) -> "npt.NDArray[Any]":
+    def array(self) -> npt.NDArray[Any]:
         """The messages as a read-only array of the channel's dtype, without a copy."""
         if self._array is None:
             self._array = self._batch.array(self._channel.dtype)
         return self._array
 
     def __array__(
-        self, dtype: "npt.DTypeLike | None" = None, copy: bool | None = None
-    ) -> "npt.NDArray[Any]":
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
         if dtype is not None and dtype != self.array.dtype:
             if copy is False:
                 raise ValueError(f"items of {self.array.dtype} as {dtype} are a copy")

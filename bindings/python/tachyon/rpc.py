@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls and replies. What runs once a call is in the generated RpcBusBase."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 from . import _native
 from .aio import Replies, deadline_after, open_in_steps, retry
-from .bus import Peer, StrPath, from_struct
+from .bus import OWNER_ONLY, Peer, StrPath, from_struct
 from .message import Message, Request
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-AnyRpcBus = TypeVar("AnyRpcBus", bound="RpcBus")
+    from typing_extensions import Buffer, Self
 
 
 class RpcStats(NamedTuple):
@@ -40,7 +40,8 @@ class RpcBus(_native.RpcBusBase):
 
     The caller repeats call() and wait(), with any number of calls outstanding; the
     callee serve() and reply(), in any order. One thread at a time may use a bus;
-    another one gets a TachyonError. Leaving a `with` or `async with` block closes.
+    another one gets a TachyonError. Leaving a `with` or `async with` block closes as
+    close() does; by an exception it aborts as abort() does.
 
     The async methods are for one event loop at a time, any number of tasks may await
     them at once, and closing the bus, from any thread, ends them with ClosedError.
@@ -57,16 +58,16 @@ class RpcBus(_native.RpcBusBase):
 
     @classmethod
     def rpc_listen(
-        cls: type[AnyRpcBus],
+        cls,
         socket_path: StrPath,
         cap_fwd: SupportsIndex,
         cap_rev: SupportsIndex,
         *,
         timeout: float | None = None,
-        mode: SupportsIndex = 0o600,
+        mode: SupportsIndex = OWNER_ONLY,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         schema: SupportsIndex = 0,
-    ) -> AnyRpcBus:
+    ) -> Self:
         """Create rings for requests and for replies, and wait for a caller.
 
         cap_fwd, cap_rev: bytes of the request and of the reply ring, powers of two.
@@ -86,13 +87,13 @@ class RpcBus(_native.RpcBusBase):
 
     @classmethod
     def rpc_connect(
-        cls: type[AnyRpcBus],
+        cls,
         socket_path: StrPath,
         *,
         timeout: float | None = 0,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         schema: SupportsIndex = 0,
-    ) -> AnyRpcBus:
+    ) -> Self:
         """Attach to a callee.
 
         The arguments and what is raised are those of Bus.connect().
@@ -105,16 +106,16 @@ class RpcBus(_native.RpcBusBase):
 
     @classmethod
     async def rpc_listen_async(
-        cls: type[AnyRpcBus],
+        cls,
         socket_path: StrPath,
         cap_fwd: int,
         cap_rev: int,
         *,
         timeout: float | None = None,
-        mode: int = 0o600,
+        mode: int = OWNER_ONLY,
         allowed_uids: Iterable[int] | None = None,
         schema: int = 0,
-    ) -> AnyRpcBus:
+    ) -> Self:
         """Wait for a caller in an event loop, without a thread.
 
         The arguments and what is raised are those of rpc_listen(). Cancelled, it leaves
@@ -135,13 +136,13 @@ class RpcBus(_native.RpcBusBase):
 
     @classmethod
     async def rpc_connect_async(
-        cls: type[AnyRpcBus],
+        cls,
         socket_path: StrPath,
         *,
         timeout: float | None = 0,
         allowed_uids: Iterable[int] | None = None,
         schema: int = 0,
-    ) -> AnyRpcBus:
+    ) -> Self:
         """Attach to a callee in an event loop, without a thread.
 
         The arguments and what is raised are those of rpc_connect(). Cancelled, it is
@@ -156,7 +157,7 @@ class RpcBus(_native.RpcBusBase):
 
     async def call_async(
         self,
-        payload: "Buffer",
+        payload: Buffer,
         msg_type: SupportsIndex,
         max_payload_size: SupportsIndex | None = None,
         *,
@@ -218,7 +219,7 @@ class RpcBus(_native.RpcBusBase):
     async def reply_async(
         self,
         correlation_id: SupportsIndex,
-        payload: "Buffer",
+        payload: Buffer,
         msg_type: SupportsIndex,
         max_payload_size: SupportsIndex | None = None,
         *,
@@ -244,11 +245,15 @@ class RpcBus(_native.RpcBusBase):
                 request.correlation_id,
             )
 
-    async def __aenter__(self: AnyRpcBus) -> AnyRpcBus:
-        return self
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
 
-    async def __aexit__(self, *exception: object) -> None:
-        self._rpc.destroy()
+    async def __aexit__(self, *exception: Any) -> None:
+        self.__exit__(*exception)
+
+    async def aclose(self) -> None:
+        """Close as close() does, for contextlib.aclosing()."""
+        self.close()
 
     @cached_property
     def _watch(self) -> Replies:

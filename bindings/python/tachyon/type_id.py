@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Type ids, by convention a route and a message type of 16 bits each."""
 
+from __future__ import annotations
+
 from typing import SupportsIndex
 
 from ._native import integer
