@@ -50,15 +50,15 @@ impl RpcBus {
     /// As [`Bus::descriptor`]; `Busy` while another thread uses the handle, unless it has
     /// been made before.
     pub fn descriptor(&self) -> Result<BorrowedFd<'_>, TachyonError> {
-        let fd = self.known_descriptor().get();
+        let fd = self.known_descriptor.get();
         if let Some(&fd) = fd {
             // SAFETY: it lives as long as the handle.
             return unsafe { borrow(fd) };
         }
-        let raw = self.calls().enter()?;
+        let raw = self.calls.enter()?;
         // SAFETY: as above.
         let fd = unsafe { borrow(raw.descriptor()) }?;
-        self.known_descriptor().get_or_init(|| fd.as_raw_fd());
+        self.known_descriptor.get_or_init(|| fd.as_raw_fd());
         Ok(fd)
     }
 }

@@ -68,9 +68,9 @@ use crate::{Options, Peer, RpcRxGuard, RpcStats, RpcTxGuard, State, TachyonError
 pub struct RpcBus {
     /// What any thread may do at any time.
     handle: RpcHandle,
-    calls: Owner<RawRpc>,
+    pub(crate) calls: Owner<RawRpc>,
     /// The same for as long as the handle lives, once it has been made.
-    descriptor: OnceLock<RawFd>,
+    pub(crate) known_descriptor: OnceLock<RawFd>,
     dropping: Dropping,
 }
 
@@ -79,7 +79,7 @@ impl RpcBus {
         Self {
             handle: raw.handle.clone(),
             calls: Owner::new(raw),
-            descriptor: OnceLock::new(),
+            known_descriptor: OnceLock::new(),
             dropping: Dropping::new(),
         }
     }
@@ -428,16 +428,6 @@ impl RpcBus {
     #[inline]
     pub fn try_serve(&self) -> Result<Option<RpcRxGuard<'_>>, TachyonError> {
         self.try_receive(Incoming::Request)
-    }
-
-    #[inline]
-    pub(crate) fn calls(&self) -> &Owner<RawRpc> {
-        &self.calls
-    }
-
-    #[inline]
-    pub(crate) fn known_descriptor(&self) -> &OnceLock<RawFd> {
-        &self.descriptor
     }
 
     // ---- Looking, closing ----

@@ -2,6 +2,7 @@
 //! An end that fails is told from one that has finished.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -266,8 +267,7 @@ fn a_closer_aborts_from_another_thread() {
 /// Starts a test of this program that panics, and waits for that at the end.
 fn while_it_fails<T>(test: &str, path: &str, peer: impl FnOnce() -> T) -> T {
     let mut process = child(test, path);
-    process.stdout(std::process::Stdio::null());
-    process.stderr(std::process::Stdio::null());
+    process.stdout(Stdio::null()).stderr(Stdio::null());
     let mut process = process.spawn().unwrap();
     let seen = peer();
     assert_eq!(process.wait().unwrap().code(), Some(101)); // a test that has failed
@@ -296,6 +296,24 @@ fn produce_and_panic() {
     let guard = producer.acquire_tx_timeout(8, LONG).unwrap();
     guard.commit_unflushed(8, SENT).unwrap();
     panic!("after {SENT} messages");
+}
+
+#[test]
+fn a_process_that_exits_in_the_middle_has_died() {
+    let path = path();
+    let mut process = child("ends::produce_and_exit", &path);
+    let mut process = process.stdout(Stdio::null()).spawn().unwrap();
+    let rx = Bus::listen_timeout(&path, 4096, LONG).unwrap();
+    assert_eq!(all_of(&rx), (vec![1], Some(TachyonError::PeerDead)));
+    assert!(process.wait().unwrap().success());
+}
+
+#[test]
+#[ignore = "the process of a_process_that_exits_in_the_middle_has_died"]
+fn produce_and_exit() {
+    let tx = Bus::connect_timeout(&child_path(), LONG).unwrap();
+    tx.send(b"", 1).unwrap();
+    std::process::exit(0); // no destructor runs
 }
 
 #[test]
