@@ -112,11 +112,15 @@ const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,
     return tachyon_acquire_rx_timed(bus, type_id, actual_size, spin_threshold, -1);
 }
 
-void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
+static inline void release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
     ring_release(&bus->rx, bytes, count);
     ty_link_order_waker(link_expedited(&bus->link));
     if (unlikely(ring_producer_sleeps(&bus->rx)) && !ty_link_wake(&bus->link))
         bus->rx.woken = 0; /* the next release tries again */
+}
+
+void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
+    release(bus, bytes, count);
 }
 
 void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
@@ -131,11 +135,11 @@ static tachyon_error_t not_handed_out(struct tachyon_bus *bus) {
 }
 
 tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus) {
-    if (is_null(bus))
-        return TACHYON_ERR_NULL_PTR;
+    if (unlikely(!bus))
+        return ty_fail_null("bus");
     if (unlikely(bus->rx.handed == 0))
         return not_handed_out(bus);
-    ty_bus_release(bus, bus->rx.handed, bus->rx.handed_count);
+    release(bus, bus->rx.handed, bus->rx.handed_count);
     return TACHYON_SUCCESS;
 }
 

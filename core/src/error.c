@@ -74,6 +74,10 @@ tachyon_error_t ty_fail_plain(tachyon_error_t error) {
     return error;
 }
 
+tachyon_error_t ty_fail_null(const char *argument) {
+    return ty_fail(TACHYON_ERR_NULL_PTR, 0, "%s is NULL", argument);
+}
+
 tachyon_error_t tachyon_last_error(void) {
     return last.error;
 }

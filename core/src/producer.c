@@ -99,8 +99,8 @@ static tachyon_error_t not_reserved(struct tachyon_bus *bus) {
     return ty_fail(TACHYON_ERR_EMPTY, 0, "no message is reserved");
 }
 
-tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
-                              uint32_t type_id, uint64_t correlation_id) {
+static inline tachyon_error_t commit(struct tachyon_bus *bus, size_t actual_size,
+                                     uint32_t type_id, uint64_t correlation_id) {
     if (unlikely(bus->tx.offset == 0))
         return not_reserved(bus);
     if (unlikely(actual_size > bus->tx.reserved))
@@ -113,11 +113,16 @@ tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
     return TACHYON_SUCCESS;
 }
 
+tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
+                              uint32_t type_id, uint64_t correlation_id) {
+    return commit(bus, actual_size, type_id, correlation_id);
+}
+
 tachyon_error_t tachyon_commit_tx(tachyon_bus_t *bus, size_t actual_size,
                                   uint32_t type_id) {
-    if (is_null(bus))
-        return TACHYON_ERR_NULL_PTR;
-    return ty_bus_commit(bus, actual_size, type_id, 0);
+    if (unlikely(!bus))
+        return ty_fail_null("bus");
+    return commit(bus, actual_size, type_id, 0);
 }
 
 tachyon_error_t tachyon_rollback_tx(tachyon_bus_t *bus) {

@@ -249,7 +249,7 @@ static inline void ring_publish(struct ring_producer *p) {
      * between that record's payload and its word it would cost a cache miss. Not under
      * an open reservation, whose payload may lie there. */
     uint64_t next = p->head + RING_LINE;
-    if (p->offset == 0 && next + RING_LINE <= p->limit) {
+    if (__builtin_expect(p->offset == 0 && next + RING_LINE <= p->limit, 1)) {
         atomic_store_explicit(&ring_line_at(p->data, p->mask, next)->word, 0,
                               memory_order_relaxed);
         p->cleared = next;

@@ -38,27 +38,37 @@ static bool is_caller(const struct tachyon_rpc_bus *rpc) {
 
 /* ---- What every function checks ---- */
 
-/* False: the last error says why this function, which waits so long, cannot be called
- * now. */
-static bool allows(struct tachyon_rpc_bus *rpc, enum end end, int64_t timeout_ns) {
+static out_of_line bool allows_slow(struct tachyon_rpc_bus *rpc, enum end end,
+                                    int64_t timeout_ns) {
     if (is_null(rpc))
         return false;
-    if (unlikely(is_caller(rpc) != (end == CALLER))) {
+    if (is_caller(rpc) != (end == CALLER)) {
         ty_fail(TACHYON_ERR_BUSY, 0, "this end %s",
                 end == CALLER ? "listens: it serves requests and replies"
                               : "has connected: it calls and waits");
         return false;
     }
-    if (unlikely(atomic_load_explicit(&rpc->bus.link.waiting, memory_order_relaxed)) &&
+    if (atomic_load_explicit(&rpc->bus.link.waiting, memory_order_relaxed) &&
         atomic_load(&rpc->bus.error) == TACHYON_SUCCESS) {
         ty_bus_wait_failed(&rpc->bus, TACHYON_ERR_BUSY);
         return false;
     }
-    if (unlikely(bus_closing(&rpc->bus))) {
+    if (bus_closing(&rpc->bus)) {
         ty_bus_claim(&rpc->bus, BUS_ROLE_BOTH, timeout_ns); /* says why it cannot */
         return false;
     }
     return true;
+}
+
+/* False: the last error says why this function, which waits so long, cannot be called
+ * now. */
+static inline bool allows(struct tachyon_rpc_bus *rpc, enum end end,
+                          int64_t timeout_ns) {
+    return (likely(rpc) && likely(rpc->bus.side == (enum ring_side)end) &&
+            likely(
+                !atomic_load_explicit(&rpc->bus.link.waiting, memory_order_relaxed)) &&
+            likely(!bus_closing(&rpc->bus))) ||
+           allows_slow(rpc, end, timeout_ns);
 }
 
 /* NULL: the last error says that it is not outstanding. */
