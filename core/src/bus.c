@@ -263,11 +263,8 @@ tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *sessi
     return ty_fork_watch(&bus->watch);
 }
 
-/* Everything but the memory; nobody else uses the bus, unless blocked in a call. */
+/* Everything but the memory; nobody uses the bus. */
 void ty_bus_free(struct tachyon_bus *bus) {
-    ty_link_join(&bus->link);
-    bus->tx.offset = 0;
-    tachyon_flush(bus);
     ty_link_close(&bus->link);
     ty_fork_unwatch(&bus->watch);
     ty_link_free(&bus->link);

@@ -65,6 +65,9 @@ static void release(struct tachyon_bus *bus, enum handshake_kind kind) {
     if (!bus || atomic_fetch_sub_explicit(&bus->owners, 1, memory_order_acq_rel) != 1)
         return;
     int cancel = ty_cancel_off();
+    ty_link_join(&bus->link); /* a thread may still be blocked in a call */
+    bus->tx.offset = 0;
+    tachyon_flush(bus);
     ty_bus_free(bus);
     deallocate(bus, kind);
     ty_cancel_back(cancel);
