@@ -20,7 +20,7 @@ use tachyon_sys as sys;
 
 use crate::error::last;
 use crate::guards::{OneGuard, Received, Reserved};
-use crate::{Options, Peer, RpcStats, State, Stats, TachyonError, SPIN_THRESHOLD};
+use crate::{Options, Peer, RpcStats, State, Stats, TachyonError, SPIN_THRESHOLD as SPIN};
 
 pub(crate) type Code = sys::tachyon_error_t;
 pub(crate) type View = sys::tachyon_msg_view_t;
@@ -214,17 +214,9 @@ impl RawBus {
 
     #[inline]
     pub(crate) fn send(&self, data: &[u8], type_id: u32, ns: i64) -> Option<()> {
+        let (bus, start, size) = (self.handle.as_ptr(), data.as_ptr().cast(), data.len());
         // SAFETY: the handle is open and this thread's, data is readable for its length.
-        let code = unsafe {
-            sys::tachyon_send(
-                self.handle.as_ptr(),
-                data.as_ptr().cast(),
-                data.len(),
-                type_id,
-                SPIN_THRESHOLD,
-                ns,
-            )
-        };
+        let code = unsafe { sys::tachyon_send(bus, start, size, type_id, SPIN, ns) };
         (code == SUCCESS).then_some(())
     }
 
@@ -236,26 +228,20 @@ impl RawBus {
         type_id: u32,
         ns: i64,
     ) -> usize {
+        let (bus, start, count) = (
+            self.handle.as_ptr(),
+            items.as_ptr(),
+            items.len() / item_size,
+        );
         // SAFETY: the handle is open and this thread's, items is readable for that many.
-        unsafe {
-            sys::tachyon_send_batch(
-                self.handle.as_ptr(),
-                items.as_ptr().cast(),
-                item_size,
-                items.len() / item_size,
-                type_id,
-                SPIN_THRESHOLD,
-                ns,
-            )
-        }
+        unsafe { sys::tachyon_send_batch(bus, start.cast(), item_size, count, type_id, SPIN, ns) }
     }
 
     #[inline]
     pub(crate) fn reserve(&self, max_size: usize, ns: i64) -> Option<Reserved> {
         // SAFETY: the handle is open and this thread's.
-        let slot = unsafe {
-            sys::tachyon_acquire_tx_timed(self.handle.as_ptr(), max_size, SPIN_THRESHOLD, ns)
-        };
+        let slot =
+            unsafe { sys::tachyon_acquire_tx_timed(self.handle.as_ptr(), max_size, SPIN, ns) };
         Reserved::new(slot, max_size, &self.sending)
     }
 
@@ -292,18 +278,12 @@ impl RawBus {
     }
 
     #[inline]
-    pub(crate) fn receive(&self, spin_threshold: u32, ns: i64) -> Option<Received> {
+    pub(crate) fn receive(&self, spin: u32, ns: i64) -> Option<Received> {
+        let bus = self.handle.as_ptr();
         let (mut type_id, mut size) = (0, 0);
         // SAFETY: the handle is open and this thread's.
-        let payload = unsafe {
-            sys::tachyon_acquire_rx_timed(
-                self.handle.as_ptr(),
-                &mut type_id,
-                &mut size,
-                spin_threshold,
-                ns,
-            )
-        };
+        let payload =
+            unsafe { sys::tachyon_acquire_rx_timed(bus, &mut type_id, &mut size, spin, ns) };
         Received::new(payload, size, type_id, &self.receiving)
     }
 
@@ -316,20 +296,15 @@ impl RawBus {
 
     /// At least one message, and at most `max`.
     #[inline]
-    pub(crate) fn drain(&self, max: usize, spin_threshold: u32, ns: i64) -> Option<Vec<View>> {
+    pub(crate) fn drain(&self, max: usize, spin: u32, ns: i64) -> Option<Vec<View>> {
+        let bus = self.handle.as_ptr();
         let mut views = self.views.take();
         views.clear();
         views.reserve(max);
         // SAFETY: the handle is open and this thread's, and there is room for that many
         // views, of which the library fills in as many as it says.
         let count = unsafe {
-            let count = sys::tachyon_drain_batch_timed(
-                self.handle.as_ptr(),
-                views.as_mut_ptr(),
-                max,
-                spin_threshold,
-                ns,
-            );
+            let count = sys::tachyon_drain_batch_timed(bus, views.as_mut_ptr(), max, spin, ns);
             views.set_len(count);
             count
         };
@@ -357,23 +332,20 @@ impl RawBus {
         &self,
         items: &mut [u8],
         item_size: usize,
-        spin_threshold: u32,
+        spin: u32,
         ns: i64,
     ) -> Option<(usize, u32)> {
-        let mut type_id = 0;
+        let (bus, start, max) = (
+            self.handle.as_ptr(),
+            items.as_mut_ptr(),
+            items.len() / item_size,
+        );
+        let mut id = 0;
         // SAFETY: the handle is open and this thread's, items is writable for that many.
         let count = unsafe {
-            sys::tachyon_recv_batch(
-                self.handle.as_ptr(),
-                items.as_mut_ptr().cast(),
-                item_size,
-                items.len() / item_size,
-                &mut type_id,
-                spin_threshold,
-                ns,
-            )
+            sys::tachyon_recv_batch(bus, start.cast(), item_size, max, &mut id, spin, ns)
         };
-        (count > 0).then_some((count, type_id))
+        (count > 0).then_some((count, id))
     }
 }
 
@@ -444,35 +416,19 @@ impl RawRpc {
     #[inline]
     pub(crate) fn call(&self, payload: &[u8], msg_type: u32, ns: i64) -> Option<u64> {
         let mut id = 0;
+        let (rpc, start, size) = (self.handle.as_ptr(), payload.as_ptr().cast(), payload.len());
         // SAFETY: the handle is open and this thread's, payload is readable for its length.
-        let code = unsafe {
-            sys::tachyon_rpc_call_timed(
-                self.handle.as_ptr(),
-                payload.as_ptr().cast(),
-                payload.len(),
-                msg_type,
-                &mut id,
-                SPIN_THRESHOLD,
-                ns,
-            )
-        };
+        let code =
+            unsafe { sys::tachyon_rpc_call_timed(rpc, start, size, msg_type, &mut id, SPIN, ns) };
         (code == SUCCESS).then_some(id)
     }
 
     #[inline]
     pub(crate) fn reply(&self, id: u64, payload: &[u8], msg_type: u32, ns: i64) -> Option<()> {
+        let (rpc, start, size) = (self.handle.as_ptr(), payload.as_ptr().cast(), payload.len());
         // SAFETY: the handle is open and this thread's, payload is readable for its length.
-        let code = unsafe {
-            sys::tachyon_rpc_reply_timed(
-                self.handle.as_ptr(),
-                id,
-                payload.as_ptr().cast(),
-                payload.len(),
-                msg_type,
-                SPIN_THRESHOLD,
-                ns,
-            )
-        };
+        let code =
+            unsafe { sys::tachyon_rpc_reply_timed(rpc, id, start, size, msg_type, SPIN, ns) };
         (code == SUCCESS).then_some(())
     }
 
@@ -483,7 +439,7 @@ impl RawRpc {
             Outgoing::Reply(_) => sys::tachyon_rpc_acquire_reply_tx_timed,
         };
         // SAFETY: the handle is open and this thread's.
-        let slot = unsafe { acquire(self.handle.as_ptr(), max_size, SPIN_THRESHOLD, ns) };
+        let slot = unsafe { acquire(self.handle.as_ptr(), max_size, SPIN, ns) };
         Reserved::new(slot, max_size, &self.sending)
     }
 

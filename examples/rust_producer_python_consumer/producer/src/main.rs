@@ -55,6 +55,8 @@ fn send_frame(
 fn run(arguments: &Arguments) -> Result<(), TachyonError> {
     // With a time-out it waits for the consumer to listen.
     let mut producer = Producer::connect_timeout(&arguments.socket, CONNECT_TIMEOUT)?;
+    // Who leaves by `?` has not sent the whole: the consumer is told so.
+    producer.bus().set_abort_on_drop(true);
     let mut checksum = Adler32::new();
     let start = Instant::now();
     for number in 0..arguments.count {
@@ -64,13 +66,14 @@ fn run(arguments: &Arguments) -> Result<(), TachyonError> {
     end[..8].copy_from_slice(&arguments.count.to_le_bytes());
     end[8..].copy_from_slice(&checksum.checksum().to_le_bytes());
     producer.send_timeout(&end, END, Duration::MAX)?;
+    producer.close(); // the whole was sent
     println!(
         "sent: {} frames in {:.3} s, Adler-32 {:08x}",
         arguments.count.separate_with_commas(),
         start.elapsed().as_secs_f64(),
         checksum.checksum(),
     );
-    Ok(()) // dropping the producer ends the stream
+    Ok(())
 }
 
 fn main() -> ExitCode {
