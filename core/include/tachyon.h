@@ -625,6 +625,17 @@ TACHYON_ABI void tachyon_rpc_set_polling_mode(const tachyon_rpc_bus_t *rpc,
  */
 TACHYON_ABI int tachyon_rpc_fileno(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
 
+/**
+ * For a time in which nobody takes messages, and one that came would only keep the
+ * descriptor readable: with 0 it tells of room and of the end only, and an attempt that
+ * is refused with FULL makes it unreadable until that message fits. 1 (the default, and
+ * again): of messages too. NULL is ignored.
+ *
+ * Threads: the one that sends or receives.  Blocks: never.  System calls: perhaps.
+ */
+TACHYON_ABI void tachyon_rpc_watch_messages(tachyon_rpc_bus_t *rpc,
+                                            int watch) TACHYON_NOEXCEPT;
+
 /** As tachyon_bus_get_peer(). */
 TACHYON_ABI tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc,
                                                  tachyon_peer_t *out) TACHYON_NOEXCEPT;

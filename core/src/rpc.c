@@ -506,6 +506,13 @@ int tachyon_rpc_fileno(tachyon_rpc_bus_t *rpc) {
     return is_null(rpc) ? -1 : ty_bus_fileno(&rpc->bus);
 }
 
+void tachyon_rpc_watch_messages(tachyon_rpc_bus_t *rpc, int watch) {
+    if (!rpc || rpc->bus.link.receives == (watch != 0))
+        return;
+    rpc->bus.link.receives = watch != 0;
+    ty_link_signal(&rpc->bus.link, true); /* the next look that finds nothing arms */
+}
+
 tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc,
                                      tachyon_peer_t *out) {
     return is_null(rpc) ? TACHYON_ERR_NULL_PTR : tachyon_bus_get_peer(&rpc->bus, out);

@@ -753,6 +753,18 @@ extern "C" {
     pub fn tachyon_rpc_fileno(rpc: *mut tachyon_rpc_bus_t) -> ::core::ffi::c_int;
 }
 extern "C" {
+    /** For a time in which nobody takes messages, and one that came would only keep the
+ descriptor readable: with 0 it tells of room and of the end only, and an attempt that
+ is refused with FULL makes it unreadable until that message fits. 1 (the default, and
+ again): of messages too. NULL is ignored.
+
+ Threads: the one that sends or receives.  Blocks: never.  System calls: perhaps.*/
+    pub fn tachyon_rpc_watch_messages(
+        rpc: *mut tachyon_rpc_bus_t,
+        watch: ::core::ffi::c_int,
+    );
+}
+extern "C" {
     /// As tachyon_bus_get_peer().
     pub fn tachyon_rpc_get_peer(
         rpc: *const tachyon_rpc_bus_t,

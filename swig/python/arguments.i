@@ -24,7 +24,7 @@
 %typemap(in) seconds_t timeout {
     if (parse_timeout($input, &$1) < 0) SWIG_fail;
 }
-%typemap(in) bool pure_spin {
+%typemap(in) bool pure_spin, bool watch {
     if (parse_switch($input, "$1_name", &$1) < 0) SWIG_fail;
 }
 %typemap(in) const char *socket_path (PyObject *path = NULL) {

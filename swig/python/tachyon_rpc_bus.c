@@ -99,6 +99,13 @@ static PyObject *TachyonRpcBus_connect_start(TachyonRpcBus *bus,
                       TACHYON_ROLE_NONE, schema);
 }
 
+static PyObject *TachyonRpcBus_watch_messages(TachyonRpcBus *bus, bool watch) {
+    if (bus->open) {
+        tachyon_rpc_watch_messages(bus->handle, watch);
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *TachyonRpcBus_stats(TachyonRpcBus *bus) {
     tachyon_rpc_stats_t stats;
     if (!bus->open) {

@@ -38,6 +38,14 @@ Say that the descriptor is not polled any more, once for each watch().";
 %feature("kwargs") TachyonRpcBus::listen_start;
 %feature("kwargs") TachyonRpcBus::connect_start;
 %feature("kwargs") TachyonRpcBus::set_polling_mode;
+%feature("docstring") TachyonRpcBus::watch_messages
+"watch_messages($self, /, watch)
+--
+
+Let the descriptor tell of messages, or only of room and of the end.
+
+watch: False for a time in which nobody takes messages; then a call that finds no room
+    makes it unreadable until there is some.";
 
 %feature("docstring") TachyonRpcBus::listen
 "listen($self, /, socket_path, cap_fwd, cap_rev, timeout=None, mode=0, allowed_uids=None,
@@ -141,6 +149,7 @@ typedef struct {} TachyonRpcBus;
     PyObject *stats(void);
     PyObject *peer(void) { return TachyonBus_peer($self); }
     PyObject *fileno(void) { return TachyonBus_fileno($self); }
+    PyObject *watch_messages(bool watch);
     PyObject *watch(void) { return TachyonBus_watch($self); }
     PyObject *unwatch(void) { return TachyonBus_unwatch($self); }
 }

@@ -235,6 +235,53 @@ TEST(a_wait_for_room_does_not_hide_a_message_from_a_poller) {
     close_ends(&ends);
 }
 
+/* ... and with nobody to take them they do not keep it readable. */
+TEST(who_polls_for_room_only_is_not_told_of_messages) {
+    struct ends ends = open_ends();
+    int callee = tachyon_rpc_fileno(ends.callee);
+    static uint8_t large[3000];
+    uint64_t id, first = call(&ends), second = call(&ends);
+    size_t size;
+    uint32_t type;
+    CHECK(serve_one(&ends));
+    CHECK(serve_one(&ends));
+    CHECK(!serve_one(&ends)); /* the next one will wake */
+    CHECK_OK(tachyon_rpc_reply(ends.callee, first, large, sizeof large, 7));
+    tachyon_rpc_watch_messages(NULL, 0);
+    tachyon_rpc_watch_messages(ends.callee, 0);
+    for (int round = 0; round < 3; round++) {
+        call(&ends);
+        CHECK_ERROR(tachyon_rpc_reply(ends.callee, second, large, sizeof large, 7),
+                    TACHYON_ERR_FULL);
+        CHECK(!readable(callee));
+    }
+    CHECK(tachyon_rpc_wait_any(ends.caller, &id, &size, &type, 0, 0));
+    CHECK_OK(tachyon_rpc_commit_rx(ends.caller));
+    CHECK(readable(callee)); /* it fits */
+    CHECK_OK(tachyon_rpc_reply(ends.callee, second, large, sizeof large, 7));
+
+    tachyon_rpc_watch_messages(ends.callee, 1);
+    for (int round = 0; round < 3; round++) {
+        CHECK(readable(callee));
+        CHECK(serve_one(&ends));
+    }
+    CHECK(!serve_one(&ends));
+    CHECK(!readable(callee));
+    call(&ends);
+    CHECK(readable(callee));
+
+    tachyon_rpc_watch_messages(ends.callee, 0);
+    CHECK(tachyon_rpc_wait_any(ends.caller, &id, &size, &type, 0, 0));
+    CHECK_OK(tachyon_rpc_commit_rx(ends.caller));
+    CHECK_OK(tachyon_rpc_reply(ends.callee, 3, large, sizeof large, 7));
+    CHECK_ERROR(tachyon_rpc_reply(ends.callee, 4, large, sizeof large, 7),
+                TACHYON_ERR_FULL);
+    CHECK(!readable(callee));
+    tachyon_rpc_destroy(ends.caller); /* the end is always told */
+    CHECK(readable(callee));
+    tachyon_rpc_destroy(ends.callee);
+}
+
 TEST(a_caller_that_polls_is_told_of_room_and_of_kept_replies) {
     struct ends ends = open_ends();
     int caller = tachyon_rpc_fileno(ends.caller);

@@ -4,6 +4,10 @@
 A task that finds nothing to do waits until the bus's descriptor is readable, and then
 looks again. It takes a message in the same step in which it returns it, so cancelling
 an await loses none. The loop has the descriptor only while somebody waits.
+
+Tasks that send do so one after the other, in the order in which they came: only the
+first one waits for room, of the size of its own message, and no small message overtakes
+a large one.
 """
 
 import asyncio
@@ -19,7 +23,6 @@ Result = TypeVar("Result")
 Waiter = asyncio.Future[None]
 
 TURN = 64  # operations that did not wait, after which other tasks have their turn
-ROOM_INTERVAL_S = 0.001  # an RPC bus's descriptor tells of room only among the rest
 
 
 async def open_in_steps(
@@ -43,6 +46,51 @@ async def open_in_steps(
         bus.opening_cancel()
 
 
+class Line:
+    """Tasks that do one thing one after the other, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._first: object = None  # whose turn it is
+        self._waiters: OrderedDict[Waiter, None] = OrderedDict()
+
+    async def enter(self, deadline: float | None) -> object:
+        """Wait for one's turn; return what leave() takes."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._first and self._loop and not self._loop.is_closed():
+                raise _native.TachyonError("another event loop awaits this bus")
+            self._loop = loop
+            self._first = None  # its loop was closed under it
+            self._waiters.clear()
+        if self._first is None:
+            self._first = object()
+            return self._first
+        reason = "other messages are still waiting for room"
+        left = seconds_left(deadline, reason)
+        waiter = loop.create_future()
+        self._waiters[waiter] = None
+        try:
+            await woken(waiter, left)
+            if self._first is not waiter:  # woken by the clock
+                raise TimeoutError(reason)
+        except BaseException:
+            self._waiters.pop(waiter, None)
+            self.leave(waiter)
+            raise
+        return waiter
+
+    def leave(self, turn: object) -> None:
+        """End one's turn, if it is or has come."""
+        if self._first is not turn:
+            return
+        self._first = None
+        while self._waiters and self._first is None:
+            waiter, _ = self._waiters.popitem(last=False)
+            if wake(waiter):
+                self._first = waiter
+
+
 class Watch:
     """The tasks that wait for one bus, and its descriptor in their event loop."""
 
@@ -50,7 +98,9 @@ class Watch:
         self._bus = bus
         self._loop: asyncio.AbstractEventLoop | None = None  # that has the descriptor
         self._fd = -1
-        self._waiters: OrderedDict[Waiter, None] = OrderedDict()  # in their order
+        self._waiters: OrderedDict[Waiter, None] = OrderedDict()  # for messages
+        self._line = Line()  # to send
+        self._sender: Waiter | None = None  # the first one in it, for room
         self._at_once = 0  # operations since the last one that waited
 
     def may_hurry(self) -> bool:
@@ -60,33 +110,45 @@ class Watch:
             return True
         return False
 
-    async def repeat(
-        self,
-        attempt: Callable[[], Result],
-        not_yet: type[Exception],
-        deadline: float | None,
-        hand_on: bool = False,
+    async def receive(
+        self, attempt: Callable[[], Result], deadline: float | None
     ) -> Result:
-        """Return what an attempt returns; after `not_yet` wait, then try again.
-
-        hand_on: a success makes the descriptor unreadable although there may be more,
-            which the next task is to see.
-        """
+        """Return what an attempt returns; after TimeoutError wait for a message."""
         await self.take_turns()
-        if self._fd < 0:  # a look arms the descriptor only if there is one
-            self._fd = self._bus.fileno()
+        self._want_descriptor()
         again = False
         while True:
             try:
-                result = attempt()
-            except not_yet as error:
+                return attempt()
+            except TimeoutError as error:
+                self._wake_sender()  # the look has taken the news of room as well
                 left = seconds_left(deadline, error)
-            else:
-                if hand_on:
-                    self._wake_next()
-                return result
-            await self._readable(left, again)
+            await self._message(left, again)
             again = True
+
+    async def send(
+        self,
+        attempt: Callable[[], Result],
+        no_room: type[Exception],
+        deadline: float | None,
+    ) -> Result:
+        """Return what an attempt returns, in its turn; after `no_room` wait."""
+        turn = await self._line.enter(deadline)
+        try:
+            await self.take_turns()
+            self._want_descriptor()
+            while True:
+                try:
+                    return attempt()
+                except no_room as error:
+                    left = seconds_left(deadline, error)
+                await self._room(left)
+        finally:
+            self._line.leave(turn)
+
+    def _want_descriptor(self) -> None:
+        if self._fd < 0:  # a look arms the descriptor only if there is one
+            self._fd = self._bus.fileno()
 
     async def take_turns(self) -> None:
         """Let the loop's other tasks run, now and then."""
@@ -95,8 +157,8 @@ class Watch:
             await asyncio.sleep(0)
         self._at_once += 1
 
-    async def _readable(self, timeout: float | None, again: bool) -> None:
-        """Wait until the descriptor is readable, or for a time.
+    async def _message(self, timeout: float | None, again: bool) -> None:
+        """Wait until there may be a message, or for a time.
 
         again: woken in vain, and so the first to be woken next.
         """
@@ -109,34 +171,44 @@ class Watch:
             await self._woken(waiter, timeout)
         except BaseException:
             if not waiter.cancelled():  # woken, but it will not look
-                self._wake_next()
+                self._wake_receiver()
             raise
         finally:
             self._waiters.pop(waiter, None)
             self._stop_if_idle()
 
+    async def _room(self, timeout: float | None) -> None:
+        """Wait until there may be room, or for a time."""
+        loop = asyncio.get_running_loop()
+        self._start(loop)
+        self._sender = loop.create_future()
+        try:
+            await self._woken(self._sender, timeout)
+        finally:
+            self._sender = None
+            self._stop_if_idle()
+
     async def _woken(self, waiter: Waiter, timeout: float | None) -> None:
         self._at_once = 0
-        if timeout is None:
-            return await waiter
-        timer = waiter.get_loop().call_later(timeout, wake, waiter)
-        try:
-            await waiter
-        finally:
-            timer.cancel()
+        await woken(waiter, timeout)
 
     def _on_readable(self) -> None:
-        self._wake_next()
+        self._wake_receiver()
+        self._wake_sender()
         self._stop_if_idle()
 
-    def _wake_next(self) -> None:
+    def _wake_receiver(self) -> None:
         """Wake the task that has waited longest and is not being cancelled."""
         while self._waiters:
             if wake(self._waiters.popitem(last=False)[0]):
                 return
 
+    def _wake_sender(self) -> None:
+        if self._sender:
+            wake(self._sender)
+
     def _is_idle(self) -> bool:
-        return not self._waiters
+        return not self._waiters and not self._sender
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Give the descriptor to the loop; tell whether it had not got it yet."""
@@ -159,6 +231,7 @@ class Watch:
     def _forget_tasks(self) -> None:
         """Their loop was closed under them."""
         self._waiters.clear()
+        self._sender = None
 
     def _stop_if_idle(self) -> None:
         if self._loop is not None and self._is_idle():
@@ -180,6 +253,21 @@ class Replies(Watch):
         self._rpc = rpc
         self._calls: dict[int, Waiter] = {}
         self._arrived: dict[int, Message] = {}  # and not yet returned
+        self._watches_messages = True
+
+    def try_to_send(self, attempt: Callable[[], Result]) -> Result:
+        """Attempt to send without waiting.
+
+        While nobody takes messages, one that is there must not keep the descriptor
+        readable for the task that waits for room.
+        """
+        self._watch_messages(bool(self._waiters or self._calls))
+        return attempt()
+
+    def _watch_messages(self, wanted: bool) -> None:
+        if self._watches_messages is not wanted:
+            self._watches_messages = wanted
+            self._rpc.watch_messages(wanted)
 
     async def reply(self, correlation_id: int, deadline: float | None) -> Message:
         """Wait for the reply to a call."""
@@ -198,6 +286,7 @@ class Replies(Watch):
             with self._rpc.wait(correlation_id, 0, timeout=0) as reply:
                 self._arrived[correlation_id] = copy_of(reply)
         except TimeoutError:
+            self._wake_sender()  # the look has taken the news of room as well
             self._deliver()  # others that the look has come by
 
     def forget(self, correlation_id: int) -> bool:
@@ -216,6 +305,7 @@ class Replies(Watch):
         started = self._start(loop)
         self._calls[correlation_id] = waiter
         try:
+            self._watch_messages(True)
             if started:
                 self._deliver()
             await self._woken(waiter, timeout)
@@ -233,10 +323,14 @@ class Replies(Watch):
                 if waiter := self._calls.get(reply.correlation_id):
                     wake(waiter)
         except TimeoutError:
-            pass
+            self._wake_sender()
         except Exception:
             for waiter in self._calls.values():
                 wake(waiter)
+
+    async def _message(self, timeout: float | None, again: bool) -> None:
+        self._watch_messages(True)
+        await super()._message(timeout, again)
 
     def _on_readable(self) -> None:
         self._deliver()
@@ -250,21 +344,20 @@ class Replies(Watch):
         super()._forget_tasks()
 
 
-async def retry(attempt: Callable[[], Result], deadline: float | None) -> Result:
-    """Return what an attempt returns; after TimeoutError try again in a while."""
-    while True:
-        try:
-            return attempt()
-        except TimeoutError as error:
-            left = seconds_left(deadline, error)
-        await asyncio.sleep(
-            ROOM_INTERVAL_S if left is None else min(left, ROOM_INTERVAL_S)
-        )
-
-
 def copy_of(reply: _native.RpcRxGuard) -> Message:
     """Copy a message out of the ring."""
     return Message(reply.type_id, reply.actual_size, bytes(reply.buf))
+
+
+async def woken(waiter: Waiter, timeout: float | None) -> None:
+    """Wait until somebody wakes this, or for a time."""
+    if timeout is None:
+        return await waiter
+    timer = waiter.get_loop().call_later(timeout, wake, waiter)
+    try:
+        await waiter
+    finally:
+        timer.cancel()
 
 
 def wake(waiter: Waiter) -> bool:

@@ -261,7 +261,7 @@ class Bus(_native.BusBase):
                 return self.recv(0)
             except TimeoutError:
                 pass
-        return await self._watch.repeat(lambda: self.recv(0), TimeoutError, deadline)
+        return await self._watch.receive(lambda: self.recv(0), deadline)
 
     async def send_async(
         self, data: Buffer, type_id: SupportsIndex = 0, timeout: float | None = None
@@ -271,11 +271,10 @@ class Bus(_native.BusBase):
         Fails as send(). Cancelled while it waits for room, it has sent nothing. While
         tasks wait for room, send with this only: send() may take the news of it.
         """
-        await self._watch.repeat(
+        await self._watch.send(
             lambda: self.send(data, type_id, None, False),
             _native.RingFull,
             deadline_after(timeout),
-            hand_on=True,
         )
 
     def __aiter__(self) -> Self:

@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar
 
 from . import _native
-from .aio import Replies, deadline_after, open_in_steps, retry
+from .aio import Replies, deadline_after, open_in_steps
 from .bus import OWNER_ONLY, Peer, StrPath, from_struct
 from .message import Message, Request
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
+
+Result = TypeVar("Result")
 
 
 class RpcStats(NamedTuple):
@@ -46,7 +48,7 @@ class RpcBus(_native.RpcBusBase):
     The async methods are for one event loop at a time, any number of tasks may await
     them at once, and closing the bus, from any thread, ends them with ClosedError.
     While one awaits a reply, every reply is for them: take that to an earlier call()
-    with wait_async(). Those that find no room in a ring look again every millisecond.
+    with wait_async(). They send one after the other, in the order in which they came.
     """
 
     def __repr__(self) -> str:
@@ -172,8 +174,7 @@ class RpcBus(_native.RpcBusBase):
         task was cancelled or the time is over, is cancelled; its reply is dropped.
         """
         deadline = deadline_after(timeout)
-        await self._watch.take_turns()
-        call = await retry(
+        call = await self._send(
             lambda: self.call(payload, msg_type, max_payload_size, 0, timeout=0),
             deadline,
         )
@@ -212,9 +213,7 @@ class RpcBus(_native.RpcBusBase):
 
         Fails as serve(). Cancelled while it waits, it has taken no request.
         """
-        return await self._watch.repeat(
-            self._serve_copy, TimeoutError, deadline_after(timeout)
-        )
+        return await self._watch.receive(self._serve_copy, deadline_after(timeout))
 
     async def reply_async(
         self,
@@ -229,11 +228,18 @@ class RpcBus(_native.RpcBusBase):
 
         Fails as reply(). Cancelled while it waits for room, it has sent nothing.
         """
-        await retry(
+        await self._send(
             lambda: self.reply(
                 correlation_id, payload, msg_type, max_payload_size, timeout=0
             ),
             deadline_after(timeout),
+        )
+
+    async def _send(
+        self, attempt: Callable[[], Result], deadline: float | None
+    ) -> Result:
+        return await self._watch.send(
+            lambda: self._watch.try_to_send(attempt), TimeoutError, deadline
         )
 
     def _serve_copy(self) -> Request:
