@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use crate::event_loops::run;
 use crate::support::{child, child_path, pair, path, rpc_pair, LONG};
 use tachyon_ipc::{Bus, Consumer, Producer, RpcBus, State, TachyonError};
 
@@ -119,6 +120,21 @@ fn a_panic_in_a_loop_over_messages_aborts() {
         }
     });
     assert_eq!(tx.check(), Err(Aborted));
+}
+
+#[test]
+fn a_panic_of_a_task_aborts_what_the_task_has() {
+    let (rx, tx) = pair(4096);
+    run(async {
+        let task = tokio::spawn(async move {
+            tx.send(b"", 1).unwrap();
+            tokio::task::yield_now().await;
+            tx.send(b"", 2).unwrap();
+            panic!("in a runtime that catches it");
+        });
+        assert!(task.await.unwrap_err().is_panic());
+    });
+    assert_eq!(all_of(&rx), (vec![1, 2], Some(Aborted)));
 }
 
 #[test]
