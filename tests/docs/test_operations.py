@@ -85,8 +85,8 @@ def test_an_end_has_two_descriptors_and_with_fileno_three(tmp_path: Path) -> Non
     producer.fileno()
     assert descriptors() == before + 2 * 2 + 1
     producer.send(b"")
-    producer._bus.destroy()
-    listeners[0]._bus.destroy()
+    producer.close()
+    listeners[0].close()
     assert descriptors() == before
 
 

@@ -7,7 +7,8 @@ use std::ptr;
 
 use tachyon_sys::{
     tachyon_acquire_rx_blocking, tachyon_bus_destroy, tachyon_bus_listen, tachyon_bus_t,
-    tachyon_commit_rx, tachyon_error_t_TACHYON_ERR_CLOSED as CLOSED,
+    tachyon_commit_rx, tachyon_error_t_TACHYON_ERR_ABORTED as ABORTED,
+    tachyon_error_t_TACHYON_ERR_CLOSED as CLOSED,
     tachyon_error_t_TACHYON_ERR_INTERRUPTED as INTERRUPTED,
     tachyon_error_t_TACHYON_ERR_PEER_DEAD as PEER_DEAD, tachyon_error_t_TACHYON_SUCCESS as SUCCESS,
     tachyon_last_error, tachyon_last_error_message,
@@ -83,6 +84,7 @@ impl Receiver {
 fn end_of_stream(error: u32) -> String {
     match error {
         CLOSED => "the producer ended the stream without its sentinel".to_string(),
+        ABORTED => format!("the producer gave up: {}", last_message()),
         PEER_DEAD => format!("the producer died: {}", last_message()),
         _ => last_message(),
     }
