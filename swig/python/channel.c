@@ -370,7 +370,8 @@ static PyMethodDef channel_methods[] = {
      METH_FASTCALL | METH_KEYWORDS,
      "send_batch($self, /, array, timeout=None, block=True)\n--\n\n"
      "Send an array, one message for each item; return how many were sent.\n\n"
-     "As Bus.send_batch(). TypeError when an array has another dtype than the channel,\n"
+     "As Bus.send_batch(). TypeError when an array has another dtype than the "
+     "channel,\n"
      "or another buffer a format that means something else: 'l' and '<q' may be the\n"
      "same, 'd' and '>d' are not. Bytes of shape (n, size) go as they are."},
     {"recv_batch_into", (PyCFunction)(void (*)(void))channel_recv_batch_into,

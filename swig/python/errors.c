@@ -86,6 +86,16 @@ static PyObject *raise_last(void) {
                        tachyon_last_errno());
 }
 
+/* Raise a TimeoutError: `what` has not come in the time given, -1 for ever. */
+static PyObject *raise_timeout(const char *what, int64_t timeout_ns) {
+    char text[512], seconds[32] = "None";
+    if (timeout_ns >= 0) {
+        PyOS_snprintf(seconds, sizeof seconds, "%.10g", (double)timeout_ns / 1e9);
+    }
+    PyOS_snprintf(text, sizeof text, "%s (timeout=%s)", what, seconds);
+    return raise_error(TACHYON_ERR_TIMEOUT, text, 0);
+}
+
 static int set_number(PyObject *object, const char *name, size_t number) {
     PyObject *value = PyLong_FromSize_t(number);
     int set = value ? PyObject_SetAttrString(object, name, value) : -1;

@@ -15,6 +15,8 @@ typedef tachyon_error_t (*GiveBack)(void *handle);
 /* One direction of a bus: at most one guard or one waiting call at a time. */
 typedef struct Side {
     const char *purpose;
+    const char *lack;    /* what is not there while it waits */
+    uint64_t call;       /* whose reply that is, or 0 */
     Guard *guard;        /* OPEN or HELD; borrowed, it leaves here before it dies */
     const char *waiting; /* what a thread waits for without the interpreter's lock */
     GiveBack owed;       /* of a guard that ended while the handle was waited on */

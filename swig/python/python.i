@@ -6,6 +6,7 @@
 %nodefaultctor;
 
 %{
+#include <inttypes.h>
 #include <limits.h>
 #include <math.h>
 #include <stdbool.h>

@@ -47,8 +47,13 @@ static PyObject *rpc_receive(TachyonRpcBus *bus, Attempt attempt, RpcRxCall *cal
                              GiveBack give_back, PyObject *spin_threshold,
                              PyObject *timeout) {
     call->rx.spin_threshold = DEFAULT_SPIN;
-    if (parse_spin(spin_threshold, &call->rx.spin_threshold) < 0 ||
-        receive_by(bus, attempt, call, timeout) < 0) {
+    if (parse_spin(spin_threshold, &call->rx.spin_threshold) < 0) {
+        return NULL;
+    }
+    if (!bus->rx.waiting) {
+        bus->rx.call = call->id;
+    }
+    if (receive_by(bus, attempt, call, timeout) < 0) {
         return NULL;
     }
     RpcRxGuard *guard = rx_guard_new(bus, SWIGTYPE_p_RpcRxGuard, &call->rx, give_back);

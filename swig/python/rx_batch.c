@@ -68,7 +68,7 @@ static PyObject *drain_batch(TachyonBus *bus, PyObject *max_msgs,
     }
     call.count = tachyon_acquire_rx_batch(bus->handle, bus->views, call.max_msgs);
     if (call.count == 0 &&
-        (may_wait(TACHYON_ERR_EMPTY, timeout_ns) < 0 ||
+        (may_wait(&bus->rx, TACHYON_ERR_EMPTY, timeout_ns) < 0 ||
          bus_wait_open(bus, &bus->rx, attempt_drain, &call, timeout_ns) < 0)) {
         return NULL;
     }

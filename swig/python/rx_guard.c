@@ -31,7 +31,7 @@ static inline int receive_by(TachyonBus *bus, Attempt attempt, void *call,
     if (attempt(bus, call, 0)) {
         return 0;
     }
-    if (may_wait(TACHYON_ERR_EMPTY, timeout_ns) < 0) {
+    if (may_wait(&bus->rx, TACHYON_ERR_EMPTY, timeout_ns) < 0) {
         return -1;
     }
     return bus_wait_open(bus, &bus->rx, attempt, call, timeout_ns);

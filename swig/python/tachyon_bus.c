@@ -20,6 +20,7 @@ typedef struct BusKind {
     void (*set_polling_mode)(const void *handle, int pure_spin);
     int (*fileno)(void *handle);
     const char *purpose[2][2]; /* of who connects, who listens: to send, to receive */
+    const char *lack[2][2];    /* and what there is not when it waits */
     bool one_thread;           /* both directions are one thread's at a time */
 } BusKind;
 
@@ -30,7 +31,8 @@ typedef struct TachyonBus {
     bool open;    /* opened and not destroyed */
     bool opening; /* between the start of listen or connect and its outcome */
     tachyon_opening_t
-        *steps;  /* that, for event loops; a thread that waits has its own */
+        *steps; /* that, for event loops; a thread that waits has its own */
+    int64_t opening_timeout_ns;
     int waiters; /* threads inside the core without the interpreter's lock, ... */
     int watches; /* ... event loops that poll the descriptor, and guards of an aborted
                     bus that have views */
@@ -48,6 +50,13 @@ static TachyonBus *bus_of(PyObject *object) {
     return (TachyonBus *)((SwigPyObject *)object)->ptr;
 }
 
+static void bus_set_purpose(TachyonBus *bus, bool listens) {
+    bus->tx.purpose = bus->kind->purpose[listens][0];
+    bus->rx.purpose = bus->kind->purpose[listens][1];
+    bus->tx.lack = bus->kind->lack[listens][0];
+    bus->rx.lack = bus->kind->lack[listens][1];
+}
+
 static PyObject *low_bus_new(PyTypeObject *type, swig_type_info *info,
                              const BusKind *kind) {
     SwigPyObject *object = (SwigPyObject *)type->tp_alloc(type, 0);
@@ -61,8 +70,7 @@ static PyObject *low_bus_new(PyTypeObject *type, swig_type_info *info,
     }
     bus->self = (PyObject *)object;
     bus->kind = kind;
-    bus->tx.purpose = kind->purpose[0][0];
-    bus->rx.purpose = kind->purpose[0][1];
+    bus_set_purpose(bus, false);
     object->ptr = bus;
     object->ty = info;
     return (PyObject *)object;
@@ -171,31 +179,39 @@ static int parse_uids(PyObject *sequence, uint32_t **uids, size_t *count) {
     return array ? 0 : -1;
 }
 
+static void raise_not_opened(const TachyonBus *bus) {
+    if (tachyon_last_error() == TACHYON_ERR_TIMEOUT && !PyErr_Occurred()) {
+        raise_timeout(tachyon_last_error_message(), bus->opening_timeout_ns);
+    } else {
+        raise_last();
+    }
+}
+
 /* Begin to listen, or to connect where `capacities` is NULL. NULL with an exception. */
 static tachyon_opening_t *bus_start(TachyonBus *bus, const char *path,
                                     const size_t *capacities,
                                     tachyon_options_t *options,
                                     PyObject *allowed_uids) {
+    uint32_t *uids; /* first: what yields them may use the bus */
+    if (parse_uids(allowed_uids, &uids, &options->allowed_uid_count) < 0) {
+        return NULL;
+    }
     if (bus->handle || bus->opening) {
+        PyMem_Free(uids);
         PyErr_SetString(TachyonError, bus->opening
                                           ? "another thread is opening this bus"
                                       : bus->open ? "the bus is open already"
                                                   : "the bus is still closing");
         return NULL;
     }
-    uint32_t *uids;
-    if (parse_uids(allowed_uids, &uids, &options->allowed_uid_count) < 0) {
-        return NULL;
-    }
+    bus->opening_timeout_ns = options->timeout_ns;
     options->size = sizeof *options;
     options->allowed_uids = uids;
     options->interrupted = run_signal_handlers;
     if (capacities && options->timeout_ns == 0) {
         options->timeout_ns = 1; /* the core's 0 waits for ever, Python's not at all */
     }
-    bus->tx.purpose = bus->kind->purpose[capacities != NULL][0];
-    bus->rx.purpose = bus->kind->purpose[capacities != NULL][1];
-
+    bus_set_purpose(bus, capacities != NULL);
     bus->opening = true;
     tachyon_opening_t *opening;
     PyThreadState *thread = PyEval_SaveThread();
@@ -204,7 +220,7 @@ static tachyon_opening_t *bus_start(TachyonBus *bus, const char *path,
     PyMem_Free(uids);
     if (error != TACHYON_SUCCESS) {
         bus->opening = false;
-        raise_last();
+        raise_not_opened(bus);
     }
     return opening;
 }
@@ -224,7 +240,7 @@ static int bus_finish(TachyonBus *bus, tachyon_opening_t *opening,
     }
     bus->open = error == TACHYON_SUCCESS;
     if (!bus->open) {
-        raise_last();
+        raise_not_opened(bus);
     }
     bus_cancel(bus, opening);
     return bus->open ? 0 : -1;
@@ -590,6 +606,9 @@ static int fileno_of_bus(void *handle) {
     return tachyon_bus_fileno(handle);
 }
 
+#define NO_ROOM(purpose) "no room to " purpose ", the ring is full"
+#define NO_MESSAGE "no message to receive, the ring is empty"
+
 static const BusKind bus_kind = {
     .start = start_bus,
     .finish = finish_bus,
@@ -601,6 +620,7 @@ static const BusKind bus_kind = {
     .set_polling_mode = set_polling_mode_of_bus,
     .fileno = fileno_of_bus,
     .purpose = {{"send", "receive"}, {"send", "receive"}},
+    .lack = {{NO_ROOM("send"), NO_MESSAGE}, {NO_ROOM("send"), NO_MESSAGE}},
 };
 
 static PyObject *tachyon_bus_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {

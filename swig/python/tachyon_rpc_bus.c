@@ -58,6 +58,8 @@ static const BusKind rpc_kind = {
     .set_polling_mode = set_polling_mode_of_rpc,
     .fileno = fileno_of_rpc,
     .purpose = {{"call", "get a reply"}, {"reply", "serve"}},
+    .lack = {{NO_ROOM("call"), "no reply to any call yet"},
+             {NO_ROOM("reply"), "no request to serve yet"}},
     .one_thread = true,
 };
 

@@ -36,11 +36,11 @@ static inline int try_to_send(TachyonBus *bus, Attempt attempt, void *call,
     if (attempt(bus, call, 0)) {
         return 1;
     }
-    if (!patience->block) {
-        raise_last();
+    if (!patience->block && tachyon_last_error() == TACHYON_ERR_FULL) {
+        raise_error(TACHYON_ERR_FULL, bus->tx.lack, 0);
         return -1;
     }
-    return may_wait(TACHYON_ERR_FULL, patience->timeout_ns);
+    return may_wait(&bus->tx, TACHYON_ERR_FULL, patience->timeout_ns);
 }
 
 static inline int send_by(TachyonBus *bus, Attempt attempt, void *call,

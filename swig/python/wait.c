@@ -31,11 +31,18 @@ static int64_t time_left(int64_t deadline_ns) {
     return deadline_ns < 0 || left_ns > 1 ? left_ns : 1;
 }
 
+static void raise_lack(const Side *side, int64_t timeout_ns) {
+    char reply[64];
+    PyOS_snprintf(reply, sizeof reply, "no reply to call %" PRIu64 " yet", side->call);
+    raise_timeout(side->call ? reply : side->lack, timeout_ns);
+}
+
 /* Repeat `attempt` until it succeeds: 0, or -1 with an exception. A signal whose
    handler does not raise does not end the wait. */
 static int bus_wait(TachyonBus *bus, Side *side, Attempt attempt, void *call,
                     int64_t timeout_ns) {
     int64_t deadline_ns = timeout_ns < 0 ? -1 : monotonic_ns() + timeout_ns;
+    int64_t given_ns = timeout_ns;
     bool done;
     bus_set_waiting(bus, side, side->purpose);
     ++bus->waiters;
@@ -44,6 +51,10 @@ static int bus_wait(TachyonBus *bus, Side *side, Attempt attempt, void *call,
         done = attempt(bus, call, timeout_ns);
         PyEval_RestoreThread(thread);
         if (done || PyErr_Occurred()) {
+            break;
+        }
+        if (tachyon_last_error() == TACHYON_ERR_TIMEOUT) {
+            raise_lack(side, given_ns);
             break;
         }
         if (tachyon_last_error() != TACHYON_ERR_INTERRUPTED || !bus->open) {
@@ -85,13 +96,13 @@ static int bus_wait_open(TachyonBus *bus, Side *side, Attempt attempt, void *cal
 
 /* What to do after an attempt that did not wait has failed: 0 to wait, -1 with an
    exception. `would_block` is EMPTY or FULL. */
-static int may_wait(tachyon_error_t would_block, int64_t timeout_ns) {
+static int may_wait(const Side *side, tachyon_error_t would_block, int64_t timeout_ns) {
     tachyon_error_t error = tachyon_last_error();
     if (error == would_block && timeout_ns != 0) {
         return 0;
     }
     if (error == would_block) {
-        raise_error(TACHYON_ERR_TIMEOUT, tachyon_last_error_message(), 0);
+        raise_lack(side, timeout_ns);
     } else {
         raise_last();
     }

@@ -417,6 +417,65 @@ TABLE: Rows = {
     "msg_type type_id": (0, U32, lambda e, n: tachyon.msg_type(n)),
     "tachyon_strerror error": (0, 2**31 - 1, lambda e, n: tachyon_strerror(n)),
 }
+
+
+def opening(
+    name: str, start: Callable[..., Any], limits: dict[str, tuple[int, int]]
+) -> Rows:
+    """Add rows for a way to open that does not block, which fails or is left."""
+
+    def row(parameter: str) -> Call:
+        plain = {"capacity": 4096} if "capacity" in limits else {}
+        if "cap_fwd" in limits:
+            plain = {"cap_fwd": 4096, "cap_rev": 4096}
+
+        def call(_: Ends, value: Any) -> None:
+            value = iter([value]) if parameter == "allowed_uids" else value
+            started = start(path(), **{**plain, "timeout": 0.01, parameter: value})
+            if asyncio.iscoroutine(started):
+                asyncio.run(started)
+
+        return call
+
+    return {
+        f"{name} {parameter}": (least, limit, row(parameter))
+        for parameter, (least, limit) in limits.items()
+    }
+
+
+CAPACITY, COMMON = (1, 2**31), {"schema": (0, U64), "allowed_uids": (0, U32)}
+ONE = {"capacity": CAPACITY, "mode": (0, 0o777), "role": (0, 2), **COMMON}
+TWO = {"cap_fwd": CAPACITY, "cap_rev": CAPACITY, "mode": (0, 0o777), **COMMON}
+JOIN = {"role": (0, 2), **COMMON}
+
+STARTS: list[tuple[str, Callable[..., Any], dict[str, tuple[int, int]]]] = [
+    (
+        "TachyonBus.listen_start",
+        lambda *a, **k: TachyonBus().listen_start(*a, **k),
+        ONE,
+    ),
+    (
+        "TachyonBus.connect_start",
+        lambda *a, **k: TachyonBus().connect_start(*a, **k),
+        JOIN,
+    ),
+    (
+        "TachyonRpcBus.listen_start",
+        lambda *a, **k: TachyonRpcBus().listen_start(*a, **k),
+        TWO,
+    ),
+    (
+        "TachyonRpcBus.connect_start",
+        lambda *a, **k: TachyonRpcBus().connect_start(*a, **k),
+        COMMON,
+    ),
+    ("Bus.listen_async", Bus.listen_async, ONE),
+    ("Bus.connect_async", Bus.connect_async, JOIN),
+    ("RpcBus.rpc_listen_async", RpcBus.rpc_listen_async, TWO),
+    ("RpcBus.rpc_connect_async", RpcBus.rpc_connect_async, COMMON),
+]
+for start in STARTS:
+    TABLE |= opening(*start)
 ELSEWHERE = {
     # The index of a sequence fails as one of a list does: see below.
     "RxBatchGuard.__getitem__ index",
@@ -613,13 +672,13 @@ def test_index_that_opens_the_bus_it_is_to_open(socket_path: str) -> None:
 
     def change() -> None:
         ids.clear()
-        with pytest.raises(TimeoutError):
-            bus.listen(socket_path, 4096, 0)
+        bus.listen_start(socket_path, 4096)
 
     ids[0] = Index(0, change)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(tachyon.TachyonError, match="is opening this bus"):
         bus.listen(path(), 4096, 0, allowed_uids=ids)  # type: ignore[arg-type]
     assert ids == []
+    bus.opening_cancel()
 
 
 def test_value_of_an_index_arrives(ends: Ends) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every waiting call comes back when its time is up, and not before."""
 
+import asyncio
 import math
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -9,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tachyon import Bus, RingFull, TachyonError
+from tachyon import Bus, RingFull, RpcBus, RpcDispatcher, TachyonError, tachyon_rpc
 
-from conftest import Connect, Pair
+from conftest import Connect, Pair, RpcPair
 from floor import Watch
 
 RECEIVE = [
@@ -175,3 +177,138 @@ def test_idle_receiver_uses_no_cpu(pair: Pair) -> None:
     with pytest.raises(TimeoutError):
         pair.consumer.recv(timeout=0.5)
     assert time.process_time() - before < 0.05
+
+
+# ---- What their texts say ----
+
+NO_MESSAGE = "no message to receive, the ring is empty"
+EMPTY: dict[str, Call] = {
+    "recv": lambda bus, t: bus.recv(t),
+    "recv_zero_copy": lambda bus, t: bus.recv_zero_copy(t),
+    "drain_batch": lambda bus, t: bus.drain_batch(timeout=t),
+    "recv_batch_into": lambda bus, t: bus.recv_batch_into(bytearray(4), t),
+    "recv_async": lambda bus, t: asyncio.run(bus.recv_async(t)),
+    "Channel.recv": lambda bus, t: bus.channel("I").recv(t),
+    "Channel.drain_batch": lambda bus, t: bus.channel("I").drain_batch(timeout=t),
+    "acquire_rx": lambda bus, t: bus._bus.acquire_rx(timeout=t),
+}
+FULL: dict[str, Call] = {
+    "send": lambda bus, t: bus.send(bytes(500), 0, t),
+    "send_zero_copy": lambda bus, t: bus.send_zero_copy(500, 0, t),
+    "send_batch": lambda bus, t: bus.send_batch(bytearray(500), 0, t),
+    "send_async": lambda bus, t: asyncio.run(bus.send_async(bytes(500), 0, t)),
+    "Channel": lambda bus, t: bus.channel("500s")(b"", timeout=t),
+    "acquire_tx": lambda bus, t: bus._bus.acquire_tx(500, t),
+}
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0125])
+def test_time_out_says_what_it_waited_for(pair: Pair, seconds: float) -> None:
+    fill(pair.producer)
+    full = {name: (pair.producer, call) for name, call in FULL.items()}
+    for name, (bus, call) in full.items():
+        with pytest.raises(TimeoutError) as caught:
+            call(bus, seconds)
+        text = f"no room to send, the ring is full (timeout={seconds})"
+        assert str(caught.value) == text, name
+    with pytest.raises(RingFull, match=r"^no room to send, the ring is full$"):
+        pair.producer.send(bytes(500), block=False)
+    with pair.consumer.drain_batch(10_000):
+        pass
+    for name, call in EMPTY.items():
+        with pytest.raises(TimeoutError) as caught:
+            call(pair.consumer, seconds)
+        assert str(caught.value) == f"{NO_MESSAGE} (timeout={seconds})", name
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0125])
+def test_time_out_of_a_call_says_of_which(rpc: RpcPair, seconds: float) -> None:
+    caller, callee = rpc
+    endpoint = tachyon_rpc(5)(bytes)
+    call = caller.call(b"", 1)
+    later = str(call + 1)
+    with callee.serve(timeout=1):
+        pass
+    texts: list[tuple[Callable[[], Any], str]] = [
+        (lambda: caller.wait(call, timeout=seconds), "no reply to call 1 yet"),
+        (lambda: caller.wait_any(timeout=seconds), "no reply to any call yet"),
+        (
+            lambda: asyncio.run(caller.wait_async(call, timeout=seconds)),
+            "no reply to call 1 yet",
+        ),
+        (
+            lambda: asyncio.run(caller.call_async(b"", 1, timeout=seconds)),
+            f"no reply to call {later} yet",
+        ),
+        (
+            lambda: endpoint.call(caller, b"", timeout=seconds),
+            f"no reply to call {int(later) + 1} yet",
+        ),
+    ]
+    for make, text in texts:
+        with pytest.raises(TimeoutError, match=rf"^{text} \(timeout={seconds}\)$"):
+            make()
+    with pytest.raises(TimeoutError):
+        while True:
+            with callee.serve(timeout=0):
+                pass
+    for make in (
+        lambda: callee.serve(timeout=seconds),
+        lambda: asyncio.run(callee.serve_async(timeout=seconds)),
+        lambda: RpcDispatcher().serve_once(callee, timeout=seconds),
+    ):
+        with pytest.raises(
+            TimeoutError, match=rf"^no request to serve yet \(timeout={seconds}\)$"
+        ):
+            make()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0125])
+def test_time_out_of_a_call_that_finds_no_room(rpc: RpcPair, seconds: float) -> None:
+    caller, callee = rpc
+    with pytest.raises(TimeoutError):
+        while True:
+            caller.call(bytes(400), 1, timeout=0)
+    for make in (
+        lambda: caller.call(bytes(400), 1, timeout=seconds),
+        lambda: caller.call_zero_copy(400, 1, timeout=seconds),
+        lambda: asyncio.run(caller.call_async(bytes(400), 1, timeout=seconds)),
+    ):
+        with pytest.raises(
+            TimeoutError,
+            match=rf"^no room to call, the ring is full \(timeout={seconds}\)$",
+        ):
+            make()
+    with pytest.raises(TimeoutError, match=r"^no room to reply, the ring is full"):
+        while True:
+            with callee.serve(timeout=0) as request:
+                last = request.correlation_id
+            callee.reply(last, bytes(500), 1, timeout=0)
+    for make in (
+        lambda: callee.reply(last, bytes(500), 1, timeout=seconds),
+        lambda: callee.reply_zero_copy(last, 500, 1, timeout=seconds),
+        lambda: asyncio.run(callee.reply_async(last, bytes(500), 1, timeout=seconds)),
+    ):
+        with pytest.raises(
+            TimeoutError,
+            match=rf"^no room to reply, the ring is full \(timeout={seconds}\)$",
+        ):
+            make()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0125])
+def test_time_out_of_opening_names_the_path(socket_path: str, seconds: float) -> None:
+    for make in (
+        lambda: Bus.listen(socket_path, 4096, timeout=seconds),
+        lambda: RpcBus.rpc_listen(socket_path, 4096, 4096, timeout=seconds),
+        lambda: asyncio.run(Bus.listen_async(socket_path, 4096, timeout=seconds)),
+    ):
+        with pytest.raises(TimeoutError) as caught:
+            make()
+        text = f"no peer connected to {re.escape(socket_path)} .*"
+        assert re.fullmatch(rf"{text}\(timeout={seconds}\)", str(caught.value))
+    if seconds:
+        with pytest.raises(
+            TimeoutError, match=rf"{re.escape(socket_path)} .*\(timeout=0.0125\)$"
+        ):
+            Bus.connect(socket_path, timeout=seconds)

@@ -11,6 +11,7 @@ a large one.
 """
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -23,6 +24,12 @@ Result = TypeVar("Result")
 Waiter = asyncio.Future[None]
 
 TURN = 64  # operations that did not wait, after which other tasks have their turn
+
+
+class Deadline(float):
+    """When `timeout` seconds are over."""
+
+    timeout: float
 
 
 async def open_in_steps(
@@ -54,7 +61,7 @@ class Line:
         self._first: object = None  # whose turn it is
         self._waiters: OrderedDict[Waiter, None] = OrderedDict()
 
-    async def enter(self, deadline: float | None) -> object:
+    async def enter(self, deadline: Deadline | None) -> object:
         """Wait for one's turn; return what leave() takes."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
@@ -66,14 +73,14 @@ class Line:
         if self._first is None:
             self._first = object()
             return self._first
-        reason = "other messages are still waiting for room"
+        reason = "no room to send, other messages wait for it"
         left = seconds_left(deadline, reason)
         waiter = loop.create_future()
         self._waiters[waiter] = None
         try:
             await woken(waiter, left)
-            if self._first is not waiter:  # woken by the clock
-                raise TimeoutError(reason)
+            if deadline and self._first is not waiter:  # woken by the clock
+                raise timed_out(deadline, reason)
         except BaseException:
             self._waiters.pop(waiter, None)
             self.leave(waiter)
@@ -111,7 +118,7 @@ class Watch:
         return False
 
     async def receive(
-        self, attempt: Callable[[], Result], deadline: float | None
+        self, attempt: Callable[[], Result], deadline: Deadline | None
     ) -> Result:
         """Return what an attempt returns; after TimeoutError wait for a message."""
         await self.take_turns()
@@ -130,7 +137,7 @@ class Watch:
         self,
         attempt: Callable[[], Result],
         no_room: type[Exception],
-        deadline: float | None,
+        deadline: Deadline | None,
     ) -> Result:
         """Return what an attempt returns, in its turn; after `no_room` wait."""
         turn = await self._line.enter(deadline)
@@ -269,7 +276,7 @@ class Replies(Watch):
             self._watches_messages = wanted
             self._rpc.watch_messages(wanted)
 
-    async def reply(self, correlation_id: int, deadline: float | None) -> Message:
+    async def reply(self, correlation_id: int, deadline: Deadline | None) -> Message:
         """Wait for the reply to a call."""
         while correlation_id not in self._arrived:
             left = seconds_left(deadline, f"no reply to call {correlation_id} yet")
@@ -368,17 +375,27 @@ def wake(waiter: Waiter) -> bool:
     return True
 
 
-def deadline_after(timeout: float | None) -> float | None:
+def deadline_after(timeout: float | None) -> Deadline | None:
     """Return when `timeout` seconds from now are over; None: never."""
     seconds = _native.seconds_or_none(timeout)
-    return None if seconds is None else time.monotonic() + seconds
+    if seconds is None:
+        return None
+    deadline = Deadline(time.monotonic() + seconds)
+    deadline.timeout = seconds
+    return deadline
 
 
-def seconds_left(deadline: float | None, reason: object) -> float | None:
+def timed_out(deadline: Deadline, reason: object) -> TimeoutError:
+    """Make the error for a time that is over; the reason may be that of one look."""
+    what = re.sub(r" \(timeout=[^)]*\)$", "", str(reason))
+    return TimeoutError(f"{what} (timeout={deadline.timeout:.10g})")
+
+
+def seconds_left(deadline: Deadline | None, reason: object) -> float | None:
     """Return how long it is to a deadline; TimeoutError with the reason after it."""
     if deadline is None:
         return None
     left = deadline - time.monotonic()
     if left <= 0:
-        raise TimeoutError(str(reason)) from None
+        raise timed_out(deadline, reason) from None
     return left

@@ -179,13 +179,13 @@ class Bus(_native.BusBase):
     async def listen_async(
         cls,
         socket_path: StrPath,
-        capacity: int,
+        capacity: SupportsIndex,
         *,
         timeout: float | None = None,
-        mode: int = OWNER_ONLY,
-        allowed_uids: Iterable[int] | None = None,
-        role: Role = Role.NONE,
-        schema: int = 0,
+        mode: SupportsIndex = OWNER_ONLY,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        role: SupportsIndex = Role.NONE,
+        schema: SupportsIndex = 0,
     ) -> Self:
         """Wait for a peer in an event loop, without a thread.
 
@@ -212,9 +212,9 @@ class Bus(_native.BusBase):
         socket_path: StrPath,
         *,
         timeout: float | None = 0,
-        allowed_uids: Iterable[int] | None = None,
-        role: Role = Role.NONE,
-        schema: int = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        role: SupportsIndex = Role.NONE,
+        schema: SupportsIndex = 0,
     ) -> Self:
         """Attach to a listener in an event loop, without a thread.
 

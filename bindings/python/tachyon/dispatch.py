@@ -19,7 +19,7 @@ from ._native import (
     TachyonError,
     integer,
 )
-from .aio import deadline_after
+from .aio import deadline_after, seconds_left
 from .rpc import RpcBus
 
 if TYPE_CHECKING:
@@ -110,9 +110,11 @@ class RpcEndpoint:
         try:
             left = None if deadline is None else max(0, deadline - time.monotonic())
             reply = bus.wait(call, spin_threshold, timeout=left)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(TachyonError, ValueError):  # not there any more
                 bus.cancel(call)
+            if isinstance(error, TimeoutError):
+                seconds_left(deadline, error)  # says so of the whole time
             raise
         with reply:
             if reply.type_id == MSG_TYPE_ERROR:

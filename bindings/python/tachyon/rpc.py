@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar
 
 from . import _native
-from .aio import Replies, deadline_after, open_in_steps
+from .aio import Deadline, Replies, deadline_after, open_in_steps
 from .bus import OWNER_ONLY, Peer, StrPath, from_struct
 from .message import Message, Request
 
@@ -110,13 +110,13 @@ class RpcBus(_native.RpcBusBase):
     async def rpc_listen_async(
         cls,
         socket_path: StrPath,
-        cap_fwd: int,
-        cap_rev: int,
+        cap_fwd: SupportsIndex,
+        cap_rev: SupportsIndex,
         *,
         timeout: float | None = None,
-        mode: int = OWNER_ONLY,
-        allowed_uids: Iterable[int] | None = None,
-        schema: int = 0,
+        mode: SupportsIndex = OWNER_ONLY,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        schema: SupportsIndex = 0,
     ) -> Self:
         """Wait for a caller in an event loop, without a thread.
 
@@ -142,8 +142,8 @@ class RpcBus(_native.RpcBusBase):
         socket_path: StrPath,
         *,
         timeout: float | None = 0,
-        allowed_uids: Iterable[int] | None = None,
-        schema: int = 0,
+        allowed_uids: Iterable[SupportsIndex] | None = None,
+        schema: SupportsIndex = 0,
     ) -> Self:
         """Attach to a callee in an event loop, without a thread.
 
@@ -236,7 +236,7 @@ class RpcBus(_native.RpcBusBase):
         )
 
     async def _send(
-        self, attempt: Callable[[], Result], deadline: float | None
+        self, attempt: Callable[[], Result], deadline: Deadline | None
     ) -> Result:
         return await self._watch.send(
             lambda: self._watch.try_to_send(attempt), TimeoutError, deadline
