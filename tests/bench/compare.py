@@ -180,6 +180,7 @@ def find_zmq(install: Path | None) -> str | None:
     if install is None:
         return "pyzmq is not installed"
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input"]
+    command += ["--retries", "1", "--timeout", "10"]
     command += ["--disable-pip-version-check", "--target", str(install), PYZMQ]
     if subprocess.run(command, check=False).returncode:
         return f"pip could not install {PYZMQ}"

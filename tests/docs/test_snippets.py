@@ -68,7 +68,13 @@ class Stage:
         if block.language == "rust":
             if not (RUST / "libtachyon_ipc.rlib").exists():
                 pytest.skip("the crates are not built")
-            compiler = ["rustc", "--edition", "2021", "-D", "warnings"]
+            compiler = [
+                os.environ.get("RUSTC", "rustc"),
+                "--edition",
+                "2021",
+                "-D",
+                "warnings",
+            ]
             compiler += ["-L", f"dependency={RUST / 'deps'}"]
             for crate in ("tachyon_ipc", "tachyon_sys"):
                 compiler += ["--extern", f"{crate}={RUST / f'lib{crate}.rlib'}"]
@@ -76,7 +82,11 @@ class Stage:
         else:
             cpp = block.language == "cpp"
             flags = ["-std=c++17", *C_FLAGS[1:]] if cpp else C_FLAGS
-            compiler = ["c++" if cpp else "cc", *flags, str(source)]
+            compiler = [
+                "c++" if cpp else os.environ.get("CC", "cc"),
+                *flags,
+                str(source),
+            ]
             compiler += ["-I", str(ROOT / "core" / "include"), "-o", str(program)]
             compiler += [str(BUILD / "core" / "libtachyon.a"), "-lpthread"]
         subprocess.run(compiler, check=True, cwd=self.directory)
