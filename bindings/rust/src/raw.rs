@@ -37,8 +37,10 @@ fn new_handle<T>(open: impl FnOnce(*mut *mut T) -> Code) -> Result<NonNull<T>, C
 
 /// An owner of a handle, with all that any thread may do at any time.
 macro_rules! handle {
-    ($Handle:ident of $raw:ident: $reference:ident, $destroy:ident, $close:ident, $abort:ident,
-     $get_state:ident, $get_peer:ident, $max_payload:ident, $set_polling_mode:ident) => {
+    ($Handle:ident of $raw:ident:
+     $reference:ident, $destroy:ident, $close:ident, $abort:ident,
+     $get_state:ident, $get_peer:ident, $max_payload:ident,
+     $set_polling_mode:ident) => {
         pub(crate) struct $Handle(NonNull<sys::$raw>);
 
         // SAFETY: the library lets any thread do at any time what can be done with a shared
@@ -119,9 +121,12 @@ macro_rules! handle {
     };
 }
 
-handle!(BusHandle of tachyon_bus_t: tachyon_bus_ref, tachyon_bus_destroy, tachyon_bus_close, tachyon_bus_abort,
-    tachyon_get_state, tachyon_bus_get_peer, tachyon_max_payload, tachyon_bus_set_polling_mode);
-handle!(RpcHandle of tachyon_rpc_bus_t: tachyon_rpc_ref, tachyon_rpc_destroy, tachyon_rpc_close, tachyon_rpc_abort,
+handle!(BusHandle of tachyon_bus_t:
+    tachyon_bus_ref, tachyon_bus_destroy, tachyon_bus_close, tachyon_bus_abort,
+    tachyon_get_state, tachyon_bus_get_peer, tachyon_max_payload,
+    tachyon_bus_set_polling_mode);
+handle!(RpcHandle of tachyon_rpc_bus_t:
+    tachyon_rpc_ref, tachyon_rpc_destroy, tachyon_rpc_close, tachyon_rpc_abort,
     tachyon_rpc_get_state, tachyon_rpc_get_peer, tachyon_rpc_max_payload,
     tachyon_rpc_set_polling_mode);
 
