@@ -326,7 +326,7 @@ TACHYON_ABI void *tachyon_acquire_tx_timed(tachyon_bus_t *bus, size_t max_payloa
 
 /**
  * Finish the reservation: it becomes a message, visible after the next flush. The
- * 64th message since the last flush flushes by itself.
+ * 32nd message since the last flush flushes by itself.
  *
  * @param actual_size  Bytes written, at most those reserved.
  * @param type_id      Free for use.

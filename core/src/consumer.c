@@ -114,7 +114,7 @@ const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,
 
 static inline void release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
     ring_release(&bus->rx, bytes, count);
-    ty_link_order_waker(link_expedited(&bus->link));
+    ty_link_order_waker(bus->link.expedited);
     if (unlikely(ring_producer_sleeps(&bus->rx)) && !ty_link_wake(&bus->link))
         bus->rx.woken = 0; /* the next release tries again */
 }
@@ -253,7 +253,7 @@ size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
         item += item_size;
         ahead += want.record.bytes;
         count++;
-        if (++unreleased == RING_MAX_UNFLUSHED) {
+        if (++unreleased == RING_ARRAY_BATCH) {
             ty_bus_consume(bus, ahead, unreleased);
             ahead = unreleased = 0;
         }

@@ -177,7 +177,7 @@ static void pass_cancel(struct waiter waiter) {
 /* Pairs with ty_link_order_waker(). False: the kernel refuses membarrier now. */
 static bool order_sleeper(const struct link *link) {
     atomic_thread_fence(memory_order_seq_cst);
-    return !link_expedited(link) || ty_membarrier();
+    return !link->expedited || ty_membarrier();
 }
 
 /* Why the wait must end although nothing is ready; SUCCESS: it goes on. */
@@ -363,8 +363,8 @@ static void end_with(struct link *link, char byte) {
     if (link->socket < 0 ||
         !atomic_compare_exchange_strong(&link->farewell, &none, byte))
         return;
-    if (byte == BYTE_ABORT) /* a sleeper that finds no order to make finds closing */
-        atomic_store(&link->expedited, false);
+    if (byte == BYTE_ABORT)
+        atomic_store(&link->flushes_freely, false);
     int cancel = ty_cancel_off();
     (void)!send(link->socket, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(link->socket, SHUT_RDWR); /* wakes our own sleeper too */

@@ -14,9 +14,9 @@ struct link {
     int epoll;      /* ty_link_fileno(): both of these; -1 until asked for */
     bool signalled; /* that descriptor is readable because we say so */
     bool receives;  /* it tells of messages; else only of room and the end */
-    /* Both processes are registered for membarrier. Cleared by an abort, which sends
-     * every later flush the careful way. */
-    _Atomic bool expedited;
+    bool expedited; /* both processes are registered for membarrier */
+    /* So, and this end was not aborted: a flush just publishes, without a fence. */
+    _Atomic bool flushes_freely;
     _Atomic int peer;      /* enum link_peer */
     _Atomic bool closing;  /* this end is being closed */
     _Atomic char farewell; /* what the peer was told of our end, 0: nothing yet */
@@ -67,10 +67,6 @@ bool ty_link_aborted(const struct link *link);
 void ty_link_join(struct link *link);     /* wake our sleeper, wait until it has left */
 void ty_link_free(struct link *link);     /* close the descriptors */
 void ty_link_in_child(struct link *link); /* after fork */
-
-static inline bool link_expedited(const struct link *link) {
-    return atomic_load_explicit(&link->expedited, memory_order_relaxed);
-}
 
 /*
  * Order the waker's publication before its look at the sleeper's word. Without

@@ -92,6 +92,54 @@ void *tachyon_acquire_tx(tachyon_bus_t *bus, size_t max_payload_size) {
     return tachyon_acquire_tx_timed(bus, max_payload_size, 0, 0);
 }
 
+/* Wake the consumer, or only ask whether it still lives. */
+static out_of_line void flush_slow(struct tachyon_bus *bus, bool wake) {
+    if (wake && !ty_link_wake(&bus->link))
+        bus->tx.woken = 0; /* the next flush tries again */
+    else if (unlikely(bus->tx.flushes % FLUSHES_PER_LOOK == 0))
+        ty_link_look(&bus->link);
+    tachyon_error_t error = ty_link_error(&bus->link);
+    if (error != TACHYON_SUCCESS)
+        ty_bus_fail(bus, error);
+}
+
+static inline void publish(struct tachyon_bus *bus, bool freely) {
+    ring_publish(&bus->tx);
+    ty_link_order_waker(freely);
+    bool wake = ring_consumer_sleeps(&bus->tx);
+    if (unlikely(wake || bus->tx.flushes % FLUSHES_PER_LOOK == 0))
+        flush_slow(bus, wake);
+}
+
+/* What an aborted end has not flushed by then is never seen. */
+static out_of_line void flush_carefully(struct tachyon_bus *bus) {
+    if (ty_link_aborted(&bus->link))
+        ty_bus_fail(bus, TACHYON_ERR_CLOSED);
+    else
+        publish(bus, false);
+}
+
+static inline void flush(struct tachyon_bus *bus) {
+    if (bus->tx.first_word == 0)
+        return;
+    if (likely(atomic_load_explicit(&bus->link.flushes_freely, memory_order_relaxed)))
+        publish(bus, true);
+    else
+        flush_carefully(bus);
+}
+
+void tachyon_flush(tachyon_bus_t *bus) {
+    if (likely(bus))
+        flush(bus);
+}
+
+/* For the commit that finds enough to flush: a tail call, so that the others, which do
+ * not, save no register. */
+static out_of_line tachyon_error_t flush_full(struct tachyon_bus *bus) {
+    tachyon_flush(bus);
+    return TACHYON_SUCCESS;
+}
+
 /* The hot path has found no open reservation. */
 static tachyon_error_t not_reserved(struct tachyon_bus *bus) {
     if (atomic_load(&bus->error) != TACHYON_SUCCESS)
@@ -109,7 +157,7 @@ static inline tachyon_error_t commit(struct tachyon_bus *bus, size_t actual_size
                        actual_size, (size_t)bus->tx.reserved);
     ring_commit(&bus->tx, actual_size, type_id, correlation_id);
     if (unlikely(bus->tx.unflushed >= RING_MAX_UNFLUSHED))
-        tachyon_flush(bus);
+        return flush_full(bus);
     return TACHYON_SUCCESS;
 }
 
@@ -134,42 +182,6 @@ tachyon_error_t tachyon_rollback_tx(tachyon_bus_t *bus) {
     return TACHYON_SUCCESS;
 }
 
-/* Wake the consumer, or only ask whether it still lives. */
-static out_of_line void flush_slow(struct tachyon_bus *bus, bool wake) {
-    if (wake && !ty_link_wake(&bus->link))
-        bus->tx.woken = 0; /* the next flush tries again */
-    else if (unlikely(bus->tx.flushes % FLUSHES_PER_LOOK == 0))
-        ty_link_look(&bus->link);
-    tachyon_error_t error = ty_link_error(&bus->link);
-    if (error != TACHYON_SUCCESS)
-        ty_bus_fail(bus, error);
-}
-
-static inline void publish(struct tachyon_bus *bus, bool expedited) {
-    ring_publish(&bus->tx);
-    ty_link_order_waker(expedited);
-    bool wake = ring_consumer_sleeps(&bus->tx);
-    if (unlikely(wake || bus->tx.flushes % FLUSHES_PER_LOOK == 0))
-        flush_slow(bus, wake);
-}
-
-/* What an aborted end has not flushed by then is never seen. */
-static out_of_line void flush_carefully(struct tachyon_bus *bus) {
-    if (ty_link_aborted(&bus->link))
-        ty_bus_fail(bus, TACHYON_ERR_CLOSED);
-    else
-        publish(bus, false);
-}
-
-void tachyon_flush(tachyon_bus_t *bus) {
-    if (unlikely(!bus) || bus->tx.first_word == 0)
-        return;
-    if (likely(link_expedited(&bus->link)))
-        publish(bus, true);
-    else
-        flush_carefully(bus);
-}
-
 tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t size,
                              uint32_t type_id, uint32_t spin_threshold,
                              int64_t timeout_ns) {
@@ -181,7 +193,7 @@ tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t siz
     if (size > 0)
         memcpy(slot, payload, size);
     ring_commit(&bus->tx, size, type_id, 0);
-    tachyon_flush(bus);
+    flush(bus);
     return TACHYON_SUCCESS;
 }
 
@@ -210,7 +222,7 @@ size_t tachyon_send_batch(tachyon_bus_t *bus, const void *items, size_t item_siz
         }
         copy_item(slot, item, item_size);
         ring_commit(&bus->tx, item_size, type_id, 0);
-        if (bus->tx.unflushed >= RING_MAX_UNFLUSHED)
+        if (bus->tx.unflushed >= RING_ARRAY_BATCH)
             tachyon_flush(bus);
     }
     tachyon_flush(bus);

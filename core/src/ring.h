@@ -43,9 +43,11 @@
 #define RING_LINE 64u
 #define RING_INLINE_BYTES 32u /* largest payload that shares the header's line */
 #define RING_OVERHEAD 128u    /* the record's first line and the word after it */
-/* Commits after which the producer flushes by itself. */
-#define RING_MAX_UNFLUSHED 64u
-#define RING_BURST 4u /* more records than this between two empty looks */
+/* Commits after which the producer flushes by itself. As the forerunner's: a program that
+ * flushes every so many of its own waits for no message longer than it did there. */
+#define RING_MAX_UNFLUSHED 32u
+#define RING_ARRAY_BATCH 64u /* items of an array between two flushes, or releases */
+#define RING_BURST 4u        /* more records than this between two empty looks */
 /* How far ahead lines are taken over. */
 #define RING_AHEAD_BYTES (UINT64_C(16) * RING_LINE)
 #define RING_SHARED_BYTES 8192u /* one page the producer writes, one the consumer */
@@ -231,7 +233,7 @@ static inline void ring_commit(struct ring_producer *p, size_t size, uint32_t ty
     }
     p->head = next;
     p->offset = 0;
-    if (next + RING_AHEAD_BYTES + RING_LINE <= p->limit)
+    if (__builtin_expect(next + RING_AHEAD_BYTES + RING_LINE <= p->limit, 1))
         ring_take_over(ring_line_at(p->data, p->mask, next + RING_AHEAD_BYTES));
     p->unflushed++;
     p->messages++;
@@ -244,7 +246,6 @@ static inline void ring_publish(struct ring_producer *p) {
                           p->first_word, memory_order_release);
     p->first_word = 0;
     p->unflushed = 0;
-    p->flushes++;
     /* Clear the word that a one-line record will need, now that waiting is free:
      * between that record's payload and its word it would cost a cache miss. Not under
      * an open reservation, whose payload may lie there. */
@@ -254,6 +255,7 @@ static inline void ring_publish(struct ring_producer *p) {
                               memory_order_relaxed);
         p->cleared = next;
     }
+    p->flushes++;
 }
 
 /* Must the consumer be woken? The caller has ordered this load after the publication:

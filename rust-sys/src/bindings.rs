@@ -318,7 +318,7 @@ extern "C" {
 }
 extern "C" {
     /** Finish the reservation: it becomes a message, visible after the next flush. The
- 64th message since the last flush flushes by itself.
+ 32nd message since the last flush flushes by itself.
 
  @param actual_size  Bytes written, at most those reserved.
  @param type_id      Free for use.

@@ -33,7 +33,7 @@ Say that the descriptor is not polled any more, once for each watch().";
 
 %feature("docstring") TachyonBus
 "The low-level end of a bus. Its guards commit without a flush, so what they send is
-seen by the consumer after the next flush(), or after 64 messages.";
+seen by the consumer after the next flush(), or after 32 messages.";
 
 %feature("kwargs") TachyonBus::listen;
 %feature("kwargs") TachyonBus::connect;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "peers.h"
 
+#include "bus.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -84,6 +86,13 @@ void pair_close(struct pair *pair) {
     tachyon_bus_destroy(pair->listener);
     tachyon_bus_destroy(pair->connector);
     *pair = (struct pair){NULL, NULL};
+}
+
+void pair_without_membarrier(struct pair *pair) {
+    for (int i = 0; i < 2; i++) {
+        struct link *link = &(i ? pair->connector : pair->listener)->link;
+        link->expedited = link->flushes_freely = false;
+    }
 }
 
 size_t message_size(uint64_t number, size_t most) {

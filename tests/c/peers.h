@@ -16,6 +16,8 @@ struct pair pair_open(size_t capacity);
 struct pair pair_open_with(size_t capacity, const tachyon_options_t *listener,
                            const tachyon_options_t *connector);
 void pair_close(struct pair *pair);
+/* As if one of the processes had not been allowed to register for it. */
+void pair_without_membarrier(struct pair *pair);
 
 /* A listener in a thread of its own. */
 struct listening {

@@ -91,8 +91,7 @@ TEST(after_an_abort_the_peer_gets_what_was_flushed_and_then_aborted) {
             for (int fences = 0; fences < 2; fences++) {
                 struct pair pair = pair_open(4096);
                 if (fences)
-                    pair.listener->link.expedited = pair.connector->link.expedited =
-                        false;
+                    pair_without_membarrier(&pair);
                 for (uint32_t i = 0; i < 3; i++)
                     CHECK_OK(tachyon_send(pair.connector, "whole", 5, i, 0, 0));
                 for (uint32_t i = 3; i < 5; i++) { /* not flushed */

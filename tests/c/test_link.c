@@ -850,7 +850,7 @@ static void *aim_at_the_window(void *context) {
 static void hit_the_window(bool expedited) {
     struct pair pair = pair_open(4096);
     if (!expedited)
-        pair.listener->link.expedited = pair.connector->link.expedited = false;
+        pair_without_membarrier(&pair);
     struct window window = {
         .bus = pair.connector, .count = test_sanitized() ? 5000 : 20000, .widest = 150};
     pthread_t thread = test_thread(aim_at_the_window, &window);
@@ -882,7 +882,7 @@ static void run_streams(bool expedited) {
         for (size_t d = 0; d < 4; d++) {
             struct pair pair = pair_open(4096);
             if (!expedited)
-                pair.listener->link.expedited = pair.connector->link.expedited = false;
+                pair_without_membarrier(&pair);
             struct stream sender = {.bus = pair.connector,
                                     .count = test_sanitized() ? 1500 : 6000,
                                     .spins = spins[s],

@@ -13,7 +13,7 @@
 
 #define MOST_MESSAGES 2048
 #define MOST_VIEWS 24
-#define UNFLUSHED 64 /* commits that flush by themselves */
+#define UNFLUSHED 32 /* commits that flush by themselves */
 
 struct entry {
     uint64_t number;

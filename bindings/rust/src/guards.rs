@@ -170,7 +170,7 @@ impl<'bus> TxGuard<'bus> {
     }
 
     /// Makes the first `actual_size` bytes a message that the peer will see after the next
-    /// [`Bus::flush`]; the 64th one since the last flush flushes by itself.
+    /// [`Bus::flush`]; the 32nd one since the last flush flushes by itself.
     ///
     /// # Errors
     /// `InvalidSize` when `actual_size` exceeds [`max_size`](Self::max_size); `Closed` and

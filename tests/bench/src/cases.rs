@@ -59,7 +59,7 @@ pub trait Case {
 }
 
 /// In the order of a round: what is compared with each other stands side by side.
-pub const ALL: [&dyn Case; 13] = [
+pub const ALL: [&dyn Case; 17] = [
     &round_trip::RoundTrip,
     &round_trip::RpcRoundTrip,
     &round_trip::RpcOutstanding,
@@ -72,6 +72,10 @@ pub const ALL: [&dyn Case; 13] = [
     &sleep::DescriptorWake(Descriptor::Socket),
     &sleep::DescriptorWake(Descriptor::Eventfd),
     &paced::Paced,
+    &paced::FlushedEvery(16),
+    &paced::FlushedEvery(32),
+    &paced::FlushedEvery(64),
+    &paced::FlushedEvery(128),
     &sleep::Idle,
 ];
 
