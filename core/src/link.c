@@ -194,13 +194,13 @@ static tachyon_error_t spin(struct link *link, const struct wait *wait,
     uint64_t spins = atomic_load_explicit(&link->pure_spin, memory_order_relaxed)
                          ? WAIT_SPIN_FOR_EVER
                          : wait->spins;
-    for (uint64_t look = 1; spins == WAIT_SPIN_FOR_EVER || look <= spins; look++) {
+    for (uint64_t turn = 1; spins == WAIT_SPIN_FOR_EVER || turn <= spins; turn++) {
         ty_pause();
         if (wait->ready(wait->context))
             return TACHYON_SUCCESS;
-        if (look % LOOKS_PER_CHECK != 0)
+        if (turn % LOOKS_PER_CHECK != 0)
             continue;
-        if (look % (LOOKS_PER_CHECK * CHECKS_PER_LINK) == 0) {
+        if (turn % (LOOKS_PER_CHECK * CHECKS_PER_LINK) == 0) {
             int cancel = ty_cancel_off();
             ty_link_look(link);
             int interrupted = link_interrupted(link);

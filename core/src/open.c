@@ -324,7 +324,7 @@ tachyon_error_t tachyon_rpc_connect_start(const char *socket_path,
 
 /* ---- Opening and waiting for it ---- */
 
-static void cancel(void *opening) {
+static void cancelled(void *opening) {
     tachyon_opening_cancel(opening);
 }
 
@@ -336,7 +336,7 @@ static tachyon_error_t open_now(const char *path, enum handshake_kind kind,
     tachyon_error_t error = start(path, kind, capacities, options, &opening);
     if (error != TACHYON_SUCCESS)
         return error;
-    pthread_cleanup_push(cancel, opening); /* if this thread is cancelled */
+    pthread_cleanup_push(cancelled, opening); /* if this thread is cancelled */
     do
         error = tachyon_opening_step(opening, -1);
     while (error == TACHYON_ERR_EMPTY);

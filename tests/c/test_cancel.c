@@ -427,7 +427,9 @@ static void *uncancellable_body(void *context) {
     struct ends *ends = context;
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-    CHECK(tachyon_acquire_rx_blocking(ends->receives, &type, &size, 0));
+    /* musl sends its signal to a thread that is not to be cancelled too. */
+    while (!tachyon_acquire_rx_blocking(ends->receives, &type, &size, 0))
+        CHECK_EQ(tachyon_last_error(), TACHYON_ERR_INTERRUPTED);
     CHECK_OK(tachyon_commit_rx(ends->receives));
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     CHECK_EQ(state, PTHREAD_CANCEL_DISABLE); /* as it was */
