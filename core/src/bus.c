@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bus: opening, closing and looking at one end of a connection.
+ * The bus: one end of a connection, its errors, its role, and looking at it.
  *
  * Owns: the handle. Its hot path (producer.c, consumer.c) works on an armed ring; every
  * exceptional state (role not claimed yet, dead peer, corrupt ring, forked child) is a
@@ -232,7 +232,7 @@ void tachyon_bus_set_polling_mode(const tachyon_bus_t *bus, int pure_spin) {
                               pure_spin != 0, memory_order_relaxed);
 }
 
-/* ---- Opening and closing ---- */
+/* ---- What open.c needs ---- */
 
 static void in_child(struct fork_watch *watch) {
     struct tachyon_bus *bus =
@@ -270,14 +270,4 @@ void ty_bus_free(struct tachyon_bus *bus) {
     ty_link_free(&bus->link);
     for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
         ty_region_free(&bus->regions[i]);
-}
-
-void tachyon_bus_close(tachyon_bus_t *bus) {
-    if (bus)
-        ty_link_close(&bus->link);
-}
-
-void tachyon_bus_abort(tachyon_bus_t *bus) {
-    if (bus)
-        ty_link_abort(&bus->link);
 }

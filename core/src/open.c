@@ -411,7 +411,7 @@ tachyon_error_t tachyon_rpc_connect(const char *socket_path, tachyon_rpc_bus_t *
     return tachyon_rpc_connect_with(socket_path, NULL, out);
 }
 
-/* ---- Owners ---- */
+/* ---- Owners, and the end ---- */
 
 static struct tachyon_bus *bus_in(tachyon_rpc_bus_t *rpc) {
     return (struct tachyon_bus *)(void *)rpc;
@@ -424,6 +424,24 @@ void tachyon_bus_ref(tachyon_bus_t *bus) {
 
 void tachyon_rpc_ref(tachyon_rpc_bus_t *rpc) {
     tachyon_bus_ref(bus_in(rpc));
+}
+
+void tachyon_bus_close(tachyon_bus_t *bus) {
+    if (bus)
+        ty_link_close(&bus->link);
+}
+
+void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) {
+    tachyon_bus_close(bus_in(rpc));
+}
+
+void tachyon_bus_abort(tachyon_bus_t *bus) {
+    if (bus)
+        ty_link_abort(&bus->link);
+}
+
+void tachyon_rpc_abort(tachyon_rpc_bus_t *rpc) {
+    tachyon_bus_abort(bus_in(rpc));
 }
 
 void tachyon_bus_destroy(tachyon_bus_t *bus) {

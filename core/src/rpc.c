@@ -181,19 +181,6 @@ static bool copy_in(struct tachyon_rpc_bus *rpc, enum end end, const void *paylo
     return slot;
 }
 
-static tachyon_error_t commit(struct tachyon_rpc_bus *rpc, size_t size, uint32_t type,
-                              uint64_t id) {
-    tachyon_error_t error = ty_bus_commit(&rpc->bus, size, type, id);
-    if (error == TACHYON_SUCCESS)
-        tachyon_flush(&rpc->bus);
-    return error;
-}
-
-static void roll_back(struct tachyon_rpc_bus *rpc, enum end end) {
-    if (allows(rpc, end, 0))
-        tachyon_rollback_tx(&rpc->bus);
-}
-
 void *tachyon_rpc_acquire_tx_timed(tachyon_rpc_bus_t *rpc, size_t max_payload_size,
                                    uint32_t spin_threshold, int64_t timeout_ns) {
     return acquire(rpc, CALLER, max_payload_size, spin_threshold, timeout_ns);
@@ -218,9 +205,11 @@ tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_si
     struct call *slot;
     if (!allows(rpc, CALLER, 0) || is_null(out_cid) || !(slot = vacate(rpc)))
         return tachyon_last_error();
-    tachyon_error_t error = commit(rpc, actual_size, msg_type, rpc->calls.last + 1);
+    tachyon_error_t error =
+        ty_bus_commit(&rpc->bus, actual_size, msg_type, rpc->calls.last + 1);
     if (error != TACHYON_SUCCESS)
         return error;
+    tachyon_flush(&rpc->bus);
     *out_cid = calls_enter(&rpc->calls, slot);
     rpc->stats.calls++;
     return TACHYON_SUCCESS;
@@ -232,20 +221,24 @@ tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc,
     struct call *call = allows(rpc, CALLEE, 0) ? find(rpc, correlation_id) : NULL;
     if (!call)
         return tachyon_last_error();
-    tachyon_error_t error = commit(rpc, actual_size, msg_type, correlation_id);
+    tachyon_error_t error =
+        ty_bus_commit(&rpc->bus, actual_size, msg_type, correlation_id);
     if (error != TACHYON_SUCCESS)
         return error;
+    tachyon_flush(&rpc->bus);
     calls_end(&rpc->calls, call);
     rpc->stats.replies++;
     return TACHYON_SUCCESS;
 }
 
 void tachyon_rpc_rollback_call(tachyon_rpc_bus_t *rpc) {
-    roll_back(rpc, CALLER);
+    if (allows(rpc, CALLER, 0))
+        tachyon_rollback_tx(&rpc->bus);
 }
 
 void tachyon_rpc_rollback_reply(tachyon_rpc_bus_t *rpc) {
-    roll_back(rpc, CALLEE);
+    if (allows(rpc, CALLEE, 0))
+        tachyon_rollback_tx(&rpc->bus);
 }
 
 tachyon_error_t tachyon_rpc_call_timed(tachyon_rpc_bus_t *rpc, const void *payload,
@@ -531,7 +524,7 @@ tachyon_error_t tachyon_rpc_get_stats(const tachyon_rpc_bus_t *rpc,
     return TACHYON_SUCCESS;
 }
 
-/* ---- Opening and closing ---- */
+/* ---- What open.c needs ---- */
 
 struct tachyon_bus *ty_rpc_allocate(void) {
     tachyon_rpc_bus_t *rpc = aligned_alloc(alignof(tachyon_rpc_bus_t), sizeof *rpc);
@@ -553,14 +546,4 @@ void ty_rpc_arm(struct tachyon_bus *bus) {
     atomic_store(&bus->role, BUS_ROLE_BOTH);
     ty_bus_arm_tx(bus, sending(rpc_of(bus)));
     ty_bus_arm_rx(bus, receiving(rpc_of(bus)));
-}
-
-void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) {
-    if (rpc)
-        tachyon_bus_close(&rpc->bus);
-}
-
-void tachyon_rpc_abort(tachyon_rpc_bus_t *rpc) {
-    if (rpc)
-        tachyon_bus_abort(&rpc->bus);
 }
