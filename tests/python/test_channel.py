@@ -994,6 +994,12 @@ def test_channel_is_made_by_a_bus_only(pair: Pair) -> None:
             base(*arguments)
 
 
+def test_channel_needs_a_bus(pair: Pair) -> None:
+    for wrong in (np.zeros(3), 1.5, None, pair.producer._bus, pair.producer.channel("I")):
+        with pytest.raises(TypeError, match="bus must be a Bus, not"):
+            Channel(wrong, "<I")  # type: ignore[arg-type]
+
+
 def test_subclass_may_take_the_call_over(pair: Pair) -> None:
     class Doubling(Channel):
         def __call__(self, *fields: Any, **keywords: Any) -> None:

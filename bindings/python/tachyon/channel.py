@@ -48,6 +48,8 @@ class Channel(_native.ChannelBase):
         cls, bus: _native.BusBase, spec: LayoutLike, type_id: SupportsIndex = 0
     ) -> Self:
         """Make a channel as Bus.channel() does."""
+        if not isinstance(bus, _native.BusBase):
+            raise TypeError(f"bus must be a Bus, not {bus!r:.100}")
         given, size, packer = layout_of(spec)
         most = bus._bus.max_payload()
         if size > most:
