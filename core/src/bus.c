@@ -257,7 +257,8 @@ tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *sessi
     ty_link_init(&bus->link);
     bus->link.socket = session->socket;
     bus->link.pidfd = session->pidfd;
-    bus->link.expedited = bus->link.flushes_freely = session->expedited;
+    bus->link.expedited = session->expedited;
+    bus->link.flushes_freely = session->expedited;
     bus->link.interrupted = session->interrupted;
     bus->link.interrupted_context = session->interrupted_context;
     return ty_fork_watch(&bus->watch);

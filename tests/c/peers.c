@@ -91,7 +91,8 @@ void pair_close(struct pair *pair) {
 void pair_without_membarrier(struct pair *pair) {
     for (int i = 0; i < 2; i++) {
         struct link *link = &(i ? pair->connector : pair->listener)->link;
-        link->expedited = link->flushes_freely = false;
+        link->expedited = false;
+        link->flushes_freely = false;
     }
 }
 
