@@ -328,6 +328,17 @@ static void cancelled(void *opening) {
     tachyon_opening_cancel(opening);
 }
 
+/* By itself, since a cleanup handler is a setjmp() to the compiler. */
+static out_of_line tachyon_error_t step_on(struct tachyon_opening *opening) {
+    tachyon_error_t error;
+    pthread_cleanup_push(cancelled, opening); /* if this thread is cancelled */
+    do
+        error = tachyon_opening_step(opening, -1);
+    while (error == TACHYON_ERR_EMPTY);
+    pthread_cleanup_pop(false);
+    return error;
+}
+
 static tachyon_error_t open_now(const char *path, enum handshake_kind kind,
                                 const size_t *capacities,
                                 const tachyon_options_t *options,
@@ -336,11 +347,7 @@ static tachyon_error_t open_now(const char *path, enum handshake_kind kind,
     tachyon_error_t error = start(path, kind, capacities, options, &opening);
     if (error != TACHYON_SUCCESS)
         return error;
-    pthread_cleanup_push(cancelled, opening); /* if this thread is cancelled */
-    do
-        error = tachyon_opening_step(opening, -1);
-    while (error == TACHYON_ERR_EMPTY);
-    pthread_cleanup_pop(false);
+    error = step_on(opening);
     if (error == TACHYON_SUCCESS)
         finish(opening, kind, out);
     tachyon_opening_cancel(opening);
