@@ -6,7 +6,6 @@
 #include "connector.h"
 #include "address.h"
 
-#include "address.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -198,15 +197,14 @@ tachyon_error_t ty_connector_round(struct connector *connector,
         return error;
     bool due = ty_now_ns() >= connector->due;
     error = TACHYON_ERR_EMPTY;
-    if (connector->socket < 0 && due) {
-        error = begin_try(connector);
-        if (error == TACHYON_SUCCESS)
+    if (connector->socket < 0) {
+        if (due && (error = begin_try(connector)) == TACHYON_SUCCESS)
             error = TACHYON_ERR_EMPTY;
     } else if (fd.revents) {
         error = receive_answer(connector);
         if (error == TACHYON_SUCCESS)
             error = accept_offer(connector, out);
-    } else if (connector->socket >= 0 && due) {
+    } else if (due) {
         error = ty_fail(TACHYON_ERR_TIMEOUT, 0,
                         "the listener accepted but did not answer in time");
     }
