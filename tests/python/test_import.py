@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package imported again, in every way that this is done, while a bus is open."""
 
+import re
 import subprocess
 import sys
 
@@ -125,5 +126,5 @@ def test_imported_again_it_has_the_same_exceptions_and_types(way: str) -> None:
 
 def test_subinterpreter_is_refused_and_the_main_one_goes_on() -> None:
     output = run(PAIR + SUBINTERPRETERS + CHECK)
-    assert output.count("refused: tachyon does not run in subinterpreters") == 3
+    assert len(re.findall("refused: .* subinterpreters\n", output)) == 3
     assert output.endswith("good\n")
