@@ -995,7 +995,13 @@ def test_channel_is_made_by_a_bus_only(pair: Pair) -> None:
 
 
 def test_channel_needs_a_bus(pair: Pair) -> None:
-    for wrong in (np.zeros(3), 1.5, None, pair.producer._bus, pair.producer.channel("I")):
+    for wrong in (
+        np.zeros(3),
+        1.5,
+        None,
+        pair.producer._bus,
+        pair.producer.channel("I"),
+    ):
         with pytest.raises(TypeError, match="bus must be a Bus, not"):
             Channel(wrong, "<I")  # type: ignore[arg-type]
 

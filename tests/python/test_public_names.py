@@ -80,6 +80,7 @@ NAMES: dict[str, set[str]] = {
     "TachyonRpcBus": {
         *LOW,
         *("acquire_call", "acquire_reply", "cancel", "serve", "wait", "wait_any"),
+        "watch_messages",
     },
     "TxGuard": {*GUARD, "actual_size", "buf", "type_id"},
 }
