@@ -6,7 +6,6 @@
 #include "connector.h"
 #include "address.h"
 
-
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
