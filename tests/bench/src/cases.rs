@@ -2,6 +2,7 @@
 //! What is measured. A case has two halves, which stand together: the lead's takes the
 //! numbers, the peer's is what it takes them against.
 
+pub mod first_listen;
 mod one_way;
 mod paced;
 mod round_trip;
@@ -22,6 +23,7 @@ pub struct Effort {
     wakes: u64,
     paced_messages: u64,
     idle_ns: i64,
+    processes: u32,
 }
 
 impl Effort {
@@ -33,6 +35,7 @@ impl Effort {
         wakes: 100,
         paced_messages: 2_000,
         idle_ns: 500_000_000,
+        processes: 3,
     };
     /// Short enough that the machine seldom changes regime within a sample, and that
     /// the scheduler leaves most of them alone.
@@ -44,6 +47,7 @@ impl Effort {
         wakes: 200,
         paced_messages: 2_000,
         idle_ns: 1_000_000_000,
+        processes: 21,
     };
 }
 
@@ -59,7 +63,7 @@ pub trait Case {
 }
 
 /// In the order of a round: what is compared with each other stands side by side.
-pub const ALL: [&dyn Case; 17] = [
+pub const ALL: [&dyn Case; 18] = [
     &round_trip::RoundTrip,
     &round_trip::RpcRoundTrip,
     &round_trip::RpcOutstanding,
@@ -77,6 +81,7 @@ pub const ALL: [&dyn Case; 17] = [
     &paced::FlushedEvery(64),
     &paced::FlushedEvery(128),
     &sleep::Idle,
+    &first_listen::FirstListen,
 ];
 
 fn message(number: u64) -> Payload {

@@ -50,6 +50,18 @@ pub fn pin(core: usize) -> std::io::Result<()> {
     }
 }
 
+/// Undo what pin() did to the process that has started this one.
+pub fn use_all_cores() {
+    // SAFETY: a set of processors of which the kernel takes those that there are.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        for core in 0..libc::CPU_SETSIZE as usize {
+            libc::CPU_SET(core, &mut set);
+        }
+        libc::sched_setaffinity(0, std::mem::size_of_val(&set), &set);
+    }
+}
+
 fn first_line(path: &str) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().next().unwrap_or("unknown").trim().to_string()

@@ -64,6 +64,9 @@ enum Internal {
         #[arg(long)]
         count: u64,
     },
+    /// Listen for the first time in this process
+    #[command(hide = true)]
+    FirstListen,
 }
 
 fn measure_line(effort: &Effort, link: &mut Link) -> line::LineTimes {
@@ -271,9 +274,13 @@ fn benchmark(options: &Options, pinning: Pinning) -> Result<(), Box<dyn Error>> 
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    if let Some(Internal::Instructions { count }) = options.command {
-        instructions::run(count);
-        return ExitCode::SUCCESS;
+    match options.command {
+        Some(Internal::Instructions { count }) => {
+            instructions::run(count);
+            return ExitCode::SUCCESS;
+        }
+        Some(Internal::FirstListen) => cases::first_listen::run(),
+        None => (),
     }
     let Some(pinning) = Pinning::of_this_process() else {
         eprintln!("benchmarks: needs two cores, this process may use only one");
