@@ -61,18 +61,23 @@ class Line:
         self._first: object = None  # whose turn it is
         self._waiters: OrderedDict[Waiter, None] = OrderedDict()
 
-    async def enter(self, deadline: Deadline | None) -> object:
-        """Wait for one's turn; return what leave() takes."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self._first and self._loop and not self._loop.is_closed():
-                raise _native.TachyonError("another event loop awaits this bus")
-            self._loop = loop
-            self._first = None  # its loop was closed under it
-            self._waiters.clear()
+    def enter(self) -> object:
+        """Take one's turn; None when others are before."""
         if self._first is None:
+            self._loop = asyncio.get_running_loop()
             self._first = object()
             return self._first
+        return None
+
+    async def wait(self, deadline: Deadline | None) -> object:
+        """Wait for one's turn; return what leave() takes."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop and self._loop is not None:
+            if not self._loop.is_closed():
+                raise _native.TachyonError("another event loop awaits this bus")
+            self._first = None  # its loop was closed under it
+            self._waiters.clear()
+            return self.enter()
         reason = "no room to send, other messages wait for it"
         left = seconds_left(deadline, reason)
         waiter = loop.create_future()
@@ -140,7 +145,7 @@ class Watch:
         deadline: Deadline | None,
     ) -> Result:
         """Return what an attempt returns, in its turn; after `no_room` wait."""
-        turn = await self._line.enter(deadline)
+        turn = self._line.enter() or await self._line.wait(deadline)
         try:
             await self.take_turns()
             self._want_descriptor()

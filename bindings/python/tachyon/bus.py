@@ -121,6 +121,8 @@ class Bus(_native.BusBase):
     ) -> Self:
         """Create a ring and wait for a peer.
 
+        It blocks; in an event loop await listen_async(), which can be cancelled.
+
         capacity: bytes of the ring, a power of two up to 2 GiB; at least a page.
         socket_path: at most 107 bytes, or "@name" for the abstract namespace.
         timeout: seconds to wait for a peer; None waits for ever.
@@ -157,6 +159,8 @@ class Bus(_native.BusBase):
         schema: SupportsIndex = 0,
     ) -> Self:
         """Attach to a listener.
+
+        It blocks; in an event loop await connect_async().
 
         timeout: seconds to keep trying while nobody listens; 0 is one try, None is for
             ever. The other arguments are those of listen().

@@ -72,6 +72,8 @@ class RpcBus(_native.RpcBusBase):
     ) -> Self:
         """Create rings for requests and for replies, and wait for a caller.
 
+        It blocks; in an event loop await rpc_listen_async(), which can be cancelled.
+
         cap_fwd, cap_rev: bytes of the request and of the reply ring, powers of two.
         The other arguments and what is raised are those of Bus.listen().
         """
@@ -97,6 +99,8 @@ class RpcBus(_native.RpcBusBase):
         schema: SupportsIndex = 0,
     ) -> Self:
         """Attach to a callee.
+
+        It blocks; in an event loop await rpc_connect_async().
 
         The arguments and what is raised are those of Bus.connect().
         """
