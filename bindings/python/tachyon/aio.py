@@ -61,6 +61,10 @@ class Line:
         self._first: object = None  # whose turn it is
         self._waiters: OrderedDict[Waiter, None] = OrderedDict()
 
+    def is_empty(self) -> bool:
+        """Tell whether it is nobody's turn."""
+        return self._first is None
+
     def enter(self) -> object:
         """Take one's turn; None when others are before."""
         if self._first is None:
@@ -116,11 +120,15 @@ class Watch:
         self._at_once = 0  # operations since the last one that waited
 
     def may_hurry(self) -> bool:
-        """Tell whether operations succeed at once, and no other task is due yet."""
-        if 0 < self._at_once < TURN:
+        """Tell whether an operation may be tried at once: no other task is due yet."""
+        if self._fd >= 0 and self._at_once < TURN:
             self._at_once += 1
             return True
         return False
+
+    def may_send(self) -> bool:
+        """Tell the same of sending: no other task is before this one either."""
+        return self._line.is_empty() and self.may_hurry()
 
     async def receive(
         self, attempt: Callable[[], Result], deadline: Deadline | None
@@ -273,7 +281,12 @@ class Replies(Watch):
         While nobody takes messages, one that is there must not keep the descriptor
         readable for the task that waits for room.
         """
-        self._watch_messages(bool(self._waiters or self._calls))
+        wanted = bool(self._waiters or self._calls)
+        if wanted is not self._watches_messages:  # a system call, so only if it waits
+            try:
+                return attempt()
+            except TimeoutError:
+                self._watch_messages(wanted)
         return attempt()
 
     def _watch_messages(self, wanted: bool) -> None:

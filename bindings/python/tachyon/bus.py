@@ -275,7 +275,13 @@ class Bus(_native.BusBase):
         Fails as send(). Cancelled while it waits for room, it has sent nothing. While
         tasks wait for room, send with this only: send() may take the news of it.
         """
-        await self._watch.send(
+        watch = self._watch
+        if watch.may_send():
+            try:
+                return self.send(data, type_id, None, False)
+            except _native.RingFull:
+                pass
+        await watch.send(
             lambda: self.send(data, type_id, None, False),
             _native.RingFull,
             deadline_after(timeout),

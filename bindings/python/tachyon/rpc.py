@@ -242,8 +242,14 @@ class RpcBus(_native.RpcBusBase):
     async def _send(
         self, attempt: Callable[[], Result], deadline: Deadline | None
     ) -> Result:
-        return await self._watch.send(
-            lambda: self._watch.try_to_send(attempt), TimeoutError, deadline
+        watch = self._watch
+        if watch.may_send():
+            try:
+                return watch.try_to_send(attempt)
+            except TimeoutError:
+                pass
+        return await watch.send(
+            lambda: watch.try_to_send(attempt), TimeoutError, deadline
         )
 
     def _serve_copy(self) -> Request:
