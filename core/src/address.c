@@ -95,7 +95,9 @@ static bool leads_to(const struct address *address, const char *name, int fd) {
 static int change_mode(int fd, mode_t mode) {
     char link[64];
     snprintf(link, sizeof link, "/proc/thread-self/fd/%d", fd);
-    return chmod(link, mode);
+    int changed = chmod(link, mode);
+    /* Without /proc, as after a chroot(), newer kernels know another way. */
+    return changed != 0 && errno == ENOENT ? ty_chmod_fd(fd, mode) : changed;
 }
 
 static tachyon_error_t open_directory(struct address *address) {
@@ -110,20 +112,19 @@ static tachyon_error_t open_directory(struct address *address) {
                    address->path);
 }
 
-/* A relative path, as seen from the directory that is open: bind() and connect() know
+/* A relative path, as seen from its directory, which is open: bind() and connect() know
  * no other way to name it. Where there is no /proc, or no room, it stays as it is. */
-static void fix_relative(const struct address *address, struct sockaddr_un *name,
+static void fix_relative(const char *path, int directory, struct sockaddr_un *name,
                          socklen_t *length) {
     char fixed[sizeof name->sun_path + 64];
     struct stat found;
-    if (address->path[0] == '/')
+    if (path[0] == '/')
         return;
-    int bytes =
-        snprintf(fixed, sizeof fixed, "/proc/thread-self/fd/%d/", address->directory);
+    int bytes = snprintf(fixed, sizeof fixed, "/proc/thread-self/fd/%d/", directory);
     if (stat(fixed, &found) != 0)
         return;
     bytes += snprintf(fixed + bytes, sizeof fixed - (size_t)bytes, "%s",
-                      name_in_directory(address->path));
+                      name_in_directory(path));
     if ((size_t)bytes >= sizeof name->sun_path)
         return;
     memcpy(name->sun_path, fixed, (size_t)bytes + 1);
@@ -311,7 +312,7 @@ tachyon_error_t ty_address_listen(struct address *address, const char *path,
     if (!is_abstract(path)) {
         if ((error = open_directory(address)) != TACHYON_SUCCESS)
             goto fail;
-        fix_relative(address, &name, &length);
+        fix_relative(path, address->directory, &name, &length);
         if ((error = take_lock(address)) != TACHYON_SUCCESS ||
             (error = clear_path(address, &name, length)) != TACHYON_SUCCESS)
             goto fail;
@@ -359,13 +360,23 @@ void ty_address_close(struct address *address) {
     ty_close(&address->directory);
 }
 
-/* Why connect() has found nobody. */
-static tachyon_error_t nobody_there(const char *path, int refused) {
+tachyon_error_t ty_address_hold_start(const char *path, int *out_start) {
+    *out_start = -1;
+    if (path[0] == '/' || is_abstract(path))
+        return TACHYON_SUCCESS;
+    *out_start = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *out_start >= 0
+               ? TACHYON_SUCCESS
+               : fail_on_path(errno, "cannot hold the current directory for", path);
+}
+
+/* Why there is nobody; the path begins at `start`. */
+static tachyon_error_t nobody_there(const char *path, int start, int refused) {
     char directory[sizeof((struct address *)0)->path + 1];
     struct stat found;
     directory_of(path, directory, sizeof directory);
-    if (!is_abstract(path) && refused == ENOENT && stat(directory, &found) != 0 &&
-        errno == ENOENT)
+    if (!is_abstract(path) && refused == ENOENT &&
+        fstatat(start, directory, &found, 0) != 0 && errno == ENOENT)
         return ty_fail(TACHYON_ERR_NETWORK, refused,
                        "there is no directory %s for the socket %s", directory, path);
     if (refused == ENOENT || refused == ECONNREFUSED)
@@ -378,7 +389,24 @@ static tachyon_error_t nobody_there(const char *path, int refused) {
         path);
 }
 
-tachyon_error_t ty_address_connect(const char *path, int *out_socket) {
+/* connect(), with a relative path from `start`. 0, or why not. */
+static int connect_from(int start, const char *path, int fd, struct sockaddr_un *name,
+                        socklen_t length) {
+    char parent[sizeof((struct address *)0)->path + 1];
+    int directory = -1;
+    if (start >= 0) {
+        directory_of(path, parent, sizeof parent);
+        directory = openat(start, parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (directory < 0)
+            return errno;
+        fix_relative(path, directory, name, &length);
+    }
+    int refused = connect(fd, (struct sockaddr *)name, length) == 0 ? 0 : errno;
+    ty_close(&directory);
+    return refused;
+}
+
+tachyon_error_t ty_address_connect(const char *path, int start, int *out_socket) {
     struct sockaddr_un name;
     socklen_t length = 0;
     *out_socket = -1;
@@ -388,10 +416,10 @@ tachyon_error_t ty_address_connect(const char *path, int *out_socket) {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return ty_fail(TACHYON_ERR_NETWORK, errno, "cannot create a socket");
-    if (connect(fd, (struct sockaddr *)&name, length) != 0) {
-        int refused = errno;
+    int refused = connect_from(start, path, fd, &name, length);
+    if (refused != 0) {
         ty_close(&fd);
-        return nobody_there(path, refused);
+        return nobody_there(path, start >= 0 ? start : AT_FDCWD, refused);
     }
     *out_socket = fd;
     return TACHYON_SUCCESS;

@@ -22,7 +22,11 @@ tachyon_error_t ty_address_listen(struct address *address, const char *path,
 void ty_address_release(struct address *address);
 /* Let go of it only, as a forked child must. */
 void ty_address_close(struct address *address);
-/* One try. NETWORK when nobody listens; the socket is non-blocking. */
-tachyon_error_t ty_address_connect(const char *path, int *out_socket);
+/* Where a path begins for those who come back to it, whatever chdir() does: a directory
+ * held open, or -1 if it is not relative. */
+tachyon_error_t ty_address_hold_start(const char *path, int *out_start);
+/* One try, from there (-1: from where we are). NETWORK when nobody listens; the socket is
+ * non-blocking. */
+tachyon_error_t ty_address_connect(const char *path, int start, int *out_socket);
 
 #endif

@@ -103,7 +103,8 @@ static void end_try(struct connector *connector) {
 static tachyon_error_t begin_try(struct connector *connector) {
     connector->answer = (struct greeting){0};
     connector->received = 0;
-    tachyon_error_t error = ty_address_connect(connector->path, &connector->socket);
+    tachyon_error_t error =
+        ty_address_connect(connector->path, connector->start, &connector->socket);
     if (error != TACHYON_SUCCESS)
         return error;
     if ((error = ty_handshake_check_peer(connector->socket, &connector->options,
@@ -231,12 +232,16 @@ void ty_connector_init(struct connector *connector, enum handshake_kind kind,
         .once = once,
         .began = ty_now_ns(),
         .deadline = ty_deadline(once ? ANSWER_NS : options->timeout_ns),
+        .start = -1,
         .socket = -1};
 }
 
 tachyon_error_t ty_connector_open(struct connector *connector, const char *path) {
+    tachyon_error_t error = ty_address_hold_start(path, &connector->start);
+    if (error != TACHYON_SUCCESS)
+        return error;
     connector->path = path;
-    tachyon_error_t error = begin_try(connector);
+    error = begin_try(connector);
     if (error != TACHYON_SUCCESS)
         error = try_again(connector, error);
     return error == TACHYON_ERR_EMPTY ? TACHYON_SUCCESS : error;
@@ -244,4 +249,5 @@ tachyon_error_t ty_connector_open(struct connector *connector, const char *path)
 
 void ty_connector_close(struct connector *connector) {
     end_try(connector);
+    ty_close(&connector->start);
 }

@@ -11,7 +11,8 @@
 #define CONNECTOR_MAX_FDS 8
 
 struct connector {
-    const char *path;  /* the caller's, for as long as this lives */
+    const char *path;  /* the caller's, for as long as this lives, ... */
+    int start;         /* ... and where it begins */
     struct door *door; /* the owner's */
     enum handshake_kind kind;
     tachyon_options_t options;

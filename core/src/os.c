@@ -3,6 +3,7 @@
 #include "os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -12,6 +13,7 @@
 /* The kernel's numbers: its headers are not there with every C library. */
 #define MEMBARRIER_GLOBAL_EXPEDITED (1 << 1)
 #define MEMBARRIER_REGISTER_GLOBAL_EXPEDITED (1 << 2)
+#define FCHMODAT2 452 /* from Linux 6.6 on; the same on each architecture but Alpha */
 #define MEMPOLICY_PREFERRED 1
 #define MEMPOLICY_MOVE (1 << 1)
 
@@ -106,6 +108,10 @@ int ty_mbind_preferred(void *address, size_t bytes, int node_id) {
     uint64_t nodes = UINT64_C(1) << node_id;
     return (int)syscall(SYS_mbind, address, bytes, MEMPOLICY_PREFERRED, &nodes,
                         sizeof nodes * 8 + 1, MEMPOLICY_MOVE);
+}
+
+int ty_chmod_fd(int fd, mode_t mode) {
+    return (int)syscall(FCHMODAT2, fd, "", mode, AT_EMPTY_PATH);
 }
 
 bool ty_membarrier_register(void) {

@@ -49,6 +49,7 @@ int ty_sleep(struct pollfd *fds, size_t count, int64_t deadline,
 
 int ty_pidfd_open(pid_t pid);
 int ty_mbind_preferred(void *address, size_t bytes, int node_id);
+int ty_chmod_fd(int fd, mode_t mode); /* also of one that is open with O_PATH */
 bool ty_membarrier_register(void);
 bool ty_membarrier(void);
 void ty_close(int *fd); /* closes once, keeps errno, leaves -1 */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#define EXIT_NO_CHROOT 77
+#define EXIT_NO_FCHMODAT2 78
 
 static bool exists(const char *path) {
     struct stat stat;
@@ -55,7 +59,7 @@ static tachyon_error_t try_listen(const char *path) {
 
 static void expect_reachable(const char *path) {
     int client;
-    CHECK_OK(ty_address_connect(path, &client));
+    CHECK_OK(ty_address_connect(path, -1, &client));
     close(client);
 }
 
@@ -80,7 +84,7 @@ TEST(fault_9_an_empty_path_is_refused) {
     for (int i = 0; i < 2; i++) {
         CHECK_ERROR(try_listen(paths[i]), TACHYON_ERR_INVALID_SZ);
         CHECK_SAYS("path is empty");
-        CHECK_ERROR(ty_address_connect(paths[i], &client), TACHYON_ERR_INVALID_SZ);
+        CHECK_ERROR(ty_address_connect(paths[i], -1, &client), TACHYON_ERR_INVALID_SZ);
         CHECK_EQ(client, -1);
     }
 }
@@ -99,7 +103,7 @@ TEST(a_path_is_107_bytes_at_most) {
     strcpy(path + 106, "xy");
     CHECK_ERROR(try_listen(path), TACHYON_ERR_INVALID_SZ);
     CHECK_SAYS("108 bytes, more than 107");
-    CHECK_ERROR(ty_address_connect(path, &client), TACHYON_ERR_INVALID_SZ);
+    CHECK_ERROR(ty_address_connect(path, -1, &client), TACHYON_ERR_INVALID_SZ);
     char *huge = malloc(1 << 20);
     memset(huge, 'a', 1 << 20);
     huge[(1 << 20) - 1] = '\0';
@@ -115,7 +119,7 @@ TEST(a_missing_directory_is_a_network_error_that_names_it) {
     CHECK_EQ(tachyon_last_errno(), ENOENT);
     CHECK_SAYS(path);
     CHECK_SAYS(strerror(ENOENT));
-    CHECK_ERROR(ty_address_connect(path, &client), TACHYON_ERR_NETWORK);
+    CHECK_ERROR(ty_address_connect(path, -1, &client), TACHYON_ERR_NETWORK);
     CHECK_EQ(tachyon_last_errno(), ENOENT);
     CHECK_SAYS(path);
     CHECK_SAYS("no directory ");
@@ -221,7 +225,7 @@ TEST(what_a_killed_listener_leaves_is_replaced) {
     CHECK_EQ(kill(pid, SIGKILL), 0);
     CHECK_EQ(test_wait(pid), -SIGKILL);
     CHECK(exists(path) && exists(lock_of(path)));
-    CHECK_ERROR(ty_address_connect(path, &client), TACHYON_ERR_NETWORK);
+    CHECK_ERROR(ty_address_connect(path, -1, &client), TACHYON_ERR_NETWORK);
     CHECK_EQ(tachyon_last_errno(), ECONNREFUSED);
     CHECK_OK(try_listen(path));
     CHECK(!exists(path) && !exists(lock_of(path)));
@@ -328,6 +332,38 @@ TEST(a_relative_path_means_the_directory_of_the_listen_whatever_chdir_does) {
     CHECK_EQ(chdir(here), 0);
 }
 
+/* As a service that shuts itself in before it opens anything. */
+static void listen_in_a_new_root(void *root) {
+    struct address address;
+    struct stat file;
+    if ((geteuid() != 0 && unshare(CLONE_NEWUSER) != 0) || chroot(root) != 0)
+        _exit(EXIT_NO_CHROOT);
+    CHECK_EQ(chdir("/"), 0);
+    for (int i = 0; i < 4; i++) {
+        umask(i / 2 ? 0777 : 022);
+        tachyon_error_t error =
+            ty_address_listen(&address, i % 2 ? "bus" : "/bus", 0666);
+        if (error == TACHYON_ERR_CHMOD && tachyon_last_errno() == ENOSYS)
+            _exit(EXIT_NO_FCHMODAT2);
+        CHECK_OK(error);
+        CHECK(stat("/bus", &file) == 0 && (file.st_mode & 0777) == 0666);
+        expect_reachable("/bus");
+        ty_address_release(&address);
+        CHECK(!exists("/bus") && !exists("/bus.tachyon-lock"));
+    }
+}
+
+TEST(the_socket_gets_its_mode_without_proc) {
+    const char *root = test_path("root");
+    CHECK_EQ(mkdir(root, 0700), 0);
+    int status = test_wait(test_spawn(listen_in_a_new_root, (void *)(uintptr_t)root));
+    if (status == EXIT_NO_CHROOT)
+        test_skip("this user may not chroot here");
+    if (status == EXIT_NO_FCHMODAT2)
+        test_skip("the kernel is older than 6.6");
+    CHECK_EQ(status, 0);
+}
+
 TEST(a_directory_that_is_moved_away_takes_its_socket_with_it) {
     const char *path = test_path("one/bus");
     struct address address;
@@ -348,7 +384,7 @@ TEST(a_path_that_ends_in_a_slash_is_refused) {
     int client;
     CHECK_ERROR(try_listen(test_path("")), TACHYON_ERR_INVALID_SZ);
     CHECK_SAYS("names a directory");
-    CHECK_ERROR(ty_address_connect("/", &client), TACHYON_ERR_INVALID_SZ);
+    CHECK_ERROR(ty_address_connect("/", -1, &client), TACHYON_ERR_INVALID_SZ);
 }
 
 TEST(fault_9_the_mode_is_exact_whatever_the_umask) {
@@ -374,7 +410,7 @@ TEST(an_abstract_name_needs_no_file) {
     struct address address, second;
     int client;
     snprintf(name, sizeof name, "@tachyon-test-%d", (int)getpid());
-    CHECK_ERROR(ty_address_connect(name, &client), TACHYON_ERR_NETWORK);
+    CHECK_ERROR(ty_address_connect(name, -1, &client), TACHYON_ERR_NETWORK);
     CHECK_SAYS(name);
     CHECK_OK(ty_address_listen(&address, name, 0600));
     CHECK_EQ(address.lock, -1);
@@ -384,17 +420,17 @@ TEST(an_abstract_name_needs_no_file) {
     CHECK_SAYS(name);
     expect_reachable(name);
     ty_address_release(&address);
-    CHECK_ERROR(ty_address_connect(name, &client), TACHYON_ERR_NETWORK);
+    CHECK_ERROR(ty_address_connect(name, -1, &client), TACHYON_ERR_NETWORK);
     CHECK_OK(try_listen(name));
 }
 
 TEST(connecting_to_what_is_no_listener_is_a_network_error) {
     const char *path = test_path("file");
     int client;
-    CHECK_ERROR(ty_address_connect(path, &client), TACHYON_ERR_NETWORK);
+    CHECK_ERROR(ty_address_connect(path, -1, &client), TACHYON_ERR_NETWORK);
     CHECK_EQ(tachyon_last_errno(), ENOENT);
     write_file(path, "precious");
-    CHECK_ERROR(ty_address_connect(path, &client), TACHYON_ERR_NETWORK);
+    CHECK_ERROR(ty_address_connect(path, -1, &client), TACHYON_ERR_NETWORK);
     CHECK_EQ(tachyon_last_errno(), ECONNREFUSED);
     CHECK_SAYS(path);
     CHECK_EQ(client, -1);
@@ -598,7 +634,7 @@ static void as_nobody(void *context) {
     CHECK_ERROR(try_listen(path), TACHYON_ERR_PERMISSION);
     CHECK_EQ(tachyon_last_errno(), EACCES);
     CHECK_SAYS(path);
-    CHECK_ERROR(ty_address_connect(path, &client), TACHYON_ERR_PERMISSION);
+    CHECK_ERROR(ty_address_connect(path, -1, &client), TACHYON_ERR_PERMISSION);
     CHECK_EQ(tachyon_last_errno(), EACCES);
 }
 

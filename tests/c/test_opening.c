@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -427,6 +428,28 @@ TEST(misuse_is_refused) {
     check_talk(other, bus); /* it has outlived its opening */
     tachyon_bus_destroy(bus);
     tachyon_bus_destroy(other);
+}
+
+TEST(a_connector_goes_on_to_try_where_it_started_whatever_chdir_does) {
+    static const char *const paths[] = {"bus", "../one/bus", "../one/../one/././bus"};
+    const tachyon_options_t options = options_with_timeout_ms(2000);
+    char here[4096];
+    CHECK(getcwd(here, sizeof here));
+    CHECK_EQ(mkdir(test_path("one"), 0700), 0);
+    CHECK_EQ(mkdir(test_path("two"), 0700), 0);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct end other = listening_on(test_path("two/bus"), NULL);
+        CHECK_EQ(chdir(test_path("one")), 0);
+        struct end ends[] = {{0}, connecting_to(paths[i], &options)};
+        CHECK_EQ(chdir(test_path("two")), 0);
+        turn(&ends[1], 1, 3, 100); /* tries in vain */
+        ends[0] = listening_on(test_path("one/bus"), NULL);
+        turn(ends, 2, 0, 2000);
+        finish_pair(&ends[0], &ends[1]);
+        CHECK_ERROR(tachyon_opening_step(other.opening, 0), TACHYON_ERR_EMPTY);
+        tachyon_opening_cancel(other.opening);
+        CHECK_EQ(chdir(here), 0);
+    }
 }
 
 /* ---- Giving up ---- */

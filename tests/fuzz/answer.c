@@ -6,7 +6,7 @@
  */
 #include "session.h"
 
-static tachyon_error_t connect_to_input(const char *path, int *out_socket);
+static tachyon_error_t connect_to_input(const char *path, int start, int *out_socket);
 #define ty_address_connect connect_to_input
 #include "connector.c" /* the product's */
 #undef ty_address_connect
@@ -26,8 +26,8 @@ static const uint64_t capacities[GOOD] = {FUZZ_CAPACITY, 2 * FUZZ_CAPACITY};
 static int pool[KINDS];
 static int peer_end = -1, our_end = -1;
 
-static tachyon_error_t connect_to_input(const char *path, int *out_socket) {
-    (void)path;
+static tachyon_error_t connect_to_input(const char *path, int start, int *out_socket) {
+    (void)path, (void)start;
     *out_socket = our_end;
     our_end = -1;
     return TACHYON_SUCCESS;

@@ -9,6 +9,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef SYS_fchmodat2 /* older headers do not name it */
+#define SYS_fchmodat2 452
+#endif
+
 #include "allowed.h" /* made from docs/SYSCALLS.md */
 
 #if defined(__x86_64__)
