@@ -33,10 +33,10 @@
  * - After the end: the error stays, and every call says it at once; but a blocking call
  *   without a time-out that is made again on a handle that is over, of any kind, sleeps
  *   first, 1 ms and then up to 16 ms, so that a loop that ignores the error does not
- * keep a processor busy. Who stops at the first error never meets this. Each call of
- * RPC that is waited for counts by itself.
+ *   keep a processor busy. Who stops at the first error never meets this. Each call of
+ *   RPC that is waited for counts by itself.
  * - Cancellation: a thread may be cancelled (pthread_cancel, deferred) while it waits
- * in a blocking call, which then leaves the handle as if it had failed: usable, nothing
+ *   in a blocking call, which then leaves the handle as if it had failed: usable, nothing
  *   taken, nothing sent. No other call is a cancellation point. In C++ cancel no thread
  *   that may be in here: these functions are noexcept, and unwinding through them ends
  *   the program. tachyon_bus_close() from another thread ends a blocked call, so does a
@@ -152,7 +152,9 @@ template <class To, class From> constexpr To cast(From value) noexcept {
 }
 } // namespace tachyon_detail
 }
-#define TACHYON_CAST_(to, value) tachyon_detail::cast<to>(value)
+#define TACHYON_CAST_(to, value) ::tachyon_detail::cast<to>(value)
+#elif defined(__cplusplus)
+#define TACHYON_CAST_(to, value) static_cast<to>(value)
 #else
 #define TACHYON_CAST_(to, value) ((to)(value))
 #endif

@@ -3,7 +3,13 @@
  * integer, keep their types, and are constant expressions of constants. Compiled only. */
 #include "tachyon.h"
 
-#ifdef __cplusplus
+#if defined(__cplusplus) && __cplusplus < 201103L
+#define PASTE_(a, b) a##b
+#define NAME_(line) PASTE_(check_, line)
+#define CHECK(condition) extern const char NAME_(__LINE__)[(condition) ? 1 : -1]
+#define SAME_TYPE(value, type) CHECK(sizeof(value) == sizeof(type))
+#define UNSIGNED(value) CHECK((value) > 0)
+#elif defined(__cplusplus)
 #define SAME_TYPE(value, type) static_assert(sizeof(value) == sizeof(type), #value)
 #define CHECK(condition) static_assert(condition, #condition)
 #define UNSIGNED(value) static_assert((value) > 0, #value)
@@ -30,6 +36,14 @@ SAME_TYPE(TACHYON_ROUTE_ID(1), uint16_t);
 SAME_TYPE(TACHYON_MSG_TYPE(1), uint16_t);
 
 #ifdef __cplusplus
+namespace user {
+namespace tachyon_detail {
+CHECK(TACHYON_TYPE_ID(1, 2) == 0x00010002u); /* in a namespace of that name too */
+}
+} // namespace user
+#endif
+
+#if defined(__cplusplus) && __cplusplus >= 201103L
 enum class Scoped : unsigned char { FIRST = 3 };
 CHECK(TACHYON_TYPE_ID(Scoped::FIRST, 1) == 0x00030001u);
 #endif
