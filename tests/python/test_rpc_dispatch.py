@@ -2,7 +2,9 @@
 """Endpoints and dispatchers: every call gets a reply, and every failure is told."""
 
 import asyncio
+import builtins
 import concurrent.futures
+import gc
 import logging
 import signal
 import threading
@@ -268,6 +270,10 @@ def test_handler_may_keep_what_it_got(served: RpcBus) -> None:
     kept.clear()
 
 
+Group: Any = getattr(builtins, "BaseExceptionGroup", None)
+needs_groups = pytest.mark.skipif(Group is None, reason="Python has no groups yet")
+
+
 class UnprintableError(Exception):
     """An exception that cannot even be shown."""
 
@@ -275,6 +281,41 @@ class UnprintableError(Exception):
         raise ZeroDivisionError
 
     __repr__ = __str__
+
+
+class EndlessError(Exception):
+    """An exception that is shown until the stack is full."""
+
+    @property
+    def __notes__(self) -> list[str]:
+        return self.__notes__
+
+
+class GeneratorEndError(Exception):
+    """An exception whose text ends what shows it, but is no end of a server."""
+
+    def __str__(self) -> str:
+        raise GeneratorExit
+
+
+class PretenderError(Exception):
+    """An exception that looks as if it ended a server, once one looks."""
+
+    @property
+    def __class__(self) -> type[KeyboardInterrupt]:  # type: ignore[override]
+        return KeyboardInterrupt
+
+
+class NamelessMeta(type):
+    """The type of a class without a name."""
+
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        raise ZeroDivisionError
+
+
+class NamelessError(Exception, metaclass=NamelessMeta):
+    """An exception whose class cannot be named."""
 
 
 class StubbornError(BaseException):
@@ -346,6 +387,9 @@ FAILING = {
     "generator": in_a_generator,
     "recursion": recursive,
     "unprintable": raising(UnprintableError()),
+    "generator end": raising(GeneratorEndError()),
+    "pretender": raising(PretenderError()),
+    "nameless": raising(NamelessError()),
     "stubborn": raising(StubbornError()),
     "asyncio": raising(asyncio.CancelledError()),
     "futures": raising(concurrent.futures.CancelledError()),
@@ -445,6 +489,112 @@ def test_ctrl_c_and_exit_in_a_handler_end_the_server(
     assert caught.value is raised
     with rpc.caller.wait(call, timeout=1) as reply:
         assert reply.type_id == MSG_TYPE_ERROR
+
+
+@needs_groups
+def test_ctrl_c_in_a_group_ends_the_server(
+    rpc: RpcPair, dispatcher: RpcDispatcher
+) -> None:
+    raised = Group("tasks", [ValueError(), Group("more", [KeyboardInterrupt()])])
+    dispatcher.handler(54)(raising(raised))
+    dispatcher.handler(55)(raising(Group("no end", [StubbornError()])))
+    calls = [rpc.caller.call(b"abc", type_id) for type_id in (55, 54)]
+    with pytest.raises(Group) as caught:
+        dispatcher.serve_forever(rpc.callee)
+    assert caught.value is raised
+    for call in calls:
+        with rpc.caller.wait(call, timeout=1) as reply:
+            assert reply.type_id == MSG_TYPE_ERROR
+
+
+def test_failure_that_cannot_be_shown_is_logged_all_the_same(
+    served: RpcBus, dispatcher: RpcDispatcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = dispatcher.handler(56)(raising(EndlessError()))
+    with pytest.raises(RpcError):
+        failing.call(served, b"", timeout=5)
+    assert double.call(served, b"x", timeout=5) == b"xx"
+    assert "failed on call 1: EndlessError (why cannot be shown)" in caplog.text
+
+
+def test_log_that_fails_ends_no_server(
+    served: RpcBus, dispatcher: RpcDispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(record: logging.LogRecord) -> bool:
+        raise OSError("the disk of the log is full")
+
+    failing = dispatcher.handler(56)(raising(ValueError()))
+    monkeypatch.setattr(logging.getLogger("tachyon"), "filters", [refuse])
+    for _ in range(2):
+        with pytest.raises(RpcError):
+            failing.call(served, b"", timeout=5)
+    assert double.call(served, b"x", timeout=5) == b"xx"
+
+
+def in_a_circle(view: memoryview) -> None:
+    part = view[1:]
+    error = ValueError(len(part))
+    raise error from error
+
+
+def after_one_without_a_truth(view: memoryview) -> None:
+    class UndecidedError(Exception):
+        def __bool__(self) -> bool:
+            raise OSError
+
+    try:
+        in_a_circle(view)
+    except ValueError as error:
+        raise ValueError from UndecidedError(error)
+
+
+def with_cause_and_context(view: memoryview) -> None:
+    try:
+        in_a_circle(view)
+    except ValueError:
+        raise ValueError from KeyError()
+
+
+def with_a_view(view: memoryview) -> None:
+    raise KeyError(view[1:])
+
+
+def in_a_group(view: memoryview) -> None:
+    try:
+        in_a_circle(view)
+    except ValueError as error:
+        raise Group("tasks", [error]) from None
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        in_a_circle,
+        after_one_without_a_truth,
+        with_cause_and_context,
+        pytest.param(in_a_group, marks=needs_groups),
+    ],
+)
+def test_exception_of_on_response_holds_no_reply(
+    served: RpcBus, use: Callable[[memoryview], None]
+) -> None:
+    with pytest.raises((ValueError, Group or ValueError)) as caught:
+        double.call(served, b"abc", use, timeout=5)
+    assert double.call(served, b"x", timeout=5) == b"xx"
+    del caught  # that has kept it
+
+
+def test_view_in_an_exception_of_on_response_goes_with_it(served: RpcBus) -> None:
+    gc.disable()
+    try:
+        with pytest.raises(KeyError) as caught:
+            double.call(served, b"abc", with_a_view, timeout=5)
+        with pytest.raises(BufferError):
+            double.call(served, b"x", timeout=5)
+        del caught
+        assert double.call(served, b"x", timeout=5) == b"xx"
+    finally:
+        gc.enable()
 
 
 def test_ctrl_c_is_not_held_up_by_a_full_ring(

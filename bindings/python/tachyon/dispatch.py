@@ -6,9 +6,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, SupportsIndex, TypeVar, overload
 
 from ._native import (
@@ -220,8 +221,8 @@ class RpcDispatcher:
             before each request, every 50 ms while there is none.
 
         A request that failed is logged by the logger "tachyon", whatever its handler
-        raised; KeyboardInterrupt and SystemExit alone end this. Raises PeerDeadError
-        when the caller died.
+        raised; KeyboardInterrupt and SystemExit alone, or in a group, end this. Raises
+        PeerDeadError when the caller died.
         """
         stopped: Callable[[], object] | None = (
             stop if stop is None or callable(stop) else stop.is_set
@@ -236,10 +237,10 @@ class RpcDispatcher:
                 continue
             except ClosedError:
                 return
-            if isinstance(failure, ENDS):
-                raise failure
             if failure is not None:
-                _log.error("%s", failure, exc_info=failure)
+                if _is_end(failure):
+                    raise failure
+                _report(failure)
 
 
 def _serve(
@@ -284,7 +285,7 @@ def _refuse(
 ) -> BaseException:
     """Send the error reply to a call; return what serving it has failed with."""
     body = (type_id & 0xFFFF).to_bytes(2, "big")
-    patience = 0 if isinstance(error, ENDS) else None
+    patience = 0 if _is_end(error) else None
     try:
         bus.reply(call, body, MSG_TYPE_ERROR, timeout=patience)
     except (ClosedError, PeerDeadError):
@@ -294,12 +295,54 @@ def _refuse(
         pass
     if endpoint is None or not isinstance(error, Exception):
         return error
-    # Not its own text: an exception's __str__ may fail as well.
-    failure = RuntimeError(
-        f"{endpoint!r} failed on call {call}: {type(error).__name__}"
-    )
+    # Not its own text: an exception's __str__ may fail, and its class's __name__.
+    name = vars(type)["__name__"].__get__(type(error))
+    failure = RuntimeError(f"{endpoint!r} failed on call {call}: {name}")
     failure.__cause__ = error
     return failure
+
+
+def _report(failure: BaseException) -> None:
+    """Log why a request has an error reply, whatever comes of showing that."""
+    try:
+        _log.error("%s", failure, exc_info=failure)
+    except ENDS:
+        raise
+    except BaseException:  # its own, as it is shown, or of a handler of the log
+        what = failure if isinstance(failure, Exception) else type(failure)
+        with contextlib.suppress(Exception):
+            _log.error("%s (why cannot be shown)", what)
+
+
+def _is_end(error: BaseException) -> bool:
+    """Tell whether an exception, or one of the group that it is, ends a server."""
+    return any(issubclass(type(one), ENDS) for one in _all_of([error], _members))
+
+
+def _members(error: BaseException) -> tuple[BaseException, ...]:
+    if sys.version_info < (3, 11):
+        return ()
+    if issubclass(type(error), BaseExceptionGroup):  # noqa: F821
+        return error.exceptions  # type: ignore[attr-defined, no-any-return]
+    return ()
+
+
+def _origins(error: BaseException) -> tuple[BaseException | None, ...]:
+    return (error.__cause__, error.__context__, *_members(error))
+
+
+def _all_of(
+    left: list[BaseException | None],
+    more: Callable[[BaseException], tuple[BaseException | None, ...]],
+) -> Iterator[BaseException]:
+    """Go through exceptions and more of each, once, though they go in a circle."""
+    seen: set[int] = set()
+    while left:
+        error = left.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            yield error
+            left.extend(more(error))
 
 
 def _with_view(use: Callable[[memoryview], Result], guard: RpcRxGuard) -> Result:
@@ -308,8 +351,10 @@ def _with_view(use: Callable[[memoryview], Result], guard: RpcRxGuard) -> Result
         return use(guard.buf)
     except BaseException as error:
         # A traceback keeps the variables of the frames it passed, and so their views.
-        link: BaseException | None = error
-        while link is not None:
-            traceback.clear_frames(link.__traceback__)
-            link = link.__cause__ or link.__context__
+        _clear_frames(error)
         raise
+
+
+def _clear_frames(error: BaseException) -> None:
+    for one in _all_of([error], _origins):
+        traceback.clear_frames(one.__traceback__)
