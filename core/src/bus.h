@@ -73,6 +73,8 @@ tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *recei
 
 tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
                               uint32_t type_id, uint64_t correlation_id);
+/* tachyon_flush() that says CLOSED when an abort has come first: nothing is shown then. */
+tachyon_error_t ty_bus_flush(struct tachyon_bus *bus);
 /* There is no room for `size` bytes now: wait as `how` says, until how.ready (by
  * default ty_bus_tx_ready()) is true. NULL: last_error tells. */
 void *ty_bus_wait_tx(struct tachyon_bus *bus, size_t size, struct wait how);

@@ -112,20 +112,26 @@ static inline void publish(struct tachyon_bus *bus, bool freely) {
 }
 
 /* What an aborted end has not flushed by then is never seen. */
-static out_of_line void flush_carefully(struct tachyon_bus *bus) {
+static out_of_line tachyon_error_t flush_carefully(struct tachyon_bus *bus) {
     if (ty_link_aborted(&bus->link))
-        ty_bus_fail(bus, TACHYON_ERR_CLOSED);
-    else
-        publish(bus, false);
+        return ty_bus_fail(bus, TACHYON_ERR_CLOSED);
+    publish(bus, false);
+    return TACHYON_SUCCESS;
 }
 
-static inline void flush(struct tachyon_bus *bus) {
+/* CLOSED: nothing was shown, and never will be. */
+static inline tachyon_error_t flush(struct tachyon_bus *bus) {
     if (bus->tx.first_word == 0)
-        return;
-    if (likely(atomic_load_explicit(&bus->link.flushes_freely, memory_order_relaxed)))
-        publish(bus, true);
-    else
-        flush_carefully(bus);
+        return TACHYON_SUCCESS;
+    if (unlikely(
+            !atomic_load_explicit(&bus->link.flushes_freely, memory_order_relaxed)))
+        return flush_carefully(bus);
+    publish(bus, true);
+    return TACHYON_SUCCESS;
+}
+
+tachyon_error_t ty_bus_flush(struct tachyon_bus *bus) {
+    return flush(bus);
 }
 
 void tachyon_flush(tachyon_bus_t *bus) {
@@ -193,8 +199,7 @@ tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t siz
     if (size > 0)
         memcpy(slot, payload, size);
     ring_commit(&bus->tx, size, type_id, 0);
-    flush(bus);
-    return TACHYON_SUCCESS;
+    return flush(bus);
 }
 
 size_t tachyon_send_batch(tachyon_bus_t *bus, const void *items, size_t item_size,
@@ -208,23 +213,28 @@ size_t tachyon_send_batch(tachyon_bus_t *bus, const void *items, size_t item_siz
     }
     const uint8_t *item = items;
     int64_t deadline = 0; /* the clock is read when the ring is full */
-    size_t sent = 0;
+    size_t sent = 0, flushed = 0;
     for (; sent < count; sent++, item += item_size) {
         void *slot = ring_reserve(&bus->tx, item_size);
         if (unlikely(!slot || bus_closing(bus))) {
+            if (ty_bus_flush(bus) != TACHYON_SUCCESS)
+                return flushed;
+            flushed = sent;
             if (timeout_ns > 0 && deadline == 0)
                 deadline = ty_deadline(timeout_ns);
             else if (timeout_ns > 0 && (timeout_ns = deadline - ty_now_ns()) <= 0)
                 timeout_ns = 1; /* over; but still TIMEOUT, not FULL */
             slot = acquire_tx_slow(bus, item_size, spin_threshold, timeout_ns);
             if (!slot)
-                return sent; /* the slow path has flushed */
+                return sent;
         }
         copy_item(slot, item, item_size);
         ring_commit(&bus->tx, item_size, type_id, 0);
-        if (bus->tx.unflushed >= RING_ARRAY_BATCH)
-            tachyon_flush(bus);
+        if (bus->tx.unflushed >= RING_ARRAY_BATCH) {
+            if (ty_bus_flush(bus) != TACHYON_SUCCESS)
+                return flushed;
+            flushed = sent + 1;
+        }
     }
-    tachyon_flush(bus);
-    return sent;
+    return ty_bus_flush(bus) == TACHYON_SUCCESS ? sent : flushed;
 }

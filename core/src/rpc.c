@@ -207,9 +207,9 @@ tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_si
         return tachyon_last_error();
     tachyon_error_t error =
         ty_bus_commit(&rpc->bus, actual_size, msg_type, rpc->calls.last + 1);
-    if (error != TACHYON_SUCCESS)
+    if (error != TACHYON_SUCCESS ||
+        (error = ty_bus_flush(&rpc->bus)) != TACHYON_SUCCESS)
         return error;
-    tachyon_flush(&rpc->bus);
     *out_cid = calls_enter(&rpc->calls, slot);
     rpc->stats.calls++;
     return TACHYON_SUCCESS;
@@ -223,9 +223,9 @@ tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc,
         return tachyon_last_error();
     tachyon_error_t error =
         ty_bus_commit(&rpc->bus, actual_size, msg_type, correlation_id);
-    if (error != TACHYON_SUCCESS)
+    if (error != TACHYON_SUCCESS ||
+        (error = ty_bus_flush(&rpc->bus)) != TACHYON_SUCCESS)
         return error;
-    tachyon_flush(&rpc->bus);
     calls_end(&rpc->calls, call);
     rpc->stats.replies++;
     return TACHYON_SUCCESS;

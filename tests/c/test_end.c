@@ -4,7 +4,9 @@
 #include "peers.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -115,6 +117,56 @@ TEST(after_an_abort_the_peer_gets_what_was_flushed_and_then_aborted) {
                 check_aborted(pair.listener, (enum receiving)how);
                 pair_close(&pair);
             }
+}
+
+/* The payload is not there: whoever reads it meets an abort of the bus half-way. */
+static struct {
+    tachyon_bus_t *bus;
+    char *payload;
+    size_t page;
+} unread;
+
+static void abort_and_let_read(int number) {
+    (void)number;
+    tachyon_bus_abort(unread.bus);
+    CHECK_EQ(mprotect(unread.payload, 2 * unread.page, PROT_READ), 0);
+}
+
+TEST(what_an_abort_in_the_middle_of_a_send_has_dropped_is_not_said_to_be_sent) {
+    const struct sigaction action = {.sa_handler = abort_and_let_read};
+    struct sigaction before;
+    unread.page = (size_t)sysconf(_SC_PAGESIZE);
+    unread.payload =
+        mmap(NULL, 2 * unread.page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(unread.payload != MAP_FAILED);
+    CHECK_EQ(sigaction(SIGSEGV, &action, &before), 0);
+    for (int batch = 0; batch < 2; batch++)
+        for (int fences = 0; fences < 2; fences++) {
+            struct pair pair = pair_open(1 << 20);
+            if (fences)
+                pair_without_membarrier(&pair);
+            unread.bus = pair.connector;
+            CHECK_EQ(mprotect(unread.payload + unread.page, unread.page, PROT_NONE), 0);
+            size_t sent = 0, received = 0;
+            if (batch) {
+                sent = tachyon_send_batch(pair.connector, unread.payload + 8, 16,
+                                          (2 * unread.page - 8) / 16, 1, 0, 0);
+                CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED);
+                CHECK(sent > 0);
+            } else {
+                CHECK_ERROR(tachyon_send(pair.connector, unread.payload + unread.page,
+                                         5, 1, 0, 0),
+                            TACHYON_ERR_CLOSED);
+            }
+            CHECK_SAYS("this handle has been aborted");
+            while (receive_one(pair.listener, BLOCK))
+                received++;
+            CHECK_EQ(received, sent);
+            check_aborted(pair.listener, BLOCK);
+            pair_close(&pair);
+        }
+    CHECK_EQ(sigaction(SIGSEGV, &before, NULL), 0);
+    munmap(unread.payload, 2 * unread.page);
 }
 
 struct blocked {
