@@ -231,5 +231,8 @@ def test_any_argument_is_taken_or_refused(
                 call(chance, found, weird)
         except CLEAN:
             pass
+        except OverflowError:  # NumPy's, of bytes that it takes for a number
+            if (kind, name) != ("ChannelBatch", "__getitem__"):
+                raise
         del found
     del thing
