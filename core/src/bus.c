@@ -267,8 +267,8 @@ tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *sessi
 /* Everything but the memory; nobody uses the bus. */
 void ty_bus_free(struct tachyon_bus *bus) {
     ty_link_close(&bus->link);
-    ty_fork_unwatch(&bus->watch);
     ty_link_free(&bus->link);
+    ty_fork_unwatch(&bus->watch); /* now that a child can inherit nothing of it */
     for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
         ty_region_free(&bus->regions[i]);
 }

@@ -105,10 +105,10 @@ static tachyon_error_t about_path(const struct tachyon_opening *opening,
 }
 
 static void free_opening(struct tachyon_opening *opening) {
-    ty_fork_unwatch(&opening->watch);
     ty_door_close(&opening->door);
     if (opening->outcome == TACHYON_ERR_EMPTY)
         close_handshake(opening);
+    ty_fork_unwatch(&opening->watch); /* now that a child can inherit nothing of it */
     if (opening->outcome == TACHYON_SUCCESS)
         release(opening->bus, opening->kind);
     else

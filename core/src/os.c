@@ -124,9 +124,10 @@ bool ty_membarrier(void) {
 
 void ty_close(int *fd) {
     int saved = errno, cancel = ty_cancel_off();
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
+    int closing = *fd;
+    *fd = -1; /* first: a child forked in between must not close what has its number */
+    if (closing >= 0)
+        close(closing);
     ty_cancel_back(cancel);
     errno = saved;
 }

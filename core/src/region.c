@@ -155,9 +155,10 @@ void ty_region_close_fd(struct region *region) {
 }
 
 void ty_region_free(struct region *region) {
-    if (region->map)
-        munmap(region->map, region->data_offset + 2 * region->capacity);
-    region->map = NULL;
+    uint8_t *map = region->map;
+    region->map = NULL; /* first, as in ty_close() */
+    if (map)
+        munmap(map, region->data_offset + 2 * region->capacity);
     ty_region_close_fd(region);
 }
 

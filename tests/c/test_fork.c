@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -248,6 +249,53 @@ TEST(a_fork_at_any_instant_of_listen_leaves_a_child_that_can_listen_too) {
         CHECK_EQ(test_wait(test_spawn(leave_at_once, NULL)), 0);
     atomic_store(&stop, true);
     test_join(thread);
+}
+
+/* How many descriptors a child may have that is forked in a close(); 0: forks none. */
+static size_t most_in_close;
+static unsigned forked_in_close;
+
+/* In the place of libc's. */
+int close(int fd) {
+    size_t most = most_in_close;
+    if (most > 0) {
+        forked_in_close++;
+        most_in_close = 0; /* the child closes too */
+        pid_t child = fork();
+        if (child == 0)
+            _exit(test_count_fds() > most);
+        CHECK_EQ(test_wait(child), 0);
+        most_in_close = most;
+    }
+    return (int)syscall(SYS_close, fd);
+}
+
+TEST(a_fork_while_a_handle_is_released_passes_on_what_is_just_closed_at_most) {
+    const tachyon_options_t options = options_with_timeout_ms(10000);
+    const char *path = test_path("bus");
+    size_t before = test_count_fds();
+    for (int what = 0; what < 4; what++) {
+        tachyon_opening_t *opening = NULL;
+        struct pair pair = {0};
+        if (what == 0)
+            CHECK_OK(tachyon_bus_listen_start(path, 4096, &options, &opening));
+        else if (what == 1) /* tries in vain */
+            CHECK_OK(tachyon_bus_connect_start(path, &options, &opening));
+        else
+            pair = pair_open(4096);
+        if (what == 3)
+            CHECK(tachyon_bus_fileno(pair.listener) >= 0);
+        if (opening)
+            CHECK(tachyon_opening_fileno(opening) >= 0);
+        forked_in_close = 0;
+        most_in_close = before + 1;
+        tachyon_opening_cancel(opening);
+        tachyon_bus_destroy(pair.listener);
+        tachyon_bus_destroy(pair.connector);
+        most_in_close = 0;
+        CHECK(forked_in_close >= 2);
+    }
+    CHECK_EQ(test_count_fds(), before);
 }
 
 /* ---- The peer ---- */
