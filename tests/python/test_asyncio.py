@@ -267,6 +267,22 @@ def test_loops_may_come_one_after_the_other(run: Run, pair: Pair) -> None:
         run(main(number))
 
 
+def test_tasks_of_a_loop_that_was_closed_can_be_dropped(
+    pair: Pair, rpc: RpcPair
+) -> None:
+    loop = asyncio.new_event_loop()
+    waits = (pair.consumer.recv_async, rpc.callee.serve_async)
+    tasks = [loop.create_task(wait()) for wait in waits for _ in range(2)]
+    tasks.append(loop.create_task(rpc.caller.wait_async(rpc.caller.call(b"", 1))))
+    loop.run_until_complete(settle())
+    loop.close()
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        coroutine = task.get_coro()
+        assert coroutine is not None
+        coroutine.close()  # as when it is freed
+
+
 def test_a_loop_that_was_closed_with_tasks_is_forgotten(pair: Pair) -> None:
     loop = asyncio.new_event_loop()
     task = loop.create_task(pair.consumer.recv_async())

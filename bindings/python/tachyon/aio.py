@@ -386,8 +386,8 @@ async def woken(waiter: Waiter, timeout: float | None) -> None:
 
 
 def wake(waiter: Waiter) -> bool:
-    """Let the task that awaits this go on; False: it does so already."""
-    if waiter.done():
+    """Let the task that awaits this go on; False: it does so already, or never will."""
+    if waiter.done() or waiter.get_loop().is_closed():
         return False
     waiter.set_result(None)
     return True
