@@ -37,7 +37,8 @@
  *   RPC that is waited for counts by itself.
  * - Cancellation: a thread may be cancelled (pthread_cancel, deferred) while it waits
  *   in a blocking call, which then leaves the handle as if it had failed: usable, nothing
- *   taken, nothing sent. No other call is a cancellation point. In C++ cancel no thread
+ *   taken, nothing sent. No other call is a cancellation point. Asynchronous cancellation
+ *   may strike anywhere: like most of libc, nothing here stands it. In C++ cancel no thread
  *   that may be in here: these functions are noexcept, and unwinding through them ends
  *   the program. tachyon_bus_close() from another thread ends a blocked call, so does a
  *   signal (INTERRUPTED), and so does options.interrupted.
@@ -199,7 +200,8 @@ typedef struct tachyon_options {
  * alone. Clients that are silent, wrong or not allowed are refused and listening
  * goes on. On return the path is free for the next listen.
  *
- * @param socket_path  File system path (107 bytes at most), or "@name" for the
+ * @param socket_path  File system path (107 bytes at most; a relative one stays with the
+ *                     directory in which the call began), or "@name" for the
  *                     abstract namespace.
  * @param capacity     Bytes of the ring: a power of two, at most 2 GiB; less than a
  *                     page is rounded up to one.

@@ -175,7 +175,8 @@ extern "C" {
  alone. Clients that are silent, wrong or not allowed are refused and listening
  goes on. On return the path is free for the next listen.
 
- @param socket_path  File system path (107 bytes at most), or "@name" for the
+ @param socket_path  File system path (107 bytes at most; a relative one stays with the
+                     directory in which the call began), or "@name" for the
                      abstract namespace.
  @param capacity     Bytes of the ring: a power of two, at most 2 GiB; less than a
                      page is rounded up to one.
