@@ -13,9 +13,9 @@
 #endif
 
 static const char *kind_name(uint32_t kind) {
-    return kind == HANDSHAKE_BUS   ? "bus"
-           : kind == HANDSHAKE_RPC ? "RPC bus"
-                                   : "unknown";
+    return kind == HANDSHAKE_BUS   ? "a bus"
+           : kind == HANDSHAKE_RPC ? "an RPC bus"
+                                   : "something unknown";
 }
 
 tachyon_error_t ty_handshake_options(const tachyon_options_t *given,
@@ -39,7 +39,7 @@ tachyon_error_t ty_handshake_options(const tachyon_options_t *given,
     uint32_t last_role = kind == HANDSHAKE_BUS ? TACHYON_ROLE_CONSUMER : 0;
     if (out->role > last_role)
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
-                       "options.role of a %s is %" PRIu32 ", above %" PRIu32,
+                       "options.role of %s is %" PRIu32 ", above %" PRIu32,
                        kind_name(kind), out->role, last_role);
     if (out->allowed_uid_count > 0 && !out->allowed_uids)
         return ty_fail(TACHYON_ERR_NULL_PTR, 0, "options.allowed_uids is NULL");
@@ -77,7 +77,7 @@ tachyon_error_t ty_handshake_check(const struct greeting *theirs,
                        ", this library %" PRIu32,
                        theirs->version, WIRE_VERSION);
     if (theirs->kind != (uint32_t)kind)
-        return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0, "the peer opened a %s, not a %s",
+        return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0, "the peer opened %s, not %s",
                        kind_name(theirs->kind), kind_name(kind));
     if (theirs->schema != 0 && options->schema != 0 &&
         theirs->schema != options->schema)

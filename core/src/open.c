@@ -22,6 +22,7 @@ struct tachyon_opening {
     struct fork_watch watch;
     enum handshake_kind kind;
     bool listens;
+    bool forked;             /* this is a child's copy */
     tachyon_error_t outcome; /* EMPTY while there is none */
     struct tachyon_bus *bus; /* its memory; NULL once it is handed out */
     struct door door;
@@ -85,6 +86,7 @@ static void close_handshake(struct tachyon_opening *opening) {
 
 static void in_child(struct fork_watch *watch) {
     struct tachyon_opening *opening = (struct tachyon_opening *)(void *)watch;
+    opening->forked = true;
     ty_door_close(&opening->door);
     if (opening->outcome != TACHYON_ERR_EMPTY)
         return; /* a bus has a watch of its own */
@@ -93,6 +95,11 @@ static void in_child(struct fork_watch *watch) {
     else
         ty_connector_close(&opening->connector);
     opening->outcome = TACHYON_ERR_FORKED;
+}
+
+/* As callers may know it. */
+static tachyon_error_t outcome_of(const struct tachyon_opening *opening) {
+    return opening->forked ? TACHYON_ERR_FORKED : opening->outcome;
 }
 
 /* A failure names the path. */
@@ -213,9 +220,8 @@ tachyon_error_t tachyon_opening_step(tachyon_opening_t *opening, int64_t timeout
     tachyon_error_t error;
     if (is_null(opening))
         return TACHYON_ERR_NULL_PTR;
-    if (opening->outcome != TACHYON_ERR_EMPTY)
-        return opening->outcome == TACHYON_SUCCESS ? TACHYON_SUCCESS
-                                                   : ty_fail_plain(opening->outcome);
+    if ((error = outcome_of(opening)) != TACHYON_ERR_EMPTY)
+        return error == TACHYON_SUCCESS ? TACHYON_SUCCESS : ty_fail_plain(error);
     patience.cancel_state = ty_cancel_off();
     do
         error = advance(opening, &patience);
@@ -228,7 +234,7 @@ tachyon_error_t tachyon_opening_step(tachyon_opening_t *opening, int64_t timeout
 int tachyon_opening_fileno(tachyon_opening_t *opening) {
     if (is_null(opening))
         return -1;
-    if (opening->outcome == TACHYON_ERR_FORKED) {
+    if (opening->forked) {
         ty_fail_plain(TACHYON_ERR_FORKED);
         return -1;
     }
@@ -250,10 +256,11 @@ static tachyon_error_t finish(struct tachyon_opening *opening, enum handshake_ki
                               struct tachyon_bus **out) {
     if (is_null(opening))
         return TACHYON_ERR_NULL_PTR;
-    if (opening->outcome == TACHYON_ERR_EMPTY)
+    tachyon_error_t error = outcome_of(opening);
+    if (error == TACHYON_ERR_EMPTY)
         return ty_fail(TACHYON_ERR_EMPTY, 0, "the connection does not stand yet");
-    if (opening->outcome != TACHYON_SUCCESS)
-        return ty_fail_plain(opening->outcome);
+    if (error != TACHYON_SUCCESS)
+        return ty_fail_plain(error);
     if (opening->kind != kind)
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0, "this opening is of %s",
                        kind == HANDSHAKE_RPC ? "a bus, not an RPC bus"

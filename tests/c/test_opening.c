@@ -589,27 +589,38 @@ TEST(the_hook_is_asked_only_by_a_step_that_waits) {
 
 /* ---- fork ---- */
 
+static void be_refused(struct end *ends) {
+    size_t open = test_count_fds();
+    for (int i = 0; i < 2; i++) {
+        CHECK_ERROR(tachyon_opening_step(ends[i].opening, 0), TACHYON_ERR_FORKED);
+        CHECK_EQ(tachyon_opening_fileno(ends[i].opening), -1);
+        CHECK_EQ(tachyon_last_error(), TACHYON_ERR_FORKED);
+        tachyon_bus_t *bus;
+        CHECK_ERROR(tachyon_opening_finish_bus(ends[i].opening, &bus),
+                    TACHYON_ERR_FORKED);
+        tachyon_opening_cancel(ends[i].opening);
+    }
+    CHECK_EQ(test_count_fds(), open);
+}
+
 TEST(an_opening_belongs_to_the_process_that_made_it) {
     const char *path = test_path("bus");
     struct end ends[] = {listening_on(path, NULL), connecting_to(path, NULL)};
     turn(ends, 2, 1, 2000); /* one client in the handshake */
     pid_t pid = fork();
     if (pid == 0) {
-        size_t open = test_count_fds();
-        for (int i = 0; i < 2; i++) {
-            CHECK_ERROR(tachyon_opening_step(ends[i].opening, 0), TACHYON_ERR_FORKED);
-            CHECK_EQ(tachyon_opening_fileno(ends[i].opening), -1);
-            tachyon_bus_t *bus;
-            CHECK_ERROR(tachyon_opening_finish_bus(ends[i].opening, &bus),
-                        TACHYON_ERR_FORKED);
-            tachyon_opening_cancel(ends[i].opening);
-        }
+        be_refused(ends);
         CHECK(stands(path, ""));
-        CHECK_EQ(test_count_fds(), open);
         _exit(0);
     }
     CHECK_EQ(test_wait(pid), 0);
     turn(ends, 2, 0, 2000); /* the parent's do not notice */
+    pid = fork();           /* with connections that nobody has taken */
+    if (pid == 0) {
+        be_refused(ends);
+        _exit(0);
+    }
+    CHECK_EQ(test_wait(pid), 0);
     finish_pair(&ends[0], &ends[1]);
     check_no_files(path);
 }
