@@ -697,9 +697,11 @@ static void *open_while_cancelled(void *context) {
     pthread_cancel(pthread_self());
     CHECK_OK(tachyon_bus_listen_start(path, 4096, NULL, &listener));
     CHECK_OK(tachyon_bus_connect_start(path, NULL, &connector));
-    while ((tachyon_opening_step(listener, 0) == TACHYON_ERR_EMPTY) |
-           (tachyon_opening_step(connector, 0) == TACHYON_ERR_EMPTY))
-        ;
+    tachyon_error_t one, other;
+    do {
+        one = tachyon_opening_step(listener, 0);
+        other = tachyon_opening_step(connector, 0);
+    } while (one == TACHYON_ERR_EMPTY || other == TACHYON_ERR_EMPTY);
     CHECK_OK(tachyon_opening_finish_bus(listener, &buses[0]));
     CHECK_OK(tachyon_opening_finish_bus(connector, &buses[1]));
     tachyon_opening_cancel(listener);
