@@ -693,6 +693,28 @@ def test_serve_forever_stops_when_told(
         rpc.callee.serve(timeout=0) and rpc.callee.serve(timeout=0)
 
 
+@pytest.mark.parametrize("handler", [lambda request: bytes(2000), raising(KeyError())])
+def test_serve_forever_stops_though_nobody_takes_its_replies(
+    connect_rpc: ConnectRpc,
+    dispatcher: RpcDispatcher,
+    handler: Callable[[memoryview], bytes],
+) -> None:
+    caller, callee = connect_rpc(1 << 16, 4096)
+    dispatcher.handler(57)(handler)
+    calls = [caller.call(b"", 57) for _ in range(200)]
+    stop = threading.Event()
+    server = Server(dispatcher, callee, stop=stop)
+    served = 0
+    while callee.stats().replies > served or not served:
+        served = callee.stats().replies
+        time.sleep(0.2)
+    assert served < len(calls)
+    stop.set()
+    server.end()
+    with caller.wait(calls[0], timeout=1):
+        pass
+
+
 def test_serve_forever_with_a_set_flag_serves_nothing(
     rpc: RpcPair, dispatcher: RpcDispatcher
 ) -> None:

@@ -218,7 +218,8 @@ class RpcDispatcher:
 
         bus, spin_threshold: as for serve_once().
         stop: a function that returns something true, or an event that is set; looked at
-            before each request, every 50 ms while there is none.
+            before each request, every 50 ms while there is none, and while there is no
+            room for a reply, which then is not sent.
 
         A request that failed is logged by the logger "tachyon", whatever its handler
         raised; KeyboardInterrupt and SystemExit alone, or in a group, end this. Raises
@@ -230,7 +231,7 @@ class RpcDispatcher:
         timeout = None if stopped is None else STOP_INTERVAL_S
         while stopped is None or not stopped():
             try:
-                failure = _serve(self._endpoints, bus, spin_threshold, timeout)
+                failure = _serve(self._endpoints, bus, spin_threshold, timeout, stopped)
             except TimeoutError:
                 if timeout is None:  # a signal handler's
                     raise
@@ -248,8 +249,9 @@ def _serve(
     bus: RpcBus,
     spin_threshold: SupportsIndex,
     timeout: float | None,
+    stopped: Callable[[], object] | None = None,
 ) -> BaseException | None:
-    """Answer one request; return why it has an error reply instead.
+    """Answer one request; return why it has an error reply instead, or none.
 
     What this raises comes from the bus. The handler gets a copy: whatever keeps a
     view of it, an exception's traceback or the handler itself, keeps no slot.
@@ -259,21 +261,40 @@ def _serve(
         try:
             payload = bytes(request)
         except MemoryError as error:
-            return _refuse(bus, call, type_id, error)
+            return _refuse(bus, call, type_id, error, stopped=stopped)
     endpoint = endpoints.get(type_id)
     try:
         if endpoint is None:
             raise KeyError(f"no handler for message type {type_id} (call {call})")
         response = endpoint(memoryview(payload))
     except BaseException as error:
-        return _refuse(bus, call, type_id, error, endpoint)
+        return _refuse(bus, call, type_id, error, endpoint, stopped=stopped)
     try:
-        bus.reply(call, response, type_id)
+        _reply(bus, call, response, type_id, stopped=stopped)
     except (ClosedError, PeerDeadError):
         raise
     except Exception as error:  # it cannot be sent
-        return _refuse(bus, call, type_id, error, endpoint)
+        return _refuse(bus, call, type_id, error, endpoint, stopped=stopped)
     return None
+
+
+def _reply(
+    bus: RpcBus,
+    call: int,
+    body: bytes,
+    type_id: int,
+    *,
+    stopped: Callable[[], object] | None,
+    timeout: float | None = None,
+) -> None:
+    """Send a reply; while it may wait for ever, it asks whether to stop as well."""
+    while timeout is None and stopped is not None:
+        try:
+            return bus.reply(call, body, type_id, timeout=STOP_INTERVAL_S)
+        except TimeoutError:
+            if stopped():
+                raise
+    return bus.reply(call, body, type_id, timeout=timeout)
 
 
 def _refuse(
@@ -282,12 +303,14 @@ def _refuse(
     type_id: int,
     error: BaseException,
     endpoint: RpcEndpoint | None = None,
+    *,
+    stopped: Callable[[], object] | None,
 ) -> BaseException:
     """Send the error reply to a call; return what serving it has failed with."""
     body = (type_id & 0xFFFF).to_bytes(2, "big")
     patience = 0 if _is_end(error) else None
     try:
-        bus.reply(call, body, MSG_TYPE_ERROR, timeout=patience)
+        _reply(bus, call, body, MSG_TYPE_ERROR, stopped=stopped, timeout=patience)
     except (ClosedError, PeerDeadError):
         if patience is None:
             raise
