@@ -142,6 +142,7 @@ def test_layout_as_a_dtype_has_the_same_values(text: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "error", "text"),
     [
+        (None, TypeError, "needs the layout of its messages"),
         ("", ValueError, "'' have 0 bytes"),
         ("0s", ValueError, "0 bytes"),
         (np.dtype("V0"), ValueError, "0 bytes"),

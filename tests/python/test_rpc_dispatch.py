@@ -263,6 +263,18 @@ def test_interrupted_handler_answers_and_ends_the_server(
         assert reply.type_id == MSG_TYPE_ERROR
 
 
+def test_what_is_no_handler_is_refused_by_name(served: RpcBus) -> None:
+    wrong: Any = 3
+    with pytest.raises(TypeError, match="handler must be callable, not 3"):
+        RpcEndpoint(wrong, 1)
+    wrong = len
+    with pytest.raises(TypeError, match="endpoint must be an RpcEndpoint"):
+        RpcDispatcher().register(wrong)
+    wrong = 3
+    with pytest.raises(TypeError, match="stop must be a function or an event, not 3"):
+        RpcDispatcher().serve_forever(served, stop=wrong)
+
+
 def test_handler_may_keep_what_it_got(served: RpcBus) -> None:
     for data in (b"abc", b"defghi", bytes(60000)):
         assert keep.call(served, data, timeout=5) == b"answered"

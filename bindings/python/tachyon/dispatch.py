@@ -55,6 +55,8 @@ class RpcEndpoint:
 
     def __init__(self, fn: Handler, msg_type: SupportsIndex) -> None:
         number = integer("msg_type", msg_type, 0, MSG_TYPE_ERROR - 1)
+        if not callable(fn):
+            raise TypeError(f"the handler must be callable, not {fn!r}")
         self.__name__ = repr(fn)
         functools.update_wrapper(self, fn, updated=())
         self.msg_type = number
@@ -168,6 +170,11 @@ class RpcDispatcher:
 
         endpoint: what tachyon_rpc() has made; ValueError when its type has another.
         """
+        if not isinstance(endpoint, RpcEndpoint):
+            raise TypeError(
+                "endpoint must be an RpcEndpoint, as tachyon_rpc() makes, not "
+                f"{endpoint!r}"
+            )
         other = self._endpoints.setdefault(endpoint.msg_type, endpoint)
         if other is not endpoint:
             raise ValueError(f"{endpoint!r}: the type is taken by {other!r}")
@@ -225,6 +232,8 @@ class RpcDispatcher:
         raised; KeyboardInterrupt and SystemExit alone, or in a group, end this. Raises
         PeerDeadError when the caller died.
         """
+        if not (stop is None or callable(stop) or hasattr(stop, "is_set")):
+            raise TypeError(f"stop must be a function or an event, not {stop!r}")
         stopped: Callable[[], object] | None = (
             stop if stop is None or callable(stop) else stop.is_set
         )

@@ -98,6 +98,11 @@ class Layout(NamedTuple):
 
 def layout_of(spec: "LayoutLike") -> Layout:
     """Read a struct format, a struct.Struct, or whatever NumPy takes for a dtype."""
+    if spec is None:  # which NumPy takes for float64
+        raise TypeError(
+            "a channel needs the layout of its messages, such as '<Id' or a NumPy "
+            "dtype, not None"
+        )
     if isinstance(spec, struct.Struct):
         spec = spec.format  # a Struct of our own: it cannot be changed, nor derived
     if isinstance(spec, (str, bytes)):
