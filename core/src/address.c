@@ -392,9 +392,9 @@ static tachyon_error_t nobody_there(const char *path, int start, int refused) {
 /* connect(), with a relative path from `start`. 0, or why not. */
 static int connect_from(int start, const char *path, int fd, struct sockaddr_un *name,
                         socklen_t length) {
-    char parent[sizeof((struct address *)0)->path + 1];
     int directory = -1;
     if (start >= 0) {
+        char parent[sizeof((struct address *)0)->path + 1];
         directory_of(path, parent, sizeof parent);
         directory = openat(start, parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (directory < 0)
