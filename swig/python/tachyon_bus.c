@@ -406,10 +406,8 @@ static Py_ssize_t bus_views(const TachyonBus *bus) {
 
 static PyObject *TachyonBus_destroy(TachyonBus *bus) {
     if (!bus->open) {
-        if (bus->opening) {
-            return raise_not_open(bus);
-        }
-        Py_RETURN_NONE;
+        return bus->opening && !bus->steps ? raise_not_open(bus)
+                                           : TachyonBus_opening_cancel(bus);
     }
     Py_ssize_t views = bus_views(bus);
     if (views > 0) {
@@ -428,7 +426,7 @@ static PyObject *TachyonBus_abort(TachyonBus *bus) {
         bus_views(bus);
         bus_end(bus, bus->kind->abort);
     }
-    Py_RETURN_NONE;
+    return TachyonBus_opening_cancel(bus);
 }
 
 /* What ends a generator, or a program well, ends the stream well too; any other

@@ -526,7 +526,8 @@ def test_failure_that_cannot_be_shown_is_logged_all_the_same(
     with pytest.raises(RpcError):
         failing.call(served, b"", timeout=5)
     assert double.call(served, b"x", timeout=5) == b"xx"
-    assert "failed on call 1: EndlessError (why cannot be shown)" in caplog.text
+    # Python 3.13 itself shows it without its notes; older ones cannot show it at all.
+    assert "failed on call 1: EndlessError" in caplog.text
 
 
 def test_log_that_fails_ends_no_server(
