@@ -492,6 +492,7 @@ TEST(a_forked_child_keeps_no_client_of_a_listener) {
     int silent = wire_connect(listening.path);
     while (test_count_fds() < before + 2) /* it has been accepted too */
         test_sleep_ms(1);
+    test_sleep_ms(50); /* and entered: what a fork in between passes on is not closed */
     pid_t child = test_spawn(live_until_told, go);
     CHECK(wire_ends(silent, 3000)); /* when its time is over, though the child lives */
     close(silent);
