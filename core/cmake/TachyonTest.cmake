@@ -87,3 +87,39 @@ function(tachyon_add_cargo_test name subcommand)
     set_tests_properties(${name} PROPERTIES RESOURCE_LOCK cargo
         WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 endfunction()
+
+# tachyon_add_peer(<lang> COMMAND <command>...
+#                  [SEND <command>... RECV <command>...]
+#                  [RPC_SERVER <command>... RPC_CLIENT <command>...]
+#                  [WITHOUT <word>...] [ENVIRONMENT VAR=value...] [DEPENDS <target>...])
+# A language of the conformance tests: its peer program and its samples; tests/interop
+# has what they do. WITHOUT names operations, or values of `how`, that the language does
+# not have: those cases are skipped by name. tests/ must be added after this.
+function(tachyon_add_peer language)
+    set(programs COMMAND SEND RECV RPC_SERVER RPC_CLIENT)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "${programs};WITHOUT;ENVIRONMENT;DEPENDS")
+    if(NOT arg_COMMAND OR arg_UNPARSED_ARGUMENTS)
+        message(FATAL_ERROR " tachyon_add_peer(${language}): no COMMAND, or what is "
+                            "\"${arg_UNPARSED_ARGUMENTS}\"?")
+    endif()
+    set(fields "")
+    foreach(key ${programs} WITHOUT ENVIRONMENT)
+        set(words "")
+        foreach(word IN LISTS arg_${key})
+            string(REGEX REPLACE "([\"\\])" "\\\\\\1" word "${word}")
+            list(APPEND words "\"${word}\"")
+        endforeach()
+        list(JOIN words ", " words)
+        string(TOLOWER "${key}" name)
+        list(APPEND fields "\"${name}\": [${words}]")
+    endforeach()
+    list(JOIN fields ",\n    " fields)
+    set_property(GLOBAL APPEND PROPERTY TACHYON_PEERS ${language})
+    set_property(GLOBAL PROPERTY TACHYON_PEER_${language} "{\n    ${fields}\n  }")
+    set_property(GLOBAL APPEND PROPERTY TACHYON_PEER_TARGETS ${arg_DEPENDS})
+endfunction()
+
+# A language that is not here: its tests are listed as skipped.
+function(tachyon_skip_peer language reason)
+    tachyon_skip_test(interop.${language} "${reason}")
+endfunction()
