@@ -107,6 +107,25 @@ typedef enum {
     TACHYON_ERR_ABORTED = 23       /**< the peer gave up in the middle */
 } tachyon_error_t;
 
+/** What kind of failure an error is: what a caller does about it, and what class of its
+ * own errors a language maps it to. Values are part of the ABI. */
+typedef enum {
+    TACHYON_KIND_NONE = 0,       /**< SUCCESS: no failure */
+    TACHYON_KIND_ARGUMENT = 1,   /**< the caller's mistake: NULL_PTR, INVALID_SZ */
+    TACHYON_KIND_MEMORY = 2,     /**< MEM */
+    TACHYON_KIND_SYSTEM = 3,     /**< the system refuses: OPEN, TRUNCATE, MAP, SYSTEM */
+    TACHYON_KIND_CONNECTION = 4, /**< NETWORK, ABI_MISMATCH, ADDR_IN_USE */
+    TACHYON_KIND_PERMISSION = 5, /**< CHMOD, SEAL, PERMISSION */
+    TACHYON_KIND_WOULD_BLOCK = 6, /**< not now, without waiting: FULL, EMPTY */
+    TACHYON_KIND_TIMEOUT = 7,     /**< TIMEOUT */
+    TACHYON_KIND_INTERRUPTED = 8, /**< INTERRUPTED */
+    TACHYON_KIND_CLOSED = 9,      /**< the stream is over, in order: CLOSED */
+    TACHYON_KIND_PEER_DEAD = 10,  /**< PEER_DEAD */
+    TACHYON_KIND_STATE = 11,      /**< not with this handle, or not now: BUSY, FORKED */
+    TACHYON_KIND_CORRUPT = 12,    /**< CORRUPT */
+    TACHYON_KIND_ABORTED = 13     /**< the stream is cut off: ABORTED */
+} tachyon_error_kind_t;
+
 /** State of a connection as this end sees it. */
 typedef enum {
     TACHYON_STATE_UNINITIALIZED = 0,
@@ -122,6 +141,14 @@ TACHYON_ABI const char *tachyon_version(void) TACHYON_NOEXCEPT;
 
 /** One-line English text for an error value; static storage, never NULL. */
 TACHYON_ABI const char *tachyon_strerror(tachyon_error_t error) TACHYON_NOEXCEPT;
+
+/** Name of an error's enumerator, "TACHYON_ERR_FULL"; static storage, never NULL. A value
+ * that is none is "unknown". */
+TACHYON_ABI const char *tachyon_error_name(tachyon_error_t error) TACHYON_NOEXCEPT;
+
+/** Kind of an error; of a value that is none, TACHYON_KIND_SYSTEM. */
+TACHYON_ABI tachyon_error_kind_t tachyon_error_kind(tachyon_error_t error)
+    TACHYON_NOEXCEPT;
 
 /**
  * Why the last call in this thread failed; meaningful right after a call that said
@@ -159,6 +186,10 @@ template <class To, class From> constexpr To cast(From value) noexcept {
 #else
 #define TACHYON_CAST_(to, value) ((to)(value))
 #endif
+
+/** A spin_threshold for who has no reason for another: some tens of microseconds, more
+ * than a peer that is at work takes to answer, and little beside the cost of a sleep. */
+#define TACHYON_DEFAULT_SPIN 10000
 
 /* ---- Opening and closing ---------------------------------------------------- */
 
@@ -423,6 +454,24 @@ TACHYON_ABI const void *tachyon_acquire_rx_timed(tachyon_bus_t *bus, uint32_t *t
 /** Release everything handed out. SUCCESS, NULL_PTR, or EMPTY if there is nothing. */
 TACHYON_ABI tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
+/**
+ * Copy one message out and release it: acquire_rx_timed + memcpy + commit_rx, the
+ * counterpart of tachyon_send().
+ *
+ * @param into     Room for `room` bytes; may be NULL when room is 0.
+ * @param size     Set to the size of the message; must not be NULL.
+ * @param type_id  Set to its type; must not be NULL.
+ * @return SUCCESS; as tachyon_acquire_rx_timed() fails; or INVALID_SZ when the message has
+ *         more than `room` bytes: then it is still the next message, *size and *type_id
+ *         tell of it, and nothing is copied.
+ *
+ * Threads: one consumer.  Blocks: until there is a message.  System calls: to sleep.
+ */
+TACHYON_ABI tachyon_error_t tachyon_recv(tachyon_bus_t *bus, void *into, size_t room,
+                                         size_t *size, uint32_t *type_id,
+                                         uint32_t spin_threshold,
+                                         int64_t timeout_ns) TACHYON_NOEXCEPT;
+
 /** One message of a batch. */
 typedef struct {
     const void *ptr;    /**< payload, read-only, owned by the bus */
@@ -528,6 +577,21 @@ TACHYON_ABI int tachyon_bus_fileno(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
  */
 TACHYON_ABI tachyon_state_t tachyon_get_state(const tachyon_bus_t *bus)
     TACHYON_NOEXCEPT;
+
+/**
+ * Where the ring lies, for languages that look at it as one buffer: the payloads that
+ * acquire and the views of a batch give, and reservations, all lie in it, whole, and their
+ * distances from its start are the same as long as the bus lives.
+ *
+ * @param mapped  Set to the bytes there: the capacity twice, for the ring is mapped twice
+ *                in a row; may be NULL.
+ * @return The first byte; writable by whoever holds a reservation, and only there. It
+ *         lives until tachyon_bus_destroy(). NULL: NULL_PTR, FORKED.
+ *
+ * Threads: any.  Blocks: never.  System calls: none.
+ */
+TACHYON_ABI void *tachyon_bus_memory(const tachyon_bus_t *bus,
+                                     size_t *mapped) TACHYON_NOEXCEPT;
 
 /** Order later loads of this thread after earlier ones (an acquire fence). */
 TACHYON_ABI void tachyon_memory_barrier_acquire(void) TACHYON_NOEXCEPT;
@@ -647,6 +711,11 @@ TACHYON_ABI tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc,
 /** Largest payload this end can send: a caller's request, a callee's reply. */
 TACHYON_ABI size_t tachyon_rpc_max_payload(const tachyon_rpc_bus_t *rpc)
     TACHYON_NOEXCEPT;
+
+/** As tachyon_bus_memory(), of the ring that this end receives from, or with `sending`
+ * not 0 of the one that it sends into. */
+TACHYON_ABI void *tachyon_rpc_memory(const tachyon_rpc_bus_t *rpc, int sending,
+                                     size_t *mapped) TACHYON_NOEXCEPT;
 
 /** Counters of one end since it was opened. */
 typedef struct {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bus: one end of a connection, its errors, its role, and looking at it.
+ * The bus: one end of a connection, its errors, its role.
  *
  * Owns: the handle. Its hot path (producer.c, consumer.c) works on an armed ring; every
  * exceptional state (role not claimed yet, dead peer, corrupt ring, forked child) is a
@@ -132,45 +132,7 @@ tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role, int64_t timeout_
     return TACHYON_SUCCESS;
 }
 
-/* ---- Looking ---- */
-
-tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *receiving) {
-    int error = atomic_load(&bus->error);
-    if (error == TACHYON_SUCCESS && atomic_load(&bus->link.closing)) {
-        error = TACHYON_ERR_CLOSED;
-    } else if (error == TACHYON_SUCCESS && ty_link_look(&bus->link) != LINK_ALIVE) {
-        /* Undelivered messages keep a receiving end usable. Any thread may ask, so
-         * this reads the shared words, not the consumer's own. */
-        const struct ring_shared *shared = region_shared(receiving);
-        const struct ring_line *line =
-            ring_line_at(region_data(receiving), receiving->capacity - 1,
-                         atomic_load_explicit(&shared->tail, memory_order_acquire) &
-                             ~(uint64_t)(RING_LINE - 1));
-        if (atomic_load(&bus->role) == TACHYON_ROLE_PRODUCER ||
-            atomic_load_explicit(&line->word, memory_order_acquire) == 0)
-            error = (int)ty_link_error(&bus->link);
-    }
-    switch (error) {
-    case TACHYON_SUCCESS:
-        return TACHYON_STATE_READY;
-    case TACHYON_ERR_CLOSED:
-        ty_fail_plain((tachyon_error_t)error);
-        return TACHYON_STATE_DISCONNECTED;
-    default:
-        ty_fail_plain((tachyon_error_t)error);
-        return TACHYON_STATE_FATAL_ERROR;
-    }
-}
-
-tachyon_state_t tachyon_get_state(const tachyon_bus_t *bus) {
-    if (is_null(bus))
-        return TACHYON_STATE_UNKNOWN;
-    return ty_bus_state((tachyon_bus_t *)(uintptr_t)bus, &bus->regions[0]);
-}
-
-size_t tachyon_max_payload(const tachyon_bus_t *bus) {
-    return bus ? (size_t)ring_max_payload(bus->regions[0].capacity) : 0;
-}
+/* ---- A descriptor, and settings ---- */
 
 int ty_bus_fileno(struct tachyon_bus *bus) {
     if (atomic_load(&bus->error) == TACHYON_ERR_FORKED) {
@@ -188,34 +150,6 @@ int ty_bus_fileno(struct tachyon_bus *bus) {
 
 int tachyon_bus_fileno(tachyon_bus_t *bus) {
     return is_null(bus) ? -1 : ty_bus_fileno(bus);
-}
-
-void tachyon_memory_barrier_acquire(void) {
-    atomic_thread_fence(memory_order_acquire);
-}
-
-tachyon_error_t tachyon_bus_get_peer(const tachyon_bus_t *bus, tachyon_peer_t *out) {
-    if (is_null(bus) || is_null(out))
-        return TACHYON_ERR_NULL_PTR;
-    *out = bus->peer;
-    return TACHYON_SUCCESS;
-}
-
-tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t *out) {
-    if (is_null(bus) || is_null(out))
-        return TACHYON_ERR_NULL_PTR;
-    *out = (tachyon_stats_t){
-        .capacity = bus->regions[0].capacity,
-        .used = bus->tx.limit ? bus->tx.head + bus->tx.capacity - bus->tx.limit
-                              : bus->rx.handed,
-        .messages = bus->tx.messages + bus->rx.messages,
-        .ring_bytes = bus->tx.head + bus->rx.tail,
-        .flushes = bus->tx.flushes,
-        .full = bus->tx.full,
-        .sleeps = atomic_load_explicit(&bus->link.sleeps, memory_order_relaxed),
-        .wakes = atomic_load_explicit(&bus->link.wakes, memory_order_relaxed),
-    };
-    return TACHYON_SUCCESS;
 }
 
 tachyon_error_t tachyon_bus_set_numa_node(const tachyon_bus_t *bus, int node_id) {

@@ -69,7 +69,6 @@ void ty_bus_arm_tx(struct tachyon_bus *bus, const struct region *region);
 void ty_bus_arm_rx(struct tachyon_bus *bus, const struct region *region);
 void ty_bus_free(struct tachyon_bus *bus); /* all but the struct */
 int ty_bus_fileno(struct tachyon_bus *bus);
-tachyon_state_t ty_bus_state(struct tachyon_bus *bus, const struct region *receiving);
 
 tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
                               uint32_t type_id, uint64_t correlation_id);

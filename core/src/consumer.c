@@ -143,6 +143,50 @@ tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus) {
     return TACHYON_SUCCESS;
 }
 
+/* Room for less: the message stays. */
+static out_of_line tachyon_error_t too_large(size_t size, size_t room) {
+    return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                   "the next message has %zu bytes, there is room for %zu", size, room);
+}
+
+static inline tachyon_error_t copy_out(struct tachyon_bus *bus,
+                                       const struct ring_record *record, void *into,
+                                       size_t room, size_t *size, uint32_t *type_id) {
+    *size = record->size;
+    *type_id = record->type_id;
+    if (unlikely(record->size > room))
+        return too_large(record->size, room);
+    if (likely(record->size > 0))
+        copy_item(into, record->payload, record->size);
+    ring_hand_out(&bus->rx, record->bytes, 1);
+    release(bus, record->bytes, 1);
+    return TACHYON_SUCCESS;
+}
+
+static out_of_line tachyon_error_t recv_slow(struct tachyon_bus *bus, void *into,
+                                             size_t room, size_t *size,
+                                             uint32_t *type_id, uint32_t spins,
+                                             int64_t timeout_ns) {
+    if (is_null(bus) || is_null(size) || is_null(type_id))
+        return TACHYON_ERR_NULL_PTR;
+    if (!into && room > 0)
+        return ty_fail(TACHYON_ERR_NULL_PTR, 0, "into is NULL, room is %zu", room);
+    struct rx_wait want = {.bus = bus};
+    if (!ty_bus_wait_rx(&want, (struct wait){.spins = spins, .timeout_ns = timeout_ns}))
+        return tachyon_last_error();
+    return copy_out(bus, &want.record, into, room, size, type_id);
+}
+
+tachyon_error_t tachyon_recv(tachyon_bus_t *bus, void *into, size_t room, size_t *size,
+                             uint32_t *type_id, uint32_t spin_threshold,
+                             int64_t timeout_ns) {
+    struct ring_record record;
+    if (likely(bus && size && type_id && (into || room == 0)) &&
+        likely(ring_look_at(&bus->rx, 0, &record) == RING_FOUND && !bus_closing(bus)))
+        return copy_out(bus, &record, into, room, size, type_id);
+    return recv_slow(bus, into, room, size, type_id, spin_threshold, timeout_ns);
+}
+
 static size_t take_batch(struct tachyon_bus *bus, tachyon_msg_view_t *views,
                          size_t max_msgs, uint32_t spins, int64_t timeout_ns) {
     if (is_null(bus) || is_null(views))

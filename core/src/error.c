@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The last error of each thread, and the one table of error texts. */
+/* The last error of each thread, and the one table of errors. */
 #include "error.h"
 
 #include <errno.h>
@@ -16,32 +16,42 @@ static _Thread_local struct {
     char text[384]; /* empty: the table's text */
 } last;
 
-static const char *const texts[] = {
-    [TACHYON_SUCCESS] = "success",
-    [TACHYON_ERR_NULL_PTR] = "a required pointer is NULL",
-    [TACHYON_ERR_MEM] = "out of memory",
-    [TACHYON_ERR_OPEN] = "cannot create the shared memory",
-    [TACHYON_ERR_TRUNCATE] = "cannot size the shared memory",
-    [TACHYON_ERR_CHMOD] = "cannot set the mode of the socket",
-    [TACHYON_ERR_SEAL] = "the shared memory is not sealed",
-    [TACHYON_ERR_MAP] = "cannot map the shared memory",
-    [TACHYON_ERR_INVALID_SZ] = "an argument is out of range",
-    [TACHYON_ERR_FULL] = "the ring is full",
-    [TACHYON_ERR_EMPTY] = "the ring is empty",
-    [TACHYON_ERR_NETWORK] = "nobody listens, or the socket failed",
-    [TACHYON_ERR_SYSTEM] = "a system call failed",
-    [TACHYON_ERR_INTERRUPTED] = "interrupted by a signal",
-    [TACHYON_ERR_ABI_MISMATCH] = "the peer speaks another protocol",
-    [TACHYON_ERR_PEER_DEAD] = "the peer died without closing",
-    [TACHYON_ERR_CLOSED] = "the stream has ended",
-    [TACHYON_ERR_TIMEOUT] = "timed out",
-    [TACHYON_ERR_BUSY] = "in use by another thread or by the peer",
-    [TACHYON_ERR_CORRUPT] = "the peer wrote an impossible value into the ring",
-    [TACHYON_ERR_ADDR_IN_USE] = "the address is in use",
-    [TACHYON_ERR_PERMISSION] = "permission denied",
-    [TACHYON_ERR_FORKED] = "the handle belongs to the parent process",
-    [TACHYON_ERR_ABORTED] = "the peer gave up in the middle",
+#define ROW(error, kind, text)                                                         \
+    [TACHYON_##error] = {"TACHYON_" #error, text, TACHYON_KIND_##kind}
+
+static const struct {
+    const char *name, *text;
+    tachyon_error_kind_t kind;
+} errors[] = {
+    ROW(SUCCESS, NONE, "success"),
+    ROW(ERR_NULL_PTR, ARGUMENT, "a required pointer is NULL"),
+    ROW(ERR_MEM, MEMORY, "out of memory"),
+    ROW(ERR_OPEN, SYSTEM, "cannot create the shared memory"),
+    ROW(ERR_TRUNCATE, SYSTEM, "cannot size the shared memory"),
+    ROW(ERR_CHMOD, PERMISSION, "cannot set the mode of the socket"),
+    ROW(ERR_SEAL, PERMISSION, "the shared memory is not sealed"),
+    ROW(ERR_MAP, SYSTEM, "cannot map the shared memory"),
+    ROW(ERR_INVALID_SZ, ARGUMENT, "an argument is out of range"),
+    ROW(ERR_FULL, WOULD_BLOCK, "the ring is full"),
+    ROW(ERR_EMPTY, WOULD_BLOCK, "the ring is empty"),
+    ROW(ERR_NETWORK, CONNECTION, "nobody listens, or the socket failed"),
+    ROW(ERR_SYSTEM, SYSTEM, "a system call failed"),
+    ROW(ERR_INTERRUPTED, INTERRUPTED, "interrupted by a signal"),
+    ROW(ERR_ABI_MISMATCH, CONNECTION, "the peer speaks another protocol"),
+    ROW(ERR_PEER_DEAD, PEER_DEAD, "the peer died without closing"),
+    ROW(ERR_CLOSED, CLOSED, "the stream has ended"),
+    ROW(ERR_TIMEOUT, TIMEOUT, "timed out"),
+    ROW(ERR_BUSY, STATE, "in use by another thread or by the peer"),
+    ROW(ERR_CORRUPT, CORRUPT, "the peer wrote an impossible value into the ring"),
+    ROW(ERR_ADDR_IN_USE, CONNECTION, "the address is in use"),
+    ROW(ERR_PERMISSION, PERMISSION, "permission denied"),
+    ROW(ERR_FORKED, STATE, "the handle belongs to the parent process"),
+    ROW(ERR_ABORTED, ABORTED, "the peer gave up in the middle"),
 };
+
+static bool is_error(tachyon_error_t error) {
+    return (size_t)error < sizeof errors / sizeof errors[0];
+}
 
 tachyon_error_t ty_fail(tachyon_error_t error, int system, const char *format, ...) {
     va_list arguments;
@@ -91,8 +101,15 @@ const char *tachyon_last_error_message(void) {
 }
 
 const char *tachyon_strerror(tachyon_error_t error) {
-    size_t index = (size_t)error;
-    return index < sizeof texts / sizeof texts[0] ? texts[index] : "unknown error";
+    return is_error(error) ? errors[error].text : "unknown error";
+}
+
+const char *tachyon_error_name(tachyon_error_t error) {
+    return is_error(error) ? errors[error].name : "unknown";
+}
+
+tachyon_error_kind_t tachyon_error_kind(tachyon_error_t error) {
+    return is_error(error) ? errors[error].kind : TACHYON_KIND_SYSTEM;
 }
 
 const char *tachyon_version(void) {

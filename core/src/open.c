@@ -427,17 +427,13 @@ tachyon_error_t tachyon_rpc_connect(const char *socket_path, tachyon_rpc_bus_t *
 
 /* ---- Owners, and the end ---- */
 
-static struct tachyon_bus *bus_in(tachyon_rpc_bus_t *rpc) {
-    return (struct tachyon_bus *)(void *)rpc;
-}
-
 void tachyon_bus_ref(tachyon_bus_t *bus) {
     if (bus)
         atomic_fetch_add_explicit(&bus->owners, 1, memory_order_relaxed);
 }
 
 void tachyon_rpc_ref(tachyon_rpc_bus_t *rpc) {
-    tachyon_bus_ref(bus_in(rpc));
+    tachyon_bus_ref(rpc_bus(rpc));
 }
 
 void tachyon_bus_close(tachyon_bus_t *bus) {
@@ -446,7 +442,7 @@ void tachyon_bus_close(tachyon_bus_t *bus) {
 }
 
 void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) {
-    tachyon_bus_close(bus_in(rpc));
+    tachyon_bus_close(rpc_bus(rpc));
 }
 
 void tachyon_bus_abort(tachyon_bus_t *bus) {
@@ -455,7 +451,7 @@ void tachyon_bus_abort(tachyon_bus_t *bus) {
 }
 
 void tachyon_rpc_abort(tachyon_rpc_bus_t *rpc) {
-    tachyon_bus_abort(bus_in(rpc));
+    tachyon_bus_abort(rpc_bus(rpc));
 }
 
 void tachyon_bus_destroy(tachyon_bus_t *bus) {
@@ -463,5 +459,5 @@ void tachyon_bus_destroy(tachyon_bus_t *bus) {
 }
 
 void tachyon_rpc_destroy(tachyon_rpc_bus_t *rpc) {
-    release(bus_in(rpc), HANDSHAKE_RPC);
+    release(rpc_bus(rpc), HANDSHAKE_RPC);
 }

@@ -473,22 +473,7 @@ tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *rpc) {
     return tachyon_commit_rx(&rpc->bus);
 }
 
-/* ---- Looking ---- */
-
-/* A caller receives from the reply ring, a callee from the request ring. */
-static const struct region *receiving(const struct tachyon_rpc_bus *rpc) {
-    return &rpc->bus.regions[is_caller(rpc) ? 1 : 0];
-}
-
-static const struct region *sending(const struct tachyon_rpc_bus *rpc) {
-    return &rpc->bus.regions[is_caller(rpc) ? 0 : 1];
-}
-
-tachyon_state_t tachyon_rpc_get_state(const tachyon_rpc_bus_t *rpc) {
-    if (is_null(rpc))
-        return TACHYON_STATE_UNKNOWN;
-    return ty_bus_state((struct tachyon_bus *)(uintptr_t)&rpc->bus, receiving(rpc));
-}
+/* ---- A descriptor, settings, counters ---- */
 
 void tachyon_rpc_set_polling_mode(const tachyon_rpc_bus_t *rpc, int pure_spin) {
     if (rpc)
@@ -504,15 +489,6 @@ void tachyon_rpc_watch_messages(tachyon_rpc_bus_t *rpc, int watch) {
         return;
     rpc->bus.link.receives = watch != 0;
     ty_link_signal(&rpc->bus.link, true); /* the next look that finds nothing arms */
-}
-
-tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc,
-                                     tachyon_peer_t *out) {
-    return is_null(rpc) ? TACHYON_ERR_NULL_PTR : tachyon_bus_get_peer(&rpc->bus, out);
-}
-
-size_t tachyon_rpc_max_payload(const tachyon_rpc_bus_t *rpc) {
-    return rpc ? (size_t)ring_max_payload(sending(rpc)->capacity) : 0;
 }
 
 tachyon_error_t tachyon_rpc_get_stats(const tachyon_rpc_bus_t *rpc,
@@ -543,7 +519,8 @@ void ty_rpc_deallocate(struct tachyon_bus *bus) {
 }
 
 void ty_rpc_arm(struct tachyon_bus *bus) {
+    bool caller = is_caller(rpc_of(bus));
     atomic_store(&bus->role, BUS_ROLE_BOTH);
-    ty_bus_arm_tx(bus, sending(rpc_of(bus)));
-    ty_bus_arm_rx(bus, receiving(rpc_of(bus)));
+    ty_bus_arm_tx(bus, &bus->regions[caller ? 0 : 1]);
+    ty_bus_arm_rx(bus, &bus->regions[caller ? 1 : 0]);
 }

@@ -5,6 +5,7 @@
 pub const TACHYON_VERSION_MAJOR: u32 = 1;
 pub const TACHYON_VERSION_MINOR: u32 = 0;
 pub const TACHYON_VERSION_PATCH: u32 = 0;
+pub const TACHYON_DEFAULT_SPIN: u32 = 10000;
 pub const tachyon_error_t_TACHYON_SUCCESS: tachyon_error_t = 0;
 /// a required pointer is NULL
 pub const tachyon_error_t_TACHYON_ERR_NULL_PTR: tachyon_error_t = 1;
@@ -54,6 +55,37 @@ pub const tachyon_error_t_TACHYON_ERR_FORKED: tachyon_error_t = 22;
 pub const tachyon_error_t_TACHYON_ERR_ABORTED: tachyon_error_t = 23;
 /// Why a call failed. Values are part of the ABI.
 pub type tachyon_error_t = ::core::ffi::c_uint;
+/// SUCCESS: no failure
+pub const tachyon_error_kind_t_TACHYON_KIND_NONE: tachyon_error_kind_t = 0;
+/// the caller's mistake: NULL_PTR, INVALID_SZ
+pub const tachyon_error_kind_t_TACHYON_KIND_ARGUMENT: tachyon_error_kind_t = 1;
+/// MEM
+pub const tachyon_error_kind_t_TACHYON_KIND_MEMORY: tachyon_error_kind_t = 2;
+/// the system refuses: OPEN, TRUNCATE, MAP, SYSTEM
+pub const tachyon_error_kind_t_TACHYON_KIND_SYSTEM: tachyon_error_kind_t = 3;
+/// NETWORK, ABI_MISMATCH, ADDR_IN_USE
+pub const tachyon_error_kind_t_TACHYON_KIND_CONNECTION: tachyon_error_kind_t = 4;
+/// CHMOD, SEAL, PERMISSION
+pub const tachyon_error_kind_t_TACHYON_KIND_PERMISSION: tachyon_error_kind_t = 5;
+/// not now, without waiting: FULL, EMPTY
+pub const tachyon_error_kind_t_TACHYON_KIND_WOULD_BLOCK: tachyon_error_kind_t = 6;
+/// TIMEOUT
+pub const tachyon_error_kind_t_TACHYON_KIND_TIMEOUT: tachyon_error_kind_t = 7;
+/// INTERRUPTED
+pub const tachyon_error_kind_t_TACHYON_KIND_INTERRUPTED: tachyon_error_kind_t = 8;
+/// the stream is over, in order: CLOSED
+pub const tachyon_error_kind_t_TACHYON_KIND_CLOSED: tachyon_error_kind_t = 9;
+/// PEER_DEAD
+pub const tachyon_error_kind_t_TACHYON_KIND_PEER_DEAD: tachyon_error_kind_t = 10;
+/// not with this handle, or not now: BUSY, FORKED
+pub const tachyon_error_kind_t_TACHYON_KIND_STATE: tachyon_error_kind_t = 11;
+/// CORRUPT
+pub const tachyon_error_kind_t_TACHYON_KIND_CORRUPT: tachyon_error_kind_t = 12;
+/// the stream is cut off: ABORTED
+pub const tachyon_error_kind_t_TACHYON_KIND_ABORTED: tachyon_error_kind_t = 13;
+/** What kind of failure an error is: what a caller does about it, and what class of its
+ own errors a language maps it to. Values are part of the ABI.*/
+pub type tachyon_error_kind_t = ::core::ffi::c_uint;
 pub const tachyon_state_t_TACHYON_STATE_UNINITIALIZED: tachyon_state_t = 0;
 pub const tachyon_state_t_TACHYON_STATE_INITIALIZING: tachyon_state_t = 1;
 /// usable; a consumer's until it has drained
@@ -73,6 +105,15 @@ extern "C" {
 extern "C" {
     /// One-line English text for an error value; static storage, never NULL.
     pub fn tachyon_strerror(error: tachyon_error_t) -> *const ::core::ffi::c_char;
+}
+extern "C" {
+    /** Name of an error's enumerator, "TACHYON_ERR_FULL"; static storage, never NULL. A value
+ that is none is "unknown".*/
+    pub fn tachyon_error_name(error: tachyon_error_t) -> *const ::core::ffi::c_char;
+}
+extern "C" {
+    /// Kind of an error; of a value that is none, TACHYON_KIND_SYSTEM.
+    pub fn tachyon_error_kind(error: tachyon_error_t) -> tachyon_error_kind_t;
 }
 extern "C" {
     /** Why the last call in this thread failed; meaningful right after a call that said
@@ -432,6 +473,28 @@ extern "C" {
     /// Release everything handed out. SUCCESS, NULL_PTR, or EMPTY if there is nothing.
     pub fn tachyon_commit_rx(bus: *mut tachyon_bus_t) -> tachyon_error_t;
 }
+extern "C" {
+    /** Copy one message out and release it: acquire_rx_timed + memcpy + commit_rx, the
+ counterpart of tachyon_send().
+
+ @param into     Room for `room` bytes; may be NULL when room is 0.
+ @param size     Set to the size of the message; must not be NULL.
+ @param type_id  Set to its type; must not be NULL.
+ @return SUCCESS; as tachyon_acquire_rx_timed() fails; or INVALID_SZ when the message has
+         more than `room` bytes: then it is still the next message, *size and *type_id
+         tell of it, and nothing is copied.
+
+ Threads: one consumer.  Blocks: until there is a message.  System calls: to sleep.*/
+    pub fn tachyon_recv(
+        bus: *mut tachyon_bus_t,
+        into: *mut ::core::ffi::c_void,
+        room: usize,
+        size: *mut usize,
+        type_id: *mut u32,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> tachyon_error_t;
+}
 /// One message of a batch.
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -570,6 +633,22 @@ extern "C" {
  is not READY, tachyon_last_error() says why: CLOSED, ABORTED, PEER_DEAD, CORRUPT,
  FORKED.*/
     pub fn tachyon_get_state(bus: *const tachyon_bus_t) -> tachyon_state_t;
+}
+extern "C" {
+    /** Where the ring lies, for languages that look at it as one buffer: the payloads that
+ acquire and the views of a batch give, and reservations, all lie in it, whole, and their
+ distances from its start are the same as long as the bus lives.
+
+ @param mapped  Set to the bytes there: the capacity twice, for the ring is mapped twice
+                in a row; may be NULL.
+ @return The first byte; writable by whoever holds a reservation, and only there. It
+         lives until tachyon_bus_destroy(). NULL: NULL_PTR, FORKED.
+
+ Threads: any.  Blocks: never.  System calls: none.*/
+    pub fn tachyon_bus_memory(
+        bus: *const tachyon_bus_t,
+        mapped: *mut usize,
+    ) -> *mut ::core::ffi::c_void;
 }
 extern "C" {
     /// Order later loads of this thread after earlier ones (an acquire fence).
@@ -775,6 +854,15 @@ extern "C" {
 extern "C" {
     /// Largest payload this end can send: a caller's request, a callee's reply.
     pub fn tachyon_rpc_max_payload(rpc: *const tachyon_rpc_bus_t) -> usize;
+}
+extern "C" {
+    /** As tachyon_bus_memory(), of the ring that this end receives from, or with `sending`
+ not 0 of the one that it sends into.*/
+    pub fn tachyon_rpc_memory(
+        rpc: *const tachyon_rpc_bus_t,
+        sending: ::core::ffi::c_int,
+        mapped: *mut usize,
+    ) -> *mut ::core::ffi::c_void;
 }
 /// Counters of one end since it was opened.
 #[repr(C)]

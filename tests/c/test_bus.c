@@ -21,6 +21,7 @@ TEST(every_function_takes_null_for_an_answer) {
     tachyon_msg_view_t view;
     tachyon_stats_t stats;
     tachyon_peer_t peer;
+    char room[1];
     const char *path = test_path("null");
 
     CHECK_ERROR(tachyon_bus_listen(NULL, 4096, &out), TACHYON_ERR_NULL_PTR);
@@ -83,6 +84,17 @@ TEST(every_function_takes_null_for_an_answer) {
     CHECK_ERROR(tachyon_commit_rx_batch(NULL, &view, 1), TACHYON_ERR_NULL_PTR);
     CHECK_ERROR(tachyon_commit_rx_batch(bus, NULL, 1), TACHYON_ERR_NULL_PTR);
 
+    CHECK_ERROR(tachyon_recv(NULL, room, 1, &size, &type, 0, 0), TACHYON_ERR_NULL_PTR);
+    CHECK_ERROR(tachyon_recv(bus, room, 1, NULL, &type, 0, 0), TACHYON_ERR_NULL_PTR);
+    CHECK_SAYS("size is NULL");
+    CHECK_ERROR(tachyon_recv(bus, room, 1, &size, NULL, 0, 0), TACHYON_ERR_NULL_PTR);
+    CHECK_SAYS("type_id is NULL");
+    CHECK_ERROR(tachyon_recv(bus, NULL, 1, &size, &type, 0, -1), TACHYON_ERR_NULL_PTR);
+    CHECK_SAYS("into is NULL, room is 1");
+
+    CHECK_REFUSED(tachyon_bus_memory(NULL, &size), TACHYON_ERR_NULL_PTR);
+    CHECK_REFUSED(tachyon_rpc_memory(NULL, 1, &size), TACHYON_ERR_NULL_PTR);
+    CHECK(tachyon_bus_memory(bus, NULL));
     CHECK_ERROR(tachyon_bus_get_peer(NULL, &peer), TACHYON_ERR_NULL_PTR);
     CHECK_ERROR(tachyon_bus_get_peer(bus, NULL), TACHYON_ERR_NULL_PTR);
     CHECK_SAYS("out is NULL");
@@ -642,6 +654,39 @@ TEST(fault_16_the_peer_is_another_process) {
 }
 
 /* ---- Many ---- */
+
+/* ---- Where the ring lies ---- */
+
+TEST(every_payload_lies_in_the_memory_of_its_ring) {
+    static const size_t sizes[] = {0, 1, 32, 33, 1000, 3968};
+    struct pair pair = pair_open(4096);
+    size_t sent = 0, received = 0;
+    uint8_t *from = tachyon_bus_memory(pair.connector, &sent);
+    const uint8_t *to = tachyon_bus_memory(pair.listener, &received);
+    CHECK_EQ(sent, 8192);
+    CHECK_EQ(received, 8192);
+    bool wrapped = false;
+    for (uint64_t number = 0; number < 200; number++) {
+        size_t most = sizes[number % 6];
+        uint8_t *slot = tachyon_acquire_tx(pair.connector, most);
+        CHECK(slot >= from && slot + most <= from + sent);
+        wrapped |= slot < from + 4096 && slot + most > from + 4096;
+        message_write(number, slot, most);
+        CHECK_OK(tachyon_commit_tx(pair.connector, most, 1));
+        tachyon_flush(pair.connector);
+        const uint8_t *message = tachyon_acquire_rx(pair.listener, &type, &size);
+        CHECK(message && message - to == slot - from);
+        CHECK(message_is(number, to + (slot - from), size));
+        CHECK(memcmp(to, to + 4096, 4096) == 0); /* the same bytes, twice */
+        CHECK_OK(tachyon_commit_rx(pair.listener));
+    }
+    CHECK(wrapped);
+    CHECK(tachyon_bus_memory(pair.connector, NULL) == from);
+    tachyon_bus_close(pair.connector); /* until it is destroyed */
+    CHECK(tachyon_bus_memory(pair.connector, NULL) == from);
+    CHECK_EQ(from[0], to[0]);
+    pair_close(&pair);
+}
 
 TEST(opening_and_closing_a_thousand_times_keeps_nothing) {
     size_t before = test_count_fds();

@@ -79,6 +79,10 @@ static void receive_array(struct ends *ends) {
     char items[8];
     tachyon_recv_batch(ends->receives, items, 1, 8, &type, 0, -1);
 }
+static void receive_copy(struct ends *ends) {
+    char item[8];
+    tachyon_recv(ends->receives, item, sizeof item, &size, &type, 0, -1);
+}
 static void receive_watched(struct ends *ends) {
     CHECK(tachyon_bus_fileno(ends->receives) >= 0);
     tachyon_acquire_rx_blocking(ends->receives, &type, &size, 10);
@@ -175,6 +179,7 @@ static const struct waiting_call {
     {"drain_batch", drain, RECEIVER, false},
     {"drain_batch_timed", drain_timed, RECEIVER, false},
     {"recv_batch", receive_array, RECEIVER, false},
+    {"recv", receive_copy, RECEIVER, false},
     {"acquire_tx_timed", acquire, SENDER, false},
     {"acquire_tx_timed with a descriptor", acquire_watched, SENDER, false},
     {"send", send_message, SENDER, false},

@@ -50,6 +50,57 @@ TEST(commit_needs_a_message) {
     pair_close(&pair);
 }
 
+TEST(recv_copies_what_fits_and_leaves_what_does_not) {
+    static const size_t sizes[] = {0, 1, 16, 31, 32, 33, 64, 65, 1000, 3968};
+    struct pair pair = pair_open(4096);
+    uint8_t sent[3968], room[3968 + 1];
+    for (uint64_t number = 0; number < 100; number++) {
+        size_t length = sizes[number % 10];
+        message_write(number, sent, length);
+        CHECK_OK(tachyon_send(pair.connector, sent, length, (uint32_t)number, 0, 0));
+        size = 0;
+        if (length > 0) { /* a byte too little: it stays, and nothing is touched */
+            memset(room, 0xEE, sizeof room);
+            CHECK_ERROR(tachyon_recv(pair.listener, room, length - 1, &size, &type, 0,
+                                     number % 2 ? -1 : 0),
+                        TACHYON_ERR_INVALID_SZ);
+            CHECK_EQ(size, length);
+            CHECK_EQ(type, number);
+            CHECK_SAYS("bytes, there is room for");
+            CHECK_EQ(room[0], 0xEE);
+            CHECK_ERROR(tachyon_commit_rx(pair.listener), TACHYON_ERR_EMPTY);
+        }
+        room[length] = 0xEE;
+        CHECK_OK(tachyon_recv(pair.listener, length > 0 ? room : NULL, length, &size,
+                              &type, 0, 0));
+        CHECK_EQ(size, length);
+        CHECK_EQ(type, number);
+        CHECK_EQ(memcmp(room, sent, length), 0);
+        CHECK_EQ(room[length], 0xEE);
+        CHECK_ERROR(tachyon_commit_rx(pair.listener), TACHYON_ERR_EMPTY);
+    }
+    CHECK_ERROR(tachyon_recv(pair.listener, room, 1, &size, &type, 0, 0),
+                TACHYON_ERR_EMPTY);
+    CHECK_ERROR(tachyon_recv(pair.listener, room, 1, &size, &type, 0, 1000000),
+                TACHYON_ERR_TIMEOUT);
+    CHECK_ERROR(tachyon_recv(pair.connector, room, 1, &size, &type, 0, 0),
+                TACHYON_ERR_BUSY);
+    pair_close(&pair);
+}
+
+/* What was handed out before is the next message, for recv too. */
+TEST(recv_takes_the_message_that_was_handed_out) {
+    struct pair pair = pair_open(4096);
+    uint32_t number;
+    send_number(pair.connector, 1);
+    send_number(pair.connector, 2);
+    CHECK(tachyon_acquire_rx(pair.listener, &type, &size));
+    CHECK_OK(tachyon_recv(pair.listener, &number, sizeof number, &size, &type, 0, 0));
+    CHECK_EQ(number, 1);
+    take_number(pair.listener, 2);
+    pair_close(&pair);
+}
+
 TEST(an_empty_ring_says_empty_or_timeout) {
     static const uint32_t spins[] = {0, 1, 10000};
     struct pair pair = pair_open(4096);
@@ -79,7 +130,15 @@ TEST(an_empty_ring_says_empty_or_timeout) {
     pair_close(&pair);
 }
 
-enum wait_call { WAIT_BLOCKING, WAIT_TIMED, WAIT_SPIN, WAIT_DRAIN, WAIT_DRAIN_TIMED };
+enum wait_call {
+    WAIT_BLOCKING,
+    WAIT_TIMED,
+    WAIT_SPIN,
+    WAIT_DRAIN,
+    WAIT_DRAIN_TIMED,
+    WAIT_RECV,
+};
+#define WAIT_CALLS (WAIT_RECV + 1)
 
 static const void *wait_for_message(tachyon_bus_t *bus, enum wait_call call) {
     tachyon_msg_view_t view = {0};
@@ -91,6 +150,11 @@ static const void *wait_for_message(tachyon_bus_t *bus, enum wait_call call) {
         return tachyon_acquire_rx_timed(bus, &type, &size, 10, INT64_C(5000000000));
     case WAIT_SPIN:
         return tachyon_acquire_rx_spin(bus, &type, &size, 0);
+    case WAIT_RECV: {
+        static uint32_t item;
+        return tachyon_recv(bus, &item, sizeof item, &size, &type, 10, -1) ? NULL
+                                                                           : &item;
+    }
     case WAIT_DRAIN:
         count = tachyon_drain_batch(bus, &view, 1, 10);
         break;
@@ -116,7 +180,7 @@ static void *close_later(void *context) {
 }
 
 TEST(every_wait_ends_with_the_message) {
-    for (enum wait_call call = WAIT_BLOCKING; call <= WAIT_DRAIN_TIMED; call++)
+    for (enum wait_call call = WAIT_BLOCKING; call < WAIT_CALLS; call++)
         for (int pure_spin = 0; pure_spin < 2; pure_spin++) {
             struct pair pair = pair_open(4096);
             tachyon_stats_t stats;
@@ -128,7 +192,8 @@ TEST(every_wait_ends_with_the_message) {
             CHECK_EQ(*message, 7);
             CHECK_EQ(size, 4);
             CHECK_EQ(type, 7);
-            CHECK_OK(tachyon_commit_rx(pair.listener));
+            CHECK_ERROR(tachyon_commit_rx(pair.listener),
+                        call == WAIT_RECV ? TACHYON_ERR_EMPTY : TACHYON_SUCCESS);
             test_join(thread);
             CHECK_OK(tachyon_bus_get_stats(pair.listener, &stats));
             CHECK_EQ(stats.sleeps > 0, !pure_spin && call != WAIT_SPIN);
@@ -139,7 +204,7 @@ TEST(every_wait_ends_with_the_message) {
 }
 
 TEST(every_wait_ends_with_the_stream) {
-    for (enum wait_call call = WAIT_BLOCKING; call <= WAIT_DRAIN_TIMED; call++)
+    for (enum wait_call call = WAIT_BLOCKING; call < WAIT_CALLS; call++)
         for (int who = 0; who < 2; who++) {
             struct pair pair = pair_open(4096);
             pthread_t thread =

@@ -19,7 +19,7 @@ static _Thread_local size_t size;
 
 /* One message by each way to receive without waiting for ever; false: there was none.
  */
-enum receiving { LOOK, SPIN, BLOCK, TIMED, BATCH, DRAIN, ARRAY, RECEIVINGS };
+enum receiving { LOOK, SPIN, BLOCK, TIMED, BATCH, DRAIN, COPY, ARRAY, RECEIVINGS };
 
 static bool receive_one(tachyon_bus_t *bus, enum receiving how) {
     tachyon_msg_view_t view;
@@ -43,6 +43,9 @@ static bool receive_one(tachyon_bus_t *bus, enum receiving how) {
     case DRAIN:
         return tachyon_drain_batch(bus, &view, 1, 0) &&
                tachyon_commit_rx_batch(bus, &view, 1) == TACHYON_SUCCESS;
+    case COPY:
+        return tachyon_recv(bus, item, sizeof item, &size, &type, 0, -1) ==
+               TACHYON_SUCCESS;
     default:
         return tachyon_recv_batch(bus, item, sizeof item, 1, &type, 0, -1) == 1;
     }
@@ -425,6 +428,10 @@ static const void *step_array(struct loop *loop) {
     char items[4];
     return tachyon_recv_batch(loop->bus, items, 1, 4, &type, 100, -1) ? large : NULL;
 }
+static const void *step_recv(struct loop *loop) {
+    char item[4];
+    return tachyon_recv(loop->bus, item, 4, &size, &type, 100, -1) ? NULL : large;
+}
 static const void *step_polling(struct loop *loop) {
     tachyon_bus_set_polling_mode(loop->bus, 1);
     return step_blocking(loop);
@@ -471,6 +478,7 @@ static const struct loop loops[] = {
     {.name = "acquire_rx_timed", .step = step_timed},
     {.name = "drain_batch", .step = step_drain},
     {.name = "recv_batch", .step = step_array},
+    {.name = "recv", .step = step_recv},
     {.name = "acquire_rx_blocking, polling", .step = step_polling},
     {.name = "acquire_tx_timed", .step = step_acquire},
     {.name = "send", .step = step_send},

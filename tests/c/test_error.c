@@ -104,3 +104,49 @@ TEST(an_error_without_a_system_call_has_no_errno) {
     CHECK_ERROR(tachyon_bus_listen(test_path("x"), 5, &bus), TACHYON_ERR_INVALID_SZ);
     CHECK_EQ(tachyon_last_errno(), 0);
 }
+
+TEST(every_error_has_its_name_and_its_kind) {
+#define ROW(error, kind) {TACHYON_##error, "TACHYON_" #error, TACHYON_KIND_##kind}
+    static const struct {
+        tachyon_error_t error;
+        const char *name;
+        tachyon_error_kind_t kind;
+    } rows[] = {
+        ROW(SUCCESS, NONE),
+        ROW(ERR_NULL_PTR, ARGUMENT),
+        ROW(ERR_MEM, MEMORY),
+        ROW(ERR_OPEN, SYSTEM),
+        ROW(ERR_TRUNCATE, SYSTEM),
+        ROW(ERR_CHMOD, PERMISSION),
+        ROW(ERR_SEAL, PERMISSION),
+        ROW(ERR_MAP, SYSTEM),
+        ROW(ERR_INVALID_SZ, ARGUMENT),
+        ROW(ERR_FULL, WOULD_BLOCK),
+        ROW(ERR_EMPTY, WOULD_BLOCK),
+        ROW(ERR_NETWORK, CONNECTION),
+        ROW(ERR_SYSTEM, SYSTEM),
+        ROW(ERR_INTERRUPTED, INTERRUPTED),
+        ROW(ERR_ABI_MISMATCH, CONNECTION),
+        ROW(ERR_PEER_DEAD, PEER_DEAD),
+        ROW(ERR_CLOSED, CLOSED),
+        ROW(ERR_TIMEOUT, TIMEOUT),
+        ROW(ERR_BUSY, STATE),
+        ROW(ERR_CORRUPT, CORRUPT),
+        ROW(ERR_ADDR_IN_USE, CONNECTION),
+        ROW(ERR_PERMISSION, PERMISSION),
+        ROW(ERR_FORKED, STATE),
+        ROW(ERR_ABORTED, ABORTED),
+    };
+#undef ROW
+    CHECK_EQ(sizeof rows / sizeof rows[0], TACHYON_ERR_ABORTED + 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        CHECK_EQ(rows[i].error, i);
+        CHECK_EQ(strcmp(tachyon_error_name(rows[i].error), rows[i].name), 0);
+        CHECK_EQ(tachyon_error_kind(rows[i].error), rows[i].kind);
+    }
+    static const int none[] = {-1, TACHYON_ERR_ABORTED + 1, INT32_MAX, INT32_MIN};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        CHECK_EQ(strcmp(tachyon_error_name((tachyon_error_t)none[i]), "unknown"), 0);
+        CHECK_EQ(tachyon_error_kind((tachyon_error_t)none[i]), TACHYON_KIND_SYSTEM);
+    }
+}

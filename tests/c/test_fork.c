@@ -40,6 +40,8 @@ static void use_everything(void *context) {
     CHECK_REFUSED(tachyon_drain_batch(bus, &view, 1, 0), TACHYON_ERR_FORKED);
     CHECK_REFUSED(tachyon_drain_batch_timed(bus, &view, 1, 0, -1), TACHYON_ERR_FORKED);
     CHECK_ERROR(tachyon_commit_rx_batch(bus, &view, 1), TACHYON_ERR_FORKED);
+    CHECK_ERROR(tachyon_recv(bus, NULL, 0, &size, &type, 0, -1), TACHYON_ERR_FORKED);
+    CHECK_REFUSED(tachyon_bus_memory(bus, &size), TACHYON_ERR_FORKED);
     CHECK_ERROR(tachyon_bus_set_numa_node(bus, 0), TACHYON_ERR_FORKED);
     tachyon_bus_set_polling_mode(bus, 1);
     tachyon_bus_close(bus);

@@ -134,6 +134,34 @@ TEST(a_reply_comes_back_to_its_call) {
     close_ends(&ends);
 }
 
+TEST(each_ring_of_an_rpc_bus_has_its_memory) {
+    struct ends ends = open_ends(4096, 8192);
+    size_t mapped = 0, size;
+    uint64_t id;
+    uint32_t type;
+    const uint8_t *calls = tachyon_rpc_memory(ends.caller, 1, &mapped);
+    CHECK_EQ(mapped, 2 * 4096);
+    const uint8_t *replies = tachyon_rpc_memory(ends.caller, 0, &mapped);
+    CHECK_EQ(mapped, 2 * 8192);
+    const uint8_t *requests = tachyon_rpc_memory(ends.callee, 0, &mapped);
+    CHECK_EQ(mapped, 2 * 4096);
+    const uint8_t *answers = tachyon_rpc_memory(ends.callee, 7, &mapped);
+    CHECK_EQ(mapped, 2 * 8192);
+    for (int i = 0; i < 3; i++) {
+        const uint8_t *slot = tachyon_rpc_acquire_tx(ends.caller, 100);
+        CHECK_OK(tachyon_rpc_commit_call(ends.caller, 100, 1, &id));
+        const uint8_t *request = tachyon_rpc_serve(ends.callee, &id, &type, &size, 0);
+        CHECK_EQ(request - requests, slot - calls);
+        CHECK_OK(tachyon_rpc_commit_serve(ends.callee));
+        slot = tachyon_rpc_acquire_reply_tx(ends.callee, 20);
+        CHECK_OK(tachyon_rpc_commit_reply(ends.callee, id, 20, 1));
+        const uint8_t *reply = tachyon_rpc_wait(ends.caller, id, &size, &type, 0);
+        CHECK_EQ(reply - replies, slot - answers);
+        CHECK_OK(tachyon_rpc_commit_rx(ends.caller));
+    }
+    close_ends(&ends);
+}
+
 TEST(ids_grow_by_one_for_what_is_sent_and_for_nothing_else) {
     struct ends ends = open_ends(4096, 4096);
     uint64_t id = 99;

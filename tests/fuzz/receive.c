@@ -108,6 +108,26 @@ static bool take_array(struct tachyon_bus *bus, bool *corrupt, struct input *inp
     return count > 0;
 }
 
+/* Into room that is just enough, or not. */
+static bool take_copy(struct tachyon_bus *bus, bool *corrupt, struct input *input) {
+    struct ring_record next;
+    uint64_t tail = bus->rx.tail;
+    uint32_t type = 0;
+    size_t room = ring_look_at(&bus->rx, 0, &next) == RING_FOUND ? next.size : 1, size;
+    if (room > 0 && input_below(input, 4) == 0)
+        room--;
+    uint8_t *item = malloc(room + 1);
+    CHECK(item);
+    bool taken = tachyon_recv(bus, item + 1, room, &size, &type, 0, 0) == 0;
+    CHECK(!taken || size <= room);
+    if (taken)
+        check_items(tail, item + 1, size, 1, type);
+    free(item);
+    if (taken || tachyon_last_error() != TACHYON_ERR_INVALID_SZ)
+        check_state(bus, corrupt, taken ? bus : NULL);
+    return taken;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static struct tachyon_bus bus;
     struct input input = {bytes, size};
@@ -154,7 +174,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
             count = 0;
             break;
         default:
-            tachyon_get_state(&bus);
+            if (input_below(&input, 2) == 0) {
+                tachyon_get_state(&bus);
+                break;
+            }
+            released = take_copy(&bus, &corrupt, &input);
+            handed = FUZZ_CAPACITY - RING_LINE;
+            count = 0;
         }
         /* The tail moves by what was handed out, in whole lines, and is published. */
         CHECK(bus.rx.tail - tail <= handed && bus.rx.tail % RING_LINE == 0);

@@ -153,8 +153,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     CHECK(calls_init(&rpc->calls, 4)); /* so that it has to grow */
     CHECK_EQ(ty_bus_init(&rpc->bus, &session), TACHYON_SUCCESS);
     atomic_store(&rpc->bus.role, BUS_ROLE_BOTH);
-    ty_bus_arm_tx(&rpc->bus, sending(rpc));
-    ty_bus_arm_rx(&rpc->bus, receiving(rpc));
+    ty_bus_arm_tx(&rpc->bus, &rpc->bus.regions[caller ? 0 : 1]);
+    ty_bus_arm_rx(&rpc->bus, &rpc->bus.regions[caller ? 1 : 0]);
     fuzz_watch(&input, &rpc->bus);
     while (input.left > 0) {
         uint64_t choice = input_below(&input, 3);

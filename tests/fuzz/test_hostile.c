@@ -161,7 +161,7 @@ static bool is_expected(tachyon_error_t error) {
            error == TACHYON_ERR_BUSY || error == TACHYON_ERR_INVALID_SZ;
 }
 
-enum habit { RECEIVE, BATCH, ARRAY, SEND, SEND_ARRAY, HABITS };
+enum habit { RECEIVE, BATCH, ARRAY, COPY, SEND, SEND_ARRAY, HABITS };
 
 /* One call; false when nothing was given. */
 static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
@@ -196,6 +196,10 @@ static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
         uint64_t items[64];
         return tachyon_recv_batch(bus, items, test_random_below(random, 4) ? 8 : 16, 32,
                                   &type, 5, timeout_ns) > 0;
+    }
+    case COPY: {
+        uint8_t item[64];
+        return tachyon_recv(bus, item, sizeof item, &size, &type, 5, timeout_ns) == 0;
     }
     case SEND_ARRAY: {
         static const uint64_t items[64];

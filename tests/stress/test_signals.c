@@ -89,6 +89,14 @@ static bool receive_array(struct ends *ends, int64_t timeout_ns) {
                               10, timeout_ns) > 0;
 }
 
+static bool receive_copy(struct ends *ends, int64_t timeout_ns) {
+    char item[8];
+    uint32_t type;
+    size_t size;
+    return tachyon_recv(ends->pair.connector, item, sizeof item, &size, &type, 10,
+                        timeout_ns) == TACHYON_SUCCESS;
+}
+
 static bool send_array(struct ends *ends, int64_t timeout_ns) {
     static const char items[2][3968];
     return tachyon_send_batch(ends->pair.listener, items, sizeof items[0], 2, 1, 10,
@@ -185,6 +193,7 @@ static const struct blocking {
     {"acquire_rx_timed", receive, TACHYON_ERR_EMPTY},
     {"drain_batch_timed", drain, TACHYON_ERR_EMPTY},
     {"recv_batch", receive_array, TACHYON_ERR_EMPTY},
+    {"recv", receive_copy, TACHYON_ERR_EMPTY},
     {"rpc_wait_timed", wait_for_reply, TACHYON_ERR_EMPTY},
     {"rpc_wait_any", wait_for_any_reply, TACHYON_ERR_EMPTY},
     {"rpc_serve_timed", serve, TACHYON_ERR_EMPTY},
@@ -204,7 +213,7 @@ static const struct blocking {
     {"rpc_call_timed", call, TACHYON_ERR_FULL},
 };
 #define CALLS (sizeof calls / sizeof calls[0])
-#define FIRST_SENDER 11
+#define FIRST_SENDER 12
 
 static void fill(struct ends *ends) {
     uint64_t id;

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looking at a bus or an RPC bus: how it stands, where its rings lie, who the peer is.
+ * Nothing in here changes an end.
+ */
+#include "rpc.h"
+
+/* A bus has one ring. Of an RPC bus the connector sends into the first and receives from
+ * the second. */
+static const struct region *incoming(const tachyon_rpc_bus_t *rpc) {
+    const struct tachyon_bus *bus = rpc_bus(rpc);
+    return &bus->regions[bus->side == RING_SIDE_CONNECTOR ? 1 : 0];
+}
+
+static const struct region *outgoing(const tachyon_rpc_bus_t *rpc) {
+    const struct tachyon_bus *bus = rpc_bus(rpc);
+    return &bus->regions[bus->side == RING_SIDE_CONNECTOR ? 0 : 1];
+}
+
+/* ---- State ---- */
+
+static tachyon_state_t state_of(struct tachyon_bus *bus,
+                                const struct region *receiving) {
+    int error = atomic_load(&bus->error);
+    if (error == TACHYON_SUCCESS && atomic_load(&bus->link.closing)) {
+        error = TACHYON_ERR_CLOSED;
+    } else if (error == TACHYON_SUCCESS && ty_link_look(&bus->link) != LINK_ALIVE) {
+        /* Undelivered messages keep a receiving end usable. Any thread may ask, so
+         * this reads the shared words, not the consumer's own. */
+        const struct ring_shared *shared = region_shared(receiving);
+        const struct ring_line *line =
+            ring_line_at(region_data(receiving), receiving->capacity - 1,
+                         atomic_load_explicit(&shared->tail, memory_order_acquire) &
+                             ~(uint64_t)(RING_LINE - 1));
+        if (atomic_load(&bus->role) == TACHYON_ROLE_PRODUCER ||
+            atomic_load_explicit(&line->word, memory_order_acquire) == 0)
+            error = (int)ty_link_error(&bus->link);
+    }
+    switch (error) {
+    case TACHYON_SUCCESS:
+        return TACHYON_STATE_READY;
+    case TACHYON_ERR_CLOSED:
+        ty_fail_plain((tachyon_error_t)error);
+        return TACHYON_STATE_DISCONNECTED;
+    default:
+        ty_fail_plain((tachyon_error_t)error);
+        return TACHYON_STATE_FATAL_ERROR;
+    }
+}
+
+tachyon_state_t tachyon_get_state(const tachyon_bus_t *bus) {
+    return is_null(bus) ? TACHYON_STATE_UNKNOWN
+                        : state_of((tachyon_bus_t *)(uintptr_t)bus, &bus->regions[0]);
+}
+
+tachyon_state_t tachyon_rpc_get_state(const tachyon_rpc_bus_t *rpc) {
+    return is_null(rpc) ? TACHYON_STATE_UNKNOWN : state_of(rpc_bus(rpc), incoming(rpc));
+}
+
+void tachyon_memory_barrier_acquire(void) {
+    atomic_thread_fence(memory_order_acquire);
+}
+
+/* ---- Memory ---- */
+
+static void *memory(const struct tachyon_bus *bus, const struct region *region,
+                    size_t *mapped) {
+    if (atomic_load(&bus->error) == TACHYON_ERR_FORKED) {
+        ty_fail_plain(TACHYON_ERR_FORKED);
+        return NULL;
+    }
+    if (mapped)
+        *mapped = 2 * region->capacity;
+    return region_data(region);
+}
+
+void *tachyon_bus_memory(const tachyon_bus_t *bus, size_t *mapped) {
+    return is_null(bus) ? NULL : memory(bus, &bus->regions[0], mapped);
+}
+
+void *tachyon_rpc_memory(const tachyon_rpc_bus_t *rpc, int sending, size_t *mapped) {
+    return is_null(rpc)
+               ? NULL
+               : memory(rpc_bus(rpc), sending ? outgoing(rpc) : incoming(rpc), mapped);
+}
+
+size_t tachyon_max_payload(const tachyon_bus_t *bus) {
+    return bus ? (size_t)ring_max_payload(bus->regions[0].capacity) : 0;
+}
+
+size_t tachyon_rpc_max_payload(const tachyon_rpc_bus_t *rpc) {
+    return rpc ? (size_t)ring_max_payload(outgoing(rpc)->capacity) : 0;
+}
+
+/* ---- Peer and counters ---- */
+
+tachyon_error_t tachyon_bus_get_peer(const tachyon_bus_t *bus, tachyon_peer_t *out) {
+    if (is_null(bus) || is_null(out))
+        return TACHYON_ERR_NULL_PTR;
+    *out = bus->peer;
+    return TACHYON_SUCCESS;
+}
+
+tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc,
+                                     tachyon_peer_t *out) {
+    return is_null(rpc) ? TACHYON_ERR_NULL_PTR
+                        : tachyon_bus_get_peer(rpc_bus(rpc), out);
+}
+
+tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t *out) {
+    if (is_null(bus) || is_null(out))
+        return TACHYON_ERR_NULL_PTR;
+    *out = (tachyon_stats_t){
+        .capacity = bus->regions[0].capacity,
+        .used = bus->tx.limit ? bus->tx.head + bus->tx.capacity - bus->tx.limit
+                              : bus->rx.handed,
+        .messages = bus->tx.messages + bus->rx.messages,
+        .ring_bytes = bus->tx.head + bus->rx.tail,
+        .flushes = bus->tx.flushes,
+        .full = bus->tx.full,
+        .sleeps = atomic_load_explicit(&bus->link.sleeps, memory_order_relaxed),
+        .wakes = atomic_load_explicit(&bus->link.wakes, memory_order_relaxed),
+    };
+    return TACHYON_SUCCESS;
+}
