@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the languages under bindings/ have in common: one call generates and builds the
+# module, one says why there is none, and the end of configure shows a table of both.
+
+# tachyon_add_language(<lang> SWIG <language and options>... [INTERFACE <file.i>] [CXX]
+#                      [SOURCES <file>...] [INCLUDES <dir>...] [LIBRARIES <lib>...]
+#                      [OUTPUT_DIRECTORY <dir>] [OUTPUT_NAME <name>] [PREFIX <prefix>]
+#                      [SUFFIX <suffix>] [PRODUCT <words>])
+# The module tachyon_<lang> from <lang>.i, the facade and the core, which export nothing
+# but what the language loads. SWIG's other files go to <build>/bindings/<lang>/swig, also
+# in the variable TACHYON_GENERATED. The module lands in <build>/bindings/<lang>.
+function(tachyon_add_language language)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "CXX"
+        "INTERFACE;OUTPUT_DIRECTORY;OUTPUT_NAME;PREFIX;SUFFIX;PRODUCT"
+        "SWIG;SOURCES;INCLUDES;LIBRARIES")
+    set(target tachyon_${language})
+    set(generated "${CMAKE_CURRENT_BINARY_DIR}/swig")
+    set(wrapper "${generated}/${language}_wrap.c")
+    set(interface "${CMAKE_CURRENT_SOURCE_DIR}/${language}.i")
+    if(arg_CXX)
+        string(APPEND wrapper "xx")
+        list(APPEND arg_SWIG -c++)
+    endif()
+    if(arg_INTERFACE)
+        set(interface "${arg_INTERFACE}")
+    endif()
+    if(NOT arg_OUTPUT_DIRECTORY)
+        set(arg_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
+    endif()
+    if(NOT arg_OUTPUT_NAME)
+        set(arg_OUTPUT_NAME tachyon)
+    endif()
+    if(NOT DEFINED arg_SUFFIX)
+        set(arg_SUFFIX .so)
+    endif()
+    file(MAKE_DIRECTORY "${generated}")
+    list(POP_FRONT arg_SWIG swig_language)
+    add_custom_command(OUTPUT "${wrapper}"
+        COMMAND "${SWIG_EXECUTABLE}" -${swig_language} ${arg_SWIG} -Wall -Werror
+                "-I${CMAKE_CURRENT_SOURCE_DIR}" "-I${PROJECT_SOURCE_DIR}/swig"
+                "-I${PROJECT_SOURCE_DIR}/core/include"
+                -MMD -MF "${wrapper}.d" -outdir "${generated}" -o "${wrapper}"
+                "${interface}"
+        DEPENDS "${interface}"
+        DEPFILE "${wrapper}.d"
+        COMMENT "SWIG: ${language}"
+        VERBATIM)
+    add_library(${target} MODULE "${wrapper}" ${arg_SOURCES})
+    # What SWIG writes is not held to our warnings.
+    set_source_files_properties("${wrapper}" PROPERTIES COMPILE_OPTIONS -w)
+    set_target_properties(${target} PROPERTIES
+        C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden
+        PREFIX "${arg_PREFIX}" OUTPUT_NAME "${arg_OUTPUT_NAME}" SUFFIX "${arg_SUFFIX}"
+        LIBRARY_OUTPUT_DIRECTORY "${arg_OUTPUT_DIRECTORY}")
+    target_include_directories(${target} SYSTEM PRIVATE ${arg_INCLUDES})
+    target_include_directories(${target} PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}")
+    target_link_libraries(${target} PRIVATE tachyon_facade ${arg_LIBRARIES})
+    # Two modules in one process must not share one core.
+    target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL)
+    if(NOT arg_PRODUCT)
+        set(arg_PRODUCT "built")
+    endif()
+    tachyon_note_language(${language} "${arg_PRODUCT}")
+    set(TACHYON_GENERATED "${generated}" PARENT_SCOPE)
+endfunction()
+
+# A row of the table.
+function(tachyon_note_language language text)
+    set_property(GLOBAL APPEND PROPERTY tachyon_languages "${language}: ${text}")
+endfunction()
+
+# tachyon_skip_language(<lang> <what is missing> [<how to get it>])
+# A row that says so, and a test that is listed as skipped.
+function(tachyon_skip_language language missing)
+    set(reason "not built, ${missing} is missing")
+    if(ARGC GREATER 2)
+        string(APPEND reason " (${ARGV2})")
+    endif()
+    tachyon_note_language(${language} "${reason}")
+    if(TACHYON_TESTS)
+        tachyon_skip_test(${language} "${reason}")
+        tachyon_skip_peer(${language} "${missing}")
+    endif()
+endfunction()
+
+# At the end of configure.
+function(tachyon_print_languages)
+    get_property(rows GLOBAL PROPERTY tachyon_languages)
+    message(STATUS "Languages beside C:")
+    foreach(row IN LISTS rows)
+        message(STATUS "  ${row}")
+    endforeach()
+endfunction()
