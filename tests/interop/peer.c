@@ -1,300 +1,559 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The C peer of the interop tests; test_interop.py has the rules it follows. */
-#include <getopt.h>
+/* The C peer of the conformance tests; README.md has the rules it follows. */
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "tachyon.h"
 
-enum {
-    TAPE_BYTES = 1 << 19,
-    MAX_SIZES = 64,
-    MAX_BATCH = 256,
-    SPIN_THRESHOLD = 1000,
-    EXIT_PEER_DEAD = 3
-};
-static const int64_t CONNECT_TIMEOUT_NS = INT64_C(10000000000);
+enum { SPIN = 10000, BATCH = 100, TICKS = 1000, MAX_SIZES = 32, MAX_CALLS = 256 };
 
-struct arguments {
-    bool produce;
-    const char *socket;
-    uint64_t count;
-    uint64_t seed;
-    size_t sizes[MAX_SIZES];
-    size_t size_count;
-    size_t batch;
-    size_t listen_capacity; /* 0: connect */
-    uint64_t die_after;     /* 0: never */
-};
+/* ---- The command line ------------------------------------------------------- */
 
-static const char *program;
+static struct settings {
+    const char *end, *open, *capacity, *schema, *role, *wait, *count, *size, *how,
+        *seed, *finish, *outstanding, *order, *cancel;
+} text = {"connect", "20",     "65536", "0",     "0", "20", "1",
+          "32",      "single", "0",     "close", "1", "in", "0"};
+static const struct key {
+    const char *name;
+    const char **value;
+} keys[] = {{"end", &text.end},           {"open", &text.open},
+            {"capacity", &text.capacity}, {"schema", &text.schema},
+            {"role", &text.role},         {"wait", &text.wait},
+            {"count", &text.count},       {"size", &text.size},
+            {"how", &text.how},           {"seed", &text.seed},
+            {"finish", &text.finish},     {"outstanding", &text.outstanding},
+            {"order", &text.order},       {"cancel", &text.cancel}};
 
-static void usage(void) {
-    fprintf(
-        stderr,
-        "usage: %s produce|consume --socket PATH --count N --seed K --sizes A,B,...\n"
-        "           [--batch N] [--listen CAPACITY] [--die-after N]\n",
-        program);
+static size_t sizes[MAX_SIZES], size_count;
+static uint64_t count, seed;
+static int64_t wait_ns;
+static bool batch, in_place;
+
+static bool is(const char *value, const char *wanted) {
+    return !strcmp(value, wanted);
+}
+
+_Noreturn static void usage(const char *what) {
+    fprintf(stderr, "peer OPERATION PATH [key=value ...]: %s?\n", what);
     exit(2);
 }
 
-static void fail(const char *what) {
-    fprintf(stderr, "%s: %s: %s\n", program, what, tachyon_last_error_message());
-    exit(tachyon_last_error() == TACHYON_ERR_PEER_DEAD ? EXIT_PEER_DEAD : 1);
-}
-
-static uint64_t number(const char *text) {
+static uint64_t number(const char *value) {
     char *end;
-    uint64_t value = strtoull(text, &end, 10);
-    if (end == text || (*end && *end != ','))
-        usage();
-    return value;
+    errno = 0;
+    uint64_t n = strtoull(value, &end, 10);
+    if (end == value || (*end && *end != ',') || errno)
+        usage(value);
+    return n;
 }
 
-static void parse_sizes(struct arguments *arguments, const char *text) {
-    for (; text; text = strchr(text, ',')) {
-        text += *text == ',';
-        if (arguments->size_count == MAX_SIZES)
-            usage();
-        arguments->sizes[arguments->size_count++] = number(text);
+static int64_t nanoseconds(const char *seconds) {
+    return (int64_t)(strtod(seconds, NULL) * 1e9);
+}
+
+static void parse(char **arguments) {
+    for (; *arguments; arguments++) {
+        char *value = strchr(*arguments, '=');
+        const struct key *key = keys, *end = keys + sizeof keys / sizeof *keys;
+        while (value && key < end &&
+               (strlen(key->name) != (size_t)(value - *arguments) ||
+                strncmp(key->name, *arguments, strlen(key->name)) != 0))
+            key++;
+        if (!value || key == end)
+            usage(*arguments);
+        *key->value = value + 1;
     }
-}
-
-static struct arguments parse(int argc, char **argv) {
-    static const struct option options[] = {{"socket", required_argument, NULL, 's'},
-                                            {"count", required_argument, NULL, 'n'},
-                                            {"seed", required_argument, NULL, 'k'},
-                                            {"sizes", required_argument, NULL, 'z'},
-                                            {"batch", required_argument, NULL, 'b'},
-                                            {"listen", required_argument, NULL, 'l'},
-                                            {"die-after", required_argument, NULL, 'd'},
-                                            {NULL, 0, NULL, 0}};
-    struct arguments arguments = {.batch = 1};
-    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case 's':
-            arguments.socket = optarg;
-            break;
-        case 'n':
-            arguments.count = number(optarg);
-            break;
-        case 'k':
-            arguments.seed = number(optarg);
-            break;
-        case 'z':
-            parse_sizes(&arguments, optarg);
-            break;
-        case 'b':
-            arguments.batch = number(optarg);
-            break;
-        case 'l':
-            arguments.listen_capacity = number(optarg);
-            break;
-        case 'd':
-            arguments.die_after = number(optarg);
-            break;
-        default:
-            usage();
-        }
+    for (const char *size = text.size; size && size_count < MAX_SIZES;
+         size = strchr(size, ',')) {
+        size += *size == ',';
+        sizes[size_count++] = number(size);
     }
-    if (optind + 1 != argc || !arguments.socket || !arguments.size_count ||
-        arguments.batch < 1 || arguments.batch > MAX_BATCH)
-        usage();
-    arguments.produce = !strcmp(argv[optind], "produce");
-    if (!arguments.produce && strcmp(argv[optind], "consume"))
-        usage();
-    return arguments;
+    count = number(text.count);
+    seed = number(text.seed);
+    wait_ns = nanoseconds(text.wait);
+    batch = is(text.how, "batch");
+    in_place = is(text.how, "in_place");
 }
 
-/* ---- The stream that both peers know ---------------------------------------- */
+/* ---- What is printed -------------------------------------------------------- */
 
-struct stream {
-    const struct arguments *arguments;
-    uint64_t state;
-    uint8_t *tape;
-};
-
-struct message {
-    const uint8_t *bytes;
-    size_t size;
-    size_t reserved;
-    uint32_t type_id;
-};
-
-static uint64_t splitmix64(uint64_t *state) {
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-static struct stream open_stream(const struct arguments *arguments) {
-    struct stream stream = {arguments, arguments->seed, malloc(TAPE_BYTES)};
-    if (!stream.tape)
-        abort();
-    for (size_t at = 0; at < TAPE_BYTES; at += 8) {
-        uint64_t word = splitmix64(&stream.state);
-        for (size_t byte = 0; byte < 8; byte++)
-            stream.tape[at + byte] = (uint8_t)(word >> (8 * byte));
-    }
-    return stream;
-}
-
-static struct message next_message(struct stream *stream) {
-    const struct arguments *arguments = stream->arguments;
-    uint64_t pick = splitmix64(&stream->state);
-    uint64_t type = splitmix64(&stream->state);
-    uint64_t place = splitmix64(&stream->state);
-    size_t size = arguments->sizes[pick % arguments->size_count];
-    return (struct message){.bytes = stream->tape + place % (TAPE_BYTES - size + 1),
-                            .size = size,
-                            .reserved = size + (size_t)(pick >> 32) % 64,
-                            .type_id = (uint32_t)type};
-}
-
-struct totals {
-    uint64_t count;
-    uint64_t bytes;
-    uint32_t adler_a, adler_b;
-};
-
-static void add(struct totals *totals, const uint8_t *bytes, size_t size) {
-    totals->count++;
-    totals->bytes += size;
-    for (size_t i = 0; i < size; i++) {
-        totals->adler_a = (totals->adler_a + bytes[i]) % 65521;
-        totals->adler_b = (totals->adler_b + totals->adler_a) % 65521;
-    }
-}
-
-static void print_totals(const struct totals *totals) {
-    printf("count=%" PRIu64 " bytes=%" PRIu64 " adler32=%08" PRIx32 "\n", totals->count,
-           totals->bytes, totals->adler_b << 16 | totals->adler_a);
+static void say(const char *what, uint64_t value) {
+    printf("%s %" PRIu64 "\n", what, value);
     fflush(stdout);
 }
 
-static void die_when_due(const struct arguments *arguments,
-                         const struct totals *totals) {
-    if (arguments->die_after && totals->count >= arguments->die_after) {
-        print_totals(totals);
-        raise(SIGKILL);
-    }
+static void say_error(tachyon_error_t error) {
+    say("error", error);
 }
 
-/* ---- The two roles ---------------------------------------------------------- */
-
-static void produce(tachyon_bus_t *bus, struct stream *stream, struct totals *totals) {
-    const struct arguments *arguments = stream->arguments;
-    size_t unflushed = 0;
-    while (totals->count < arguments->count) {
-        struct message message = next_message(stream);
-        if (arguments->batch == 1) {
-            if (tachyon_send(bus, message.bytes, message.size, message.type_id,
-                             SPIN_THRESHOLD, -1))
-                fail("send");
-        } else {
-            size_t reserved = message.reserved;
-            if (reserved > tachyon_max_payload(bus))
-                reserved = message.size;
-            void *slot = tachyon_acquire_tx_timed(bus, reserved, SPIN_THRESHOLD, -1);
-            if (!slot)
-                fail("acquire_tx");
-            memcpy(slot, message.bytes, message.size);
-            if (tachyon_commit_tx(bus, message.size, message.type_id))
-                fail("commit_tx");
-            if (++unflushed == arguments->batch) {
-                tachyon_flush(bus);
-                unflushed = 0;
-            }
-        }
-        add(totals, message.bytes, message.size);
-        if (!unflushed)
-            die_when_due(arguments, totals);
-    }
+static void wrong(uint64_t i) {
+    say("wrong", i);
+    exit(1);
 }
 
-static void take(struct stream *stream, struct totals *totals, const void *bytes,
-                 size_t size, uint32_t type_id) {
-    struct message expected = next_message(stream);
-    if (size != expected.size || type_id != expected.type_id ||
-        memcmp(bytes, expected.bytes, size)) {
-        fprintf(stderr,
-                "%s: message %" PRIu64
-                " is not the one sent: size %zu and type %" PRIu32
-                ", expected %zu and %" PRIu32 "\n",
-                program, totals->count, size, type_id, expected.size, expected.type_id);
-        exit(1);
-    }
-    add(totals, bytes, size);
+/* ---- Messages --------------------------------------------------------------- */
+
+static size_t size_of(uint64_t i) {
+    return sizes[(batch ? i / BATCH : i) % size_count];
 }
 
-/* Returns the error that ended the stream. */
-static tachyon_error_t consume(tachyon_bus_t *bus, struct stream *stream,
-                               struct totals *totals) {
-    const struct arguments *arguments = stream->arguments;
-    tachyon_msg_view_t views[MAX_BATCH];
-    for (;;) {
-        if (arguments->batch == 1) {
-            uint32_t type_id;
-            size_t size;
-            const void *bytes =
-                tachyon_acquire_rx_blocking(bus, &type_id, &size, SPIN_THRESHOLD);
-            if (!bytes)
-                return tachyon_last_error();
-            take(stream, totals, bytes, size, type_id);
-            if (tachyon_commit_rx(bus))
-                fail("commit_rx");
-        } else {
-            size_t n =
-                tachyon_drain_batch(bus, views, arguments->batch, SPIN_THRESHOLD);
-            if (!n)
-                return tachyon_last_error();
-            for (size_t i = 0; i < n; i++)
-                take(stream, totals, views[i].ptr, views[i].actual_size,
-                     views[i].type_id);
-            if (tachyon_commit_rx_batch(bus, views, n))
-                fail("commit_rx_batch");
-        }
-        die_when_due(arguments, totals);
-    }
+static uint32_t type_of(uint64_t i) {
+    return batch ? 1 : (uint32_t)(i % 7) + 1;
 }
 
-static tachyon_bus_t *open_bus(const struct arguments *arguments) {
-    tachyon_bus_t *bus;
+static uint8_t byte_of(uint64_t i, size_t j) {
+    return (uint8_t)(31 * i + 7 * j + seed);
+}
+
+static void write_message(uint8_t *at, uint64_t i) {
+    for (size_t j = 0, size = size_of(i); j < size; j++)
+        at[j] = byte_of(i, j);
+}
+
+static void check(uint64_t i, const uint8_t *bytes, size_t size, uint32_t type_id) {
+    bool right = size == size_of(i) && type_id == type_of(i);
+    for (size_t j = 0; right && j < size; j++)
+        right = bytes[j] == byte_of(i, j);
+    if (!right)
+        wrong(i);
+}
+
+static void *room(size_t size) {
+    void *bytes = malloc(size ? size : 1);
+    if (!bytes)
+        abort();
+    return bytes;
+}
+
+/* ---- One way ---------------------------------------------------------------- */
+
+static tachyon_bus_t *open_bus(const char *path) {
     tachyon_options_t options = {.size = sizeof options,
-                                 .timeout_ns = CONNECT_TIMEOUT_NS};
-    if (arguments->listen_capacity) {
-        if (tachyon_bus_listen_with(arguments->socket, arguments->listen_capacity,
-                                    &options, &bus))
-            fail("listen");
-    } else if (tachyon_bus_connect_with(arguments->socket, &options, &bus)) {
-        fail("connect");
+                                 .timeout_ns = nanoseconds(text.open),
+                                 .role = (uint32_t)number(text.role),
+                                 .schema = number(text.schema)};
+    tachyon_bus_t *bus;
+    tachyon_error_t error =
+        is(text.end, "listen")
+            ? tachyon_bus_listen_with(path, number(text.capacity), &options, &bus)
+            : tachyon_bus_connect_with(path, &options, &bus);
+    if (error) {
+        say_error(error);
+        exit(0);
     }
     return bus;
 }
 
-int main(int argc, char **argv) {
-    program = argv[0];
-    struct arguments arguments = parse(argc, argv);
-    struct stream stream = open_stream(&arguments);
-    struct totals totals = {.adler_a = 1};
-    tachyon_bus_t *bus = open_bus(&arguments);
-    int status = 0;
-    if (arguments.produce) {
-        produce(bus, &stream, &totals);
+static void finish(tachyon_bus_t *bus) {
+    if (is(text.finish, "kill"))
+        raise(SIGKILL);
+    if (is(text.finish, "abort"))
+        tachyon_bus_abort(bus);
+    if (!is(text.finish, "leave"))
+        tachyon_bus_destroy(bus);
+}
+
+/* Message i, or with batches those up to the next hundred; *done counts them. */
+static tachyon_error_t send_next(tachyon_bus_t *bus, uint64_t *done, int64_t timeout) {
+    static uint8_t *items;
+    uint64_t i = *done;
+    size_t size = size_of(i), n = 1;
+    if (in_place) {
+        uint8_t *slot = tachyon_acquire_tx_timed(bus, size, SPIN, timeout);
+        if (!slot)
+            return tachyon_last_error();
+        write_message(slot, i);
+        tachyon_error_t error = tachyon_commit_tx(bus, size, type_of(i));
+        *done += !error;
+        return error;
+    }
+    if (batch)
+        n = BATCH - i % BATCH < count - i ? BATCH - i % BATCH : count - i;
+    free(items);
+    items = room(n * size);
+    for (size_t k = 0; k < n; k++)
+        write_message(items + k * size, i + k);
+    if (batch) {
+        size_t sent =
+            tachyon_send_batch(bus, items, size, n, type_of(i), SPIN, timeout);
+        *done += sent;
+        return sent < n ? tachyon_last_error() : TACHYON_SUCCESS;
+    }
+    tachyon_error_t error = tachyon_send(bus, items, size, type_of(i), SPIN, timeout);
+    *done += !error;
+    return error;
+}
+
+static tachyon_error_t recv_next(tachyon_bus_t *bus, uint64_t *done, int64_t timeout) {
+    static uint8_t *items;
+    uint64_t i = *done;
+    uint32_t type_id;
+    size_t size = size_of(i), n = 1;
+    if (in_place) {
+        tachyon_msg_view_t views[BATCH];
+        n = tachyon_drain_batch_timed(bus, views, BATCH, SPIN, timeout);
+        for (size_t k = 0; k < n; k++)
+            check(i + k, views[k].ptr, views[k].actual_size, views[k].type_id);
+        if (n && tachyon_commit_rx_batch(bus, views, n))
+            wrong(i);
+    } else if (batch) {
+        free(items);
+        items = room(BATCH * size);
+        n = tachyon_recv_batch(bus, items, size, BATCH - i % BATCH, &type_id, SPIN,
+                               timeout);
+        for (size_t k = 0; k < n; k++)
+            check(i + k, items + k * size, size, type_id);
     } else {
-        tachyon_error_t end = consume(bus, &stream, &totals);
-        if (end == TACHYON_ERR_PEER_DEAD)
-            status = EXIT_PEER_DEAD;
-        else if (end != TACHYON_ERR_CLOSED)
-            fail("receive");
+        const void *bytes =
+            tachyon_acquire_rx_timed(bus, &type_id, &size, SPIN, timeout);
+        if (!bytes)
+            return tachyon_last_error();
+        check(i, bytes, size, type_id);
+        tachyon_commit_rx(bus);
+    }
+    *done += n;
+    return n ? TACHYON_SUCCESS : tachyon_last_error();
+}
+
+static void op_open(const char *path) {
+    tachyon_bus_t *bus = open_bus(path);
+    puts("opened");
+    fflush(stdout);
+    finish(bus);
+}
+
+static void op_send(const char *path) {
+    tachyon_bus_t *bus = open_bus(path);
+    tachyon_error_t error = TACHYON_SUCCESS;
+    uint64_t done = 0;
+    while (done < count && !error)
+        error = send_next(bus, &done, wait_ns);
+    tachyon_flush(bus);
+    say("sent", done);
+    if (error)
+        say_error(error);
+    finish(bus);
+}
+
+static void op_recv(const char *path) {
+    tachyon_bus_t *bus = open_bus(path);
+    tachyon_error_t error = TACHYON_SUCCESS;
+    uint64_t done = 0;
+    while (!error)
+        error = recv_next(bus, &done, wait_ns);
+    say("received", done);
+    say_error(error);
+    tachyon_bus_destroy(bus);
+}
+
+static void op_fill(const char *path) {
+    tachyon_bus_t *bus = open_bus(path);
+    tachyon_error_t error = TACHYON_SUCCESS;
+    uint64_t done = 0;
+    count = UINT64_MAX;
+    while (!error)
+        error = send_next(bus, &done, 0);
+    say("sent", done);
+    say_error(error);
+    say_error(send_next(bus, &done, wait_ns));
+    tachyon_flush(bus);
+    finish(bus);
+}
+
+static void op_drain(const char *path) {
+    tachyon_bus_t *bus = open_bus(path);
+    uint64_t done = 0;
+    puts("ready");
+    say_error(recv_next(bus, &done, 0));
+    say_error(recv_next(bus, &done, wait_ns));
+    tachyon_bus_destroy(bus);
+}
+
+static void op_hold(const char *path) {
+    open_bus(path);
+    puts("ready");
+    fflush(stdout);
+    for (;;)
+        pause();
+}
+
+static void op_misuse(const char *path) {
+    tachyon_bus_t *bus = open_bus(path);
+    tachyon_bus_close(bus);
+    tachyon_bus_close(bus);
+    tachyon_bus_t *objects[] = {bus, NULL};
+    for (int k = 0; k < 2; k++) {
+        uint64_t done = 0;
+        say_error(send_next(objects[k], &done, wait_ns));
+        say_error(recv_next(objects[k], &done, wait_ns));
+        tachyon_flush(objects[k]);
     }
     tachyon_bus_destroy(bus);
-    print_totals(&totals);
-    free(stream.tape);
-    return status;
+}
+
+/* ---- Calls ------------------------------------------------------------------ */
+
+struct request {
+    uint64_t id;
+    uint8_t *bytes;
+    size_t size;
+    uint32_t type;
+};
+
+static bool take_request(tachyon_rpc_bus_t *rpc, struct request *request) {
+    const uint8_t *bytes = tachyon_rpc_serve_timed(rpc, &request->id, &request->type,
+                                                   &request->size, SPIN, wait_ns);
+    if (!bytes)
+        return false;
+    request->bytes = room(request->size);
+    for (size_t j = 0; j < request->size; j++)
+        request->bytes[j] = bytes[request->size - 1 - j];
+    return tachyon_rpc_commit_serve(rpc) == TACHYON_SUCCESS;
+}
+
+static void op_serve(const char *path) {
+    tachyon_options_t options = {.size = sizeof options,
+                                 .timeout_ns = nanoseconds(text.open),
+                                 .schema = number(text.schema)};
+    static struct request requests[MAX_CALLS];
+    size_t capacity = number(text.capacity), group = number(text.outstanding);
+    tachyon_rpc_bus_t *rpc;
+    if (group < 1 || group > MAX_CALLS)
+        usage("outstanding");
+    if (tachyon_rpc_listen_with(path, capacity, capacity, &options, &rpc)) {
+        say_error(tachyon_last_error());
+        return;
+    }
+    uint64_t served = 0;
+    for (bool on = true; on;) {
+        size_t n = 0;
+        while (n < group && (on = take_request(rpc, &requests[n])))
+            n++;
+        for (size_t k = 0; on && k < n; k++) {
+            struct request *request = &requests[is(text.order, "in") ? k : n - 1 - k];
+            on = !tachyon_rpc_reply_timed(rpc, request->id, request->bytes,
+                                          request->size, request->type + 1, SPIN,
+                                          wait_ns);
+            served += on;
+        }
+        tachyon_error_t error = tachyon_last_error();
+        for (size_t k = 0; k < n; k++)
+            free(requests[k].bytes);
+        if (!on) {
+            say("served", served);
+            say_error(error);
+        }
+    }
+    tachyon_rpc_destroy(rpc);
+}
+
+static bool await(tachyon_rpc_bus_t *rpc, uint64_t id, uint64_t i) {
+    size_t size;
+    uint32_t type;
+    const uint8_t *bytes = tachyon_rpc_wait_timed(rpc, id, &size, &type, SPIN, wait_ns);
+    if (!bytes)
+        return false;
+    bool right = size == size_of(i) && type == type_of(i) + 1;
+    for (size_t j = 0; right && j < size; j++)
+        right = bytes[j] == byte_of(i, size - 1 - j);
+    if (!right)
+        wrong(i);
+    return tachyon_rpc_commit_rx(rpc) == TACHYON_SUCCESS;
+}
+
+static void op_call(const char *path) {
+    tachyon_options_t options = {.size = sizeof options,
+                                 .timeout_ns = nanoseconds(text.open),
+                                 .schema = number(text.schema)};
+    uint64_t ids[MAX_CALLS], answered = 0, cancelled = 0;
+    uint64_t group = number(text.outstanding), every = number(text.cancel);
+    tachyon_rpc_bus_t *rpc;
+    if (group < 1 || group > MAX_CALLS)
+        usage("outstanding");
+    if (tachyon_rpc_connect_with(path, &options, &rpc)) {
+        say_error(tachyon_last_error());
+        return;
+    }
+    bool on = true;
+    for (uint64_t first = 0; on && first < count; first += group) {
+        uint64_t n = count - first < group ? count - first : group;
+        for (uint64_t k = 0; on && k < n; k++) {
+            uint8_t *bytes = room(size_of(first + k));
+            write_message(bytes, first + k);
+            on = !tachyon_rpc_call_timed(rpc, bytes, size_of(first + k),
+                                         type_of(first + k), &ids[k], SPIN, wait_ns);
+            free(bytes);
+        }
+        for (uint64_t k = 0; on && k < n; k++) {
+            if (every && (first + k + 1) % every == 0) {
+                on = !tachyon_rpc_cancel(rpc, ids[k]);
+                cancelled += on;
+            } else {
+                on = await(rpc, ids[k], first + k);
+                answered += on;
+            }
+        }
+    }
+    tachyon_error_t error = tachyon_last_error();
+    say("answered", answered);
+    if (on)
+        say("cancelled", cancelled);
+    else
+        say_error(error);
+    if (is(text.finish, "kill"))
+        raise(SIGKILL);
+    if (is(text.finish, "abort"))
+        tachyon_rpc_abort(rpc);
+    if (!is(text.finish, "leave"))
+        tachyon_rpc_destroy(rpc);
+}
+
+/* ---- Speed ------------------------------------------------------------------ */
+
+struct tick {
+    char symbol[8];
+    double price;
+    uint32_t qty, pad;
+    uint64_t ts;
+};
+_Static_assert(sizeof(struct tick) == 32, "a tick is 32 bytes");
+
+struct sums {
+    uint64_t count, qty, symbols;
+    double price;
+};
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void set(struct tick *tick, uint64_t i) {
+    *tick = (struct tick){"TCHY", 100 + (double)i * 0.25, (uint32_t)(i % 1000), 0, i};
+}
+
+static void add(struct sums *sums, const struct tick *tick) {
+    if (tick->ts != sums->count || tick->pad || memcmp(tick->symbol, "TCHY\0\0\0", 8))
+        wrong(sums->count);
+    sums->count++;
+    sums->qty += tick->qty;
+    sums->price += tick->price;
+}
+
+static void report(const struct sums *sums, double ns) {
+    printf("count %" PRIu64 " qty %" PRIu64 " price %.2f ns %.1f\n", sums->count,
+           sums->qty, sums->price, ns / (double)(sums->count ? sums->count : 1));
+}
+
+static void stopped(void) {
+    say_error(tachyon_last_error());
+    exit(1);
+}
+
+static void op_produce(const char *path) {
+    static struct tick ticks[TICKS];
+    tachyon_bus_t *bus = open_bus(path);
+    double start = now();
+    for (uint64_t i = 0; i < count;) {
+        if (batch) {
+            size_t n = count - i < TICKS ? count - i : TICKS;
+            for (size_t k = 0; k < n; k++)
+                set(&ticks[k], i + k);
+            if (tachyon_send_batch(bus, ticks, sizeof *ticks, n, 7, SPIN, wait_ns) < n)
+                stopped();
+            i += n;
+        } else if (in_place) {
+            struct tick *tick =
+                tachyon_acquire_tx_timed(bus, sizeof *tick, SPIN, wait_ns);
+            if (!tick)
+                stopped();
+            set(tick, i++);
+            if (tachyon_commit_tx(bus, sizeof *tick, 7))
+                stopped();
+        } else {
+            struct tick tick;
+            set(&tick, i++);
+            if (tachyon_send(bus, &tick, sizeof tick, 7, SPIN, wait_ns))
+                stopped();
+        }
+    }
+    tachyon_flush(bus);
+    double ns = now() - start;
+    struct sums sums = {0};
+    for (uint64_t i = 0; i < count; i++) {
+        struct tick tick;
+        set(&tick, i);
+        add(&sums, &tick);
+    }
+    report(&sums, ns);
+    tachyon_bus_destroy(bus);
+}
+
+static void op_consume(const char *path) {
+    static struct tick ticks[TICKS];
+    static tachyon_msg_view_t views[TICKS];
+    tachyon_bus_t *bus = open_bus(path);
+    struct sums sums = {0};
+    double start = 0;
+    for (size_t n = 1; n;) {
+        uint32_t type = 7;
+        size_t size = sizeof *ticks;
+        const void *one = NULL;
+        if (batch)
+            n = tachyon_recv_batch(bus, ticks, size, TICKS, &type, SPIN, wait_ns);
+        else if (in_place)
+            n = tachyon_drain_batch_timed(bus, views, TICKS, SPIN, wait_ns);
+        else
+            n = (one = tachyon_acquire_rx_timed(bus, &type, &size, SPIN, wait_ns)) != 0;
+        if (!start)
+            start = now();
+        if (type != 7 || size != sizeof *ticks)
+            wrong(sums.count);
+        if (one) {
+            memcpy(ticks, one, sizeof *ticks);
+            tachyon_commit_rx(bus);
+        }
+        for (size_t k = 0; k < n; k++) {
+            if (in_place &&
+                (views[k].type_id != 7 || views[k].actual_size != sizeof *ticks))
+                wrong(sums.count);
+            add(&sums, in_place ? views[k].ptr : &ticks[k]);
+        }
+        if (n && in_place && tachyon_commit_rx_batch(bus, views, n))
+            stopped();
+    }
+    if (tachyon_last_error() != TACHYON_ERR_CLOSED)
+        stopped();
+    report(&sums, now() - start);
+    tachyon_bus_destroy(bus);
+}
+
+int main(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        void (*run)(const char *path);
+    } operations[] = {
+        {"open", op_open},       {"send", op_send},      {"recv", op_recv},
+        {"fill", op_fill},       {"drain", op_drain},    {"hold", op_hold},
+        {"misuse", op_misuse},   {"serve", op_serve},    {"call", op_call},
+        {"produce", op_produce}, {"consume", op_consume}};
+    if (argc < 3)
+        usage("OPERATION PATH");
+    parse(argv + 3);
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
+        if (is(argv[1], operations[i].name)) {
+            operations[i].run(argv[2]);
+            return 0;
+        }
+    }
+    usage(argv[1]);
 }

@@ -1,157 +1,153 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every language sends to every language, through peers with one command line.
+"""Runs two peers, or two samples, and compares what they print; see README.md."""
 
-A peer is given a role, a count, a seed and a list of sizes. Both ends derive the same
-stream from the seed: SplitMix64 first fills a tape of 512 KiB with its words, little
-endian; then each message takes three words: the first modulo the number of sizes picks
-the size (and its upper half how much more is reserved), the second's lower half is the
-type, and the third says where on the tape the bytes are. The consumer compares each
-message with what it should be. Both print their count, their bytes and the Adler-32 of
-all payloads.
-
-With a batch of 1 a producer sends singly and a consumer takes singly; with more, the
-producer reserves, commits and flushes by the batch, and the consumer drains batches.
-"""
-
+import contextlib
 import os
-import signal
+import re
 import subprocess
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+from cases import Case, Side
 
-PEERS = {
-    name: os.environ[f"TACHYON_PEER_{name.upper()}"].split("|")
-    for name in ("c", "python", "rust")
-}
-PEER_DEAD = 3  # exit status of a peer whose other end died
-CAPACITY = 1 << 18
-LARGEST = CAPACITY - 128
-SMALL = (0, 1, 8, 31, 32, 33, 63, 64, 65, 200)
-MIXED = (*SMALL, 1_000, 4_096, 65_536, LARGEST)
-TIME_LIMIT = 30.0
-GRACE = 10.0  # for a peer whose other end has ended
+TIME_LIMIT = 45.0  # of the first to end; a peer itself gives up after 20
+GRACE = 25.0  # for a peer whose other end has ended
+
+Peers = dict[str, Any]
+serial = count()
+
+
+class Running(NamedTuple):
+    """A program, what it should print and how it should end."""
+
+    command: list[str]
+    prints: str
+    status: int
+    process: subprocess.Popen[str]
 
 
 class Pair:
-    """A producer and a consumer process on one socket."""
+    """Programs that run at once."""
 
-    def __init__(self, directory: Path) -> None:
-        self._socket = str(directory / "bus")
-        self._processes: list[subprocess.Popen[str]] = []
+    def __init__(self) -> None:
+        self._running: list[Running] = []
 
-    def start(self, peer: str, role: str, *, listens: bool, **options: object) -> None:
-        """Start a peer; the options become its own."""
-        command = [*PEERS[peer], role, "--socket", self._socket]
-        if listens:
-            command += ["--listen", str(CAPACITY)]
-        for name, value in options.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
-        self._processes.append(
-            subprocess.Popen(
-                command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    def start(self, peer: dict[str, Any], command: list[str], prints: tuple[str, ...],
+              status: int = 0) -> None:  # fmt: skip
+        """Start a program of a language."""
+        environment = dict(word.split("=", 1) for word in peer["environment"])
+        process = subprocess.Popen(
+            command, text=True, errors="replace", stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**os.environ, **environment},
+        )  # fmt: skip
+        pattern = "".join(f"({line}\n)" for line in prints)
+        self._running.append(Running(command, pattern, status, process))
+
+    def finish(self, killed: int | None = None) -> None:
+        """Wait for all; fail unless each printed and ended as it should."""
+        processes = [running.process for running in self._running]
+        watched = [p for i, p in enumerate(processes) if i != killed]
+        deadline = time.monotonic() + TIME_LIMIT
+        while all(process.poll() is None for process in watched):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.002)
+        hung = []
+        deadline = time.monotonic() + GRACE * any(p.poll() is not None for p in watched)
+        outputs = []
+        for i, process in enumerate(processes):
+            if i == killed:
+                process.kill()
+            try:
+                limit = max(0.0, deadline - time.monotonic())
+                outputs.append(process.communicate(timeout=limit))
+            except subprocess.TimeoutExpired:
+                hung.append(i)
+                process.kill()
+                outputs.append(process.communicate())
+        right = not hung
+        report = ""
+        for i, (running, (out, err)) in enumerate(
+            zip(self._running, outputs, strict=True)
+        ):
+            status = running.process.returncode
+            right &= status == running.status
+            right &= re.fullmatch(running.prints, out) is not None
+            report += (
+                f"\n$ {' '.join(running.command)}\n"
+                f"{'hung and was killed' if i in hung else f'status {status}'}, "
+                f"expected {running.status} and {running.prints!r}\n{out}{err}"
             )
-        )
-
-    def finish(self) -> list[tuple[int, str, str]]:
-        """(exit status, stdout, stderr) of each, in the order they were started."""
-        wait_for_any(self._processes, TIME_LIMIT)
-        results = []
-        for process in self._processes:
-            out, err = process.communicate(timeout=GRACE)
-            results.append((process.returncode, out.strip(), err.strip()))
-        return results
+        if not right:
+            pytest.fail(report, pytrace=False)
 
     def kill(self) -> None:
         """End what is still running."""
-        for process in self._processes:
-            process.kill()
-            process.communicate()
-
-
-def wait_for_any(processes: list[subprocess.Popen[str]], limit: float) -> None:
-    deadline = time.monotonic() + limit
-    while all(process.poll() is None for process in processes):
-        assert time.monotonic() < deadline, "neither peer has ended"
-        time.sleep(0.005)
+        for running in self._running:
+            running.process.kill()
+            with contextlib.suppress(ValueError):  # its output was taken
+                running.process.communicate()
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(tmp_path)
+def pair() -> Iterator[Pair]:
+    pair = Pair()
     yield pair
     pair.kill()
 
 
-PAIRS = [(producer, consumer) for producer in PEERS for consumer in PEERS]
-every_pair = pytest.mark.parametrize(
-    ("producer", "consumer"), PAIRS, ids=["_to_".join(pair) for pair in PAIRS]
-)
+@pytest.fixture
+def path(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Give a path of its own, every other one in the file system."""
+    number = next(serial)
+    if number % 2 or "taken" in request.node.name:
+        return str(tmp_path / "bus")
+    return f"@tachyon-interop-{os.getpid()}-{number}"
 
 
-@every_pair
-@pytest.mark.parametrize("listener", ["producer", "consumer"])
-@pytest.mark.parametrize(("sent", "taken"), [(1, 1), (50, 1), (1, 64), (50, 64)])
-@pytest.mark.parametrize(
-    ("sizes", "count"), [(SMALL, 20_000), (MIXED, 1_000)], ids=["small", "mixed"]
-)
-def test_everything_arrives_as_it_was_sent(
-    pair: Pair,
-    *,
-    producer: str,
-    consumer: str,
-    listener: str,
-    sent: int,
-    taken: int,
-    sizes: tuple[int, ...],
-    count: int,
+def missing(side: Side, without: list[str]) -> set[str]:
+    words = {side.operation, str(side.keys.get("how")), str(side.keys.get("finish"))}
+    return (words | {key for key, value in side.keys.items() if value}) & set(without)
+
+
+def test_case(
+    peers: Peers, case: Case, languages: tuple[str, ...], pair: Pair, path: str
 ) -> None:
-    stream = {
-        "count": count,
-        "seed": 20_000 + sent + taken,
-        "sizes": ",".join(map(str, sizes)),
+    if case.path == "long":
+        path = "@" + 200 * "x"
+    elif case.path == "taken":
+        Path(path).touch()
+    for side, language in zip(case.sides, languages, strict=True):
+        peer = peers[language]
+        if words := missing(side, peer["without"]):
+            pytest.skip(f"{language} has no {' or '.join(sorted(words))}")
+        keys = [f"{key}={value}" for key, value in side.keys.items()]
+        command = [*peer["command"], side.operation, path, *keys]
+        pair.start(peer, command, side.prints, side.status)
+    pair.finish(case.killed)
+
+
+def test_samples(
+    peers: Peers, languages: tuple[str, ...], samples: tuple[str, str], pair: Pair,
+    path: str,
+) -> None:  # fmt: skip
+    ticks = tuple(f"type 1: tick {i}" for i in range(25))
+    words = ("hello", "Tachyon", "x-1", "two words")
+    told: dict[str, tuple[list[str], tuple[str, ...]]] = {
+        "send": (["25"], ("sent 25",)),
+        "recv": ([], (*ticks, "received 25")),
+        "rpc_server": ([], ("served 4",)),
+        "rpc_client": (list(words), tuple(f"{w} -> {w.upper()}" for w in words)),
     }
-    pair.start(
-        consumer, "consume", listens=listener == "consumer", batch=taken, **stream
-    )
-    pair.start(
-        producer, "produce", listens=listener == "producer", batch=sent, **stream
-    )
-    (consumed, received, consumer_err), (produced, emitted, producer_err) = (
-        pair.finish()
-    )
-    assert (consumed, consumer_err) == (0, "")
-    assert (produced, producer_err) == (0, "")
-    assert received == emitted
-    assert received.startswith(f"count={count} ")
-
-
-@every_pair
-@pytest.mark.parametrize(("sent", "taken"), [(1, 64), (50, 1)])
-def test_what_was_flushed_outlives_the_producer(
-    pair: Pair, producer: str, consumer: str, sent: int, taken: int
-) -> None:
-    stream = {"count": 20_000, "seed": 7, "sizes": ",".join(map(str, SMALL))}
-    pair.start(consumer, "consume", listens=True, batch=taken, **stream)
-    pair.start(
-        producer, "produce", listens=False, batch=sent, die_after=5_000, **stream
-    )
-    (consumed, received, _), (produced, emitted, _) = pair.finish()
-    assert (consumed, produced) == (PEER_DEAD, -signal.SIGKILL)
-    assert received == emitted
-    assert received.startswith("count=5000 ")
-
-
-@every_pair
-def test_a_producer_learns_that_its_consumer_died(
-    pair: Pair, producer: str, consumer: str
-) -> None:
-    # Far more than the ring holds: the producer must run into the dead end.
-    stream = {"count": 1_000_000, "seed": 7, "sizes": "1000"}
-    pair.start(consumer, "consume", listens=True, die_after=100, **stream)
-    pair.start(producer, "produce", listens=False, **stream)
-    (consumed, _, _), (produced, _, error) = pair.finish()
-    assert (consumed, produced) == (-signal.SIGKILL, PEER_DEAD)
-    assert error != ""
+    for sample, language in zip(samples, languages, strict=True):
+        peer = peers[language]
+        if not peer[sample]:
+            pytest.skip(f"{language} has no sample {sample}")
+        arguments, prints = told[sample]
+        pair.start(peer, [*peer[sample], path, *arguments], prints)
+    pair.finish()
