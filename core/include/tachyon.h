@@ -40,8 +40,9 @@
  *   taken, nothing sent. No other call is a cancellation point. Asynchronous cancellation
  *   may strike anywhere: like most of libc, nothing here stands it. In C++ cancel no thread
  *   that may be in here: these functions are noexcept, and unwinding through them ends
- *   the program. tachyon_bus_close() from another thread ends a blocked call, so does a
- *   signal (INTERRUPTED), and so does options.interrupted.
+ *   the program. tachyon_bus_close() from another thread ends a blocked call; so do, with
+ *   INTERRUPTED, options.interrupted, options.interrupt_fd, and a signal, unless
+ *   options.restart is set.
  * - Hostile peer: it can send nonsense or nothing, and change a message while it is
  *   being read; copy first what must not change under you. It cannot make this side
  *   read or write outside the ring, nor raise a signal.
@@ -94,7 +95,7 @@ typedef enum {
     TACHYON_ERR_EMPTY = 10,        /**< no message yet, or nothing to finish */
     TACHYON_ERR_NETWORK = 11,      /**< nobody listens, or the socket failed */
     TACHYON_ERR_SYSTEM = 12,       /**< another system call failed */
-    TACHYON_ERR_INTERRUPTED = 13,  /**< a signal arrived while waiting */
+    TACHYON_ERR_INTERRUPTED = 13,  /**< told to stop waiting, as by a signal */
     TACHYON_ERR_ABI_MISMATCH = 14, /**< the peer speaks another protocol */
     TACHYON_ERR_PEER_DEAD = 15,    /**< the peer died without closing */
     TACHYON_ERR_CLOSED = 16,       /**< closed in order: end of stream */
@@ -222,6 +223,15 @@ typedef struct tachyon_options {
                           sleep of listen, connect and later calls; non-zero ends the
                           call with TACHYON_ERR_INTERRUPTED. NULL: none */
     void *interrupted_context;         /**< passed to interrupted() */
+    uint32_t restart; /**< 1: a signal does not end a wait, of opening and of later
+                               calls, it only makes it ask interrupted() again. 0: it ends
+                               the call with TACHYON_ERR_INTERRUPTED */
+    int32_t
+        interrupt_fd; /**< a descriptor of the caller's, such as an eventfd: while it is
+                               readable, a wait of listen, connect and of later calls ends
+                               with TACHYON_ERR_INTERRUPTED; a call that need not wait
+                               does not look at it. Only its owner makes it unreadable
+                               again. It must be open as long as the handle. 0: none */
 } tachyon_options_t;
 
 /**
@@ -919,8 +929,8 @@ tachyon_rpc_connect_start(const char *socket_path, const tachyon_options_t *opti
 /**
  * A descriptor for poll, epoll, select and event loops: readable when a step has
  * something to do, because a client or an answer has come or because it is time (no
- * timer of the caller's is needed, options->timeout_ns included), and from the outcome
- * on. Level-triggered; it may be readable once too often, never too seldom.
+ * timer of the caller's is needed, options->timeout_ns included), while
+ * options->interrupt_fd is, and from the outcome on. Level-triggered; it may be readable once too often, never too seldom.
  *
  * @return The descriptor, the same each time, owned by the opening: do not read, write
  *         or close it. It lives until tachyon_opening_cancel(), not across fork or exec.
@@ -937,8 +947,9 @@ TACHYON_ABI int tachyon_opening_fileno(tachyon_opening_t *opening) TACHYON_NOEXC
  *                    only, with EMPTY.
  * @return SUCCESS: the connection stands. A listener's path is free again.
  *         EMPTY: not yet, step again.
- *         INTERRUPTED: by a signal, or the options' interrupted(), while it waited (not
- *         with 0). Nothing is lost: step again, or cancel.
+ *         INTERRUPTED: by a signal, or the options' interrupted() or interrupt_fd, while
+ *         it waited (not with 0, but by interrupt_fd with 0 too once there is a
+ *         descriptor to wait on). Nothing is lost: step again, or cancel.
  *         Anything else is the outcome, as of the call that waits, TIMEOUT included;
  *         nothing but the memory is left of it then.
  *         Further steps say the outcome again.

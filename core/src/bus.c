@@ -193,8 +193,7 @@ tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *sessi
     bus->link.pidfd = session->pidfd;
     bus->link.expedited = session->expedited;
     bus->link.flushes_freely = session->expedited;
-    bus->link.interrupted = session->interrupted;
-    bus->link.interrupted_context = session->interrupted_context;
+    bus->link.interrupt = session->interrupt;
     return ty_fork_watch(&bus->watch);
 }
 

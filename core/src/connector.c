@@ -190,9 +190,9 @@ static tachyon_error_t try_again(struct connector *connector, tachyon_error_t er
 tachyon_error_t ty_connector_round(struct connector *connector,
                                    const struct patience *patience,
                                    struct session *out) {
-    struct pollfd fd = {.fd = connector->socket, .events = POLLIN};
+    struct pollfd fds[2] = {{.fd = connector->socket, .events = POLLIN}};
     tachyon_error_t error =
-        ty_handshake_poll(&fd, 1, connector->due, patience, &connector->options);
+        ty_handshake_poll(fds, 1, connector->due, patience, &connector->options);
     if (error != TACHYON_SUCCESS)
         return error;
     bool due = ty_now_ns() >= connector->due;
@@ -200,7 +200,7 @@ tachyon_error_t ty_connector_round(struct connector *connector,
     if (connector->socket < 0) {
         if (due && (error = begin_try(connector)) == TACHYON_SUCCESS)
             error = TACHYON_ERR_EMPTY;
-    } else if (fd.revents) {
+    } else if (fds[0].revents) {
         error = receive_answer(connector);
         if (error == TACHYON_SUCCESS)
             error = accept_offer(connector, out);

@@ -36,7 +36,7 @@ static const struct {
     ROW(ERR_EMPTY, WOULD_BLOCK, "the ring is empty"),
     ROW(ERR_NETWORK, CONNECTION, "nobody listens, or the socket failed"),
     ROW(ERR_SYSTEM, SYSTEM, "a system call failed"),
-    ROW(ERR_INTERRUPTED, INTERRUPTED, "interrupted by a signal"),
+    ROW(ERR_INTERRUPTED, INTERRUPTED, "interrupted while waiting"),
     ROW(ERR_ABI_MISMATCH, CONNECTION, "the peer speaks another protocol"),
     ROW(ERR_PEER_DEAD, PEER_DEAD, "the peer died without closing"),
     ROW(ERR_CLOSED, CLOSED, "the stream has ended"),

@@ -3,6 +3,7 @@
 #include "handshake.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,6 +44,12 @@ tachyon_error_t ty_handshake_options(const tachyon_options_t *given,
                        kind_name(kind), out->role, last_role);
     if (out->allowed_uid_count > 0 && !out->allowed_uids)
         return ty_fail(TACHYON_ERR_NULL_PTR, 0, "options.allowed_uids is NULL");
+    if (out->restart > 1)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "options.restart is %" PRIu32 ", not 0 or 1", out->restart);
+    if (out->interrupt_fd != 0 && fcntl(out->interrupt_fd, F_GETFD) < 0)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, errno,
+                       "options.interrupt_fd is %" PRId32, out->interrupt_fd);
     if (out->socket_mode == 0)
         out->socket_mode = 0600;
     return TACHYON_SUCCESS;
@@ -118,39 +125,41 @@ static int open_pidfd(int socket, pid_t pid) {
     return ty_pidfd_open(pid); /* none for 0, of a process in another namespace */
 }
 
-/* Only look; EINTR means that nothing was looked at. */
-static int look(struct pollfd *fds, size_t count) {
-    int polled = ty_poll(fds, count, 0, NULL);
-    if (polled >= 0 || errno != EINTR)
-        return polled;
-    for (size_t i = 0; i < count; i++)
-        fds[i].revents = 0;
-    return 0;
+/* Sleep until a deadline, with signals and cancellation let in. */
+static int sleep_until(struct pollfd *fds, size_t count, int64_t deadline,
+                       const struct patience *patience,
+                       const struct interrupt *interrupt) {
+    struct calm before = {.cancel = patience->cancel_state};
+    int polled = -1, refused = ECANCELED;
+    ty_block_signals(&before.signals);
+    if (!interrupt_asked(interrupt)) {
+        polled = ty_sleep(fds, count, ty_earlier(deadline, patience->until), &before);
+        refused = errno;
+    }
+    ty_restore_signals(&before.signals);
+    errno = refused;
+    return polled;
 }
 
 tachyon_error_t ty_handshake_poll(struct pollfd *fds, size_t count, int64_t deadline,
                                   const struct patience *patience,
                                   const tachyon_options_t *options) {
-    struct calm before = {.cancel = patience->cancel_state};
-    int polled = -1, refused = EINTR;
-    if (patience->until == 0) {
-        polled = look(fds, count);
-        refused = errno;
-    } else {
-        ty_block_signals(&before.signals);
-        if (!options->interrupted ||
-            !options->interrupted(options->interrupted_context)) {
-            polled =
-                ty_sleep(fds, count, ty_earlier(deadline, patience->until), &before);
-            refused = errno;
-        }
-        ty_restore_signals(&before.signals);
-    }
-    if (polled >= 0)
+    struct interrupt interrupt = interrupt_of(options);
+    bool waits = patience->until != 0;
+    fds[count] = interrupt_poll(&interrupt);
+    if (!waits && !patience->elsewhere)
+        fds[count].fd = -1;
+    int polled = waits ? sleep_until(fds, count + 1, deadline, patience, &interrupt)
+                       : ty_poll(fds, count + 1, 0, NULL);
+    if (polled >= 0 && fds[count].revents == 0)
         return TACHYON_SUCCESS;
-    if (refused == EINTR)
+    if (polled < 0 && errno != EINTR && errno != ECANCELED)
+        return ty_fail(TACHYON_ERR_SYSTEM, errno, "cannot wait for the peer");
+    if (polled >= 0 || (waits && interrupt_ends(&interrupt, errno)))
         return ty_fail_plain(TACHYON_ERR_INTERRUPTED);
-    return ty_fail(TACHYON_ERR_SYSTEM, refused, "cannot wait for the peer");
+    for (size_t i = 0; i < count; i++)
+        fds[i].revents = 0; /* nothing was looked at */
+    return TACHYON_SUCCESS;
 }
 
 bool ty_handshake_send(int socket, const struct greeting *greeting, const int *fds,
@@ -182,8 +191,7 @@ void ty_handshake_free_regions(struct region *regions) {
 void ty_handshake_establish(struct session *session, const tachyon_options_t *options,
                             uint32_t our_flags, uint32_t their_flags) {
     session->role = options->role;
-    session->interrupted = options->interrupted;
-    session->interrupted_context = options->interrupted_context;
+    session->interrupt = interrupt_of(options);
     for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
         ty_region_close_fd(&session->regions[i]);
     session->expedited = (our_flags & their_flags & WIRE_FLAG_MEMBARRIER) != 0;

@@ -69,13 +69,14 @@ tachyon_error_t ty_handshake_check_peer(int socket, const tachyon_options_t *opt
 
 /* How long a caller waits. */
 struct patience {
-    int64_t until;    /* 0: not at all */
+    int64_t until;    /* 0: not at all ... */
+    bool elsewhere;   /* ... but perhaps on the door */
     int cancel_state; /* the thread's, outside the library */
 };
 
 /* ppoll() until a deadline or the end of patience. Signals and pthread_cancel() are let
  * in only here, and the caller's hook is asked before; who does not wait meets none of
- * them. */
+ * them. fds[count] is room for the options' interrupt_fd. */
 tachyon_error_t ty_handshake_poll(struct pollfd *fds, size_t count, int64_t deadline,
                                   const struct patience *patience,
                                   const tachyon_options_t *options);

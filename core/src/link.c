@@ -4,9 +4,9 @@
  *
  * Everything a sleeping end must notice arrives in one ppoll(): a wake-up byte, the
  * farewell byte of a close or an abort, the hang-up of a dead peer, its pidfd (a raw
- * clone may keep the socket alive), a signal, the time-out. Sends never block
- * (MSG_DONTWAIT) and never raise a signal (MSG_NOSIGNAL), whatever the peer does with
- * its end.
+ * clone may keep the socket alive), a signal, the caller's interrupt_fd, the time-out.
+ * Sends never block (MSG_DONTWAIT) and never raise a signal (MSG_NOSIGNAL), whatever the
+ * peer does with its end.
  *
  * Owns: the socket, the pidfd, the epoll descriptor of both for waits that happen
  * elsewhere, and who may wait: one thread at a time.
@@ -43,7 +43,8 @@
 #define UNORDERED_SLEEP_NS 1000000   /* longest sleep when membarrier is refused */
 
 void ty_link_init(struct link *link) {
-    *link = (struct link){.socket = -1, .pidfd = -1, .epoll = -1};
+    *link =
+        (struct link){.socket = -1, .pidfd = -1, .epoll = -1, .interrupt = {.fd = -1}};
 }
 
 /* ---- Peer ---- */
@@ -75,20 +76,25 @@ static void read_bytes(struct link *link, bool may_take) {
         (void)!recv(link->socket, bytes, (size_t)count, MSG_DONTWAIT);
 }
 
-/* Sleep, or without `before` only look. Returns ppoll()'s result. Not cancelled outside
- * of the sleep. */
+/* Sleep, or without `before` only look. Returns ppoll()'s result, and for who sleeps
+ * takes a readable interrupt_fd for a failure, ECANCELED. Not cancelled outside of the
+ * sleep. */
 static int poll_link(struct link *link, int64_t deadline, const struct calm *before,
                      bool may_take) {
     struct pollfd fds[] = {{.fd = link->socket, .events = POLLIN},
-                           {.fd = link->pidfd, .events = POLLIN}};
-    int result = before ? ty_sleep(fds, 2, deadline, before) : ty_poll(fds, 2, 0, NULL);
+                           {.fd = link->pidfd, .events = POLLIN},
+                           interrupt_poll(&link->interrupt)};
+    int result = before ? ty_sleep(fds, 3, deadline, before) : ty_poll(fds, 2, 0, NULL);
     if (result <= 0)
         return result;
     /* A farewell precedes the hang-up and the process's end, so look for it first. */
     read_bytes(link, may_take);
     if ((fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) || fds[1].revents)
         set_peer(link, LINK_DEAD);
-    return result;
+    if (fds[2].revents == 0)
+        return result;
+    errno = ECANCELED;
+    return -1;
 }
 
 static void look(struct link *link, bool may_take) {
@@ -143,6 +149,15 @@ bool ty_link_wake(struct link *link) {
 
 /* ---- Waiting ---- */
 
+bool ty_link_interrupted(struct link *link) {
+    struct pollfd fd = interrupt_poll(&link->interrupt);
+    int cancel = ty_cancel_off();
+    bool interrupted = interrupt_asked(&link->interrupt) ||
+                       (fd.fd >= 0 && ty_poll(&fd, 1, 0, NULL) > 0);
+    ty_cancel_back(cancel);
+    return interrupted;
+}
+
 struct waiter {
     struct link *link;
     const struct wait *wait; /* NULL: for nothing of the peer's */
@@ -159,10 +174,11 @@ static void cancelled(void *context) {
 
 static int sleep_waiting(struct waiter waiter, int64_t deadline,
                          const struct calm *before) {
+    struct pollfd fd = interrupt_poll(&waiter.link->interrupt);
     int result;
     pthread_cleanup_push(cancelled, &waiter);
     result = waiter.wait ? poll_link(waiter.link, deadline, before, true)
-                         : ty_sleep(NULL, 0, deadline, before);
+                         : ty_sleep(&fd, 1, deadline, before);
     pthread_cleanup_pop(false);
     return result;
 }
@@ -201,11 +217,8 @@ static tachyon_error_t spin(struct link *link, const struct wait *wait,
         if (turn % LOOKS_PER_CHECK != 0)
             continue;
         if (turn % (LOOKS_PER_CHECK * CHECKS_PER_LINK) == 0) {
-            int cancel = ty_cancel_off();
             ty_link_look(link);
-            int interrupted = link_interrupted(link);
-            ty_cancel_back(cancel);
-            if (interrupted)
+            if (ty_link_interrupted(link))
                 return TACHYON_ERR_INTERRUPTED;
             pass_cancel((struct waiter){link, wait});
         }
@@ -237,7 +250,7 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
         error = TACHYON_SUCCESS;
     } else if (ty_link_error(link) != TACHYON_SUCCESS) {
         error = reason_to_stop(link, wait);
-    } else if (link_interrupted(link)) {
+    } else if (interrupt_asked(&link->interrupt)) {
         error = TACHYON_ERR_INTERRUPTED;
     } else {
         atomic_fetch_add_explicit(&link->sleeps, 1, memory_order_relaxed);
@@ -257,8 +270,10 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
         return TACHYON_SUCCESS;
     if (error != TACHYON_SUCCESS)
         return error;
-    if (polled < 0)
-        return polled_errno == EINTR ? TACHYON_ERR_INTERRUPTED : TACHYON_ERR_SYSTEM;
+    if (polled < 0 && interrupt_ends(&link->interrupt, polled_errno))
+        return polled_errno == EINTR || polled_errno == ECANCELED
+                   ? TACHYON_ERR_INTERRUPTED
+                   : TACHYON_ERR_SYSTEM;
     if (deadline != TY_NEVER && ty_now_ns() >= deadline)
         return TACHYON_ERR_TIMEOUT;
     return TACHYON_ERR_EMPTY;
@@ -291,15 +306,20 @@ tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait) {
 bool ty_link_linger(struct link *link, const struct wait *wait, int64_t ns) {
     if (atomic_exchange(&link->waiting, true))
         return false;
-    tachyon_error_t error = TACHYON_SUCCESS;
+    int64_t deadline = ty_deadline(ns);
+    bool interrupted = false;
     struct calm before;
     ty_calm_begin(&before);
-    if (link_interrupted(link) ||
-        (sleep_waiting((struct waiter){.link = link}, ty_deadline(ns), &before) < 0 &&
-         errno == EINTR))
-        error = TACHYON_ERR_INTERRUPTED;
+    while (!(interrupted = interrupt_asked(&link->interrupt))) {
+        int polled = sleep_waiting((struct waiter){.link = link}, deadline, &before);
+        bool signal = polled < 0 && errno == EINTR;
+        interrupted = polled > 0 || (signal && !link->interrupt.restart);
+        if (interrupted || !signal || ty_now_ns() >= deadline)
+            break;
+    }
     ty_calm_end(&before);
-    wait->failed(wait->context, error);
+    wait->failed(wait->context,
+                 interrupted ? TACHYON_ERR_INTERRUPTED : TACHYON_SUCCESS);
     atomic_store_explicit(&link->waiting, false, memory_order_release);
     return true;
 }

@@ -3,7 +3,7 @@
 #ifndef TACHYON_LINK_H
 #define TACHYON_LINK_H
 
-#include "error.h"
+#include "interrupt.h"
 
 #include <stdatomic.h>
 
@@ -22,8 +22,7 @@ struct link {
     _Atomic char farewell; /* what the peer was told of our end, 0: nothing yet */
     _Atomic bool waiting;  /* a thread is inside ty_link_wait() */
     _Atomic bool pure_spin;
-    int (*interrupted)(void *context);
-    void *interrupted_context;
+    struct interrupt interrupt;
     _Atomic uint64_t sleeps, wakes;
 };
 
@@ -47,6 +46,8 @@ tachyon_error_t ty_link_wait(struct link *link, const struct wait *wait);
 /* A wait on a link that has ended: sleep for `ns`, then failed() with SUCCESS, or with
  * INTERRUPTED. False: another thread waits. */
 bool ty_link_linger(struct link *link, const struct wait *wait, int64_t ns);
+/* Is a wait that does not sleep to end? */
+bool ty_link_interrupted(struct link *link);
 enum link_peer ty_link_look(struct link *link);
 /* Why the link is no longer of use: CLOSED (by either end), ABORTED, PEER_DEAD, or
  * SUCCESS. */
@@ -83,11 +84,6 @@ static inline void ty_link_order_waker(bool expedited) {
 
 static inline bool link_watched(const struct link *link) {
     return link->epoll >= 0;
-}
-
-/* The interrupted() hook of the options, 0 without one. */
-static inline int link_interrupted(const struct link *link) {
-    return link->interrupted ? link->interrupted(link->interrupted_context) : 0;
 }
 
 #endif

@@ -243,7 +243,7 @@ static void hand_over(struct listener *listener, size_t index, struct session *o
 tachyon_error_t ty_listener_round(struct listener *listener,
                                   const struct patience *patience,
                                   struct session *out) {
-    struct pollfd fds[1 + MAX_CLIENTS];
+    struct pollfd fds[1 + MAX_CLIENTS + 1];
     size_t count = listener->client_count;
     int64_t now = ty_now_ns();
     if (now >= listener->starved_until)

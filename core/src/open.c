@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 
 struct tachyon_opening {
     struct fork_watch watch;
@@ -25,6 +26,7 @@ struct tachyon_opening {
     bool forked;             /* this is a child's copy */
     tachyon_error_t outcome; /* EMPTY while there is none */
     struct tachyon_bus *bus; /* its memory; NULL once it is handed out */
+    int interrupt_fd;        /* of the options; -1: none */
     struct door door;
     union {
         struct listener listener;
@@ -135,6 +137,7 @@ static struct tachyon_opening *new_opening(const char *path, enum handshake_kind
         return NULL;
     }
     opening->kind = kind;
+    opening->interrupt_fd = interrupt_of(options).fd;
     opening->watch.in_child = in_child;
     opening->door = DOOR_NONE;
     opening->outcome = TACHYON_ERR_MEM; /* nothing else is to be freed */
@@ -222,6 +225,7 @@ tachyon_error_t tachyon_opening_step(tachyon_opening_t *opening, int64_t timeout
         return TACHYON_ERR_NULL_PTR;
     if ((error = outcome_of(opening)) != TACHYON_ERR_EMPTY)
         return error == TACHYON_SUCCESS ? TACHYON_SUCCESS : ty_fail_plain(error);
+    patience.elsewhere = opening->door.set >= 0;
     patience.cancel_state = ty_cancel_off();
     do
         error = advance(opening, &patience);
@@ -240,11 +244,13 @@ int tachyon_opening_fileno(tachyon_opening_t *opening) {
     }
     if (opening->door.set >= 0)
         return opening->door.set;
-    bool opened = ty_door_open(&opening->door);
+    bool opened = ty_door_open(&opening->door) &&
+                  (opening->interrupt_fd < 0 ||
+                   ty_door_watch(&opening->door, opening->interrupt_fd, EPOLLIN));
     if (opened && opening->outcome != TACHYON_ERR_EMPTY)
         ty_door_ring_at(&opening->door, 0); /* readable: there is an outcome */
-    else if (opened && !(opening->listens ? ty_listener_watch(&opening->listener)
-                                          : ty_connector_watch(&opening->connector)))
+    else if (!opened || !(opening->listens ? ty_listener_watch(&opening->listener)
+                                           : ty_connector_watch(&opening->connector)))
         ty_door_close(&opening->door);
     if (opening->door.set < 0)
         ty_fail(TACHYON_ERR_SYSTEM, errno, "no descriptor to wait on");

@@ -314,7 +314,7 @@ static bool wait_for_reply(struct reply_wait *want, uint32_t spins,
         tachyon_error_t error = TACHYON_SUCCESS;
         if (timeout_ns == 0 && whole_ring)
             error = TACHYON_ERR_EMPTY;
-        else if (whole_ring && link_interrupted(&bus->link))
+        else if (whole_ring && ty_link_interrupted(&bus->link))
             error = TACHYON_ERR_INTERRUPTED;
         else if (deadline != TY_NEVER && (timeout_ns = deadline - ty_now_ns()) <= 0)
             error = TACHYON_ERR_TIMEOUT;

@@ -3,6 +3,7 @@
 #ifndef TACHYON_SESSION_H
 #define TACHYON_SESSION_H
 
+#include "interrupt.h"
 #include "region.h"
 
 #define HANDSHAKE_MAX_RINGS 2u
@@ -15,8 +16,7 @@ struct session {
     int socket, pidfd;
     bool expedited;
     tachyon_peer_t peer;
-    int (*interrupted)(void *context); /* of the options */
-    void *interrupted_context;
+    struct interrupt interrupt;
     struct region regions[HANDSHAKE_MAX_RINGS]; /* as many as the kind has: 1 or 2 */
 };
 

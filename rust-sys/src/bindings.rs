@@ -31,7 +31,7 @@ pub const tachyon_error_t_TACHYON_ERR_EMPTY: tachyon_error_t = 10;
 pub const tachyon_error_t_TACHYON_ERR_NETWORK: tachyon_error_t = 11;
 /// another system call failed
 pub const tachyon_error_t_TACHYON_ERR_SYSTEM: tachyon_error_t = 12;
-/// a signal arrived while waiting
+/// told to stop waiting, as by a signal
 pub const tachyon_error_t_TACHYON_ERR_INTERRUPTED: tachyon_error_t = 13;
 /// the peer speaks another protocol
 pub const tachyon_error_t_TACHYON_ERR_ABI_MISMATCH: tachyon_error_t = 14;
@@ -171,10 +171,20 @@ call with TACHYON_ERR_INTERRUPTED. NULL: none*/
     >,
     /// passed to interrupted()
     pub interrupted_context: *mut ::core::ffi::c_void,
+    /** 1: a signal does not end a wait, of opening and of later
+calls, it only makes it ask interrupted() again. 0: it ends
+the call with TACHYON_ERR_INTERRUPTED*/
+    pub restart: u32,
+    /** a descriptor of the caller's, such as an eventfd: while it is
+readable, a wait of listen, connect and of later calls ends
+with TACHYON_ERR_INTERRUPTED; a call that need not wait
+does not look at it. Only its owner makes it unreadable
+again. It must be open as long as the handle. 0: none*/
+    pub interrupt_fd: i32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of tachyon_options"][::core::mem::size_of::<tachyon_options>() - 64usize];
+    ["Size of tachyon_options"][::core::mem::size_of::<tachyon_options>() - 72usize];
     [
         "Alignment of tachyon_options",
     ][::core::mem::align_of::<tachyon_options>() - 8usize];
@@ -205,6 +215,12 @@ const _: () = {
     [
         "Offset of field: tachyon_options::interrupted_context",
     ][::core::mem::offset_of!(tachyon_options, interrupted_context) - 56usize];
+    [
+        "Offset of field: tachyon_options::restart",
+    ][::core::mem::offset_of!(tachyon_options, restart) - 64usize];
+    [
+        "Offset of field: tachyon_options::interrupt_fd",
+    ][::core::mem::offset_of!(tachyon_options, interrupt_fd) - 68usize];
 };
 /** Options of listen and connect. Zero every field but `size`: zero is the default.
  The struct may grow at its end; `size` tells which fields the caller knows.*/
@@ -1167,8 +1183,8 @@ extern "C" {
 extern "C" {
     /** A descriptor for poll, epoll, select and event loops: readable when a step has
  something to do, because a client or an answer has come or because it is time (no
- timer of the caller's is needed, options->timeout_ns included), and from the outcome
- on. Level-triggered; it may be readable once too often, never too seldom.
+ timer of the caller's is needed, options->timeout_ns included), while
+ options->interrupt_fd is, and from the outcome on. Level-triggered; it may be readable once too often, never too seldom.
 
  @return The descriptor, the same each time, owned by the opening: do not read, write
          or close it. It lives until tachyon_opening_cancel(), not across fork or exec.
@@ -1184,8 +1200,9 @@ extern "C" {
                     only, with EMPTY.
  @return SUCCESS: the connection stands. A listener's path is free again.
          EMPTY: not yet, step again.
-         INTERRUPTED: by a signal, or the options' interrupted(), while it waited (not
-         with 0). Nothing is lost: step again, or cancel.
+         INTERRUPTED: by a signal, or the options' interrupted() or interrupt_fd, while
+         it waited (not with 0, but by interrupt_fd with 0 too once there is a
+         descriptor to wait on). Nothing is lost: step again, or cancel.
          Anything else is the outcome, as of the call that waits, TIMEOUT included;
          nothing but the memory is left of it then.
          Further steps say the outcome again.

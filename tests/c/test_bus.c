@@ -406,7 +406,7 @@ TEST(a_close_during_a_wait_that_succeeds_still_ends_the_stream) {
         CHECK_OK(tachyon_commit_tx(pair.connector, 4, 1));
         closed_by_hook = pair.listener;
         flushed_by_hook = silent ? NULL : pair.connector;
-        pair.listener->link.interrupted = close_in_hook;
+        pair.listener->link.interrupt.hook = close_in_hook;
         const void *message =
             tachyon_acquire_rx_blocking(pair.listener, &type, &size, 0);
         if (silent)
@@ -415,7 +415,7 @@ TEST(a_close_during_a_wait_that_succeeds_still_ends_the_stream) {
             CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED);
         else
             tachyon_commit_rx(pair.listener);
-        pair.listener->link.interrupted = NULL;
+        pair.listener->link.interrupt.hook = NULL;
         CHECK_EQ(tachyon_get_state(pair.listener), TACHYON_STATE_DISCONNECTED);
         CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED);
         CHECK_REFUSED(tachyon_acquire_rx(pair.listener, &type, &size),

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -662,13 +663,30 @@ TEST(a_signal_ends_the_sleep_before_the_end_is_told_again) {
     }
     CHECK(interrupted);
     int stop = 1;
-    loop.bus->link.interrupted = interrupted_hook;
-    loop.bus->link.interrupted_context = &stop;
+    loop.bus->link.interrupt.hook = interrupted_hook;
+    loop.bus->link.interrupt.context = &stop;
     CHECK(!step_blocking(&loop));
     CHECK_EQ(tachyon_last_error(), TACHYON_ERR_INTERRUPTED);
     stop = 0;
     CHECK(!step_blocking(&loop));
     CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED); /* it stays so */
+
+    /* With restart no signal does, and the sleep is no shorter. */
+    struct itimerval storm = {.it_value.tv_usec = 500, .it_interval.tv_usec = 500};
+    loop.bus->link.interrupt.restart = true;
+    CHECK_EQ(setitimer(ITIMER_REAL, &storm, NULL), 0);
+    CHECK_TAKES(
+        10 * 15, 2000, for (int i = 0; i < 10; i++) {
+            CHECK(!step_blocking(&loop));
+            CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED);
+        });
+    CHECK_EQ(setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL), 0);
+
+    int event = loop.bus->link.interrupt.fd = eventfd(1, EFD_CLOEXEC);
+    CHECK(!step_blocking(&loop));
+    CHECK_EQ(tachyon_last_error(), TACHYON_ERR_INTERRUPTED);
+    CHECK_REFUSED(tachyon_acquire_rx(loop.bus, &type, &size), TACHYON_ERR_CLOSED);
+    close(event);
     pair_close(&loop.pair);
 }
 

@@ -38,8 +38,8 @@ TEST(what_a_failure_is_about_is_said_once) {
     CHECK_EQ(strcmp(tachyon_last_error_message(), "refused (/a/path)"), 0);
     ty_fail_plain(TACHYON_ERR_INTERRUPTED); /* whose text is not in the buffer */
     ty_fail_about(TACHYON_ERR_INTERRUPTED, "/a/path");
-    CHECK_EQ(strcmp(tachyon_last_error_message(), "interrupted by a signal (/a/path)"),
-             0);
+    CHECK_EQ(
+        strcmp(tachyon_last_error_message(), "interrupted while waiting (/a/path)"), 0);
     CHECK_EQ(tachyon_last_error(), TACHYON_ERR_INTERRUPTED);
 }
 

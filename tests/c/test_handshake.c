@@ -48,6 +48,16 @@ TEST(an_option_out_of_range_is_refused_by_name) {
     options.allowed_uid_count = 1;
     check_options_refused(&options, TACHYON_ERR_NULL_PTR,
                           "options.allowed_uids is NULL");
+    options = options_with_timeout_ms(1);
+    options.restart = 2;
+    check_options_refused(&options, TACHYON_ERR_INVALID_SZ, "options.restart is 2");
+    options = options_with_timeout_ms(1);
+    options.interrupt_fd = -1;
+    check_options_refused(&options, TACHYON_ERR_INVALID_SZ,
+                          "options.interrupt_fd is -1: Bad file descriptor");
+    options.interrupt_fd = 999;
+    check_options_refused(&options, TACHYON_ERR_INVALID_SZ,
+                          "options.interrupt_fd is 999: Bad file descriptor");
 }
 
 TEST(an_older_and_a_newer_callers_options_are_understood) {
@@ -67,6 +77,12 @@ TEST(an_older_and_a_newer_callers_options_are_understood) {
                                .timeout_ns = 1000000,
                                .socket_mode = UINT32_MAX,
                                .role = UINT32_MAX};
+    CHECK_ERROR(tachyon_bus_listen_with(path, 4096, &older, &bus), TACHYON_ERR_TIMEOUT);
+    older = (tachyon_options_t){.size = offsetof(tachyon_options_t, restart),
+                                .timeout_ns = 1000000,
+                                .restart = UINT32_MAX,
+                                .interrupt_fd = 999};
+    CHECK_EQ(older.size, 64); /* as of those who do not know the last two */
     CHECK_ERROR(tachyon_bus_listen_with(path, 4096, &older, &bus), TACHYON_ERR_TIMEOUT);
     older.size = sizeof(size_t);
     CHECK_ERROR(tachyon_bus_connect_with(path, &older, &bus), TACHYON_ERR_NETWORK);
@@ -450,6 +466,30 @@ TEST(the_interrupted_hook_ends_listen_and_connect) {
             CHECK_EQ(calls_left, 0);
         });
     }
+}
+
+static int never(void *context) {
+    ++*(int *)context;
+    return 0;
+}
+
+TEST(a_signal_ends_no_listen_or_connect_that_restarts) {
+    struct sigaction action = {.sa_handler = on_alarm};
+    struct itimerval alarms = {.it_value.tv_usec = 500, .it_interval.tv_usec = 500};
+    CHECK_EQ(sigaction(SIGALRM, &action, NULL), 0);
+    CHECK_EQ(setitimer(ITIMER_REAL, &alarms, NULL), 0);
+    for (int call = 0; call < 3; call++) {
+        int asked = 0;
+        tachyon_options_t options = options_with_timeout_ms(60);
+        options.restart = 1;
+        options.interrupted = never;
+        options.interrupted_context = &asked;
+        CHECK_TAKES(60, 200,
+                    CHECK_ERROR(open_with(call, test_path("bus"), &options),
+                                TACHYON_ERR_TIMEOUT));
+        CHECK(asked > 20);
+    }
+    CHECK_EQ(setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL), 0);
 }
 
 TEST(the_hook_of_the_options_stays_with_the_bus) {

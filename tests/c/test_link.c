@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -410,10 +411,12 @@ TEST(a_blocked_signal_ends_no_sleep) {
     ends_free(&ends);
 }
 
+static int signals_before;
+
 static void signal_ourselves(struct waiting *waiting) {
     (void)waiting;
     CHECK_EQ(pthread_kill(pthread_self(), SIGUSR1), 0);
-    CHECK_EQ(atomic_load(&signals), 0); /* not yet: the wait holds it back */
+    CHECK_EQ(atomic_load(&signals), signals_before++); /* not yet: it is held back */
 }
 
 TEST(a_signal_right_before_the_sleep_is_not_slept_through) {
@@ -426,6 +429,28 @@ TEST(a_signal_right_before_the_sleep_is_not_slept_through) {
     CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_INTERRUPTED);
     CHECK_IN(test_now_ms() - begin, 0, 4000); /* not by the time-out */
     CHECK_EQ(atomic_load(&signals), 1);
+    ends_free(&ends);
+}
+
+static void signal_six_times(struct waiting *waiting) {
+    if (atomic_load(&waiting->to_sleep) <= 6)
+        signal_ourselves(waiting);
+    else
+        atomic_store(&waiting->flag, true);
+}
+
+TEST(a_signal_ends_no_sleep_that_restarts) {
+    struct ends ends;
+    ends_open(&ends);
+    ends.ours.interrupt.restart = true;
+    catch_signal(SIGUSR1, 0);
+    struct waiting waiting = {
+        .link = &ends.ours, .timeout_ms = 5000, .on_sleep = signal_six_times};
+    signals_before = 0;
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_SUCCESS);
+    CHECK_EQ(atomic_load(&signals), 6);
+    CHECK_EQ(atomic_load(&waiting.to_sleep), 7); /* each signal ends one sleep */
+    CHECK_EQ(atomic_load(&waiting.to_wake), 7);
     ends_free(&ends);
 }
 
@@ -445,7 +470,7 @@ TEST(the_interrupted_hook_is_asked_with_signals_blocked_and_can_end_the_wait) {
     struct ends ends;
     sigset_t after;
     ends_open(&ends);
-    ends.ours.interrupted = hook;
+    ends.ours.interrupt.hook = hook;
     struct waiting waiting = {.link = &ends.ours, .timeout_ms = 20};
     CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT);
     CHECK_EQ(atomic_load(&hook_calls), 1);
@@ -464,11 +489,80 @@ TEST(the_interrupted_hook_is_asked_with_signals_blocked_and_can_end_the_wait) {
 TEST(the_interrupted_hook_ends_a_wait_that_only_spins) {
     struct ends ends;
     ends_open(&ends);
-    ends.ours.interrupted = hook;
-    ends.ours.interrupted_context = &ends;
+    ends.ours.interrupt.hook = hook;
+    ends.ours.interrupt.context = &ends;
     hook_result = 1;
     atomic_store(&ends.ours.pure_spin, true);
     struct waiting waiting = {.link = &ends.ours, .timeout_ms = -1};
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_INTERRUPTED);
+    ends_free(&ends);
+}
+
+static void stop_at_the_third(struct waiting *waiting) {
+    if (atomic_load(&waiting->to_sleep) == 3)
+        hook_result = 1;
+    else
+        signal_ourselves(waiting);
+}
+
+TEST(a_wait_that_restarts_asks_the_hook_after_each_signal) {
+    struct ends ends;
+    ends_open(&ends);
+    ends.ours.interrupt = (struct interrupt){.hook = hook, .fd = -1, .restart = true};
+    catch_signal(SIGUSR1, SA_RESTART);
+    struct waiting waiting = {
+        .link = &ends.ours, .timeout_ms = 5000, .on_sleep = stop_at_the_third};
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_INTERRUPTED);
+    CHECK_EQ(atomic_load(&signals), 2);
+    CHECK_EQ(atomic_load(&hook_calls), 3);
+    ends_free(&ends);
+}
+
+TEST(an_event_ends_a_sleep_but_a_message_goes_first) {
+    struct ends ends;
+    ends_open(&ends);
+    int event = ends.ours.interrupt.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = -1};
+    pthread_t thread = start_waiting(&waiting);
+    CHECK_EQ(eventfd_write(event, 1), 0);
+    test_join(thread);
+    CHECK_EQ(waiting.error, TACHYON_ERR_INTERRUPTED);
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_INTERRUPTED); /* and the next one */
+    waiting.flag = true;
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_SUCCESS);
+    waiting.flag = false;
+    ty_link_close(&ends.theirs); /* the end of the stream goes first too */
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_CLOSED);
+    eventfd_t count;
+    CHECK_EQ(eventfd_read(event, &count), 0); /* nobody else has read it */
+    ends_free(&ends);
+    close(event); /* the link has not */
+}
+
+TEST(an_event_ends_a_wait_that_only_spins) {
+    struct ends ends;
+    ends_open(&ends);
+    int event = ends.ours.interrupt.fd = eventfd(0, EFD_CLOEXEC);
+    atomic_store(&ends.ours.pure_spin, true);
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = -1, .spins = 2000};
+    pthread_t thread = start_waiting(&waiting);
+    CHECK_EQ(eventfd_write(event, 1), 0);
+    test_join(thread);
+    CHECK_EQ(waiting.error, TACHYON_ERR_INTERRUPTED);
+    CHECK_EQ(atomic_load(&waiting.to_sleep), 0);
+    ends_free(&ends);
+    close(event);
+}
+
+/* Its owner has closed it too early: no wait sleeps, and none goes round and round. */
+TEST(a_descriptor_that_was_closed_ends_each_wait) {
+    struct ends ends;
+    ends_open(&ends);
+    ends.ours.interrupt.fd = eventfd(0, EFD_CLOEXEC);
+    close(ends.ours.interrupt.fd);
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = -1};
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_INTERRUPTED);
+    atomic_store(&ends.ours.pure_spin, true);
     CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_INTERRUPTED);
     ends_free(&ends);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -585,6 +586,35 @@ TEST(the_hook_is_asked_only_by_a_step_that_waits) {
     CHECK_ERROR(tachyon_opening_step(end.opening, -1), TACHYON_ERR_INTERRUPTED);
     CHECK_EQ(asked, 1);
     tachyon_opening_cancel(end.opening);
+}
+
+/* Who waits on the opening's descriptor is told of the event by it, and by the step. */
+TEST(an_event_is_told_where_the_opening_is_waited_for) {
+    const char *path = test_path("bus");
+    tachyon_options_t options = {.size = sizeof options, .restart = 1};
+    int event = options.interrupt_fd = eventfd(1, EFD_CLOEXEC);
+    eventfd_t count;
+    struct end ends[2] = {listening_on(path, &options)};
+    CHECK_ERROR(tachyon_opening_step(ends[0].opening, 0), TACHYON_ERR_EMPTY);
+    CHECK_ERROR(tachyon_opening_step(ends[0].opening, -1), TACHYON_ERR_INTERRUPTED);
+    for (int i = 0; i < 2; i++) {
+        CHECK(readable(fd_of(ends[0].opening), 1000));
+        CHECK_ERROR(tachyon_opening_step(ends[0].opening, 0), TACHYON_ERR_INTERRUPTED);
+    }
+    CHECK_EQ(eventfd_read(event, &count), 0);
+    CHECK(!readable(fd_of(ends[0].opening), 0));
+    CHECK_ERROR(tachyon_opening_step(ends[0].opening, 0), TACHYON_ERR_EMPTY);
+    ends[1] = connecting_to(path, &options); /* nothing is lost */
+    turn(ends, 2, 0, 2000);
+    finish_pair(&ends[0], &ends[1]);
+
+    /* Given up meanwhile: that is no wait. */
+    ends[0] = listening_on(path, &options);
+    CHECK(fd_of(ends[0].opening) >= 0);
+    CHECK_EQ(eventfd_write(event, 1), 0);
+    tachyon_opening_cancel(ends[0].opening);
+    check_no_files(path);
+    close(event);
 }
 
 /* ---- fork ---- */

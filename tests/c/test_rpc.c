@@ -988,7 +988,7 @@ TEST(a_flood_of_other_replies_holds_no_wait_beyond_its_end) {
         tachyon_rpc_wait_timed(ends.caller, 1, &size, &type, 0, INT64_C(50000000)),
         TACHYON_ERR_TIMEOUT);
     CHECK_IN(test_now_ms() - begin, 49, 500);
-    link->interrupted = interrupt_at_last;
+    link->interrupt.hook = interrupt_at_last;
     CHECK_REFUSED(tachyon_rpc_wait(ends.caller, 1, &size, &type, 0),
                   TACHYON_ERR_INTERRUPTED);
     CHECK_EQ(hook_calls, 4);

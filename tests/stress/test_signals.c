@@ -2,7 +2,8 @@
 /*
  * Time-outs of every blocking call, in quiet and in a storm of signals. A caller that
  * goes on after INTERRUPTED with the time that is left is back 20 ms after the time-out
- * at the latest, and never before it.
+ * at the latest, and never before it; with options.restart the call goes on by itself.
+ * options.interrupt_fd ends each of them, in quiet and in a storm.
  *
  * A machine that is busy with other things may keep a thread waiting for longer; each
  * case may be tried three times, which no fault of ours survives.
@@ -14,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +23,19 @@
 #define TOLERANCE_MS 20
 #define LONG_MS 1000
 #define TRIES 3
+
+/* What may end a wait: part of the options of all that is opened. */
+static struct {
+    uint32_t restart;
+    int32_t interrupt_fd;
+} rules;
+
+static tachyon_options_t options_of(int64_t timeout_ns) {
+    return (tachyon_options_t){.size = sizeof(tachyon_options_t),
+                               .timeout_ns = timeout_ns,
+                               .restart = rules.restart,
+                               .interrupt_fd = rules.interrupt_fd};
+}
 
 struct ends {
     struct pair pair;                   /* the listener sends; its ring is full */
@@ -31,15 +46,17 @@ struct ends {
 
 static void *listen_for_calls(void *context) {
     struct ends *ends = context;
-    CHECK_OK(tachyon_rpc_listen(ends->path, 4096, 4096, &ends->callee));
+    tachyon_options_t options = options_of(0);
+    CHECK_OK(tachyon_rpc_listen_with(ends->path, 4096, 4096, &options, &ends->callee));
     return NULL;
 }
 
 static struct ends ends_open(size_t number) {
     char name[32];
     snprintf(name, sizeof name, "calls%zu", number);
-    struct ends ends = {.path = test_path(name), .pair = pair_open(4096)};
-    tachyon_options_t options = options_with_timeout_ms(5000);
+    tachyon_options_t options = options_of(5000 * MS);
+    struct ends ends = {.path = test_path(name),
+                        .pair = pair_open_with(4096, &options, &options)};
     uint32_t type;
     size_t size;
     uint64_t id;
@@ -146,38 +163,35 @@ static bool reply(struct ends *ends, int64_t timeout_ns) {
 
 /* For listen and connect 0 has another meaning. */
 static bool listen_alone(struct ends *ends, int64_t timeout_ns) {
-    tachyon_options_t options = {.size = sizeof options,
-                                 .timeout_ns = timeout_ns ? timeout_ns : 1};
+    tachyon_options_t options = options_of(timeout_ns ? timeout_ns : 1);
     tachyon_bus_t *bus;
     return tachyon_bus_listen_with(ends->path, 4096, &options, &bus) == TACHYON_SUCCESS;
 }
 
 static bool connect_alone(struct ends *ends, int64_t timeout_ns) {
-    tachyon_options_t options = {.size = sizeof options,
-                                 .timeout_ns = timeout_ns ? timeout_ns : 1};
+    tachyon_options_t options = options_of(timeout_ns ? timeout_ns : 1);
     tachyon_bus_t *bus;
     return tachyon_bus_connect_with(ends->path, &options, &bus) == TACHYON_SUCCESS;
 }
 
 static bool listen_for_caller(struct ends *ends, int64_t timeout_ns) {
-    tachyon_options_t options = {.size = sizeof options,
-                                 .timeout_ns = timeout_ns ? timeout_ns : 1};
+    tachyon_options_t options = options_of(timeout_ns ? timeout_ns : 1);
     tachyon_rpc_bus_t *rpc;
     return tachyon_rpc_listen_with(ends->path, 4096, 4096, &options, &rpc) ==
            TACHYON_SUCCESS;
 }
 
 static bool connect_to_callee(struct ends *ends, int64_t timeout_ns) {
-    tachyon_options_t options = {.size = sizeof options,
-                                 .timeout_ns = timeout_ns ? timeout_ns : 1};
+    tachyon_options_t options = options_of(timeout_ns ? timeout_ns : 1);
     tachyon_rpc_bus_t *rpc;
     return tachyon_rpc_connect_with(ends->path, &options, &rpc) == TACHYON_SUCCESS;
 }
 
 /* The time-out of a step is no outcome: it says EMPTY, whatever it was. */
 static bool step(struct ends *ends, int64_t timeout_ns) {
+    tachyon_options_t options = options_of(0);
     tachyon_opening_t *opening;
-    CHECK_OK(tachyon_bus_listen_start(ends->path, 4096, NULL, &opening));
+    CHECK_OK(tachyon_bus_listen_start(ends->path, 4096, &options, &opening));
     tachyon_error_t error = tachyon_opening_step(opening, timeout_ns);
     tachyon_opening_cancel(opening);
     if (error == TACHYON_ERR_EMPTY && timeout_ns > 0)
@@ -275,9 +289,9 @@ static int64_t time_out(const struct blocking *blocking, struct ends *ends,
         int64_t now = ty_now_ns();
         tachyon_error_t error = tachyon_last_error();
         left = begin + timeout_ns - now;
-        if (error == TACHYON_ERR_INTERRUPTED && left > 0)
+        if (error == TACHYON_ERR_INTERRUPTED && left > 0 && !rules.restart)
             continue;
-        if (error != TACHYON_ERR_INTERRUPTED &&
+        if ((rules.restart || error != TACHYON_ERR_INTERRUPTED) &&
             error != (timeout_ns ? TACHYON_ERR_TIMEOUT : blocking->without_waiting))
             FAIL("%s with %jd ns gives %s", blocking->name, (intmax_t)timeout_ns,
                  tachyon_last_error_message());
@@ -369,14 +383,17 @@ TEST(time_outs_are_kept_in_quiet) {
     check_long(false, "in quiet");
 }
 
+static void catch_signals(int flags) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags};
+    CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+}
+
 TEST(time_outs_are_kept_in_a_storm_of_signals) {
     static const int flags[] = {0, SA_RESTART};
     const char *weather = "in a storm of signals";
     struct length length = length_begin("R7", "storms", 2, 2);
     for (; length.done < 2; length.done++) {
-        struct sigaction action = {.sa_handler = on_signal,
-                                   .sa_flags = flags[length.done]};
-        CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+        catch_signals(flags[length.done]);
         check_short(true, weather);
         check_long(true, weather);
     }
@@ -384,4 +401,120 @@ TEST(time_outs_are_kept_in_a_storm_of_signals) {
         &length, "%zu blocking calls, %" PRIu64 " signals, at most %.1f ms over time",
         CALLS, atomic_load(&signals_taken), (double)atomic_load(&worst_ns) / 1e6);
     CHECK(atomic_load(&signals_taken) > 500);
+}
+
+TEST(a_wait_that_restarts_is_ended_by_no_signal) {
+    const char *weather = "in a storm of signals, restarting";
+    catch_signals(0);
+    rules.restart = 1;
+    check_short(true, weather);
+    check_long(true, weather);
+    CHECK(atomic_load(&signals_taken) > 250);
+}
+
+/* ---- A descriptor that ends waits ---- */
+
+struct waiting {
+    const struct blocking *blocking;
+    struct ends *ends;
+    int64_t ended_ns;
+    tachyon_error_t error;
+};
+
+static void *wait_for_ever(void *context) {
+    struct waiting *waiting = context;
+    if (waiting->blocking->body(waiting->ends, -1))
+        FAIL("%s gives something", waiting->blocking->name);
+    waiting->error = tachyon_last_error();
+    waiting->ended_ns = ty_now_ns();
+    return NULL;
+}
+
+/* It is written to while the call waits. */
+static int64_t end_by_event(const struct blocking *blocking, struct ends *ends,
+                            bool stormy) {
+    struct waiting waiting = {.blocking = blocking, .ends = ends};
+    struct storm storm;
+    uint64_t count = 1;
+    pthread_t thread = test_thread(wait_for_ever, &waiting);
+    if (stormy)
+        storm_begin(&storm, &thread, 1);
+    test_sleep_ms(20);
+    if (stormy) /* who ends meanwhile must still be there for the storm's last signal */
+        storm_end(&storm);
+    int64_t written_ns = ty_now_ns();
+    CHECK_EQ(write(rules.interrupt_fd, &count, sizeof count), sizeof count);
+    test_join(thread);
+    if (waiting.error != TACHYON_ERR_INTERRUPTED || waiting.ended_ns < written_ns)
+        FAIL("%s gives %s", blocking->name, tachyon_strerror(waiting.error));
+    return waiting.ended_ns - written_ns;
+}
+
+static void check_event(const struct blocking *blocking, struct ends *ends,
+                        bool stormy) {
+    uint64_t count;
+    int64_t late = 0;
+    for (int tries = 0; tries < TRIES; tries++) {
+        late = end_by_event(blocking, ends, stormy);
+        if (late > TOLERANCE_MS * MS && tries == TRIES - 1)
+            FAIL("%s ends %jd us after the event", blocking->name,
+                 (intmax_t)(late / 1000));
+        /* It stays readable: the next wait ends too, one that does not wait does not. */
+        CHECK(!blocking->body(ends, 10000 * MS));
+        CHECK_EQ(tachyon_last_error(), TACHYON_ERR_INTERRUPTED);
+        if (blocking->without_waiting != TACHYON_ERR_TIMEOUT) {
+            CHECK(!blocking->body(ends, 0));
+            CHECK_EQ(tachyon_last_error(), blocking->without_waiting);
+        }
+        CHECK_EQ(read(rules.interrupt_fd, &count, sizeof count), sizeof count);
+        if (late <= TOLERANCE_MS * MS)
+            break;
+    }
+    CHECK_EQ(time_out(blocking, ends, 2 * MS) / (2 * MS) > 0, 1); /* as before */
+}
+
+TEST(an_event_ends_every_wait) {
+    catch_signals(0);
+    rules.interrupt_fd = eventfd(0, EFD_CLOEXEC);
+    CHECK(rules.interrupt_fd > 0);
+    for (int stormy = 0; stormy < 2; stormy++)
+        for (int pure_spin = 0; pure_spin < 2; pure_spin++) {
+            rules.restart = (uint32_t)stormy;
+            struct ends ends = ends_open(0);
+            tachyon_bus_set_polling_mode(ends.pair.listener, pure_spin);
+            tachyon_bus_set_polling_mode(ends.pair.connector, pure_spin);
+            tachyon_rpc_set_polling_mode(ends.caller, pure_spin);
+            tachyon_rpc_set_polling_mode(ends.callee, pure_spin);
+            for (size_t i = 0; i < CALLS; i++) {
+                if (i == FIRST_SENDER)
+                    fill(&ends);
+                check_event(&calls[i], &ends, stormy);
+            }
+            ends_close(&ends);
+        }
+    close(rules.interrupt_fd);
+}
+
+/* A message that is there is taken, and room that is there is given. */
+TEST(an_event_ends_nothing_that_need_not_wait) {
+    char item[8];
+    uint32_t type;
+    size_t size;
+    uint64_t id;
+    rules.interrupt_fd = eventfd(0, EFD_CLOEXEC);
+    struct ends ends = ends_open(0);
+    CHECK_EQ(eventfd_write(rules.interrupt_fd, 1), 0);
+    for (int i = 0; i < 100; i++) {
+        CHECK_OK(tachyon_send(ends.pair.listener, "x", 1, 1, 0, -1));
+        CHECK_OK(
+            tachyon_recv(ends.pair.connector, item, sizeof item, &size, &type, 0, -1));
+        CHECK_OK(tachyon_rpc_call_timed(ends.caller, "x", 1, 1, &id, 0, -1));
+        CHECK(tachyon_rpc_serve(ends.callee, &id, &type, &size, 0));
+        CHECK_OK(tachyon_rpc_commit_serve(ends.callee));
+        CHECK_OK(tachyon_rpc_reply_timed(ends.callee, id, "x", 1, 1, 0, -1));
+        CHECK(tachyon_rpc_wait(ends.caller, id, &size, &type, 0));
+        CHECK_OK(tachyon_rpc_commit_rx(ends.caller));
+    }
+    ends_close(&ends);
+    close(rules.interrupt_fd);
 }

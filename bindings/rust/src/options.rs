@@ -221,6 +221,8 @@ impl Options {
             schema: self.schema,
             interrupted: None,
             interrupted_context: ptr::null_mut(),
+            restart: 0,
+            interrupt_fd: 0,
         }
     }
 }
