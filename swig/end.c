@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, waiting and ending, whatever is sent or called in between. */
+#include "end.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+static void wait_here(void (*call)(void *), void *context) {
+    call(context);
+}
+
+Host host = {.wait = wait_here};
+
+/* ---- Errors ---- */
+
+Result facade_fail(Bus *bus, tachyon_error_t error, const char *text) {
+    bus->error = (int)error;
+    snprintf(bus->text, sizeof bus->text, "%s", text);
+    return -(Result)error;
+}
+
+Result facade_fail_last(Bus *bus) {
+    return facade_fail(bus, tachyon_last_error(), tachyon_last_error_message());
+}
+
+Result facade_fail_closed(Bus *bus) {
+    return facade_fail(bus, TACHYON_ERR_CLOSED,
+                       atomic_load(&whole(bus)->ended) ? "the bus is closed"
+                                                       : "the bus is not open");
+}
+
+static Result not_a_time(Bus *bus) {
+    return facade_fail(bus, TACHYON_ERR_INVALID_SZ, "the time-out is not a number");
+}
+
+/* ---- Who is inside ---- */
+
+void facade_settle(Whole *w) {
+    if (!atomic_load(&w->ended) || atomic_load(&w->inside) != CLOSED ||
+        atomic_load(&w->shares) != 0 || atomic_exchange(&w->gone, true))
+        return;
+    tachyon_bus_destroy(w->bus.bus);
+    tachyon_rpc_destroy(w->bus.rpc);
+    w->bus.bus = NULL;
+    w->bus.rpc = NULL;
+}
+
+/* ---- Waiting ---- */
+
+struct waiting {
+    Attempt *attempt;
+    Call *call;
+    int64_t timeout_ns;
+    bool done;
+};
+
+static void run(void *context) {
+    struct waiting *waiting = context;
+    waiting->done = waiting->attempt(waiting->call, waiting->timeout_ns);
+    if (!waiting->done) /* here: the error is this thread's, right now */
+        facade_fail_last(waiting->call->bus);
+}
+
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t to_ns(double seconds) {
+    return seconds >= 0 && seconds < 9e9 ? (int64_t)ceil(seconds * 1e9) : -1;
+}
+
+/* Was it Bus_interrupt()? */
+static bool take_interrupt(Bus *bus) {
+    uint64_t count;
+    return whole(bus)->interrupt_fd > 0 &&
+           read(whole(bus)->interrupt_fd, &count, sizeof count) == sizeof count;
+}
+
+/* `within`: the call has entered; it stays inside when it is done, else it leaves. */
+static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns, bool within) {
+    Bus *bus = call->bus;
+    int64_t deadline = timeout_ns > 0 ? now_ns() + timeout_ns : 0;
+    struct waiting waiting = {attempt, call, timeout_ns, false};
+    for (;;) {
+        host.wait(run, &waiting);
+        if (waiting.done)
+            return 0;
+        if (within)
+            leave(bus);
+        if (bus->error != TACHYON_ERR_INTERRUPTED || take_interrupt(bus) ||
+            !host.interrupted)
+            return -(Result)bus->error;
+        if (host.interrupted())
+            return facade_fail(bus, TACHYON_ERR_INTERRUPTED, "interrupted by a signal");
+        if (within && !enter(bus))
+            return facade_fail_closed(bus);
+        if (deadline) {
+            int64_t left = deadline - now_ns();
+            waiting.timeout_ns = left > 0 ? left : 1;
+        }
+    }
+}
+
+Result facade_wait(Attempt *attempt, Call *call, double timeout) {
+    tachyon_error_t error = tachyon_last_error();
+    if (timeout != 0 && (error == TACHYON_ERR_FULL || error == TACHYON_ERR_EMPTY)) {
+        if (!isnan(timeout))
+            return wait_on(attempt, call, to_ns(timeout), true);
+        leave(call->bus);
+        return not_a_time(call->bus);
+    }
+    Result result = facade_fail_last(call->bus);
+    leave(call->bus);
+    return result;
+}
+
+/* ---- Options ---- */
+
+Options *new_Options(void) {
+    Options *options = calloc(1, sizeof *options);
+    if (options)
+        options->timeout = -1;
+    return options;
+}
+
+void delete_Options(Options *options) {
+    if (options)
+        free(options->uids);
+    free(options);
+}
+
+void Options_allow_uid(Options *options, uint32_t uid) {
+    uint32_t *grown =
+        realloc(options->uids, (options->uid_count + 1) * sizeof *options->uids);
+    if (!grown) {
+        options->error = TACHYON_ERR_MEM;
+        return;
+    }
+    options->uids = grown;
+    options->uids[options->uid_count++] = uid;
+}
+
+/* ---- Opening ---- */
+
+static Whole none = {
+    .inside = CLOSED, .ended = true, .gone = true, .shares = 1, .owners = 1};
+
+Bus *bus_none(void) {
+    return &none.bus;
+}
+
+Bus *new_Bus(void) {
+    Whole *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    w->inside = CLOSED;
+    w->owners = 1;
+    w->bus.spin = TACHYON_DEFAULT_SPIN;
+    w->interrupt_fd = host.interruptible ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    return &w->bus;
+}
+
+static void disown(Whole *w) {
+    if (atomic_fetch_sub(&w->owners, 1) != 1)
+        return;
+    if (!atomic_exchange(&w->gone, true)) {
+        tachyon_bus_destroy(w->bus.bus);
+        tachyon_rpc_destroy(w->bus.rpc);
+    }
+    if (w->interrupt_fd > 0)
+        close(w->interrupt_fd);
+    free(w->scratch);
+    free(w);
+}
+
+void delete_Bus(Bus *bus) {
+    if (!bus || bus == &none.bus)
+        return;
+    Bus_close(bus);
+    tachyon_opening_cancel(whole(bus)->opening);
+    disown(whole(bus));
+}
+
+void bus_ref(Bus *bus) {
+    atomic_fetch_add(&whole(bus)->owners, 1);
+    atomic_fetch_add(&whole(bus)->shares, 1);
+}
+
+void bus_unref(Bus *bus) {
+    atomic_fetch_sub(&whole(bus)->shares, 1);
+    facade_settle(whole(bus));
+    disown(whole(bus));
+}
+
+static int ask_host(void *context) {
+    return host.pending ? host.pending(context) : 0;
+}
+
+struct address {
+    const char *path;
+    bool listen, rpc;
+    size_t size, back;
+};
+
+static tachyon_error_t start_at(const struct address *at,
+                                const tachyon_options_t *options,
+                                tachyon_opening_t **out) {
+    if (at->rpc)
+        return at->listen ? tachyon_rpc_listen_start(at->path, at->size, at->back,
+                                                     options, out)
+                          : tachyon_rpc_connect_start(at->path, options, out);
+    return at->listen ? tachyon_bus_listen_start(at->path, at->size, options, out)
+                      : tachyon_bus_connect_start(at->path, options, out);
+}
+
+static Result start(Bus *bus, const struct address *at, const Options *given) {
+    Whole *w = whole(bus);
+    double timeout = given ? given->timeout : at->listen ? -1 : 0;
+    tachyon_options_t options = {.size = sizeof options,
+                                 .timeout_ns = to_ns(timeout),
+                                 .interrupted = ask_host,
+                                 .interrupted_context = bus,
+                                 .restart = 1,
+                                 .interrupt_fd =
+                                     w->interrupt_fd > 0 ? w->interrupt_fd : 0};
+    bus->error = 0;
+    if (atomic_load(&w->ended))
+        return facade_fail_closed(bus);
+    if (bus->bus || bus->rpc || w->opening)
+        return facade_fail(bus, TACHYON_ERR_BUSY, "the bus is open already");
+    if (isnan(timeout))
+        return not_a_time(bus);
+    if (at->listen && timeout == 0)
+        options.timeout_ns = 1; /* the core's 0 is for ever there */
+    if (given) {
+        options.socket_mode = given->mode;
+        options.role = (uint32_t)given->role;
+        options.schema = given->schema;
+        options.allowed_uids = given->uids;
+        options.allowed_uid_count = given->uid_count;
+        if (given->error)
+            return facade_fail(bus, (tachyon_error_t)given->error,
+                               "no memory for user ids");
+    }
+    return checked(bus, start_at(at, &options, &w->opening));
+}
+
+/* What has become of the opening: 0 when the bus is open. */
+static Result finish(Bus *bus, Result outcome) {
+    Whole *w = whole(bus);
+    tachyon_opening_t *opening = w->opening;
+    bool rpc = false;
+    if (outcome == 0) {
+        tachyon_error_t error = tachyon_opening_finish_bus(opening, &bus->bus);
+        if ((rpc = error == TACHYON_ERR_INVALID_SZ))
+            error = tachyon_opening_finish_rpc(opening, &bus->rpc);
+        outcome = checked(bus, error);
+    }
+    w->opening = NULL;
+    tachyon_opening_cancel(opening);
+    if (outcome == 0) {
+        if (!rpc)
+            w->ring.data = tachyon_bus_memory(bus->bus, &w->ring.len);
+        atomic_fetch_and(&w->inside, ~CLOSED);
+    }
+    if (atomic_load(&w->ended)) { /* meanwhile, by another thread */
+        Bus_close(bus);
+        return facade_fail_closed(bus);
+    }
+    return outcome;
+}
+
+static bool try_step(Call *call, int64_t timeout_ns) {
+    return tachyon_opening_step(whole(call->bus)->opening, timeout_ns) ==
+           TACHYON_SUCCESS;
+}
+
+static Result open_at(Bus *bus, const struct address *at, const Options *options) {
+    Result result = start(bus, at, options);
+    return result < 0 ? result
+                      : finish(bus, wait_on(try_step, &(Call){.bus = bus}, -1, false));
+}
+
+Result Bus_open_step(Bus *bus) {
+    if (!whole(bus)->opening)
+        return atomic_load(&whole(bus)->inside) & CLOSED ? facade_fail_closed(bus) : 1;
+    tachyon_error_t error = tachyon_opening_step(whole(bus)->opening, 0);
+    if (error == TACHYON_ERR_EMPTY && !atomic_load(&whole(bus)->ended))
+        return 0;
+    Result result = finish(bus, checked(bus, error));
+    return result < 0 ? result : 1;
+}
+
+#define TO_LISTEN(...) (&(struct address){path, true, __VA_ARGS__})
+#define TO_CONNECT(rpc) (&(struct address){path, false, rpc, 0, 0})
+
+Result Bus_listen(Bus *bus, const char *path, size_t capacity, const Options *options) {
+    return open_at(bus, TO_LISTEN(false, capacity, 0), options);
+}
+
+Result Bus_connect(Bus *bus, const char *path, const Options *options) {
+    return open_at(bus, TO_CONNECT(false), options);
+}
+
+Result RpcBus_listen(Bus *bus, const char *path, size_t forward, size_t back,
+                     const Options *options) {
+    return open_at(bus, TO_LISTEN(true, forward, back), options);
+}
+
+Result RpcBus_connect(Bus *bus, const char *path, const Options *options) {
+    return open_at(bus, TO_CONNECT(true), options);
+}
+
+Result Bus_listen_start(Bus *bus, const char *path, size_t capacity,
+                        const Options *options) {
+    return start(bus, TO_LISTEN(false, capacity, 0), options);
+}
+
+Result Bus_connect_start(Bus *bus, const char *path, const Options *options) {
+    return start(bus, TO_CONNECT(false), options);
+}
+
+Result RpcBus_listen_start(Bus *bus, const char *path, size_t forward, size_t back,
+                           const Options *options) {
+    return start(bus, TO_LISTEN(true, forward, back), options);
+}
+
+Result RpcBus_connect_start(Bus *bus, const char *path, const Options *options) {
+    return start(bus, TO_CONNECT(true), options);
+}
+
+/* ---- The end ---- */
+
+static void end(Bus *bus, bool abort) {
+    Whole *w = whole(bus);
+    if (bus == &none.bus)
+        return;
+    if (!atomic_exchange(&w->ended, true))
+        Bus_interrupt(bus); /* what it may be opening */
+    if (!enter(bus))
+        return;
+    unsigned before = atomic_fetch_or(&w->inside, CLOSED);
+    if (!(before & CLOSED)) {
+        if (abort) {
+            tachyon_bus_abort(bus->bus);
+            tachyon_rpc_abort(bus->rpc);
+        } else if (before == 1) { /* nobody else is inside, or can come */
+            tachyon_flush(bus->bus);
+        }
+        tachyon_bus_close(bus->bus);
+        tachyon_rpc_close(bus->rpc);
+    }
+    leave(bus);
+}
+
+void Bus_close(Bus *bus) {
+    end(bus, false);
+}
+
+void Bus_abort(Bus *bus) {
+    end(bus, true);
+}
+
+void Bus_interrupt(Bus *bus) {
+    const uint64_t one = 1;
+    if (whole(bus)->interrupt_fd > 0)
+        (void)!write(whole(bus)->interrupt_fd, &one, sizeof one);
+}
+
+void Bus_clear_interrupt(Bus *bus) {
+    take_interrupt(bus);
+}

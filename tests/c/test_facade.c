@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* swig/facade.c: errors of the object, waits that end, and who keeps the ring mapped. */
+#include "facade.h"
+#include "harness.h"
+
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+struct ends {
+    Bus *sender, *receiver;
+};
+
+static void step_both(Bus *one, Bus *other) {
+    while (Bus_open_step(one) + Bus_open_step(other) < 2)
+        ;
+    CHECK_EQ(one->error, 0);
+}
+
+static struct ends open_ends(void) {
+    struct ends ends = {new_Bus(), new_Bus()};
+    Options *patient = new_Options();
+    const char *path = test_path("bus");
+    CHECK_EQ(Bus_listen_start(ends.sender, path, 65536, NULL), 0);
+    CHECK_EQ(Bus_connect_start(ends.receiver, path, patient), 0);
+    step_both(ends.sender, ends.receiver);
+    delete_Options(patient);
+    return ends;
+}
+
+static struct ends open_rpc(void) { /* sender calls, receiver serves */
+    struct ends ends = {new_RpcBus(), new_RpcBus()};
+    Options *patient = new_Options();
+    const char *path = test_path("rpc");
+    CHECK_EQ(RpcBus_listen_start(ends.receiver, path, 65536, 65536, NULL), 0);
+    CHECK_EQ(RpcBus_connect_start(ends.sender, path, patient), 0);
+    step_both(ends.receiver, ends.sender);
+    delete_Options(patient);
+    return ends;
+}
+
+static void delete_ends(struct ends ends) {
+    delete_Bus(ends.sender);
+    delete_Bus(ends.receiver);
+}
+
+static Result received(Bus *bus, double timeout) {
+    char into[64];
+    return Bus_recv_into(bus, into, sizeof into, timeout);
+}
+
+/* ---- Errors ---- */
+
+static void every_call_says(Bus *bus, const char *text) {
+    char into[8];
+#define SAYS(call)                                                                     \
+    do {                                                                               \
+        bus->error = 0;                                                                \
+        (void)(call);                                                                  \
+        CHECK_EQ(bus->error, TACHYON_ERR_CLOSED);                                      \
+        CHECK(strcmp(Bus_error_text(bus), text) == 0);                                 \
+    } while (0)
+    SAYS(Bus_send(bus, "x", 1, 0, 0));
+    SAYS(Bus_send_batch(bus, "x", 1, 1, 0, 0));
+    SAYS(Bus_recv(bus, 0).data);
+    SAYS(Bus_recv_into(bus, into, sizeof into, 0));
+    SAYS(Bus_recv_batch(bus, 1, 1, 0).data);
+    SAYS(Bus_recv_batch_into(bus, into, sizeof into, 1, 0));
+    SAYS(Bus_ring_memory(bus).data);
+    SAYS(Bus_reserve(bus, 1, 0));
+    SAYS(Bus_commit(bus, 1, 0));
+    SAYS(Bus_reserve_batch(bus, 1, 1, 0));
+    SAYS(Bus_commit_batch(bus, 1, 0));
+    SAYS(Bus_rollback(bus));
+    SAYS(Bus_flush(bus));
+    SAYS(Bus_acquire(bus, 0));
+    SAYS(Bus_take(bus, 0, 0));
+    SAYS(Bus_release(bus, 0));
+    SAYS(Bus_fileno(bus));
+    SAYS(Bus_max_payload(bus));
+    SAYS((Bus_set_polling_mode(bus, 1), 0));
+    SAYS(Bus_set_numa_node(bus, 0));
+    SAYS((Bus_stats(bus), 0));
+    SAYS((Bus_peer(bus), 0));
+    SAYS(RpcBus_call(bus, "x", 1, 0, 0));
+    SAYS(RpcBus_wait_for(bus, 1, 0).data);
+    SAYS(RpcBus_serve(bus, 0).data);
+    SAYS(RpcBus_next_reply(bus, 1, 0));
+    SAYS(RpcBus_next_request(bus, 0));
+    SAYS(RpcBus_reply(bus, 1, "x", 1, 0, 0));
+    SAYS(RpcBus_cancel(bus, 1));
+    SAYS((RpcBus_stats(bus), 0));
+#undef SAYS
+}
+
+TEST(what_is_not_open_or_closed_or_deleted_says_so) {
+    Bus *bus = new_Bus();
+    CHECK_EQ(Bus_state(bus), TACHYON_STATE_UNINITIALIZED);
+    every_call_says(bus, "the bus is not open");
+    Bus_close(bus);
+    Bus_close(bus);
+    CHECK_EQ(Bus_state(bus), TACHYON_STATE_DISCONNECTED);
+    every_call_says(bus, "the bus is closed");
+    CHECK_EQ(Bus_listen(bus, test_path("late"), 4096, NULL), -TACHYON_ERR_CLOSED);
+    delete_Bus(bus);
+    every_call_says(bus_none(), "the bus is closed");
+    delete_Bus(bus_none());
+    delete_Bus(NULL);
+
+    struct ends ends = open_ends();
+    CHECK_EQ(Bus_listen(ends.sender, test_path("more"), 4096, NULL), -TACHYON_ERR_BUSY);
+    Bus_close(ends.sender);
+    every_call_says(ends.sender, "the bus is closed");
+    CHECK_EQ(received(ends.receiver, -1), -TACHYON_ERR_CLOSED);
+    CHECK(strcmp(Bus_error_text(ends.receiver), "the bus is closed") != 0);
+    delete_ends(ends);
+}
+
+TEST(an_opening_that_failed_may_be_tried_again) {
+    Bus *bus = new_Bus();
+    Options *options = new_Options();
+    options->timeout = 0.01;
+    const char *path = test_path("again");
+    CHECK_EQ(Bus_listen(bus, path, 3, options), -TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(Bus_listen(bus, path, 0, options), -TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(Bus_listen(bus, path, 4096, options), -TACHYON_ERR_TIMEOUT);
+    options->timeout = 0;
+    CHECK_EQ(Bus_listen(bus, path, 4096, options), -TACHYON_ERR_TIMEOUT);
+    CHECK_EQ(Bus_connect(bus, path, options), -TACHYON_ERR_NETWORK);
+    CHECK_EQ(Bus_connect(bus, path, NULL), -TACHYON_ERR_NETWORK);
+    options->timeout = NAN;
+    CHECK_EQ(Bus_connect(bus, path, options), -TACHYON_ERR_INVALID_SZ);
+    for (uint32_t uid = 0; uid < 100; uid++)
+        Options_allow_uid(options, uid);
+    CHECK_EQ(options->uid_count, 100);
+    delete_Options(options);
+    delete_Bus(bus);
+}
+
+TEST(a_time_out_that_is_no_number_is_refused) {
+    struct ends ends = open_ends();
+    CHECK_EQ(received(ends.receiver, NAN), -TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(received(ends.receiver, 0), -TACHYON_ERR_EMPTY);
+    CHECK_TAKES(20, 200, CHECK_EQ(received(ends.receiver, 0.02), -TACHYON_ERR_TIMEOUT));
+    delete_ends(ends);
+}
+
+/* ---- Messages ---- */
+
+TEST(a_message_that_is_too_long_for_the_room_stays) {
+    struct ends ends = open_ends();
+    char into[8];
+    CHECK_EQ(Bus_send(ends.sender, "0123456789", 10, 7, -1), 0);
+    CHECK_EQ(Bus_recv_into(ends.receiver, into, 8, -1), -TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(ends.receiver->size, 10);
+    CHECK_EQ(received(ends.receiver, -1), 10);
+    CHECK_EQ(ends.receiver->type_id, 7);
+    delete_ends(ends);
+}
+
+TEST(a_message_that_was_not_copied_comes_again) {
+    struct ends ends = open_ends();
+    CHECK_EQ(Bus_send(ends.sender, "abc", 3, 7, -1), 0);
+    for (int i = 0; i < 3; i++) {
+        Bytes bytes = Bus_recv(ends.receiver, -1);
+        CHECK_EQ(bytes.len, 3);
+        CHECK(memcmp(bytes.data, "abc", 3) == 0);
+    }
+    bytes_taken(ends.receiver);
+    CHECK(!Bus_recv(ends.receiver, 0).data);
+    CHECK_EQ(ends.receiver->error, TACHYON_ERR_EMPTY);
+    Bus_close(ends.receiver); /* nobody is inside: it goes at once */
+    CHECK(!ends.receiver->bus);
+    delete_ends(ends);
+}
+
+TEST(batches_go_copied_and_in_place) {
+    struct ends ends = open_ends();
+    Memory ring = Bus_ring_memory(ends.sender), seen = Bus_ring_memory(ends.receiver);
+    CHECK_EQ(ring.len, 2 * 65536);
+    CHECK_EQ(Bus_send_batch(ends.sender, "aabbcc", 6, 2, 3, -1), 3);
+    CHECK_EQ(Bus_send_batch(ends.sender, "aabbc", 5, 2, 3, -1),
+             -TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(Bus_send_batch(ends.sender, "aabbc", 5, 0, 3, -1),
+             -TACHYON_ERR_INVALID_SZ);
+    Bytes all = Bus_recv_batch(ends.receiver, 2, SIZE_MAX, -1);
+    CHECK_EQ(all.len, 6);
+    CHECK(memcmp(all.data, "aabbcc", 6) == 0);
+    CHECK(!Bus_recv_batch(ends.receiver, SIZE_MAX, 2, -1).data);
+    CHECK_EQ(ends.receiver->error, TACHYON_ERR_INVALID_SZ);
+
+    Result offset = Bus_reserve(ends.sender, 5, -1);
+    memcpy(ring.data + offset, "hello", 5);
+    CHECK_EQ(Bus_commit(ends.sender, 5, 1), 0);
+    CHECK_EQ(Bus_flush(ends.sender), 0);
+    offset = Bus_acquire(ends.receiver, -1);
+    CHECK(offset >= 0 && ends.receiver->size == 5 && ends.receiver->type_id == 1);
+    CHECK(memcmp(seen.data + offset, "hello", 5) == 0);
+    CHECK_EQ(Bus_release(ends.receiver, 0), 0);
+    bus_unref(ends.sender);
+    bus_unref(ends.receiver);
+    delete_ends(ends);
+}
+
+TEST(calls_are_answered_and_a_reply_waits_for_room) {
+    struct ends ends = open_rpc();
+    Bus *caller = ends.sender, *callee = ends.receiver;
+    char into[8] = {0};
+    CHECK_EQ(RpcBus_copy_held(caller, into, sizeof into), -TACHYON_ERR_EMPTY);
+    Result first = RpcBus_call(caller, "one", 3, 4, -1);
+    Result second = RpcBus_call(caller, "two", 3, 4, -1);
+    for (int i = 0; i < 2; i++) {
+        CHECK_EQ(RpcBus_next_request(callee, -1), 3);
+        CHECK_EQ(callee->type_id, 4);
+        CHECK_EQ(RpcBus_copy_held(callee, into, sizeof into), 3);
+        CHECK_EQ(RpcBus_reply(callee, callee->id, into, 3, 5, -1), 0);
+    }
+    CHECK_EQ(RpcBus_next_reply(caller, (uint64_t)second, -1), 3);
+    CHECK_EQ(RpcBus_copy_held(caller, into, 2), -TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(RpcBus_next_reply(caller, (uint64_t)second, -1), 3);
+    CHECK_EQ(RpcBus_copy_held(caller, into, sizeof into), 3);
+    CHECK(memcmp(into, "two", 3) == 0);
+    CHECK_EQ(RpcBus_wait_for(caller, 0, -1).len, 3);
+    CHECK_EQ(caller->id, first);
+    bytes_taken(caller);
+    CHECK_EQ(RpcBus_cancel(caller, (uint64_t)first), -TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(RpcBus_stats(caller).replies, 2);
+    CHECK(!Bus_ring_memory(caller).data);
+    delete_ends(ends);
+}
+
+/* ---- Who keeps it mapped ---- */
+
+TEST(a_view_keeps_the_ring_mapped_past_close_and_delete) {
+    struct ends ends = open_ends();
+    size_t fds = test_count_fds();
+    CHECK_EQ(Bus_send(ends.sender, "abc", 3, 7, -1), 0);
+    Memory ring = Bus_ring_memory(ends.receiver),
+           views = Bus_view_memory(ends.receiver);
+    Result offset = Bus_acquire(ends.receiver, -1);
+    Bus_close(ends.receiver);
+    CHECK_EQ(received(ends.receiver, -1), -TACHYON_ERR_CLOSED);
+    delete_Bus(ends.receiver);
+    CHECK(memcmp(ring.data + offset, "abc", 3) == 0);
+    bus_unref(ends.receiver);
+    CHECK_EQ(views.data[0], 0); /* the struct is still there */
+    bus_unref(ends.receiver);
+    CHECK(test_count_fds() < fds);
+    delete_Bus(ends.sender);
+}
+
+TEST(what_was_committed_before_a_close_arrives) {
+    for (int shared = 0; shared < 2; shared++) {
+        struct ends ends = open_ends();
+        Memory ring = shared ? Bus_ring_memory(ends.sender) : (Memory){NULL, 0};
+        CHECK(Bus_reserve(ends.sender, 1, -1) >= 0);
+        CHECK_EQ(Bus_commit(ends.sender, 1, 0), 0);
+        Bus_close(ends.sender);
+        CHECK_EQ(received(ends.receiver, -1), 1);
+        CHECK_EQ(received(ends.receiver, -1), -TACHYON_ERR_CLOSED);
+        if (ring.data)
+            bus_unref(ends.sender);
+        delete_ends(ends);
+    }
+    struct ends ends = open_ends();
+    Bus_abort(ends.sender);
+    Bus_abort(ends.sender);
+    CHECK_EQ(received(ends.receiver, -1), -TACHYON_ERR_ABORTED);
+    delete_ends(ends);
+}
+
+/* ---- Waits that end ---- */
+
+static void *receive_for_ever(void *bus) {
+    return (void *)(intptr_t)received(bus, -1);
+}
+
+static void *listen_for_ever(void *bus) {
+    return (void *)(intptr_t)Bus_listen(bus, test_path("nobody"), 4096, NULL);
+}
+
+TEST(another_thread_ends_a_wait) {
+    host.interruptible = 1;
+    struct {
+        void *(*body)(void *);
+        void (*end)(Bus *);
+        Result expected;
+    } ways[] = {{receive_for_ever, Bus_close, -TACHYON_ERR_CLOSED},
+                {receive_for_ever, Bus_abort, -TACHYON_ERR_CLOSED},
+                {receive_for_ever, Bus_interrupt, -TACHYON_ERR_INTERRUPTED},
+                {listen_for_ever, Bus_close, -TACHYON_ERR_CLOSED},
+                {listen_for_ever, Bus_interrupt, -TACHYON_ERR_INTERRUPTED}};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        bool listens = ways[i].body == listen_for_ever;
+        struct ends ends = listens ? (struct ends){new_Bus(), new_Bus()} : open_ends();
+        pthread_t thread = test_thread(ways[i].body, ends.receiver);
+        test_sleep_ms(30);
+        ways[i].end(ends.receiver);
+        CHECK_EQ((intptr_t)test_join(thread), ways[i].expected);
+        if (ways[i].end == Bus_close) /* the last to leave has let it go */
+            CHECK(!ends.receiver->bus);
+        delete_ends(ends);
+    }
+}
+
+TEST(an_interrupt_ends_one_wait_and_can_be_forgotten) {
+    host.interruptible = 1;
+    struct ends ends = open_ends();
+    Bus_interrupt(ends.receiver);
+    Bus_interrupt(ends.receiver);
+    CHECK_EQ(Bus_send(ends.sender, "a", 1, 0, -1), 0);
+    CHECK_EQ(received(ends.receiver, -1), 1); /* it does not wait */
+    CHECK_EQ(received(ends.receiver, -1), -TACHYON_ERR_INTERRUPTED);
+    CHECK_EQ(received(ends.receiver, 0.01), -TACHYON_ERR_TIMEOUT);
+    Bus_interrupt(ends.receiver);
+    Bus_clear_interrupt(ends.receiver);
+    CHECK_EQ(received(ends.receiver, 0.01), -TACHYON_ERR_TIMEOUT);
+    delete_ends(ends);
+}
+
+static _Atomic int signals, verdict, dispatched;
+
+static void count_signal(int number) {
+    (void)number;
+    signals++;
+}
+
+static int signal_came(void *context) {
+    (void)context;
+    return signals > dispatched;
+}
+
+static int dispatch(void) {
+    dispatched = signals;
+    return verdict;
+}
+
+static void *signal_it(void *thread) {
+    for (int i = 0; i < 10; i++) {
+        test_sleep_ms(10);
+        pthread_kill(*(pthread_t *)thread, SIGUSR1);
+    }
+    return NULL;
+}
+
+TEST(a_signal_ends_a_wait_when_the_language_says_so) {
+    host.pending = signal_came;
+    host.interrupted = dispatch;
+    struct sigaction action = {.sa_handler = count_signal};
+    sigaction(SIGUSR1, &action, NULL);
+    struct ends ends = open_ends();
+    pthread_t self = pthread_self(), thread = test_thread(signal_it, &self);
+    CHECK_TAKES(200, 400, CHECK_EQ(received(ends.receiver, 0.2), -TACHYON_ERR_TIMEOUT));
+    test_join(thread);
+    CHECK(dispatched > 0);
+    verdict = 1;
+    thread = test_thread(signal_it, &self);
+    CHECK_EQ(received(ends.receiver, -1), -TACHYON_ERR_INTERRUPTED);
+    CHECK_EQ(Bus_listen(new_Bus(), test_path("nobody"), 4096, NULL),
+             -TACHYON_ERR_INTERRUPTED);
+    test_join(thread);
+    delete_ends(ends);
+}
