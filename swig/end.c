@@ -160,6 +160,7 @@ Bus *new_Bus(void) {
     if (!w)
         return NULL;
     w->inside = CLOSED;
+    w->gone = true;
     w->owners = 1;
     w->bus.spin = TACHYON_DEFAULT_SPIN;
     w->interrupt_fd = host.interruptible ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
@@ -267,7 +268,10 @@ static Result finish(Bus *bus, Result outcome) {
     if (outcome == 0) {
         if (!rpc)
             w->ring.data = tachyon_bus_memory(bus->bus, &w->ring.len);
+        atomic_fetch_add(&w->inside, 1); /* so that nobody settles in between */
+        atomic_store(&w->gone, false);
         atomic_fetch_and(&w->inside, ~CLOSED);
+        leave(bus);
     }
     if (atomic_load(&w->ended)) { /* meanwhile, by another thread */
         Bus_close(bus);

@@ -24,7 +24,7 @@ typedef struct Whole {
     _Atomic unsigned shares; /* handed out: the mapping stays */
     _Atomic unsigned owners; /* shares, and the language's object: the struct stays */
     _Atomic bool ended;
-    _Atomic bool gone; /* the handle is */
+    _Atomic bool gone; /* there is no handle to release, yet or any more */
     tachyon_opening_t *opening;
     int interrupt_fd;
     Memory ring;
