@@ -50,41 +50,42 @@ class Pair:
 
     def finish(self, killed: int | None = None) -> None:
         """Wait for all; fail unless each printed and ended as it should."""
-        processes = [running.process for running in self._running]
-        watched = [p for i, p in enumerate(processes) if i != killed]
-        deadline = time.monotonic() + TIME_LIMIT
-        while all(process.poll() is None for process in watched):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.002)
-        hung = []
-        deadline = time.monotonic() + GRACE * any(p.poll() is not None for p in watched)
-        outputs = []
-        for i, process in enumerate(processes):
+        ended = self._wait_for_any(killed)
+        deadline = time.monotonic() + (GRACE if ended else 0)
+        right, report = True, ""
+        for i, running in enumerate(self._running):
+            process, first = running.process, ""
             if i == killed:
+                if running.prints and process.stdout:  # it may not have come so far
+                    first = process.stdout.readline()
                 process.kill()
+            hung = False
             try:
                 limit = max(0.0, deadline - time.monotonic())
-                outputs.append(process.communicate(timeout=limit))
+                rest, errors = process.communicate(timeout=limit)
             except subprocess.TimeoutExpired:
-                hung.append(i)
+                hung = True
                 process.kill()
-                outputs.append(process.communicate())
-        right = not hung
-        report = ""
-        for i, (running, (out, err)) in enumerate(
-            zip(self._running, outputs, strict=True)
-        ):
-            status = running.process.returncode
-            right &= status == running.status
+                rest, errors = process.communicate()
+            out, status = first + rest, process.returncode
+            right &= not hung and status == running.status
             right &= re.fullmatch(running.prints, out) is not None
             report += (
                 f"\n$ {' '.join(running.command)}\n"
-                f"{'hung and was killed' if i in hung else f'status {status}'}, "
-                f"expected {running.status} and {running.prints!r}\n{out}{err}"
+                f"{'hung and was killed' if hung else f'status {status}'}, "
+                f"expected {running.status} and {running.prints!r}\n{out}{errors}"
             )
         if not right:
             pytest.fail(report, pytrace=False)
+
+    def _wait_for_any(self, killed: int | None) -> bool:
+        watched = [r.process for i, r in enumerate(self._running) if i != killed]
+        deadline = time.monotonic() + TIME_LIMIT
+        while time.monotonic() < deadline:
+            if any(process.poll() is not None for process in watched):
+                return True
+            time.sleep(0.002)
+        return False
 
     def kill(self) -> None:
         """End what is still running."""

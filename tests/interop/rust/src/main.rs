@@ -1,318 +1,522 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The Rust peer of the interop tests; test_interop.py has the rules it follows.
+//! The Rust peer of the conformance tests; ../README.md has the rules it follows.
 
-use std::ffi::{CStr, CString};
-use std::io::Write;
-use std::process::{self, exit};
-use std::{mem, ptr, slice};
+use std::collections::HashMap;
+use std::mem;
+use std::process::exit;
+use std::str::FromStr;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use adler2::Adler32;
-use clap::{Parser, ValueEnum};
-use tachyon_sys::{
-    tachyon_error_t_TACHYON_ERR_CLOSED as CLOSED,
-    tachyon_error_t_TACHYON_ERR_PEER_DEAD as PEER_DEAD, tachyon_error_t_TACHYON_SUCCESS as SUCCESS,
-    *,
-};
+use tachyon_ipc::{Bus, Options, Role, RpcBus, RxBatchGuard, TachyonError};
 
-const TAPE_BYTES: usize = 1 << 19;
-const SPIN_THRESHOLD: u32 = 1000;
-const CONNECT_TIMEOUT_NS: i64 = 10_000_000_000;
-const EXIT_PEER_DEAD: i32 = 3;
+type Outcome = Result<usize, TachyonError>;
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Role {
-    Produce,
-    Consume,
+const SPIN: u32 = 10_000;
+const BATCH: usize = 100;
+const TICKS: usize = 1000;
+const TICK_BYTES: usize = 32;
+const DEFAULTS: [(&str, &str); 14] = [
+    ("end", "connect"),
+    ("open", "20"),
+    ("capacity", "65536"),
+    ("schema", "0"),
+    ("role", "0"),
+    ("wait", "20"),
+    ("count", "1"),
+    ("size", "32"),
+    ("how", "single"),
+    ("seed", "0"),
+    ("finish", "close"),
+    ("outstanding", "1"),
+    ("order", "in"),
+    ("cancel", "0"),
+];
+
+fn code(error: TachyonError) -> u32 {
+    match error {
+        TachyonError::InvalidSize => 8,
+        TachyonError::BufferFull => 9,
+        TachyonError::BufferEmpty => 10,
+        TachyonError::NetworkError => 11,
+        TachyonError::AbiMismatch => 14,
+        TachyonError::PeerDead => 15,
+        TachyonError::Closed => 16,
+        TachyonError::Timeout => 17,
+        TachyonError::Busy => 18,
+        TachyonError::AddrInUse => 20,
+        TachyonError::Aborted => 23,
+        other => panic!("{other:?}"),
+    }
 }
 
-#[derive(Parser)]
-struct Arguments {
-    role: Role,
-    #[arg(long)]
-    socket: String,
-    #[arg(long)]
-    count: u64,
-    #[arg(long)]
-    seed: u64,
-    #[arg(long, value_delimiter = ',', required = true)]
+fn expect(right: bool, i: usize) {
+    if !right {
+        println!("wrong {i}");
+        exit(1);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    Single,
+    Batch,
+    InPlace,
+}
+
+struct Peer {
+    path: String,
+    keys: HashMap<&'static str, String>,
     sizes: Vec<usize>,
-    #[arg(long, default_value_t = 1)]
-    batch: usize,
-    /// Capacity of the ring; without it, connect
-    #[arg(long)]
-    listen: Option<usize>,
-    #[arg(long)]
-    die_after: Option<u64>,
+    how: How,
+    wait: Duration,
+    count: usize,
+    seed: usize,
 }
 
-fn last_error() -> tachyon_error_t {
-    // SAFETY: reads a value of this thread's own.
-    unsafe { tachyon_last_error() }
+impl Peer {
+    fn new(path: String, words: impl Iterator<Item = String>) -> Self {
+        let mut keys: HashMap<_, _> = DEFAULTS.map(|(k, v)| (k, v.to_owned())).into();
+        for word in words {
+            let pair = word.split_once('=');
+            match pair.and_then(|(k, v)| keys.get_mut(k).map(|at| (at, v))) {
+                Some((at, value)) => value.clone_into(at),
+                None => {
+                    eprintln!("peer: {word}?");
+                    exit(2)
+                }
+            }
+        }
+        Self {
+            path,
+            sizes: keys["size"].split(',').map(parse).collect(),
+            how: match &*keys["how"] {
+                "single" => How::Single,
+                "batch" => How::Batch,
+                _ => How::InPlace,
+            },
+            wait: Duration::from_secs_f64(parse(&keys["wait"])),
+            count: parse(&keys["count"]),
+            seed: parse(&keys["seed"]),
+            keys,
+        }
+    }
+
+    fn type_of(&self, i: usize) -> u32 {
+        if self.how == How::Batch {
+            1
+        } else {
+            (i % 7) as u32 + 1
+        }
+    }
+
+    fn message(&self, i: usize) -> Vec<u8> {
+        let cycle = if self.how == How::Batch { i / BATCH } else { i };
+        let size = self.sizes[cycle % self.sizes.len()];
+        (0..size)
+            .map(|j| (31 * i + 7 * j + self.seed) as u8)
+            .collect()
+    }
+
+    fn options(&self) -> Options {
+        let role = match &*self.keys["role"] {
+            "1" => Role::Producer,
+            "2" => Role::Consumer,
+            _ => Role::None,
+        };
+        Options::new()
+            .timeout(Duration::from_secs_f64(parse(&self.keys["open"])))
+            .role(role)
+            .schema(parse(&self.keys["schema"]))
+    }
+
+    fn opened<T>(&self, outcome: Result<T, TachyonError>) -> T {
+        outcome.unwrap_or_else(|error| {
+            println!("error {}", code(error));
+            exit(0)
+        })
+    }
+
+    fn open(&self) -> Bus {
+        let listens = self.keys["end"] == "listen";
+        self.opened(if listens {
+            let capacity = parse(&self.keys["capacity"]);
+            self.options().listen(&self.path, capacity)
+        } else {
+            self.options().connect(&self.path)
+        })
+    }
+
+    fn finish<T>(&self, bus: T, abort: impl FnOnce(&T)) {
+        match &*self.keys["finish"] {
+            // SAFETY: a plain system call; the process does not survive it.
+            "kill" => unsafe {
+                libc::raise(libc::SIGKILL);
+            },
+            "abort" => abort(&bus),
+            "leave" => mem::forget(bus),
+            _ => {}
+        }
+    }
+
+    /// Sends message i, or those up to the next hundred.
+    fn send_next(&self, bus: &Bus, i: usize, wait: Duration) -> Outcome {
+        let message = self.message(i);
+        match self.how {
+            How::Single => bus.send_timeout(&message, self.type_of(i), wait)?,
+            How::InPlace => {
+                let mut slot = bus.acquire_tx_timeout(message.len(), wait)?;
+                slot.as_mut()[..message.len()].copy_from_slice(&message);
+                slot.commit_unflushed(message.len(), self.type_of(i))?;
+            }
+            How::Batch => {
+                let end = self.count.min((i / BATCH + 1) * BATCH);
+                let items: Vec<u8> = (i..end).flat_map(|k| self.message(k)).collect();
+                return bus.send_batch_timeout(&items, message.len(), 1, wait);
+            }
+        }
+        Ok(1)
+    }
+
+    fn recv_next(&self, bus: &Bus, i: usize, wait: Duration) -> Outcome {
+        let right = |k, data: &[u8], type_id| {
+            expect(data == self.message(k) && type_id == self.type_of(k), k);
+        };
+        match self.how {
+            How::Single => {
+                let message = bus.acquire_rx_timeout(SPIN, wait)?;
+                right(i, message.data(), message.type_id);
+                message.commit()?;
+                Ok(1)
+            }
+            How::InPlace => {
+                let batch = bus.drain_batch_timeout(BATCH, SPIN, wait)?;
+                for (k, view) in batch.iter().enumerate() {
+                    right(i + k, view.data(), view.type_id());
+                }
+                let count = batch.len();
+                batch.commit()?;
+                Ok(count)
+            }
+            How::Batch => {
+                let size = self.message(i).len();
+                let mut items = vec![0; (BATCH - i % BATCH) * size];
+                let batch = bus.recv_batch_into_timeout(&mut items, size, SPIN, wait)?;
+                for (k, item) in items.chunks(size).take(batch.count).enumerate() {
+                    right(i + k, item, batch.type_id);
+                }
+                Ok(batch.count)
+            }
+        }
+    }
+
+    fn op_open(&self) {
+        let bus = self.open();
+        println!("opened");
+        self.finish(bus, Bus::abort);
+    }
+
+    fn op_send(&self) {
+        let bus = self.open();
+        let (sent, error) = until(self.count, |i| self.send_next(&bus, i, self.wait));
+        bus.flush();
+        println!("sent {sent}");
+        say_error(error);
+        self.finish(bus, Bus::abort);
+    }
+
+    fn op_recv(&self) {
+        let bus = self.open();
+        let (received, error) = until(usize::MAX, |i| self.recv_next(&bus, i, self.wait));
+        println!("received {received}");
+        say_error(error);
+    }
+
+    fn op_fill(&mut self) {
+        let bus = self.open();
+        self.count = usize::MAX;
+        let (sent, error) = until(usize::MAX, |i| self.send_next(&bus, i, Duration::ZERO));
+        println!("sent {sent}");
+        say_error(error);
+        say_error(self.send_next(&bus, sent, self.wait).err());
+        bus.flush();
+        self.finish(bus, Bus::abort);
+    }
+
+    fn op_drain(&self) {
+        let bus = self.open();
+        println!("ready");
+        say_error(self.recv_next(&bus, 0, Duration::ZERO).err());
+        say_error(self.recv_next(&bus, 0, self.wait).err());
+    }
+
+    fn op_hold(&self) {
+        let _bus = self.open();
+        println!("ready");
+        loop {
+            thread::park();
+        }
+    }
+
+    /// A bus that was never opened does not exist in Rust.
+    fn op_misuse(&self) {
+        let bus = self.open();
+        bus.close();
+        bus.close();
+        say_error(self.send_next(&bus, 0, self.wait).err());
+        say_error(self.recv_next(&bus, 0, self.wait).err());
+        bus.flush();
+    }
+
+    fn op_serve(&self) {
+        let capacity = parse(&self.keys["capacity"]);
+        let options = self.options();
+        let bus = self.opened(options.rpc_listen(&self.path, capacity, capacity));
+        let group: usize = parse(&self.keys["outstanding"]);
+        let mut served = 0;
+        let error = loop {
+            let requests: Result<Vec<_>, _> = (0..group)
+                .map(|_| {
+                    let request = bus.serve_timeout(SPIN, self.wait)?;
+                    let data: Vec<u8> = request.data().iter().rev().copied().collect();
+                    Ok((request.correlation_id, data, request.type_id))
+                })
+                .collect();
+            let mut requests = match requests {
+                Ok(requests) => requests,
+                Err(error) => break error,
+            };
+            if self.keys["order"] == "reverse" {
+                requests.reverse();
+            }
+            let replied = requests.iter().try_for_each(|(id, data, type_id)| {
+                bus.reply_timeout(*id, data, type_id + 1, self.wait)?;
+                served += 1;
+                Ok(())
+            });
+            if let Err(error) = replied {
+                break error;
+            }
+        };
+        println!("served {served}");
+        say_error(Some(error));
+    }
+
+    fn op_call(&self) {
+        let bus = self.opened(self.options().rpc_connect(&self.path));
+        let group: usize = parse(&self.keys["outstanding"]);
+        let every: usize = parse(&self.keys["cancel"]);
+        let (mut answered, mut cancelled) = (0, 0);
+        let (_, error) = until(self.count, |first| {
+            let group = first..self.count.min(first + group);
+            let calls: Result<Vec<_>, _> = group
+                .clone()
+                .map(|i| bus.call_timeout(&self.message(i), self.type_of(i), self.wait))
+                .collect();
+            for (i, call) in group.clone().zip(calls?) {
+                if every > 0 && (i + 1) % every == 0 {
+                    bus.cancel(call)?;
+                    cancelled += 1;
+                    continue;
+                }
+                let reply = bus.wait_timeout(call, SPIN, self.wait)?;
+                let right = reply.data().iter().eq(self.message(i).iter().rev());
+                expect(right && reply.type_id == self.type_of(i) + 1, i);
+                answered += 1;
+            }
+            Ok(group.len())
+        });
+        println!("answered {answered}");
+        match error {
+            None => println!("cancelled {cancelled}"),
+            error => say_error(error),
+        }
+        self.finish(bus, RpcBus::abort);
+    }
+
+    fn op_produce(&self) -> Result<(), TachyonError> {
+        let bus = self.open();
+        let mut room = vec![0; TICKS * TICK_BYTES];
+        let start = Instant::now();
+        let mut i = 0;
+        while i < self.count {
+            match self.how {
+                How::Single => {
+                    write_tick(&mut room[..TICK_BYTES], i);
+                    bus.send_timeout(&room[..TICK_BYTES], 7, self.wait)?;
+                    i += 1;
+                }
+                How::InPlace => {
+                    let mut slot = bus.acquire_tx_timeout(TICK_BYTES, self.wait)?;
+                    write_tick(&mut slot.as_mut()[..TICK_BYTES], i);
+                    slot.commit_unflushed(TICK_BYTES, 7)?;
+                    i += 1;
+                }
+                How::Batch => {
+                    let count = TICKS.min(self.count - i);
+                    for (k, tick) in room.chunks_exact_mut(TICK_BYTES).take(count).enumerate() {
+                        write_tick(tick, i + k);
+                    }
+                    let items = &room[..count * TICK_BYTES];
+                    i += bus.send_batch_timeout(items, TICK_BYTES, 7, self.wait)?;
+                }
+            }
+        }
+        bus.flush();
+        let ns = start.elapsed().as_nanos();
+        let mut sums = Sums::default();
+        for i in 0..self.count {
+            write_tick(&mut room[..TICK_BYTES], i);
+            sums.add(&room[..TICK_BYTES]);
+        }
+        sums.report(ns);
+        Ok(())
+    }
+
+    fn op_consume(&self) -> Result<(), TachyonError> {
+        let bus = self.open();
+        let mut room = vec![0; TICKS * TICK_BYTES];
+        let mut sums = Sums::default();
+        let mut start = None;
+        let error = loop {
+            // What a call gives is read before the next one.
+            let error = match self.how {
+                How::Single => bus.acquire_rx_timeout(SPIN, self.wait).map(|tick| {
+                    start.get_or_insert_with(Instant::now);
+                    expect(tick.type_id == 7, sums.count);
+                    sums.add(tick.data());
+                }),
+                How::InPlace => {
+                    let batch = bus.drain_batch_timeout(TICKS, SPIN, self.wait);
+                    batch.map(|batch: RxBatchGuard<'_>| {
+                        start.get_or_insert_with(Instant::now);
+                        for view in &batch {
+                            expect(view.type_id() == 7, sums.count);
+                            sums.add(view.data());
+                        }
+                    })
+                }
+                How::Batch => {
+                    let batch = bus.recv_batch_into_timeout(&mut room, TICK_BYTES, SPIN, self.wait);
+                    batch.map(|batch| {
+                        start.get_or_insert_with(Instant::now);
+                        expect(batch.type_id == 7, sums.count);
+                        room.chunks_exact(TICK_BYTES)
+                            .take(batch.count)
+                            .for_each(|tick| sums.add(tick));
+                    })
+                }
+            };
+            if let Err(error) = error {
+                break error;
+            }
+        };
+        if error != TachyonError::Closed {
+            return Err(error);
+        }
+        sums.report(start.map_or(0, |start| start.elapsed().as_nanos()));
+        Ok(())
+    }
 }
 
-fn fail(what: &str) -> ! {
-    // SAFETY: the text is valid until this thread's next call.
-    let message = unsafe { CStr::from_ptr(tachyon_last_error_message()) };
-    eprintln!("peer: {what}: {}", message.to_string_lossy());
-    exit(if last_error() == PEER_DEAD {
-        EXIT_PEER_DEAD
-    } else {
-        1
+fn parse<T: FromStr>(text: &str) -> T {
+    text.parse().unwrap_or_else(|_| {
+        eprintln!("peer: {text}?");
+        exit(2)
     })
 }
 
-/// The stream that both peers know.
-struct Stream {
-    sizes: Vec<usize>,
-    state: u64,
-    tape: Vec<u8>,
+fn say_error(error: Option<TachyonError>) {
+    if let Some(error) = error {
+        println!("error {}", code(error));
+    }
 }
 
-struct Message {
-    place: usize,
-    size: usize,
-    reserved: usize,
-    type_id: u32,
-}
-
-impl Stream {
-    fn new(sizes: &[usize], seed: u64) -> Self {
-        let mut state = seed;
-        let tape = (0..TAPE_BYTES / 8)
-            .flat_map(|_| splitmix64(&mut state).to_le_bytes())
-            .collect();
-        Self {
-            sizes: sizes.to_vec(),
-            state,
-            tape,
+/// Steps until there are `count` messages, or until an error.
+fn until(count: usize, mut step: impl FnMut(usize) -> Outcome) -> (usize, Option<TachyonError>) {
+    let mut done = 0;
+    while done < count {
+        match step(done) {
+            Ok(n) => done += n,
+            Err(error) => return (done, Some(error)),
         }
     }
-
-    fn next(&mut self) -> Message {
-        let pick = splitmix64(&mut self.state);
-        let type_id = splitmix64(&mut self.state) as u32;
-        let place = splitmix64(&mut self.state);
-        let size = self.sizes[(pick % self.sizes.len() as u64) as usize];
-        Message {
-            place: (place % (TAPE_BYTES - size + 1) as u64) as usize,
-            size,
-            reserved: size + (pick >> 32) as usize % 64,
-            type_id,
-        }
-    }
-
-    fn bytes(&self, message: &Message) -> &[u8] {
-        &self.tape[message.place..message.place + message.size]
-    }
+    (done, None)
 }
 
-fn splitmix64(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = *state;
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+/// symbol, price, qty, pad, ts
+fn write_tick(at: &mut [u8], i: usize) {
+    at[..8].copy_from_slice(b"TCHY\0\0\0\0");
+    at[8..16].copy_from_slice(&(100.0 + i as f64 * 0.25).to_ne_bytes());
+    at[16..20].copy_from_slice(&((i % 1000) as u32).to_ne_bytes());
+    at[20..24].copy_from_slice(&0u32.to_ne_bytes());
+    at[24..32].copy_from_slice(&(i as u64).to_ne_bytes());
 }
 
-struct Totals {
-    count: u64,
-    bytes: u64,
-    adler: Adler32,
-    die_after: Option<u64>,
+#[derive(Default)]
+struct Sums {
+    count: usize,
+    qty: u64,
+    price: f64,
 }
 
-impl Totals {
-    fn add(&mut self, bytes: &[u8]) {
+impl Sums {
+    #[inline]
+    fn add(&mut self, tick: &[u8]) {
+        let Ok(tick): Result<&[u8; TICK_BYTES], _> = tick.try_into() else {
+            return expect(false, self.count);
+        };
+        let four = |at: usize| [tick[at], tick[at + 1], tick[at + 2], tick[at + 3]];
+        let eight = |at: usize| {
+            let ([a, b, c, d], [e, f, g, h]) = (four(at), four(at + 4));
+            [a, b, c, d, e, f, g, h]
+        };
+        let right = eight(0) == *b"TCHY\0\0\0\0" && u32::from_ne_bytes(four(20)) == 0;
+        let ts = u64::from_ne_bytes(eight(24));
+        expect(right && ts == self.count as u64, self.count);
+        self.price += f64::from_ne_bytes(eight(8));
+        self.qty += u64::from(u32::from_ne_bytes(four(16)));
         self.count += 1;
-        self.bytes += bytes.len() as u64;
-        self.adler.write_slice(bytes);
     }
 
-    fn print(&self) {
-        println!(
-            "count={} bytes={} adler32={:08x}",
-            self.count,
-            self.bytes,
-            self.adler.checksum()
-        );
+    fn report(&self, ns: u128) {
+        let Self { count, qty, price } = self;
+        let each = ns as f64 / (*count).max(1) as f64;
+        println!("count {count} qty {qty} price {price:.2} ns {each:.1}");
     }
-
-    fn die_when_due(&self) {
-        if self.die_after.is_some_and(|limit| self.count >= limit) {
-            self.print();
-            std::io::stdout().flush().expect("stdout is open");
-            // SAFETY: plain system calls; the process does not survive them.
-            unsafe { libc::kill(process::id() as i32, libc::SIGKILL) };
-        }
-    }
-}
-
-fn produce(
-    bus: *mut tachyon_bus_t,
-    arguments: &Arguments,
-    stream: &mut Stream,
-    totals: &mut Totals,
-) {
-    let mut unflushed = 0;
-    while totals.count < arguments.count {
-        let message = stream.next();
-        let bytes = stream.bytes(&message);
-        if arguments.batch == 1 {
-            // SAFETY: `bytes` is valid for its length.
-            let error = unsafe {
-                tachyon_send(
-                    bus,
-                    bytes.as_ptr().cast(),
-                    bytes.len(),
-                    message.type_id,
-                    SPIN_THRESHOLD,
-                    -1,
-                )
-            };
-            if error != SUCCESS {
-                fail("send");
-            }
-        } else {
-            // SAFETY: the slot has room for at least `bytes`, and is committed once.
-            unsafe {
-                let largest = tachyon_max_payload(bus);
-                let reserved = if message.reserved > largest {
-                    message.size
-                } else {
-                    message.reserved
-                };
-                let slot = tachyon_acquire_tx_timed(bus, reserved, SPIN_THRESHOLD, -1);
-                if slot.is_null() {
-                    fail("acquire_tx");
-                }
-                ptr::copy_nonoverlapping(bytes.as_ptr(), slot.cast(), bytes.len());
-                if tachyon_commit_tx(bus, bytes.len(), message.type_id) != SUCCESS {
-                    fail("commit_tx");
-                }
-            }
-            unflushed += 1;
-            if unflushed == arguments.batch {
-                // SAFETY: `bus` is open.
-                unsafe { tachyon_flush(bus) };
-                unflushed = 0;
-            }
-        }
-        totals.add(bytes);
-        if unflushed == 0 {
-            totals.die_when_due();
-        }
-    }
-}
-
-fn take(stream: &mut Stream, totals: &mut Totals, bytes: &[u8], type_id: u32) {
-    let message = stream.next();
-    let expected = stream.bytes(&message);
-    if bytes != expected || type_id != message.type_id {
-        eprintln!(
-            "peer: message {} is not the one sent: size {} and type {type_id}, expected {} and {}",
-            totals.count,
-            bytes.len(),
-            message.size,
-            message.type_id
-        );
-        exit(1);
-    }
-    totals.add(bytes);
-}
-
-/// Returns the error that ended the stream.
-fn consume(
-    bus: *mut tachyon_bus_t,
-    batch: usize,
-    stream: &mut Stream,
-    totals: &mut Totals,
-) -> tachyon_error_t {
-    // SAFETY: a struct of integers and pointers, written by the library before it is read.
-    let mut views: Vec<tachyon_msg_view_t> = vec![unsafe { mem::zeroed() }; batch];
-    loop {
-        if batch == 1 {
-            let (mut type_id, mut size) = (0, 0);
-            // SAFETY: the payload is valid for `size` bytes until it is committed.
-            unsafe {
-                let bytes =
-                    tachyon_acquire_rx_blocking(bus, &mut type_id, &mut size, SPIN_THRESHOLD);
-                if bytes.is_null() {
-                    return last_error();
-                }
-                take(
-                    stream,
-                    totals,
-                    slice::from_raw_parts(bytes.cast(), size),
-                    type_id,
-                );
-                if tachyon_commit_rx(bus) != SUCCESS {
-                    fail("commit_rx");
-                }
-            }
-        } else {
-            // SAFETY: as above, for the views that were filled in.
-            unsafe {
-                let n = tachyon_drain_batch(bus, views.as_mut_ptr(), batch, SPIN_THRESHOLD);
-                if n == 0 {
-                    return last_error();
-                }
-                for view in &views[..n] {
-                    let bytes = slice::from_raw_parts(view.ptr.cast(), view.actual_size);
-                    take(stream, totals, bytes, view.type_id);
-                }
-                if tachyon_commit_rx_batch(bus, views.as_ptr(), n) != SUCCESS {
-                    fail("commit_rx_batch");
-                }
-            }
-        }
-        totals.die_when_due();
-    }
-}
-
-fn open_bus(arguments: &Arguments) -> *mut tachyon_bus_t {
-    let path = CString::new(arguments.socket.as_str()).expect("a path has no NUL");
-    let mut bus = ptr::null_mut();
-    // SAFETY: zero is the default of every option, and all pointers outlive the calls.
-    let error = unsafe {
-        let mut options: tachyon_options_t = mem::zeroed();
-        options.size = std::mem::size_of::<tachyon_options_t>();
-        options.timeout_ns = CONNECT_TIMEOUT_NS;
-        match arguments.listen {
-            Some(capacity) => tachyon_bus_listen_with(path.as_ptr(), capacity, &options, &mut bus),
-            None => tachyon_bus_connect_with(path.as_ptr(), &options, &mut bus),
-        }
-    };
-    if error != SUCCESS {
-        fail(if arguments.listen.is_some() {
-            "listen"
-        } else {
-            "connect"
-        });
-    }
-    bus
 }
 
 fn main() {
-    let arguments = Arguments::parse();
-    let mut stream = Stream::new(&arguments.sizes, arguments.seed);
-    let mut totals = Totals {
-        count: 0,
-        bytes: 0,
-        adler: Adler32::new(),
-        die_after: arguments.die_after,
+    let mut words = std::env::args().skip(1);
+    let (Some(operation), Some(path)) = (words.next(), words.next()) else {
+        eprintln!("peer OPERATION PATH [key=value ...]");
+        exit(2)
     };
-    let bus = open_bus(&arguments);
-    let mut status = 0;
-    match arguments.role {
-        Role::Produce => produce(bus, &arguments, &mut stream, &mut totals),
-        Role::Consume => match consume(bus, arguments.batch, &mut stream, &mut totals) {
-            CLOSED => {}
-            PEER_DEAD => status = EXIT_PEER_DEAD,
-            _ => fail("receive"),
-        },
+    let mut peer = Peer::new(path, words);
+    let outcome = match &*operation {
+        "produce" => peer.op_produce(),
+        "consume" => peer.op_consume(),
+        _ => {
+            match &*operation {
+                "open" => peer.op_open(),
+                "send" => peer.op_send(),
+                "recv" => peer.op_recv(),
+                "fill" => peer.op_fill(),
+                "drain" => peer.op_drain(),
+                "hold" => peer.op_hold(),
+                "misuse" => peer.op_misuse(),
+                "serve" => peer.op_serve(),
+                "call" => peer.op_call(),
+                other => {
+                    eprintln!("peer: {other}?");
+                    exit(2)
+                }
+            }
+            Ok(())
+        }
+    };
+    if let Err(error) = outcome {
+        println!("error {}", code(error));
+        exit(1);
     }
-    // SAFETY: `bus` was opened here and is not used again.
-    unsafe { tachyon_bus_destroy(bus) };
-    totals.print();
-    exit(status);
 }
