@@ -425,6 +425,45 @@ TACHYON_ABI size_t tachyon_send_batch(tachyon_bus_t *bus, const void *items,
                                       uint32_t spin_threshold,
                                       int64_t timeout_ns) TACHYON_NOEXCEPT;
 
+/**
+ * Reserve room for several messages of one size at once, to be written in place: an array
+ * in the ring, also where it wraps. A reservation that is still open is replaced, and a
+ * later acquire replaces this one. When not even one fits, what was committed is flushed.
+ *
+ * @param item_size  Bytes of each message, exactly: 1 to tachyon_max_payload(bus).
+ * @param max_count  Messages wanted, at least 1.
+ * @param count      Set to how many are reserved: as many as there is room for now, 1 to
+ *                   max_count; must not be NULL.
+ * @param stride     Set to the distance from one to the next, which depends on item_size
+ *                   only; must not be NULL. Only item_size bytes of each are the caller's.
+ * @return Where the first is to be written; message i at (char *)pointer + i * stride.
+ *         NULL as tachyon_acquire_tx_timed(), which waits for room for one message, and
+ *         INVALID_SZ when item_size or max_count is 0.
+ *
+ * Threads: one producer.  Blocks: while not one fits.  System calls: as acquire_tx.
+ */
+TACHYON_ABI void *tachyon_acquire_tx_batch(tachyon_bus_t *bus, size_t item_size,
+                                           size_t max_count, size_t *count,
+                                           size_t *stride, uint32_t spin_threshold,
+                                           int64_t timeout_ns) TACHYON_NOEXCEPT;
+
+/**
+ * Finish that reservation: its first `count` become messages of item_size bytes, and the
+ * others are given back. As after tachyon_commit_tx() they are visible after the next
+ * flush, and 32 messages or more since the last flush are flushed here, all at once.
+ *
+ * @param count    0 to what was reserved; 0 sends nothing.
+ * @param type_id  Of every message.
+ * @return SUCCESS; NULL_PTR; EMPTY when no batch is reserved (what tachyon_acquire_tx()
+ *         reserves is none, and what is reserved here tachyon_commit_tx() does not
+ *         commit); INVALID_SZ when fewer are reserved: they stay so.
+ *         tachyon_rollback_tx() gives all of them back.
+ *
+ * Threads: one producer.  Blocks: never.  System calls: only to wake a sleeper.
+ */
+TACHYON_ABI tachyon_error_t tachyon_commit_tx_batch(tachyon_bus_t *bus, size_t count,
+                                                    uint32_t type_id) TACHYON_NOEXCEPT;
+
 /* ---- Receiving -------------------------------------------------------------- */
 
 /**
@@ -930,7 +969,8 @@ tachyon_rpc_connect_start(const char *socket_path, const tachyon_options_t *opti
  * A descriptor for poll, epoll, select and event loops: readable when a step has
  * something to do, because a client or an answer has come or because it is time (no
  * timer of the caller's is needed, options->timeout_ns included), while
- * options->interrupt_fd is, and from the outcome on. Level-triggered; it may be readable once too often, never too seldom.
+ * options->interrupt_fd is, and from the outcome on. Level-triggered; it may be readable
+ * once too often, never too seldom.
  *
  * @return The descriptor, the same each time, owned by the opening: do not read, write
  *         or close it. It lives until tachyon_opening_cancel(), not across fork or exec.

@@ -146,17 +146,20 @@ static out_of_line tachyon_error_t flush_full(struct tachyon_bus *bus) {
     return TACHYON_SUCCESS;
 }
 
-/* The hot path has found no open reservation. */
-static tachyon_error_t not_reserved(struct tachyon_bus *bus) {
+/* There is no open reservation of what is to be finished. */
+static tachyon_error_t not_reserved(struct tachyon_bus *bus, const char *what) {
     if (atomic_load(&bus->error) != TACHYON_SUCCESS)
         return ty_bus_report(bus);
-    return ty_fail(TACHYON_ERR_EMPTY, 0, "no message is reserved");
+    return ty_fail(TACHYON_ERR_EMPTY, 0, "no %s is reserved%s", what,
+                   bus->tx.offset == 0            ? ""
+                   : bus->tx.offset == RING_BATCH ? ", but a batch"
+                                                  : ", but a message");
 }
 
 static inline tachyon_error_t commit(struct tachyon_bus *bus, size_t actual_size,
                                      uint32_t type_id, uint64_t correlation_id) {
-    if (unlikely(bus->tx.offset == 0))
-        return not_reserved(bus);
+    if (unlikely(!ring_reserved_one(&bus->tx)))
+        return not_reserved(bus, "message");
     if (unlikely(actual_size > bus->tx.reserved))
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
                        "the message has %zu bytes, but only %zu are reserved",
@@ -183,7 +186,7 @@ tachyon_error_t tachyon_rollback_tx(tachyon_bus_t *bus) {
     if (is_null(bus))
         return TACHYON_ERR_NULL_PTR;
     if (bus->tx.offset == 0)
-        return not_reserved(bus);
+        return not_reserved(bus, "message");
     bus->tx.offset = 0; /* its record word is still 0, so nothing was there */
     return TACHYON_SUCCESS;
 }
@@ -200,6 +203,54 @@ tachyon_error_t tachyon_send(tachyon_bus_t *bus, const void *payload, size_t siz
         memcpy(slot, payload, size);
     ring_commit(&bus->tx, size, type_id, 0);
     return flush(bus);
+}
+
+/* ---- Several at once ---- */
+
+void *tachyon_acquire_tx_batch(tachyon_bus_t *bus, size_t item_size, size_t max_count,
+                               size_t *count, size_t *stride, uint32_t spin_threshold,
+                               int64_t timeout_ns) {
+    if (is_null(bus) || is_null(count) || is_null(stride))
+        return NULL;
+    if (item_size == 0 || max_count == 0) {
+        ty_fail(TACHYON_ERR_INVALID_SZ, 0, "%s is 0",
+                item_size == 0 ? "item_size" : "max_count");
+        return NULL;
+    }
+    void *slot = ring_reserve(&bus->tx, item_size);
+    if (unlikely(!slot || bus_closing(bus)))
+        slot = acquire_tx_slow(bus, item_size, spin_threshold, timeout_ns);
+    if (!slot)
+        return NULL;
+    uint64_t bytes = ring_record_bytes(item_size > RING_INLINE_BYTES, item_size);
+    uint64_t room = ring_room_for(&bus->tx, bytes);
+    if (room < max_count) { /* the consumer may have come further */
+        if (!ring_refresh(&bus->tx)) {
+            ty_bus_fail(bus, TACHYON_ERR_CORRUPT);
+            return NULL;
+        }
+        room = ring_room_for(&bus->tx, bytes);
+    }
+    ring_reserve_batch(&bus->tx, bytes, room < max_count ? room : max_count);
+    *count = (size_t)bus->tx.batch_count;
+    *stride = (size_t)bytes;
+    return slot;
+}
+
+tachyon_error_t tachyon_commit_tx_batch(tachyon_bus_t *bus, size_t count,
+                                        uint32_t type_id) {
+    if (is_null(bus))
+        return TACHYON_ERR_NULL_PTR;
+    if (unlikely(bus->tx.offset != RING_BATCH))
+        return not_reserved(bus, "batch");
+    if (unlikely(count > bus->tx.batch_count))
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "%zu messages cannot be committed: %zu are reserved", count,
+                       (size_t)bus->tx.batch_count);
+    if (count == 0)
+        return tachyon_rollback_tx(bus);
+    ring_commit_batch(&bus->tx, count, type_id);
+    return bus->tx.unflushed >= RING_MAX_UNFLUSHED ? flush_full(bus) : TACHYON_SUCCESS;
 }
 
 size_t tachyon_send_batch(tachyon_bus_t *bus, const void *items, size_t item_size,

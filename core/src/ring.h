@@ -52,6 +52,9 @@
 #define RING_AHEAD_BYTES (UINT64_C(16) * RING_LINE)
 #define RING_SHARED_BYTES 8192u /* one page the producer writes, one the consumer */
 
+/* No message's own offset, and next to 0: one comparison tells both from a message. */
+#define RING_BATCH 1u
+
 #define RING_LENGTH_BITS 0x7FFFFFFFu
 #define RING_NEXT_LINE_BIT 0x80000000u
 
@@ -94,13 +97,14 @@ struct ring_producer {
     uint64_t cleared;    /* beyond head, a position whose word is known to be 0 */
     uint64_t first;      /* first unflushed record ... */
     uint64_t first_word; /* ... and its word; 0 when everything is flushed */
-    uint64_t reserved;   /* bytes of the open reservation */
-    uint32_t offset;     /* payload's distance from head; 0 without reservation */
+    uint64_t reserved;   /* bytes of the open reservation, of each message in it */
+    uint32_t offset;     /* payload's distance from head, RING_BATCH, or 0: none */
     uint32_t unflushed;
     struct ring_shared *shared;
     uint64_t capacity; /* 0 while disarmed */
     uint64_t woken;    /* value of wanted_head already answered */
     uint64_t messages, flushes, full;
+    uint64_t batch_stride, batch_count; /* of a reserved batch */
 };
 
 struct ring_consumer {
@@ -199,6 +203,25 @@ static inline void *ring_reserve(struct ring_producer *p, size_t size) {
     return p->data + (p->head & p->mask) + offset;
 }
 
+/* Is one message reserved: neither none nor a batch? */
+static inline bool ring_reserved_one(const struct ring_producer *p) {
+    return p->offset > RING_BATCH;
+}
+
+/* How many records of so many bytes each fit now, as far as is known. */
+static inline uint64_t ring_room_for(const struct ring_producer *p, uint64_t bytes) {
+    return (p->limit - p->head - RING_LINE) / bytes;
+}
+
+/* Of one reserved message make `count` of its size. Their first lines are written when
+ * they are committed, so a word that is known to be cleared remains so. */
+static inline void ring_reserve_batch(struct ring_producer *p, uint64_t stride,
+                                      uint64_t count) {
+    p->batch_stride = stride;
+    p->batch_count = count;
+    p->offset = RING_BATCH;
+}
+
 /* Look how far the consumer has come. False: its tail is one it cannot have. */
 static inline bool ring_refresh(struct ring_producer *p) {
     /* Pairs with the release store in ring_release(): the consumer has read what we
@@ -237,6 +260,34 @@ static inline void ring_commit(struct ring_producer *p, size_t size, uint32_t ty
         ring_take_over(ring_line_at(p->data, p->mask, next + RING_AHEAD_BYTES));
     p->unflushed++;
     p->messages++;
+}
+
+/* Finish the reserved batch with its first `count` messages, at least one; the caller has
+ * checked that they are reserved. */
+static inline void ring_commit_batch(struct ring_producer *p, uint64_t count,
+                                     uint32_t type_id) {
+    bool next_line = p->reserved > RING_INLINE_BYTES;
+    uint64_t next = p->head + count * p->batch_stride;
+    uint64_t word = (uint64_t)type_id << 32 | (next_line ? RING_NEXT_LINE_BIT : 0) |
+                    (uint64_t)(p->reserved + 1);
+
+    if (p->cleared != next) /* I1, as in ring_commit() */
+        atomic_store_explicit(&ring_line_at(p->data, p->mask, next)->word, 0,
+                              memory_order_relaxed);
+    for (uint64_t at = p->head; at != next; at += p->batch_stride) {
+        struct ring_line *line = ring_line_at(p->data, p->mask, at);
+        line->correlation_id = 0;
+        if (p->first_word == 0) {
+            p->first = at;
+            p->first_word = word;
+        } else { /* invisible behind the first; ordered by ring_publish() */
+            atomic_store_explicit(&line->word, word, memory_order_relaxed);
+        }
+    }
+    p->head = next;
+    p->offset = 0;
+    p->unflushed += (uint32_t)count;
+    p->messages += count;
 }
 
 /* Show everything committed, at once. The first record's word is the last store. */

@@ -440,6 +440,51 @@ extern "C" {
     ) -> usize;
 }
 extern "C" {
+    /** Reserve room for several messages of one size at once, to be written in place: an array
+ in the ring, also where it wraps. A reservation that is still open is replaced, and a
+ later acquire replaces this one. When not even one fits, what was committed is flushed.
+
+ @param item_size  Bytes of each message, exactly: 1 to tachyon_max_payload(bus).
+ @param max_count  Messages wanted, at least 1.
+ @param count      Set to how many are reserved: as many as there is room for now, 1 to
+                   max_count; must not be NULL.
+ @param stride     Set to the distance from one to the next, which depends on item_size
+                   only; must not be NULL. Only item_size bytes of each are the caller's.
+ @return Where the first is to be written; message i at (char *)pointer + i * stride.
+         NULL as tachyon_acquire_tx_timed(), which waits for room for one message, and
+         INVALID_SZ when item_size or max_count is 0.
+
+ Threads: one producer.  Blocks: while not one fits.  System calls: as acquire_tx.*/
+    pub fn tachyon_acquire_tx_batch(
+        bus: *mut tachyon_bus_t,
+        item_size: usize,
+        max_count: usize,
+        count: *mut usize,
+        stride: *mut usize,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> *mut ::core::ffi::c_void;
+}
+extern "C" {
+    /** Finish that reservation: its first `count` become messages of item_size bytes, and the
+ others are given back. As after tachyon_commit_tx() they are visible after the next
+ flush, and 32 messages or more since the last flush are flushed here, all at once.
+
+ @param count    0 to what was reserved; 0 sends nothing.
+ @param type_id  Of every message.
+ @return SUCCESS; NULL_PTR; EMPTY when no batch is reserved (what tachyon_acquire_tx()
+         reserves is none, and what is reserved here tachyon_commit_tx() does not
+         commit); INVALID_SZ when fewer are reserved: they stay so.
+         tachyon_rollback_tx() gives all of them back.
+
+ Threads: one producer.  Blocks: never.  System calls: only to wake a sleeper.*/
+    pub fn tachyon_commit_tx_batch(
+        bus: *mut tachyon_bus_t,
+        count: usize,
+        type_id: u32,
+    ) -> tachyon_error_t;
+}
+extern "C" {
     /** Look at the next message. Without tachyon_commit_rx() the same one comes again.
 
  @param type_id      Its type; must not be NULL.
@@ -1184,7 +1229,8 @@ extern "C" {
     /** A descriptor for poll, epoll, select and event loops: readable when a step has
  something to do, because a client or an answer has come or because it is time (no
  timer of the caller's is needed, options->timeout_ns included), while
- options->interrupt_fd is, and from the outcome on. Level-triggered; it may be readable once too often, never too seldom.
+ options->interrupt_fd is, and from the outcome on. Level-triggered; it may be readable
+ once too often, never too seldom.
 
  @return The descriptor, the same each time, owned by the opening: do not read, write
          or close it. It lives until tachyon_opening_cancel(), not across fork or exec.

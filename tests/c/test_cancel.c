@@ -95,6 +95,11 @@ static void acquire(struct ends *ends) {
     fill(ends);
     tachyon_acquire_tx_timed(ends->sends, LARGE, 10, -1);
 }
+static void acquire_several(struct ends *ends) {
+    size_t count, stride;
+    fill(ends);
+    tachyon_acquire_tx_batch(ends->sends, LARGE, 2, &count, &stride, 10, -1);
+}
 static void acquire_watched(struct ends *ends) {
     CHECK(tachyon_bus_fileno(ends->sends) >= 0);
     acquire(ends);
@@ -181,6 +186,7 @@ static const struct waiting_call {
     {"recv_batch", receive_array, RECEIVER, false},
     {"recv", receive_copy, RECEIVER, false},
     {"acquire_tx_timed", acquire, SENDER, false},
+    {"acquire_tx_batch", acquire_several, SENDER, false},
     {"acquire_tx_timed with a descriptor", acquire_watched, SENDER, false},
     {"send", send_message, SENDER, false},
     {"send with a time-out", send_timed, SENDER, false},

@@ -449,6 +449,14 @@ static const void *step_send(struct loop *loop) {
 static const void *step_send_array(struct loop *loop) {
     return tachyon_send_batch(loop->bus, large, 1500, 2, 1, 100, -1) ? large : NULL;
 }
+static const void *step_acquire_several(struct loop *loop) {
+    size_t count, stride;
+    void *slot =
+        tachyon_acquire_tx_batch(loop->bus, sizeof large, 2, &count, &stride, 100, -1);
+    if (slot)
+        CHECK_OK(tachyon_commit_tx_batch(loop->bus, count, 1));
+    return slot;
+}
 static const void *step_wait(struct loop *loop) {
     return tachyon_rpc_wait(loop->end, 1, &size, &type, 100);
 }
@@ -484,6 +492,7 @@ static const struct loop loops[] = {
     {.name = "acquire_tx_timed", .step = step_acquire},
     {.name = "send", .step = step_send},
     {.name = "send_batch", .step = step_send_array},
+    {.name = "acquire_tx_batch", .step = step_acquire_several},
     {.name = "rpc_wait", .step = step_wait, .rpc = true},
     {.name = "rpc_wait_any", .step = step_wait_any, .rpc = true},
     {.name = "rpc_call_timed", .step = step_call, .rpc = true},

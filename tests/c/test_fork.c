@@ -26,6 +26,9 @@ static void use_everything(void *context) {
     CHECK_SAYS("parent");
     CHECK_REFUSED(tachyon_acquire_tx_timed(bus, 1, 1, -1), TACHYON_ERR_FORKED);
     CHECK_ERROR(tachyon_commit_tx(bus, 0, 1), TACHYON_ERR_FORKED);
+    CHECK_REFUSED(tachyon_acquire_tx_batch(bus, 1, 1, &size, &size, 0, -1),
+                  TACHYON_ERR_FORKED);
+    CHECK_ERROR(tachyon_commit_tx_batch(bus, 1, 1), TACHYON_ERR_FORKED);
     CHECK_ERROR(tachyon_rollback_tx(bus), TACHYON_ERR_FORKED);
     CHECK_ERROR(tachyon_send(bus, "x", 1, 1, 0, -1), TACHYON_ERR_FORKED);
     tachyon_flush(bus);

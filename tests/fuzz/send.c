@@ -20,6 +20,29 @@ static bool is_fatal(tachyon_error_t error) {
     return error == TACHYON_ERR_CORRUPT || error == TACHYON_ERR_BUSY;
 }
 
+/* Several at once, some of which are committed, and the next operation meets the rest. */
+static void reserve_batch(struct tachyon_bus *bus, struct input *input, bool *corrupt) {
+    size_t size = input_size(input, FUZZ_CAPACITY - RING_OVERHEAD);
+    size_t most = input_number(input, 1), count = 0, stride = 0;
+    uint8_t *at = tachyon_acquire_tx_batch(bus, size, most, &count, &stride, 0, 0);
+    if (!at) {
+        tachyon_error_t error = tachyon_last_error();
+        CHECK(error == TACHYON_ERR_FULL || error == TACHYON_ERR_INVALID_SZ ||
+              is_fatal(error));
+        *corrupt |= error == TACHYON_ERR_CORRUPT;
+        return;
+    }
+    CHECK(!*corrupt && size > 0 && size <= FUZZ_CAPACITY - RING_OVERHEAD);
+    CHECK(count > 0 && count <= most && count * stride <= FUZZ_CAPACITY - RING_LINE);
+    CHECK(stride == ring_record_bytes(size > RING_INLINE_BYTES, size));
+    for (size_t i = 0; i < count; i++)
+        fuzz_fill(arena, at + i * stride, size);
+    uint64_t head = bus->tx.head, commits = input_below(input, count + 3);
+    bool sent = tachyon_commit_tx_batch(bus, commits, 1) == TACHYON_SUCCESS;
+    CHECK_EQ(sent, commits <= count);
+    CHECK_EQ(bus->tx.head - head, sent ? commits * stride : 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     static struct tachyon_bus bus;
     struct input input = {bytes, size};
@@ -65,6 +88,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
             tachyon_rollback_tx(&bus);
             break;
         case 7: {
+            if (input_below(&input, 4) == 0) {
+                reserve_batch(&bus, &input, &corrupt);
+                break;
+            }
             static const uint8_t items[8 * FUZZ_CAPACITY];
             size_t count = input_below(&input, 9);
             most = input_size(&input, FUZZ_CAPACITY - RING_OVERHEAD);

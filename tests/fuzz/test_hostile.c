@@ -161,7 +161,7 @@ static bool is_expected(tachyon_error_t error) {
            error == TACHYON_ERR_BUSY || error == TACHYON_ERR_INVALID_SZ;
 }
 
-enum habit { RECEIVE, BATCH, ARRAY, COPY, SEND, SEND_ARRAY, HABITS };
+enum habit { RECEIVE, BATCH, ARRAY, COPY, SEND_IN_PLACE, SEND, SEND_ARRAY, HABITS };
 
 /* One call; false when nothing was given. */
 static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
@@ -200,6 +200,22 @@ static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
     case COPY: {
         uint8_t item[64];
         return tachyon_recv(bus, item, sizeof item, &size, &type, 5, timeout_ns) == 0;
+    }
+    case SEND_IN_PLACE: {
+        size_t stride, commits;
+        uint8_t *at = tachyon_acquire_tx_batch(bus, 1 + size % 500, 40, &count, &stride,
+                                               5, timeout_ns);
+        for (size_t i = 0; at && i < count; i++) {
+            check_span(region, at + i * stride, 1 + size % 500, outcome);
+            memset(at + i * stride, 1, 1 + size % 500);
+        }
+        if (!at)
+            return false;
+        commits = test_random_below(random, count + 1);
+        if (tachyon_commit_tx_batch(bus, commits, 1) != TACHYON_SUCCESS)
+            return false;
+        tachyon_flush(bus);
+        return true;
     }
     case SEND_ARRAY: {
         static const uint64_t items[64];

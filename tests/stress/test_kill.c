@@ -33,6 +33,7 @@ struct habit {
     unsigned consumer_nap;   /* likewise, for messages */
     unsigned consumer_batch; /* messages taken at a time, at most; 1: one by one */
     bool arrays;             /* all messages have `most` bytes, sent as arrays */
+    bool in_place;           /* which are written in the ring */
     bool into_arrays;        /* and received as such */
     uint32_t spin;
     bool child_listens;
@@ -77,6 +78,7 @@ static struct habit random_habit(uint64_t *random) {
         test_random_below(random, 2) ? 1 : 2 + (unsigned)test_random_below(random, 30);
     habit.arrays = test_random_below(random, 4) == 0;
     habit.into_arrays = habit.arrays && test_random_below(random, 2);
+    habit.in_place = habit.arrays && test_random_below(random, 2);
     if (habit.arrays) {
         habit.most = 1 + test_random_below(random, MOST_ITEM);
         habit.batch = 1 + (unsigned)test_random_below(random, MOST_ITEMS);
@@ -100,6 +102,24 @@ static void nap(unsigned every, uint64_t number) {
         nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 }
 
+/* One batch, written in place; what cannot be reserved at once is left for the next. How
+ * many were flushed; fewer than all that were committed: last_error tells. */
+static size_t send_in_place(tachyon_bus_t *bus, const struct habit *habit,
+                            uint64_t number, size_t most, bool *failed) {
+    size_t count, stride;
+    uint8_t *at = tachyon_acquire_tx_batch(bus, habit->most, most, &count, &stride,
+                                           habit->spin, 10 * SECOND);
+    *failed = !at;
+    for (size_t i = 0; at && i < count; i++)
+        message_write(number + i, at + i * stride, habit->most);
+    if (!at || tachyon_commit_tx_batch(bus, count, ARRAY_TYPE) != TACHYON_SUCCESS) {
+        *failed = true;
+        return 0;
+    }
+    tachyon_flush(bus);
+    return count;
+}
+
 /* Send until the other end is gone; returns the error. */
 static tachyon_error_t produce_arrays(tachyon_bus_t *bus, const struct habit *habit) {
     static uint8_t items[MOST_ITEMS * MOST_ITEM];
@@ -107,13 +127,16 @@ static tachyon_error_t produce_arrays(tachyon_bus_t *bus, const struct habit *ha
     for (uint64_t arrays = 0;; arrays++) {
         uint64_t random = arrays;
         size_t count = 1 + test_random_below(&random, habit->batch);
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count && !habit->in_place; i++)
             message_write(number + i, items + i * habit->most, habit->most);
-        size_t sent = tachyon_send_batch(bus, items, habit->most, count, ARRAY_TYPE,
-                                         habit->spin, 10 * SECOND);
+        bool failed = false;
+        size_t sent = habit->in_place
+                          ? send_in_place(bus, habit, number, count, &failed)
+                          : tachyon_send_batch(bus, items, habit->most, count,
+                                               ARRAY_TYPE, habit->spin, 10 * SECOND);
         number += sent;
         atomic_store(&progress->flushed, number);
-        if (sent < count)
+        if (failed || (sent < count && !habit->in_place))
             return tachyon_last_error();
         nap(habit->producer_nap, arrays);
     }

@@ -17,6 +17,7 @@
 
 struct entry {
     uint64_t number;
+    uint64_t type_of; /* the message whose number is its type */
     size_t size;
     uint64_t bytes; /* of ring */
 };
@@ -31,6 +32,7 @@ struct model {
     uint64_t used;                 /* bytes of ring from first to last */
     uint64_t committed, released;  /* messages, since it was opened */
     uint64_t reserved;             /* bytes + 1 of the open reservation, 0: none */
+    uint64_t batch;                /* messages in it; 0: it is not of a batch */
     uint64_t handed;               /* messages handed out, not released */
     tachyon_msg_view_t views[MOST_VIEWS];
     uint64_t viewed; /* of those, how many came as a batch */
@@ -89,7 +91,7 @@ static void check_message(struct model *model, uint64_t index, const void *paylo
                           size_t size, uint32_t type) {
     const struct entry *expected = entry(model, index);
     CHECK(index < model->visible);
-    if (size != expected->size || type != (uint32_t)(expected->number * 3) ||
+    if (size != expected->size || type != (uint32_t)(expected->type_of * 3) ||
         !message_is(expected->number, payload, size))
         FAIL("message %" PRIu64 " of %zu bytes comes as %zu bytes of type %" PRIu32,
              expected->number, expected->size, size, type);
@@ -152,6 +154,7 @@ static void acquire(struct model *model) {
     if (!room)
         return;
     uint64_t flushes = flush_count(model);
+    model->batch = 0;
     uint8_t *slot = tachyon_acquire_tx(model->producer, size);
     /* It flushes before it looks how far the consumer has come. */
     if (flush_count(model) != flushes)
@@ -174,11 +177,65 @@ static void acquire(struct model *model) {
     model->reserved = size + 1;
 }
 
-static void commit(struct model *model) {
-    if (model->reserved == 0) {
-        CHECK_ERROR(tachyon_commit_tx(model->producer, 0, 1), TACHYON_ERR_EMPTY);
+static void acquire_batch(struct model *model) {
+    size_t size = 1 + below(model, below(model, 8) ? 100 : 2000), count, stride;
+    size_t most = 1 + below(model, below(model, 8) ? 20 : 2000);
+    uint64_t bytes = record_bytes(size, size);
+    if (MOST_MESSAGES - (model->last - model->first) <= model->capacity / 64)
+        return;
+    uint64_t flushes = flush_count(model);
+    uint8_t *at =
+        tachyon_acquire_tx_batch(model->producer, size, most, &count, &stride, 0, 0);
+    if (flush_count(model) != flushes)
+        model->visible = model->last;
+    model->reserved = model->batch = 0;
+    if (model->used + bytes + 64 > model->capacity) {
+        CHECK_REFUSED(at, TACHYON_ERR_FULL);
+        CHECK_EQ(model->visible, model->last);
         return;
     }
+    uint64_t room = (model->capacity - model->used - 64) / bytes;
+    CHECK(at && stride == bytes);
+    CHECK_EQ(count, most < room ? most : room);
+    for (size_t i = 0; i < count; i++) {
+        memset(at + i * stride, 0x81, size);
+        message_write(model->committed + i, at + i * stride, size);
+    }
+    model->reserved = size + 1;
+    model->batch = count;
+}
+
+static void commit_batch(struct model *model) {
+    size_t count = below(model, 2) ? model->batch : below(model, model->batch + 1);
+    size_t size = model->reserved - 1;
+    /* All have one type: that of the first. */
+    CHECK_ERROR(tachyon_commit_tx(model->producer, 0, 1), TACHYON_ERR_EMPTY);
+    CHECK_ERROR(tachyon_commit_tx_batch(model->producer, model->batch + 1, 1),
+                TACHYON_ERR_INVALID_SZ);
+    CHECK_OK(tachyon_commit_tx_batch(model->producer, count,
+                                     (uint32_t)(model->committed * 3)));
+    for (uint64_t i = 0, type_of = model->committed; i < count; i++) {
+        *entry(model, model->last++) =
+            (struct entry){model->committed++, type_of, size, record_bytes(size, size)};
+        model->used += record_bytes(size, size);
+    }
+    model->reserved = model->batch = 0;
+    if (model->last - model->visible >= UNFLUSHED)
+        model->visible = model->last;
+}
+
+static void commit(struct model *model) {
+    if (model->batch > 0) {
+        commit_batch(model);
+        return;
+    }
+    if (model->reserved == 0) {
+        CHECK_ERROR(tachyon_commit_tx(model->producer, 0, 1), TACHYON_ERR_EMPTY);
+        CHECK_ERROR(tachyon_commit_tx_batch(model->producer, 0, 1), TACHYON_ERR_EMPTY);
+        return;
+    }
+    if (below(model, 16) == 0)
+        CHECK_ERROR(tachyon_commit_tx_batch(model->producer, 1, 1), TACHYON_ERR_EMPTY);
     uint64_t reserved = model->reserved - 1;
     size_t size = below(model, 4) ? reserved : below(model, reserved + 1);
     if (below(model, 16) == 0)
@@ -186,8 +243,9 @@ static void commit(struct model *model) {
                     TACHYON_ERR_INVALID_SZ);
     CHECK_OK(
         tachyon_commit_tx(model->producer, size, (uint32_t)(model->committed * 3)));
-    *entry(model, model->last++) =
-        (struct entry){model->committed++, size, record_bytes(reserved, size)};
+    *entry(model, model->last++) = (struct entry){model->committed, model->committed,
+                                                  size, record_bytes(reserved, size)};
+    model->committed++;
     model->used += entry(model, model->last - 1)->bytes;
     model->reserved = 0;
     if (model->last - model->visible == UNFLUSHED)
@@ -197,7 +255,7 @@ static void commit(struct model *model) {
 static void roll_back(struct model *model) {
     CHECK_EQ(tachyon_rollback_tx(model->producer),
              model->reserved ? TACHYON_SUCCESS : TACHYON_ERR_EMPTY);
-    model->reserved = 0;
+    model->reserved = model->batch = 0;
 }
 
 /* ---- Receiving ---- */
@@ -269,7 +327,7 @@ TEST(any_operations_agree_with_a_list) {
         uint64_t sends = 6 + length.done / 4096 % 5; /* fuller and emptier rings */
         uint64_t choice = below(&model, 16);
         if (choice < sends / 2)
-            acquire(&model);
+            (below(&model, 8) ? acquire : acquire_batch)(&model);
         else if (choice < sends)
             commit(&model);
         else if (choice == 15 && below(&model, 2))

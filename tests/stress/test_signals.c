@@ -120,6 +120,12 @@ static bool send_array(struct ends *ends, int64_t timeout_ns) {
                               timeout_ns) > 0;
 }
 
+static bool acquire_several(struct ends *ends, int64_t timeout_ns) {
+    size_t count, stride;
+    return tachyon_acquire_tx_batch(ends->pair.listener, 3968, 2, &count, &stride, 10,
+                                    timeout_ns);
+}
+
 static bool wait_for_any_reply(struct ends *ends, int64_t timeout_ns) {
     uint64_t id;
     uint32_t type;
@@ -220,6 +226,7 @@ static const struct blocking {
     {"acquire_tx_timed", acquire, TACHYON_ERR_FULL},
     {"send", send_message, TACHYON_ERR_FULL},
     {"send_batch", send_array, TACHYON_ERR_FULL},
+    {"acquire_tx_batch", acquire_several, TACHYON_ERR_FULL},
     {"rpc_acquire_reply_tx_timed", acquire_reply, TACHYON_ERR_FULL},
     {"rpc_reply_timed", reply, TACHYON_ERR_FULL},
     /* A caller that waits for room takes the replies off their ring. */
