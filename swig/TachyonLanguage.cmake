@@ -91,3 +91,27 @@ function(tachyon_print_languages)
         message(STATUS "  ${row}")
     endforeach()
 endfunction()
+
+# tachyon_add_script_language(<lang> <extension> <interpreter> [FLAGS <flag>...]
+#                             [WITHOUT <word>...] [ENVIRONMENT VAR=value...])
+# The peer, the samples and the tests of a language whose programs are scripts: each
+# tests/test_<subject>.<extension> is the test <lang>.<subject>.
+function(tachyon_add_script_language language extension interpreter)
+    cmake_parse_arguments(PARSE_ARGV 3 arg "" "" "FLAGS;WITHOUT;ENVIRONMENT")
+    set(run "${interpreter}" ${arg_FLAGS})
+    set(here "${CMAKE_CURRENT_SOURCE_DIR}")
+    set(programs "")
+    foreach(sample send recv rpc_server rpc_client)
+        string(TOUPPER ${sample} keyword)
+        list(APPEND programs ${keyword} ${run} "${here}/samples/${sample}.${extension}")
+    endforeach()
+    tachyon_add_peer(${language} COMMAND ${run} "${here}/tests/peer.${extension}"
+        ${programs} WITHOUT in_place ${arg_WITHOUT}
+        ENVIRONMENT ${arg_ENVIRONMENT} DEPENDS tachyon_${language})
+    file(GLOB tests CONFIGURE_DEPENDS "${here}/tests/test_*.${extension}")
+    foreach(test IN LISTS tests)
+        cmake_path(GET test STEM name)
+        string(REPLACE "test_" "${language}." name "${name}")
+        tachyon_add_test(${name} COMMAND ${run} "${test}" ENVIRONMENT ${arg_ENVIRONMENT})
+    endforeach()
+endfunction()
