@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Java: NativeBus and NativeRpcBus are generated; TachyonBus and TachyonRpcBus extend
+   them. Payloads go by address, so that a call has no array to copy or to pin, and a
+   Result that may only mean "not yet" comes back as it is: Endpoint decides and throws. */
+%module(jniclassname="Native") Tachyon
+#define TACHYON_OWN_BYTES
+#define TACHYON_OWN_MEMORY
+#define TACHYON_ALL_ARGUMENTS
+#define TACHYON_RAISE(bus) /* the proxy does, from the Result */
+%rename("%(lowercamelcase)s", %$ismember) "";
+%rename("%(lowercamelcase)s", %$isfunction) "";
+%rename(NativeBus) Bus;
+%rename(NativeRpcBus) RpcBus;
+%javamethodmodifiers tachyon_error_name "";
+%javamethodmodifiers tachyon_error_kind "";
+%javamethodmodifiers address "";
+%javamethodmodifiers unref "";
+%rename(ErrorCode) tachyon_error_t;
+%rename(ErrorKind) tachyon_error_kind_t;
+%rename(TachyonState) tachyon_state_t;
+%rename(Role) tachyon_role_t;
+%rename(listenAt) listen;
+%rename(connectTo) connect;
+%ignore Bus::recv;
+%ignore Bus::recv_batch;
+%ignore RpcBus::serve;
+%ignore RpcBus::wait_for;
+%ignore listen_start;
+%ignore connect_start;
+%ignore open_step;
+%include "enums.swg"
+%pragma(java) jniclasscode="static { Library.load(); }"
+%wrapper %{
+JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
+    host.interruptible = 1;
+    return JNI_VERSION_1_8;
+}
+%}
+
+/* Numbers: Java has no unsigned ones, and takes the same bits. */
+%include <stdint.i>
+%apply int { uint32_t, unsigned int };
+%apply long long { uint64_t };
+%typemap(in) size_t {
+    if ($input < 0) {
+        SWIG_JavaThrowException(jenv, SWIG_JavaIllegalArgumentException,
+                                "$1_name is negative");
+        return $null;
+    }
+    $1 = (size_t)$input;
+}
+%typemap(jni) void *, const void * "jlong"
+%typemap(jtype) void *, const void * "long"
+%typemap(jstype) void *, const void * "long"
+%typemap(javain) void *, const void * "$javainput"
+%typemap(in) void *, const void * "$1 = ($1_ltype)(intptr_t)$input;"
+%typemap(jni) void *buffer "jobject"
+%typemap(jtype) void *buffer "java.nio.ByteBuffer"
+%typemap(jstype) void *buffer "java.nio.ByteBuffer"
+%typemap(in) void *buffer { $1 = JCALL1(GetDirectBufferAddress, jenv, $input); }
+
+/* Text: UTF-8, which is not what JNI's strings are. */
+%typemap(jni) const char * "jbyteArray"
+%typemap(jtype) const char * "byte[]"
+%typemap(javain) const char * "Endpoint.text($javainput)"
+%typemap(in) const char * {
+    $1 = (char *)JCALL2(GetByteArrayElements, jenv, $input, NULL);
+    if (!$1) return $null;
+}
+%typemap(freearg) const char * {
+    JCALL3(ReleaseByteArrayElements, jenv, $input, (jbyte *)$1, JNI_ABORT);
+}
+%typemap(argout) const char * ""
+%typemap(out) const char * {
+    jsize length = (jsize)strlen($1);
+    if (($result = JCALL1(NewByteArray, jenv, length)))
+        JCALL4(SetByteArrayRegion, jenv, $result, 0, length, (const jbyte *)$1);
+}
+%typemap(javaout) const char * {
+    return new String($jnicall, java.nio.charset.StandardCharsets.UTF_8);
+}
+
+/* Memory keeps its bus mapped until the collector finds that no buffer looks at it. */
+%typemap(jni) Memory "jobject"
+%typemap(jtype) Memory "java.nio.ByteBuffer"
+%typemap(jstype) Memory "java.nio.ByteBuffer"
+%typemap(javaout) Memory { return share($jnicall, swigCPtr); }
+%typemap(out) Memory {
+    jlong length = $1.len < INT32_MAX ? (jlong)$1.len : INT32_MAX;
+    $result = $1.data ? JCALL2(NewDirectByteBuffer, jenv, $1.data, length) : NULL;
+    if ($1.data && !$result) bus_unref(arg1);
+}
+%typemap(javaout) Memory last_type { /* the object's own, and never handed out */
+    java.nio.ByteBuffer memory = $jnicall;
+    Tachyon.unref(swigCPtr);
+    return memory.order(java.nio.ByteOrder.nativeOrder());
+}
+%ignore Bus::ring_memory;
+
+/* Objects: the cleaner frees them, on a thread of its own, and nothing else does. */
+%typemap(javabody) SWIGTYPE %{
+    final long swigCPtr;
+
+    $javaclassname(long cPtr, boolean cMemoryOwn) {
+        swigCPtr = cPtr;
+        if (cMemoryOwn) Library.CLEANER.register(this, () -> Native.delete_$javaclassname(cPtr));
+    }
+
+    static long getCPtr($javaclassname object) {
+        return object == null ? 0 : object.swigCPtr;
+    }
+%}
+%typemap(javadestruct, methodname="delete", methodmodifiers="private") SWIGTYPE ""
+%typemap(javafinalize) SWIGTYPE ""
+%typemap(javaclassmodifiers) Bus, RpcBus "abstract class"
+%typemap(javabase) Bus, RpcBus "Endpoint"
+
+/* What the classes of 0.5.1 have, and what is not for their users. */
+%typemap(jstype) int state "TachyonState"
+%typemap(javaout) int state { return TachyonState.swigToEnum($jnicall); }
+%rename(getState) state;
+%typemap(jstype) int role "Role"
+%typemap(javain) int role "$javainput.swigValue()"
+%typemap(javaout) int role { return Role.swigToEnum($jnicall); }
+%typemap(javacode) Options %{
+    /** How long to wait for a listener or a connection; without it, listen() waits for ever. */
+    public void setTimeout(java.time.Duration timeout) {
+        setTimeout(Endpoint.seconds(timeout));
+    }
+%}
+%typemap(javaout) tachyon_peer_t, tachyon_stats_t, tachyon_rpc_stats_t {
+    $javaclassname answer = new $javaclassname($jnicall, true);
+    check(-getError());
+    return answer;
+}
+%typemap(javaout) void set_polling_mode { $jnicall; check(-getError()); }
+%typemap(javaout) Result { return check($jnicall); }
+%define VOID(method)
+%typemap(jstype) Result method "void"
+%typemap(javaout) Result method { check($jnicall); }
+%enddef
+VOID(Bus::flush) VOID(Bus::set_numa_node) VOID(RpcBus::cancel)
+%define HIDDEN(method)
+%javamethodmodifiers method "";
+%enddef
+HIDDEN(Options::timeout) HIDDEN(Bus::error) HIDDEN(Bus::size) HIDDEN(Bus::count)
+HIDDEN(Bus::stride) HIDDEN(Bus::spin) HIDDEN(Bus::clear_interrupt)
+HIDDEN(Bus::error_text) HIDDEN(Bus::fileno) HIDDEN(Bus::view_memory)
+HIDDEN(Bus::ring_from) HIDDEN(Bus::last_type)
+HIDDEN(Bus::type_id) HIDDEN(Bus::commit) HIDDEN(Bus::commit_batch)
+HIDDEN(Bus::rollback) HIDDEN(Bus::acquire) HIDDEN(Bus::release)
+HIDDEN(RpcBus::error) HIDDEN(RpcBus::size) HIDDEN(RpcBus::spin) HIDDEN(RpcBus::id)
+HIDDEN(RpcBus::type_id) HIDDEN(RpcBus::clear_interrupt) HIDDEN(RpcBus::error_text)
+HIDDEN(RpcBus::fileno) HIDDEN(RpcBus::copy_held) HIDDEN(RpcBus::watch_messages)
+%define WAITS(method) /* the layer looks at the Result */
+%typemap(javaout) Result method { return $jnicall; }
+HIDDEN(method)
+%enddef
+WAITS(Bus::listen) WAITS(Bus::connect) WAITS(Bus::send) WAITS(Bus::recv_into)
+WAITS(Bus::send_batch) WAITS(Bus::recv_batch_into) WAITS(Bus::reserve)
+WAITS(Bus::reserve_batch) WAITS(Bus::take) WAITS(RpcBus::listen)
+WAITS(RpcBus::connect) WAITS(RpcBus::call) WAITS(RpcBus::next_reply)
+WAITS(RpcBus::next_request) WAITS(RpcBus::reply)
+
+%include "tachyon.i"
+
+%extend Bus {
+    Memory last_type() { /* a read of memory is ten times as fast as a call */
+        Memory memory = {(char *)&$self->type_id, sizeof $self->type_id};
+        bus_ref($self);
+        return memory;
+    }
+    Memory ring_from(size_t offset) {
+        Memory ring = Bus_ring_memory($self);
+        if (ring.data) {
+            ring.data += offset;
+            ring.len -= offset;
+        }
+        return ring;
+    }
+}
+%inline %{
+static int64_t address(void *buffer) { return (int64_t)(intptr_t)buffer; }
+static void unref(int64_t bus) { bus_unref((Bus *)(intptr_t)bus); }
+%}

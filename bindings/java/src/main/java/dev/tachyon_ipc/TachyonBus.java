@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.tachyon_ipc;
+
+import java.lang.ref.Reference;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.time.Duration;
+
+/**
+ * One end of a bus, which sends or receives. One thread at a time uses it; any thread may
+ * close or abort it, which ends a wait, and so does Thread.interrupt(). A time-out that is
+ * null or not given: for ever.
+ */
+public final class TachyonBus extends NativeBus {
+    private static final int VIEW_BYTES = 16; /* offset, size, type, nothing */
+
+    private ByteBuffer window; /* of the ring, from windowAt on */
+    private long windowAt;
+    private ByteBuffer views;
+    private final ByteBuffer lastType = lastType();
+    Object guard; /* what is handed out in place and not given back */
+
+    TachyonBus() {}
+
+    public static TachyonBus listen(String path, long capacity) {
+        return listen(path, capacity, new Options());
+    }
+
+    public static TachyonBus listen(String path, long capacity, Options options) {
+        TachyonBus bus = new TachyonBus();
+        bus.await(null, t -> bus.listenAt(path, capacity, options));
+        return bus;
+    }
+
+    /** One try; with a time-out in the options, as many as it lets. */
+    public static TachyonBus connect(String path) {
+        return connect(path, null);
+    }
+
+    public static TachyonBus connect(String path, Options options) {
+        TachyonBus bus = new TachyonBus();
+        bus.await(null, t -> bus.connectTo(path, options));
+        return bus;
+    }
+
+    /** Sends a copy. */
+    public void send(byte[] data, int typeId) {
+        send(ByteBuffer.wrap(data), typeId, null);
+    }
+
+    /** The bytes from position to limit; neither moves. */
+    public void send(ByteBuffer data, int typeId, Duration timeout) {
+        long from = address(data);
+        int size = data.remaining();
+        long result = send(from, size, typeId, 0);
+        if (result < 0) await(result, timeout, t -> send(from, size, typeId, t));
+    }
+
+    /** Messages of one size and type; how many went, fewer than all at an error. */
+    public int sendBatch(ByteBuffer items, int itemSize, int typeId, Duration timeout) {
+        long from = address(items);
+        return (int) await(timeout,
+                t -> sendBatch(from, items.remaining(), itemSize, typeId, t));
+    }
+
+    /** A copy of the next message; getTypeId() tells its type. */
+    public byte[] recv(Duration timeout) {
+        int size;
+        try {
+            size = recv(scratch.clear(), timeout);
+        } catch (TachyonException e) {
+            if (getSize() <= scratch.capacity()) throw e;
+            size = recv(scratch((int) getSize()), timeout);
+        }
+        byte[] data = new byte[size];
+        scratch.get(0, data);
+        return data;
+    }
+
+    /** Type of the last message that recv() or recvBatch() copied. */
+    @Override
+    public int getTypeId() {
+        int type = lastType.getInt(0);
+        Reference.reachabilityFence(this);
+        return type;
+    }
+
+    /** Into a direct buffer from its position on, which does not move; the size. */
+    public int recv(ByteBuffer into, Duration timeout) {
+        long to = addressToWrite(into);
+        int room = into.remaining();
+        long size = recvInto(to, room, 0);
+        return (int) (size >= 0 ? size : await(size, timeout, t -> recvInto(to, room, t)));
+    }
+
+    /** Messages of itemSize bytes and one type into a direct buffer; how many. */
+    public int recvBatch(ByteBuffer into, int itemSize, Duration timeout) {
+        long to = addressToWrite(into);
+        int room = into.remaining();
+        long count = recvBatchInto(to, room, itemSize, 0);
+        return (int) await(count, timeout, t -> recvBatchInto(to, room, itemSize, t));
+    }
+
+    /** Room for a message, or BufferFullException. */
+    public TxGuard acquireTx(long size) {
+        return acquireTx(size, Duration.ZERO);
+    }
+
+    public TxGuard acquireTx(long size, Duration timeout) {
+        long offset = reserve(size, 0);
+        if (offset < 0) offset = await(offset, timeout, t -> reserve(size, t));
+        TxGuard tx = new TxGuard(this, window(offset, (int) size, false));
+        guard = tx;
+        return tx;
+    }
+
+    /** The next message; looks {@code spin} times before it goes to sleep. */
+    public RxGuard acquireRx(int spin) {
+        look(spin);
+        return acquireRx(null);
+    }
+
+    public RxGuard acquireRx(Duration timeout) {
+        take(1, timeout);
+        RxGuard rx = new RxGuard(this);
+        guard = rx;
+        return rx;
+    }
+
+    /** At least one message and at most {@code max}, of which 1024 are possible. */
+    public RxBatchGuard drainBatch(int max, int spin) {
+        look(spin);
+        return drainBatch(max, null);
+    }
+
+    public RxBatchGuard drainBatch(int max, Duration timeout) {
+        if (max <= 0) throw new IllegalArgumentException("max is " + max);
+        RxBatchGuard batch = new RxBatchGuard(this, take(max, timeout));
+        guard = batch;
+        return batch;
+    }
+
+    private int take(int max, Duration timeout) {
+        long count = take(max, 0);
+        if (count < 0) count = await(count, timeout, t -> take(max, t));
+        if (views == null) views = viewMemory();
+        return (int) count;
+    }
+
+    /** Message {@code index} of the last take(). */
+    ByteBuffer message(int index) {
+        long offset = Integer.toUnsignedLong(views.getInt(index * VIEW_BYTES));
+        int size = views.getInt(index * VIEW_BYTES + 4);
+        return window(offset, size, true);
+    }
+
+    int typeOf(int index) {
+        return views.getInt(index * VIEW_BYTES + 8);
+    }
+
+    /** That part of the ring; a ByteBuffer may not reach to all of it. */
+    private ByteBuffer window(long offset, int size, boolean readOnly) {
+        if (window == null || offset < windowAt
+                || offset + size > windowAt + window.capacity()) {
+            ByteBuffer all = ringFrom(0);
+            boolean reaches = all.capacity() < Integer.MAX_VALUE;
+            windowAt = reaches ? 0 : offset;
+            window = reaches ? all : ringFrom(offset);
+            if (readOnly) window = window.asReadOnlyBuffer(); /* it keeps the other */
+        }
+        return window.slice((int) (offset - windowAt), size).order(ByteOrder.nativeOrder());
+    }
+
+    /** {@code data}, while its guard is the one that is out. */
+    <T> T held(Object by, T data) {
+        if (guard != by) throw new IllegalStateException("committed or rolled back");
+        return data;
+    }
+
+    void giveBack() {
+        guard = null;
+        release(0);
+    }
+}
