@@ -142,15 +142,25 @@ Result Bus_commit(Bus *bus, size_t size, uint32_t type_id) {
            checked(bus, tachyon_commit_tx(bus->bus, size, type_id)));
 }
 
-/* Until the core has them. */
+static bool try_reserve_batch(Call *call, int64_t timeout_ns) {
+    call->room =
+        tachyon_acquire_tx_batch(call->bus->bus, call->size, call->count, &call->done,
+                                 &call->bus->stride, call->bus->spin, timeout_ns);
+    return call->room != NULL;
+}
+
 Result Bus_reserve_batch(Bus *bus, size_t item_size, size_t max_count, double timeout) {
-    (void)item_size, (void)max_count, (void)timeout;
-    return facade_fail_closed(bus);
+    Call call = {.bus = bus, .size = item_size, .count = max_count};
+    Result result = perform(try_reserve_batch, &call, timeout);
+    if (result < 0)
+        return result;
+    bus->count = (uint32_t)call.done;
+    return offset_of(bus, call.room);
 }
 
 Result Bus_commit_batch(Bus *bus, size_t count, uint32_t type_id) {
-    (void)count, (void)type_id;
-    return facade_fail_closed(bus);
+    INSIDE(facade_fail_closed(bus),
+           checked(bus, tachyon_commit_tx_batch(bus->bus, count, type_id)));
 }
 
 Result Bus_rollback(Bus *bus) {

@@ -178,6 +178,7 @@ TEST(a_message_that_was_not_copied_comes_again) {
 TEST(batches_go_copied_and_in_place) {
     struct ends ends = open_ends();
     Memory ring = Bus_ring_memory(ends.sender), seen = Bus_ring_memory(ends.receiver);
+    Memory views = Bus_view_memory(ends.receiver);
     CHECK_EQ(ring.len, 2 * 65536);
     CHECK_EQ(Bus_send_batch(ends.sender, "aabbcc", 6, 2, 3, -1), 3);
     CHECK_EQ(Bus_send_batch(ends.sender, "aabbc", 5, 2, 3, -1),
@@ -190,6 +191,27 @@ TEST(batches_go_copied_and_in_place) {
     CHECK(!Bus_recv_batch(ends.receiver, SIZE_MAX, 2, -1).data);
     CHECK_EQ(ends.receiver->error, TACHYON_ERR_INVALID_SZ);
 
+    for (int turn = 0; turn < 1000; turn++) { /* round the ring a few times */
+        Result offset = Bus_reserve_batch(ends.sender, 40, 4, -1);
+        CHECK(offset >= 0);
+        CHECK_EQ(ends.sender->count, 4);
+        for (uint32_t i = 0; i < 4; i++)
+            memset(ring.data + offset + i * ends.sender->stride, 'a' + (int)i, 40);
+        CHECK_EQ(Bus_commit_batch(ends.sender, 3, 9), 0);
+        CHECK_EQ(Bus_flush(ends.sender), 0);
+        CHECK_EQ(Bus_take(ends.receiver, 0, -1), 3);
+        const View *view = (const View *)(const void *)views.data;
+        for (int i = 0; i < 3; i++) {
+            CHECK_EQ(view[i].size, 40);
+            CHECK_EQ(view[i].type_id, 9);
+            CHECK_EQ(seen.data[view[i].offset + 39], 'a' + i);
+        }
+        CHECK_EQ(Bus_release(ends.receiver, 1), 0);
+        CHECK_EQ(Bus_release(ends.receiver, 3), -TACHYON_ERR_INVALID_SZ);
+        CHECK_EQ(Bus_release(ends.receiver, UINT32_MAX), -TACHYON_ERR_INVALID_SZ);
+        CHECK_EQ(Bus_release(ends.receiver, 2), 0);
+        CHECK_EQ(Bus_release(ends.receiver, 0), -TACHYON_ERR_EMPTY);
+    }
     Result offset = Bus_reserve(ends.sender, 5, -1);
     memcpy(ring.data + offset, "hello", 5);
     CHECK_EQ(Bus_commit(ends.sender, 5, 1), 0);
@@ -199,6 +221,7 @@ TEST(batches_go_copied_and_in_place) {
     CHECK(memcmp(seen.data + offset, "hello", 5) == 0);
     CHECK_EQ(Bus_release(ends.receiver, 0), 0);
     bus_unref(ends.sender);
+    bus_unref(ends.receiver);
     bus_unref(ends.receiver);
     delete_ends(ends);
 }
