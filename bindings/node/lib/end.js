@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+'use strict';
+// One end of a bus, of either kind: how it opens, waits and closes. What may wait is an
+// attempt(seconds), which gives what it has got, or minus an ErrorCode.
+
+const { isMainThread, markAsUntransferable } = require('node:worker_threads');
+const { native, ErrorCode } = require('./native.js');
+const { failure, aborted, typed, uint, seconds } = require('./errors.js');
+
+const { Empty, Full, Timeout, Closed, InvalidSz, Interrupted } = ErrorCode;
+const FOREVER = -1;
+const SLICE = 0.1; // seconds after which a worker that waits can be terminated
+const BURST = 256; // promises settled at once before the event loop has its turn
+const HEADER = 8; // bytes before a message that receive() has written
+const BORROW = process.env.TACHYON_NODE_COPY !== '1'; // look into the ring, not at copies
+const area = Buffer.alloc(HEADER + 65536); // where a message is on its way into a Buffer
+const areaType = new Uint32Array(area.buffer, area.byteOffset, 1);
+
+const wouldWait = (result) => result === -Empty || result === -Full;
+const nothing = (result) => wouldWait(result) || result === -Timeout || result === -Interrupted;
+
+class End {
+  watcher = null; opening = false; closed = false;
+  spins = native.TACHYON_DEFAULT_SPIN; burst = 0;
+  tx = null; rx = null; // the guards in force
+  ring = BORROW ? undefined : null; table = this.ring; // null where only copies are allowed
+  receivers = []; repliers = []; senders = []; // who awaits, in order
+  replies = new Map(); // that have come while others were awaited
+
+  constructor(raw, caller) {
+    this.raw = raw;
+    this.caller = caller;
+  }
+
+  check(result) {
+    if (typeof result === 'number' && result < 0) throw failure(-result, this.raw.errorText());
+    return result;
+  }
+
+  /** A struct that the core has filled in, as a plain object. */
+  struct(value) {
+    this.check(-this.raw.error);
+    const plain = {};
+    for (const key in value) if (typeof value[key] !== 'function') plain[key] = value[key];
+    return plain;
+  }
+
+  // ---- Opening and closing ----
+
+  start(call, path, sizes, options) {
+    if (typed(path, 'string', 'path').includes('\0')) throw new RangeError('path has a NUL in it');
+    const made = new native.Options();
+    made.timeout = seconds(options?.timeout, call.startsWith('listen') ? FOREVER : 0);
+    made.mode = uint(options?.mode ?? 0, 'mode', 0o7777);
+    made.role = uint(options?.role ?? 0, 'role', 2);
+    made.schema = options?.schema ?? 0n;
+    for (const uid of options?.allowedUids ?? []) made.allowUid(uint(uid, 'a user id'));
+    for (const size of sizes) uint(size, 'capacity', Number.MAX_SAFE_INTEGER);
+    this.check(this.raw[call](path, ...sizes, made));
+  }
+
+  open(call, path, sizes, options) {
+    if (isMainThread) {
+      this.start(call, path, sizes, options);
+      return;
+    }
+    this.start(`${call}Start`, path, sizes, options);
+    const clock = new Int32Array(new SharedArrayBuffer(4));
+    while (this.check(this.raw.openStep()) === 0) Atomics.wait(clock, 0, 0, 5);
+  }
+
+  async openLater(call, path, sizes, options) {
+    if (options?.signal?.aborted) throw aborted(options.signal);
+    this.start(`${call}Start`, path, sizes, options);
+    this.opening = true;
+    const step = () => {
+      this.watcher?.stop(); // whose descriptor may go
+      return this.raw.openStep() || -Empty;
+    };
+    try {
+      await this.later(this.receivers, step, { signal: options?.signal });
+    } catch (error) {
+      this.end('close');
+      throw error;
+    }
+    this.opening = false;
+    this.watcher?.close();
+    this.watcher = null;
+  }
+
+  end(call) {
+    this.closed = true;
+    this.watcher?.close();
+    this.raw[call]();
+    if (this.opening) this.raw.openStep(); // gives it up
+    this.tx = this.rx = this.ring = this.table = null;
+    for (const waiter of [...this.receivers, ...this.repliers, ...this.senders]) {
+      waiter.reject(failure(Closed, 'the bus is closed'));
+    }
+  }
+
+  // ---- Waiting here ----
+
+  wait(attempt, timeout) {
+    if (isMainThread || timeout === 0) return attempt(timeout);
+    const until = timeout < 0 ? Infinity : performance.now() / 1000 + timeout;
+    for (;;) { // only between two slices a worker can be terminated
+      const left = until - performance.now() / 1000;
+      const result = attempt(Math.max(Math.min(left, SLICE), 1e-6));
+      if (result !== -Timeout || left <= SLICE) return result;
+    }
+  }
+
+  send(attempt, options) {
+    return this.check(this.wait(attempt, options === undefined ? 0 : seconds(options.timeout, 0)));
+  }
+
+  receive(attempt, spin, options) {
+    if (spin !== this.spins) this.raw.spin = this.spins = uint(spin, 'spin');
+    return this.wait(attempt, options === undefined ? FOREVER : seconds(options.timeout, FOREVER));
+  }
+
+  /** null where nothing came in time. */
+  receiveOrNull(attempt, spin = this.spins, options = undefined) {
+    const result = this.receive(attempt, spin, options);
+    return nothing(result) ? null : this.check(result);
+  }
+
+  // ---- Waiting with promises ----
+
+  async later(queue, attempt, options, id = undefined) {
+    const { signal, timeout } = options ?? {};
+    const limit = seconds(timeout, FOREVER) * 1000;
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new TypeError('signal must be an AbortSignal');
+    }
+    if (signal?.aborted) throw aborted(signal);
+    if (this.burst++ === 0) setImmediate(() => { this.burst = 0; });
+    if (this.burst > BURST) {
+      setImmediate(() => this.pump());
+    } else if (queue.length === 0 || queue === this.repliers) {
+      const value = attempt(0);
+      if (!wouldWait(value) || limit === 0) return this.check(value);
+    }
+    return new Promise((resolve, reject) => {
+      const settle = (how) => (value) => {
+        queue.splice(queue.indexOf(waiter), 1);
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+        how(value);
+        this.watch();
+      };
+      const waiter = { attempt, id, resolve: settle(resolve), reject: settle(reject) };
+      const abort = () => waiter.reject(aborted(signal));
+      const timer = limit >= 0 && limit < 2 ** 31
+        ? setTimeout(() => waiter.reject(failure(Timeout)), limit) : undefined;
+      signal?.addEventListener('abort', abort, { once: true });
+      queue.push(waiter);
+      this.watch();
+    });
+  }
+
+  /** The descriptor is watched while somebody awaits, and until it is readable then. */
+  watch(readable = false) {
+    const receiving = this.receivers.length + this.repliers.length;
+    if (this.closed || receiving + this.senders.length === 0) {
+      this.watcher?.[readable ? 'stop' : 'rest']();
+      return;
+    }
+    if (this.raw.watchMessages && !this.opening) this.raw.watchMessages(receiving ? 1 : 0);
+    this.watcher ??= new native.Watcher(this.check(this.raw.fileno()), () => this.pump());
+    this.watcher.start();
+  }
+
+  pump() {
+    const serve = (waiter) => {
+      try {
+        const value = waiter.attempt(0);
+        if (wouldWait(value)) return false;
+        waiter.resolve(this.check(value));
+      } catch (error) {
+        waiter.reject(error);
+      }
+      return true;
+    };
+    while (this.receivers.length > 0 && serve(this.receivers[0]));
+    const over = this.caller && !wouldWait(this.gather());
+    for (const waiter of [...this.repliers]) if (over || this.replies.has(waiter.id)) serve(waiter);
+    while (this.senders.length > 0 && serve(this.senders[0]));
+    this.watch(true);
+  }
+
+  async* iterate(next) {
+    for (;;) {
+      let message;
+      try {
+        message = await next();
+      } catch (error) {
+        if (error.code === Closed && !this.closed) return; // the peer's end of the stream
+        throw error;
+      }
+      yield message;
+    }
+  }
+
+  // ---- Messages, copied ----
+
+  message(timeout) {
+    this.rx = null;
+    const length = this.raw.receive(area, timeout);
+    if (length >= 0) {
+      const data = Buffer.allocUnsafe(length);
+      area.copy(data, 0, HEADER, HEADER + length);
+      return { data, typeId: areaType[0] };
+    }
+    if (length !== -InvalidSz) return length;
+    const data = Buffer.allocUnsafe(this.raw.size); // longer than the area
+    const result = this.raw.recvInto(data, 0);
+    return result < 0 ? result : { data, typeId: this.raw.typeId };
+  }
+
+  /** The request or reply whose length the core has just told. */
+  held(length) {
+    if (length < 0) return length;
+    const data = Buffer.allocUnsafe(length);
+    const { id: correlationId, typeId } = this.raw;
+    this.check(this.raw.copyHeld(data));
+    return { data, typeId, correlationId };
+  }
+
+  request(timeout) { return this.held(this.raw.nextRequest(timeout)); }
+
+  reply(id, timeout) {
+    const reply = this.replies.get(id);
+    this.replies.delete(id);
+    return reply ?? this.held(this.raw.nextReply(id, timeout));
+  }
+
+  /** Take all replies that are there, since they come in any order; why there are no more. */
+  gather() {
+    for (;;) {
+      const reply = this.held(this.raw.nextReply(0n, 0));
+      if (reply < 0) return reply;
+      this.replies.set(reply.correlationId, reply);
+    }
+  }
+
+  // ---- Messages, in place ----
+
+  memory() {
+    if (this.ring === undefined) {
+      const memory = this.raw.ringMemory();
+      if (memory) markAsUntransferable(memory);
+      this.ring = memory && Buffer.from(memory);
+    }
+    return this.ring;
+  }
+
+  view(offset, length) {
+    return this.memory()?.subarray(offset, offset + length) ?? this.raw.peek(offset, length);
+  }
+
+  /** Offset, size, type and a zero for each message that was taken. */
+  views() {
+    if (this.table === undefined) {
+      const memory = this.raw.viewMemory();
+      this.table = memory && new Uint32Array(memory);
+    }
+    return this.table ?? new Uint32Array(new Uint8Array(this.raw.views()).buffer);
+  }
+}
+
+module.exports = { End };

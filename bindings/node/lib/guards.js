@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+'use strict';
+// Messages in place. A guard is in force until it is finished, or a later call on the same
+// side of the bus takes its place.
+
+const { ErrorCode } = require('./native.js');
+const { failure, uint } = require('./errors.js');
+
+const dispose = Symbol.dispose ?? Symbol.for('nodejs.dispose');
+
+function inForce(end, side, guard) {
+  if (end.closed) throw failure(ErrorCode.Closed, 'the bus is closed');
+  if (end[side] === guard) return end;
+  throw failure(ErrorCode.Empty, 'this guard is over: finished, or a later call took its place');
+}
+
+class TxGuard {
+  #end; #offset; #size; #bytes;
+
+  constructor(end, offset, size) {
+    this.#end = end;
+    this.#offset = offset;
+    this.#size = size;
+    end.tx = this;
+  }
+
+  bytes() {
+    return this.#bytes ??= inForce(this.#end, 'tx', this).view(this.#offset, this.#size);
+  }
+
+  #finish(call, size, typeId) {
+    const end = inForce(this.#end, 'tx', this);
+    uint(size, 'size', this.#size);
+    uint(typeId, 'typeId');
+    if (this.#bytes && !end.ring) end.check(end.raw.poke(this.#offset, this.#bytes));
+    end.check(end.raw[call](size, typeId));
+    end.tx = null;
+  }
+
+  commit(size, typeId = 0) { this.#finish('publish', size, typeId); }
+  commitUnflushed(size, typeId = 0) { this.#finish('commit', size, typeId); }
+
+  rollback() {
+    const end = inForce(this.#end, 'tx', this);
+    end.tx = null;
+    end.check(end.raw.rollback());
+  }
+
+  [dispose]() { if (this.#end.tx === this) this.rollback(); }
+}
+
+class Received {
+  #end;
+
+  constructor(end) {
+    this.#end = end;
+    end.rx = this;
+  }
+
+  static end(guard) { return inForce(guard.#end, 'rx', guard); }
+
+  commit() {
+    const end = Received.end(this);
+    end.rx = null;
+    if (this.length !== 0 && end.raw.release) end.check(end.raw.release(0)); // RPC: copied
+  }
+
+  [dispose]() { if (this.#end.rx === this) this.commit(); }
+}
+
+class RxGuard extends Received {
+  #offset; #data;
+
+  constructor(end) {
+    super(end);
+    const views = end.views();
+    this.#offset = views[0];
+    this.actualSize = views[1];
+    this.typeId = views[2];
+  }
+
+  data() {
+    const end = Received.end(this);
+    return this.#data ??= end.view(this.#offset, this.actualSize);
+  }
+}
+
+class RpcRxGuard extends Received {
+  #data;
+
+  constructor(end, { data, typeId, correlationId }) {
+    super(end);
+    this.#data = data;
+    this.actualSize = data.length;
+    this.typeId = this.msgType = typeId;
+    this.correlationId = correlationId;
+  }
+
+  data() { return Received.end(this) && this.#data; }
+}
+
+class RxBatch extends Received {
+  #views; #memory;
+
+  constructor(end, length) {
+    super(end);
+    this.length = length;
+    this.#views = length ? end.views() : [];
+    this.#memory = end.memory() ?? this.#copy(end);
+  }
+
+  #copy(end) {
+    let at = 0;
+    return Buffer.concat(Array.from({ length: this.length }, (_, i) => {
+      const [offset, size] = this.#views.subarray(4 * i);
+      this.#views[4 * i] = at;
+      at += size;
+      return end.raw.peek(offset, size);
+    }));
+  }
+
+  #field(i, field) {
+    Received.end(this);
+    if (!(i >= 0 && i < this.length)) throw new RangeError(`no message ${i} of ${this.length}`);
+    return this.#views[4 * i + field];
+  }
+
+  get memory() { return Received.end(this) && this.#memory; }
+  offset(i) { return this.#field(i, 0); }
+  size(i) { return this.#field(i, 1); }
+  typeId(i) { return this.#field(i, 2); }
+
+  at(i) {
+    const offset = this.#field(i, 0), size = this.#views[4 * i + 1];
+    return { data: this.#memory.subarray(offset, offset + size), typeId: this.#views[4 * i + 2], size };
+  }
+
+  * [Symbol.iterator]() { for (let i = 0; i < this.length; i++) yield this.at(i); }
+}
+
+module.exports = { TxGuard, RxGuard, RpcRxGuard, RxBatch, dispose };
