@@ -3,13 +3,8 @@
 
 use std::time::Duration;
 
-use tachyon_sys::{
-    tachyon_error_t_TACHYON_ERR_FULL as FULL,
-    tachyon_error_t_TACHYON_ERR_INTERRUPTED as INTERRUPTED,
-};
-
-use crate::error::{fail, last, last_code};
-use crate::wait::{complete, try_now, wait, Remaining, Room};
+use crate::error::fail;
+use crate::wait::{nanoseconds, not_come, try_now, wait, Room};
 use crate::{Bus, TachyonError};
 
 /// What a receive into an array has brought; all messages are of one type.
@@ -84,21 +79,11 @@ impl Bus {
     ) -> Result<usize, TachyonError> {
         self.raw.may_send()?;
         let count = count_items(items.len(), item_size)?;
-        // What has room at once needs no clock.
-        let mut sent = self.raw.send_batch(items, item_size, type_id, 0);
-        if sent < count && !timeout.is_zero() {
-            let remaining = Remaining::of(timeout);
-            while sent < count && matches!(last_code(), FULL | INTERRUPTED) {
-                let rest = &items[sent * item_size..];
-                sent += self
-                    .raw
-                    .send_batch(rest, item_size, type_id, remaining.nanoseconds());
-            }
+        let ns = nanoseconds(timeout);
+        match self.raw.send_batch(items, item_size, type_id, ns) {
+            0 if count > 0 => Err(not_come(&Room(item_size), timeout)),
+            sent => Ok(sent),
         }
-        if sent == 0 && count > 0 {
-            return Err(complete(last(), &Room(item_size), timeout));
-        }
-        Ok(sent)
     }
 
     /// Waits for a message, for ever, and copies it and those behind it into the front of

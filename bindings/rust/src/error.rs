@@ -242,19 +242,20 @@ impl std::error::Error for TachyonError {}
 impl From<TachyonError> for io::Error {
     fn from(error: TachyonError) -> Self {
         use io::ErrorKind as Kind;
-        let kind = match error {
-            TachyonError::OutOfMemory => Kind::OutOfMemory,
-            TachyonError::InvalidSize => Kind::InvalidInput,
-            TachyonError::BufferFull | TachyonError::BufferEmpty => Kind::WouldBlock,
-            TachyonError::Interrupted => Kind::Interrupted,
-            TachyonError::PeerDead => Kind::ConnectionReset,
-            TachyonError::Aborted => Kind::ConnectionAborted,
-            TachyonError::Closed => Kind::UnexpectedEof,
-            TachyonError::Timeout => Kind::TimedOut,
-            TachyonError::Corrupt => Kind::InvalidData,
-            TachyonError::AddrInUse => Kind::AddrInUse,
-            TachyonError::Permission => Kind::PermissionDenied,
-            other => match other.raw_os_error() {
+        // SAFETY: answers any value.
+        let kind = match unsafe { sys::tachyon_error_kind(error.raw()) } {
+            _ if error == TachyonError::AddrInUse => Kind::AddrInUse,
+            sys::tachyon_error_kind_t_TACHYON_KIND_ARGUMENT => Kind::InvalidInput,
+            sys::tachyon_error_kind_t_TACHYON_KIND_MEMORY => Kind::OutOfMemory,
+            sys::tachyon_error_kind_t_TACHYON_KIND_PERMISSION => Kind::PermissionDenied,
+            sys::tachyon_error_kind_t_TACHYON_KIND_WOULD_BLOCK => Kind::WouldBlock,
+            sys::tachyon_error_kind_t_TACHYON_KIND_TIMEOUT => Kind::TimedOut,
+            sys::tachyon_error_kind_t_TACHYON_KIND_INTERRUPTED => Kind::Interrupted,
+            sys::tachyon_error_kind_t_TACHYON_KIND_CLOSED => Kind::UnexpectedEof,
+            sys::tachyon_error_kind_t_TACHYON_KIND_PEER_DEAD => Kind::ConnectionReset,
+            sys::tachyon_error_kind_t_TACHYON_KIND_ABORTED => Kind::ConnectionAborted,
+            sys::tachyon_error_kind_t_TACHYON_KIND_CORRUPT => Kind::InvalidData,
+            _ => match error.raw_os_error() {
                 Some(errno) => io::Error::from_raw_os_error(errno).kind(),
                 None => Kind::Other,
             },
@@ -299,6 +300,37 @@ mod tests {
         assert_eq!(TachyonError::Busy.to_string(), general(TachyonError::Busy));
         fail(TachyonError::Busy, "a guard is alive");
         assert_eq!(full.to_string(), general(full));
+    }
+
+    #[test]
+    fn each_kind_of_error_is_a_kind_of_io_error() {
+        use io::ErrorKind as Kind;
+        let kinds = TachyonError::ALL
+            .iter()
+            .map(|error| (error.name(), io::Error::from(*error).kind()));
+        let named = [
+            ("NullPtr", Kind::InvalidInput),
+            ("OutOfMemory", Kind::OutOfMemory),
+            ("ChmodFailed", Kind::PermissionDenied),
+            ("SealFailed", Kind::PermissionDenied),
+            ("InvalidSize", Kind::InvalidInput),
+            ("BufferFull", Kind::WouldBlock),
+            ("BufferEmpty", Kind::WouldBlock),
+            ("Interrupted", Kind::Interrupted),
+            ("PeerDead", Kind::ConnectionReset),
+            ("Closed", Kind::UnexpectedEof),
+            ("Timeout", Kind::TimedOut),
+            ("Corrupt", Kind::InvalidData),
+            ("AddrInUse", Kind::AddrInUse),
+            ("Permission", Kind::PermissionDenied),
+            ("Aborted", Kind::ConnectionAborted),
+        ];
+        let told: Vec<_> = kinds.filter(|&(_, kind)| kind != Kind::Other).collect();
+        assert_eq!(told, named);
+        let unknown = io::Error::from(TachyonError::Unknown(99));
+        assert_eq!(unknown.kind(), Kind::Other);
+        let refused = remember(TachyonError::NetworkError, "", 111); // ECONNREFUSED
+        assert_eq!(io::Error::from(refused).kind(), Kind::ConnectionRefused);
     }
 
     #[test]

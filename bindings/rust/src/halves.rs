@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use crate::{
-    Bus, Options, ReceivedBatch, Role, RxBatchGuard, RxGuard, TachyonError, TxGuard, SPIN_THRESHOLD,
+    Bus, Options, ReceivedBatch, Role, RxBatchGuard, RxGuard, TachyonError, TxBatchGuard, TxGuard,
+    SPIN_THRESHOLD,
 };
 
 /// A bus of one direction: its methods are those of [`Bus`], but borrow mutably.
@@ -153,6 +154,8 @@ half! {
     fn send_timeout(data: &[u8], type_id: u32, timeout: Duration) -> ();
     fn acquire_tx(max_size: usize) -> TxGuard<'_>;
     fn acquire_tx_timeout(max_size: usize, timeout: Duration) -> TxGuard<'_>;
+    fn acquire_tx_batch(item_size: usize, max_count: usize) -> TxBatchGuard<'_>;
+    fn acquire_tx_batch_timeout(item_size: usize, max_count: usize, timeout: Duration) -> TxBatchGuard<'_>;
     fn send_batch(items: &[u8], item_size: usize, type_id: u32) -> usize;
     fn send_batch_timeout(items: &[u8], item_size: usize, type_id: u32, timeout: Duration) -> usize;
     #[cfg(feature = "bytemuck")]

@@ -18,6 +18,7 @@ mod rpc_bus;
 mod rpc_guard;
 mod rpc_owner;
 mod status;
+mod tx_batch;
 mod wait;
 
 pub use arrays::ReceivedBatch;
@@ -33,12 +34,13 @@ pub use options::{Options, Role};
 pub use rpc_bus::RpcBus;
 pub use rpc_guard::{RpcRxGuard, RpcTxGuard};
 pub use status::{Peer, RpcStats, State, Stats};
+pub use tx_batch::{TxBatchGuard, TxBatchIter};
 
 use tachyon_sys::{TACHYON_MSG_TYPE, TACHYON_ROUTE_ID, TACHYON_TYPE_ID};
 
 /// Looks at the ring before a waiting call goes to sleep, where the call takes no
 /// `spin_threshold` of its own.
-pub const SPIN_THRESHOLD: u32 = 10_000;
+pub const SPIN_THRESHOLD: u32 = tachyon_sys::TACHYON_DEFAULT_SPIN;
 
 /// Puts a route (upper half) and a message type (lower half) into one `type_id`.
 ///

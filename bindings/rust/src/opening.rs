@@ -10,22 +10,28 @@ use tachyon_sys::{
 
 use crate::error::reported;
 use crate::raw::{RawOpening, SUCCESS};
-use crate::wait::FOR_EVER;
 use crate::{Bus, RpcBus, TachyonError};
 
 /// What an [`Opening`] can be of: a [`Bus`] or an [`RpcBus`].
 pub trait Opened: Sized {
     #[doc(hidden)]
+    const IS_RPC: bool;
+
+    #[doc(hidden)]
     fn take(opening: &mut RawOpening) -> Result<Self, TachyonError>;
 }
 
 impl Opened for Bus {
+    const IS_RPC: bool = false;
+
     fn take(opening: &mut RawOpening) -> Result<Self, TachyonError> {
         opening.finish_bus().map(Self::new).map_err(reported)
     }
 }
 
 impl Opened for RpcBus {
+    const IS_RPC: bool = true;
+
     fn take(opening: &mut RawOpening) -> Result<Self, TachyonError> {
         opening.finish_rpc().map(Self::new).map_err(reported)
     }
@@ -101,7 +107,7 @@ impl<T: Opened> Opening<T> {
     /// As [`step`](Self::step).
     pub fn wait(mut self) -> Result<T, TachyonError> {
         loop {
-            if let Some(opened) = self.step_ns(FOR_EVER)? {
+            if let Some(opened) = self.step_ns(-1)? {
                 return Ok(opened);
             }
         }

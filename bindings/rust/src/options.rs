@@ -11,7 +11,7 @@ use tachyon_sys as sys;
 
 use crate::error::{fail, reported};
 use crate::opening::Opened;
-use crate::raw::{RawOpening, Start};
+use crate::raw::RawOpening;
 use crate::wait::nanoseconds;
 use crate::{Bus, Opening, RpcBus, TachyonError};
 
@@ -151,7 +151,7 @@ impl Options {
         path: impl AsRef<Path>,
         capacity: usize,
     ) -> Result<Opening<Bus>, TachyonError> {
-        self.start(path.as_ref(), Start::Listen(capacity))
+        self.start(path.as_ref(), Some([capacity, 0]))
     }
 
     /// Begins to [`connect`](Self::connect).
@@ -159,7 +159,7 @@ impl Options {
     /// # Errors
     /// As [`connect`](Self::connect), but for what [`Opening::step`] finds.
     pub fn start_connect(&self, path: impl AsRef<Path>) -> Result<Opening<Bus>, TachyonError> {
-        self.start(path.as_ref(), Start::Connect)
+        self.start(path.as_ref(), None)
     }
 
     /// [`start_listen`](Self::start_listen) for [`rpc_listen`](Self::rpc_listen).
@@ -172,7 +172,7 @@ impl Options {
         cap_fwd: usize,
         cap_rev: usize,
     ) -> Result<Opening<RpcBus>, TachyonError> {
-        self.start(path.as_ref(), Start::RpcListen(cap_fwd, cap_rev))
+        self.start(path.as_ref(), Some([cap_fwd, cap_rev]))
     }
 
     /// [`start_connect`](Self::start_connect) for [`rpc_connect`](Self::rpc_connect).
@@ -183,30 +183,37 @@ impl Options {
         &self,
         path: impl AsRef<Path>,
     ) -> Result<Opening<RpcBus>, TachyonError> {
-        self.start(path.as_ref(), Start::RpcConnect)
+        self.start(path.as_ref(), None)
     }
 
-    fn start<T: Opened>(&self, path: &Path, how: Start) -> Result<Opening<T>, TachyonError> {
+    /// Listens with these capacities, or connects.
+    fn start<T: Opened>(
+        &self,
+        path: &Path,
+        capacities: Option<[usize; 2]>,
+    ) -> Result<Opening<T>, TachyonError> {
         let path = CString::new(path.as_os_str().as_bytes()).map_err(|nul| {
             let position = nul.nul_position();
             let text = format!("the socket path has a NUL byte at position {position}");
             fail(TachyonError::InvalidSize, &text)
         })?;
-        let ns = match (self.timeout.map(nanoseconds), how) {
-            (None, _) => 0, // the default: listen for ever, connect in one try
-            (Some(0), Start::Listen(_) | Start::RpcListen(..)) => 1, // which 0 is not
-            (Some(ns), _) => ns,
-        };
-        RawOpening::start(&path, how, self, ns)
+        let mut options = self.to_raw();
+        if capacities.is_some() && self.timeout == Some(Duration::ZERO) {
+            options.timeout_ns = 1; // which 0 is not
+        }
+        // A server is told of signals, so that it can look whether it is to stop.
+        options.restart = u32::from(!T::IS_RPC || capacities.is_none());
+        RawOpening::start(&path, T::IS_RPC, capacities, &options)
             .map(Opening::new)
             .map_err(reported)
     }
 
     /// As the library takes it; borrows the user ids.
-    pub(crate) fn to_raw(&self, timeout_ns: i64) -> sys::tachyon_options_t {
+    fn to_raw(&self) -> sys::tachyon_options_t {
         sys::tachyon_options_t {
             size: std::mem::size_of::<sys::tachyon_options_t>(),
-            timeout_ns,
+            // By default 0: listen for ever, connect in one try.
+            timeout_ns: self.timeout.map_or(0, nanoseconds),
             socket_mode: self.mode,
             role: match self.role {
                 Role::None => sys::tachyon_role_t_TACHYON_ROLE_NONE,

@@ -20,7 +20,7 @@ use tachyon_sys as sys;
 
 use crate::error::last;
 use crate::guards::{OneGuard, Received, Reserved};
-use crate::{Options, Peer, RpcStats, State, Stats, TachyonError, SPIN_THRESHOLD as SPIN};
+use crate::{Peer, RpcStats, State, Stats, TachyonError, SPIN_THRESHOLD as SPIN};
 
 pub(crate) type Code = sys::tachyon_error_t;
 pub(crate) type View = sys::tachyon_msg_view_t;
@@ -261,6 +261,48 @@ impl RawBus {
         code
     }
 
+    #[inline]
+    pub(crate) fn reserve_batch(
+        &self,
+        item_size: usize,
+        max_count: usize,
+        ns: i64,
+    ) -> Option<ReservedBatch> {
+        let bus = self.handle.as_ptr();
+        let (mut len, mut stride) = (0, 0);
+        // SAFETY: the handle is open and this thread's.
+        let first = unsafe {
+            sys::tachyon_acquire_tx_batch(
+                bus,
+                item_size,
+                max_count,
+                &mut len,
+                &mut stride,
+                SPIN,
+                ns,
+            )
+        };
+        let first = NonNull::new(first.cast())?;
+        self.sending.take();
+        Some(ReservedBatch {
+            first,
+            item_size,
+            stride,
+            len,
+        })
+    }
+
+    /// Keeps the reservation when it fails.
+    #[inline]
+    pub(crate) fn commit_batch(&self, count: usize, type_id: u32) -> Code {
+        // SAFETY: the handle is open and this thread's.
+        let code = unsafe { sys::tachyon_commit_tx_batch(self.handle.as_ptr(), count, type_id) };
+        if code == SUCCESS {
+            self.sending.free();
+        }
+        code
+    }
+
     /// Fails only when the connection has ended, and the reservation with it.
     #[cold]
     pub(crate) fn roll_back(&self) {
@@ -351,6 +393,28 @@ impl RawBus {
             sys::tachyon_recv_batch(bus, start.cast(), item_size, max, &mut id, spin, ns)
         };
         (count > 0).then_some((count, id))
+    }
+}
+
+/// Slots of one size that the library has reserved; as [`Reserved`].
+#[derive(Debug)]
+pub(crate) struct ReservedBatch {
+    first: NonNull<u8>,
+    pub(crate) item_size: usize,
+    stride: usize,
+    pub(crate) len: usize,
+}
+
+impl ReservedBatch {
+    /// # Safety
+    /// `i` is below the length, and no other slice of that item is alive.
+    #[inline]
+    pub(crate) unsafe fn item<'a>(&self, i: usize) -> &'a mut [u8] {
+        // SAFETY: the slot lies there, as the library says of this stride, apart from the
+        // others; for the rest as for `Reserved`. The caller answers for the lifetime.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.first.as_ptr().add(i * self.stride), self.item_size)
+        }
     }
 }
 
@@ -536,15 +600,6 @@ impl RawRpc {
     }
 }
 
-/// How to open a connection; with the capacities of a listener.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Start {
-    Listen(usize),
-    Connect,
-    RpcListen(usize, usize),
-    RpcConnect,
-}
-
 /// A connection that is being opened. One thread at a time may use it: it is not `Sync`.
 #[derive(Debug)]
 pub struct RawOpening(NonNull<sys::tachyon_opening_t>);
@@ -553,18 +608,23 @@ pub struct RawOpening(NonNull<sys::tachyon_opening_t>);
 unsafe impl Send for RawOpening {}
 
 impl RawOpening {
-    pub(crate) fn start(path: &CStr, how: Start, options: &Options, ns: i64) -> Result<Self, Code> {
-        let options = options.to_raw(ns);
+    /// Listens with these capacities, the second of which only RPC has, or connects.
+    pub(crate) fn start(
+        path: &CStr,
+        is_rpc: bool,
+        capacities: Option<[usize; 2]>,
+        options: &sys::tachyon_options_t,
+    ) -> Result<Self, Code> {
         let path = path.as_ptr();
         // SAFETY: path, options and what these point to outlive the call.
         new_handle(|out| unsafe {
-            match how {
-                Start::Listen(size) => sys::tachyon_bus_listen_start(path, size, &options, out),
-                Start::Connect => sys::tachyon_bus_connect_start(path, &options, out),
-                Start::RpcListen(forward, reverse) => {
-                    sys::tachyon_rpc_listen_start(path, forward, reverse, &options, out)
+            match capacities {
+                Some([forward, reverse]) if is_rpc => {
+                    sys::tachyon_rpc_listen_start(path, forward, reverse, options, out)
                 }
-                Start::RpcConnect => sys::tachyon_rpc_connect_start(path, &options, out),
+                Some([size, _]) => sys::tachyon_bus_listen_start(path, size, options, out),
+                None if is_rpc => sys::tachyon_rpc_connect_start(path, options, out),
+                None => sys::tachyon_bus_connect_start(path, options, out),
             }
         })
         .map(Self)

@@ -6,10 +6,10 @@ use std::os::fd::RawFd;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::error::{check, fail, last};
+use crate::error::{check, fail};
 use crate::raw::{Dropping, Incoming, Outgoing, RawRpc, RpcHandle};
 use crate::rpc_owner::{Entered, Owner};
-use crate::wait::{complete, nanoseconds, try_now, wait, Room};
+use crate::wait::{try_now, wait, Room};
 use crate::{Options, Peer, RpcRxGuard, RpcStats, RpcTxGuard, State, TachyonError};
 
 /// One end of a connection for remote procedure calls: the caller, which connects, or the
@@ -232,7 +232,7 @@ impl RpcBus {
     ///
     /// # Errors
     /// As [`acquire_reply`](Self::acquire_reply), but `Timeout` instead of `BufferFull`
-    /// (unless `timeout` is zero).
+    /// (unless `timeout` is zero); `Interrupted` by a signal, as [`serve`](Self::serve).
     #[inline]
     pub fn acquire_reply_timeout(
         &self,
@@ -267,7 +267,7 @@ impl RpcBus {
     ///
     /// # Errors
     /// As [`reply`](Self::reply), but `Timeout` instead of `BufferFull` (unless `timeout`
-    /// is zero).
+    /// is zero); `Interrupted` by a signal, as [`serve`](Self::serve).
     #[inline]
     pub fn reply_timeout(
         &self,
@@ -414,11 +414,7 @@ impl RpcBus {
         spin_threshold: u32,
         timeout: Duration,
     ) -> Result<RpcRxGuard<'_>, TachyonError> {
-        let raw = self.enter_to_receive()?;
-        match raw.receive(Incoming::Request, spin_threshold, nanoseconds(timeout)) {
-            Some(request) => Ok(RpcRxGuard::new(raw, Incoming::Request, request)),
-            None => Err(complete(last(), &Incoming::Request, timeout)),
-        }
+        self.receive(Incoming::Request, spin_threshold, timeout)
     }
 
     /// The next request if it is there now.

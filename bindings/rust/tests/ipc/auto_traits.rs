@@ -19,6 +19,8 @@ assert_impl_all!(Closer: Send, Sync, Clone, Debug);
 assert_impl_all!(RpcBus: Send, Sync, Debug);
 
 assert_not_impl_any!(TxGuard<'static>: Send, Sync, Clone);
+assert_not_impl_any!(TxBatchGuard<'static>: Send, Sync, Clone);
+assert_not_impl_any!(TxBatchIter<'static>: Send, Sync, Clone);
 assert_not_impl_any!(RxGuard<'static>: Send, Sync, Clone);
 assert_not_impl_any!(RxBatchGuard<'static>: Send, Sync, Clone);
 assert_not_impl_any!(RxMsgView<'static>: Send, Sync);
@@ -29,6 +31,7 @@ assert_not_impl_any!(RpcRxGuard<'static>: Send, Sync, Clone);
 assert_impl_all!(Bus: UnwindSafe, RefUnwindSafe);
 assert_impl_all!(RpcBus: UnwindSafe, RefUnwindSafe);
 assert_impl_all!(TxGuard<'static>: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(TxBatchGuard<'static>: UnwindSafe, RefUnwindSafe);
 assert_impl_all!(RxGuard<'static>: UnwindSafe, RefUnwindSafe);
 assert_impl_all!(RxBatchGuard<'static>: UnwindSafe, RefUnwindSafe);
 assert_impl_all!(RpcTxGuard<'static>: UnwindSafe, RefUnwindSafe);

@@ -17,3 +17,4 @@ mod rpc;
 mod signals;
 mod support;
 mod timeouts;
+mod tx_batch;

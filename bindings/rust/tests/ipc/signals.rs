@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Signals end no wait but that of a server.
+//! Signals end no wait but those of a server.
 
 use std::os::unix::thread::JoinHandleExt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::support::{pair, path, rpc_pair, LONG};
-use tachyon_ipc::{Bus, TachyonError};
+use tachyon_ipc::{Bus, RpcBus, TachyonError};
 
 static HANDLED: AtomicU64 = AtomicU64::new(0);
 
@@ -86,9 +86,45 @@ fn a_time_out_passes_all_the_same() {
 }
 
 #[test]
+fn a_wait_for_room_waits_on() {
+    let (tx, rx) = pair(4096);
+    while tx.send(&[0; 1000], 1).is_ok() {}
+    let producer = thread::spawn(move || {
+        let sent = tx.send_batch_timeout(&[0; 2000], 1000, 2, LONG)?;
+        tx.acquire_tx_timeout(1000, LONG)?.commit(1000, 3)?;
+        Ok::<_, TachyonError>((sent, tx))
+    });
+    assert!(storm(&producer, |sent| sent < 50) > 0);
+    let mut received = 0;
+    while received < 6 {
+        received += rx.drain_batch(1, 10).unwrap().len();
+        assert!(!producer.is_finished() || received > 1);
+    }
+    assert_eq!(producer.join().unwrap().unwrap().0, 2);
+}
+
+#[test]
 fn a_server_is_told() {
-    let (callee, _caller) = rpc_pair(4096);
-    let server = thread::spawn(move || callee.serve(10).map(|_| ()));
+    let (callee, caller) = rpc_pair(4096);
+    let server = thread::spawn(move || (callee.serve(10).map(|_| ()), callee));
     storm(&server, |_| true);
-    assert_eq!(server.join().unwrap(), Err(TachyonError::Interrupted));
+    let (served, callee) = server.join().unwrap();
+    assert_eq!(served, Err(TachyonError::Interrupted));
+
+    caller.call(b"", 1).unwrap(); // while it waits for room to reply, too
+    callee.serve(0).unwrap().commit().unwrap();
+    callee.reply(1, &[0; 3968], 1).unwrap();
+    let full = thread::spawn(move || callee.acquire_reply_timeout(1, 3968, LONG).map(|_| ()));
+    storm(&full, |_| true);
+    assert_eq!(full.join().unwrap(), Err(TachyonError::Interrupted));
+}
+
+#[test]
+fn a_callee_listens_on() {
+    let path = path();
+    let address = path.clone();
+    let listener = thread::spawn(move || RpcBus::listen(&address, 4096, 4096).map(|_| ()));
+    assert!(storm(&listener, |sent| sent < 50) > 0);
+    RpcBus::connect_timeout(&path, LONG).unwrap();
+    assert_eq!(listener.join().unwrap(), Ok(()));
 }
