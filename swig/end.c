@@ -2,10 +2,13 @@
 /* Opening, waiting and ending, whatever is sent or called in between. */
 #include "end.h"
 
+#include <linux/membarrier.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,14 +42,40 @@ static Result not_a_time(Bus *bus) {
 
 /* ---- Who is inside ---- */
 
+bool facade_fences;
+
+static int membarrier_now(int command) {
+    return (int)syscall(SYS_membarrier, command, 0, 0);
+}
+
+static void ask_for_membarrier(void) {
+    facade_fences = membarrier_now(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0;
+}
+
+/* Pairs with leave(): either it sees `ended`, or we see that it has left. */
+static void order_leavers(void) {
+    atomic_thread_fence(memory_order_seq_cst);
+    if (!facade_fences)
+        membarrier_now(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
 void facade_settle(Whole *w) {
-    if (!atomic_load(&w->ended) || atomic_load(&w->inside) != CLOSED ||
-        atomic_load(&w->shares) != 0 || atomic_exchange(&w->gone, true))
+    atomic_thread_fence(memory_order_seq_cst); /* what we gave back, then the rest */
+    if (!atomic_load(&w->ended) || atomic_load(&w->busy) ||
+        atomic_load(&w->visitors) != CLOSED || atomic_load(&w->shares) != 0 ||
+        atomic_exchange(&w->gone, true))
         return;
     tachyon_bus_destroy(w->bus.bus);
     tachyon_rpc_destroy(w->bus.rpc);
     w->bus.bus = NULL;
     w->bus.rpc = NULL;
+}
+
+Result facade_refuse(Bus *bus) {
+    if (atomic_load(&whole(bus)->visitors) & CLOSED)
+        return facade_fail_closed(bus);
+    return facade_fail(bus, TACHYON_ERR_BUSY,
+                       "another thread is in a call of this bus");
 }
 
 /* ---- Waiting ---- */
@@ -99,7 +128,7 @@ static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns, bool wit
         if (host.interrupted())
             return facade_fail(bus, TACHYON_ERR_INTERRUPTED, "interrupted by a signal");
         if (within && !enter(bus))
-            return facade_fail_closed(bus);
+            return facade_refuse(bus);
         if (deadline) {
             int64_t left = deadline - now_ns();
             waiting.timeout_ns = left > 0 ? left : 1;
@@ -149,17 +178,19 @@ void Options_allow_uid(Options *options, uint32_t uid) {
 /* ---- Opening ---- */
 
 static Whole none = {
-    .inside = CLOSED, .ended = true, .gone = true, .shares = 1, .owners = 1};
+    .visitors = CLOSED, .ended = true, .gone = true, .shares = 1, .owners = 1};
 
 Bus *bus_none(void) {
     return &none.bus;
 }
 
 Bus *new_Bus(void) {
+    static pthread_once_t asked = PTHREAD_ONCE_INIT;
     Whole *w = calloc(1, sizeof *w);
+    pthread_once(&asked, ask_for_membarrier);
     if (!w)
         return NULL;
-    w->inside = CLOSED;
+    w->visitors = CLOSED;
     w->gone = true;
     w->owners = 1;
     w->bus.spin = TACHYON_DEFAULT_SPIN;
@@ -268,10 +299,10 @@ static Result finish(Bus *bus, Result outcome) {
     if (outcome == 0) {
         if (!rpc)
             w->ring.data = tachyon_bus_memory(bus->bus, &w->ring.len);
-        atomic_fetch_add(&w->inside, 1); /* so that nobody settles in between */
+        atomic_fetch_add(&w->visitors, 1); /* so that nobody settles in between */
         atomic_store(&w->gone, false);
-        atomic_fetch_and(&w->inside, ~CLOSED);
-        leave(bus);
+        atomic_fetch_and(&w->visitors, ~CLOSED);
+        depart(bus);
     }
     if (atomic_load(&w->ended)) { /* meanwhile, by another thread */
         Bus_close(bus);
@@ -293,7 +324,8 @@ static Result open_at(Bus *bus, const struct address *at, const Options *options
 
 Result Bus_open_step(Bus *bus) {
     if (!whole(bus)->opening)
-        return atomic_load(&whole(bus)->inside) & CLOSED ? facade_fail_closed(bus) : 1;
+        return atomic_load(&whole(bus)->visitors) & CLOSED ? facade_fail_closed(bus)
+                                                           : 1;
     tachyon_error_t error = tachyon_opening_step(whole(bus)->opening, 0);
     if (error == TACHYON_ERR_EMPTY && !atomic_load(&whole(bus)->ended))
         return 0;
@@ -347,20 +379,23 @@ static void end(Bus *bus, bool abort) {
         return;
     if (!atomic_exchange(&w->ended, true))
         Bus_interrupt(bus); /* what it may be opening */
-    if (!enter(bus))
+    if (!visit(bus))
         return;
-    unsigned before = atomic_fetch_or(&w->inside, CLOSED);
-    if (!(before & CLOSED)) {
+    if (!(atomic_fetch_or(&w->visitors, CLOSED) & CLOSED)) {
+        bool idle = !atomic_exchange(&w->busy, true); /* and nobody can come */
         if (abort) {
             tachyon_bus_abort(bus->bus);
             tachyon_rpc_abort(bus->rpc);
-        } else if (before == 1) { /* nobody else is inside, or can come */
+        } else if (idle) {
             tachyon_flush(bus->bus);
         }
         tachyon_bus_close(bus->bus);
         tachyon_rpc_close(bus->rpc);
+        if (idle)
+            atomic_store(&w->busy, false);
+        order_leavers();
     }
-    leave(bus);
+    depart(bus);
 }
 
 void Bus_close(Bus *bus) {

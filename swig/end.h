@@ -3,10 +3,15 @@
  * Inside the facade: who is in the core, and how a call waits. end.c opens and ends what
  * facade.c sends and receives with.
  *
- * Who may use the core's handle is one word, `inside`: the calls that are in the core,
- * and CLOSED until it is open and again from its close on. Who finds CLOSED leaves at
- * once. The handle goes when an ended bus has nobody inside and no share handed out;
- * both the last to leave and the last to give back look at both, and one of them sees it.
+ * The handle goes when an ended bus has nobody in it and no memory handed out. Two words
+ * say who is: `busy`, the one call that sends, receives or calls, and `visitors`, what any
+ * thread may do beside it, with CLOSED until the bus is open and again from its close on.
+ * Whoever finds CLOSED turns back; whoever leaves, and whoever gives back memory, looks
+ * whether that was the last.
+ *
+ * `busy` is taken with an exchange, which also refuses a second thread, and given back
+ * with a plain store: that is half of the price. The look at `ended` behind it is ordered
+ * by the one who ends the bus, with membarrier(), or by a fence where there is none.
  */
 #ifndef TACHYON_END_H
 #define TACHYON_END_H
@@ -20,7 +25,8 @@ enum held { HELD_NONE, HELD_MESSAGE, HELD_REPLY, HELD_REQUEST };
 
 typedef struct Whole {
     Bus bus; /* first: what the language sees */
-    _Atomic unsigned inside;
+    _Atomic bool busy;
+    _Atomic unsigned visitors;
     _Atomic unsigned shares; /* handed out: the mapping stays */
     _Atomic unsigned owners; /* shares, and the language's object: the struct stays */
     _Atomic bool ended;
@@ -28,7 +34,7 @@ typedef struct Whole {
     tachyon_opening_t *opening;
     int interrupt_fd;
     Memory ring;
-    enum held held; /* what bytes_taken() releases, who got it is inside */
+    enum held held; /* what bytes_taken() releases; the bus is busy until then */
     const void *held_data;
     unsigned released; /* of the views of the last Bus_take() */
     char *scratch;
@@ -56,27 +62,64 @@ static inline Result checked(Bus *bus, tachyon_error_t error) {
 /* ---- Who is inside ---- */
 
 void facade_settle(Whole *w);
+extern bool facade_fences; /* there is no membarrier() */
 
-static inline void leave(Bus *bus) {
-    if (atomic_fetch_sub(&whole(bus)->inside, 1) == CLOSED + 1)
-        facade_settle(whole(bus));
-}
-
+/* For the one call that sends, receives or calls. */
 static inline bool enter(Bus *bus) {
-    if (!(atomic_fetch_add(&whole(bus)->inside, 1) & CLOSED))
+    if (atomic_exchange(&whole(bus)->busy, true))
+        return false;
+    if (!(atomic_load(&whole(bus)->visitors) & CLOSED))
         return true;
-    leave(bus);
+    atomic_store(&whole(bus)->busy, false);
+    facade_settle(whole(bus));
     return false;
 }
 
-/* Without waiting: `call` where the bus is open, else the error, or `otherwise`. */
-#define INSIDE(otherwise, call)                                                        \
+/* Pairs with order_leavers(). */
+static inline void leave(Bus *bus) {
+    atomic_store_explicit(&whole(bus)->busy, false, memory_order_release);
+    if (facade_fences)
+        atomic_thread_fence(memory_order_seq_cst);
+    else
+        atomic_signal_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&whole(bus)->ended, memory_order_relaxed))
+        facade_settle(whole(bus));
+}
+
+/* After enter() has refused. */
+Result facade_refuse(Bus *bus);
+
+/* For what any thread may do, also while another waits. */
+static inline void depart(Bus *bus) {
+    if (atomic_fetch_sub(&whole(bus)->visitors, 1) == CLOSED + 1)
+        facade_settle(whole(bus));
+}
+
+static inline bool visit(Bus *bus) {
+    if (!(atomic_fetch_add(&whole(bus)->visitors, 1) & CLOSED))
+        return true;
+    depart(bus);
+    return false;
+}
+
+/* The body of a call that does not wait: its value, or the error. */
+#define ENTERED(call)                                                                  \
     do {                                                                               \
         bus->error = 0;                                                                \
         if (!enter(bus))                                                               \
-            return otherwise;                                                          \
+            return facade_refuse(bus);                                                 \
         Result result = call;                                                          \
         leave(bus);                                                                    \
+        return result;                                                                 \
+    } while (0)
+
+#define VISITED(call)                                                                  \
+    do {                                                                               \
+        bus->error = 0;                                                                \
+        if (!visit(bus))                                                               \
+            return facade_fail_closed(bus);                                            \
+        Result result = call;                                                          \
+        depart(bus);                                                                   \
         return result;                                                                 \
     } while (0)
 
@@ -101,7 +144,7 @@ Result facade_wait(Attempt *attempt, Call *call, double timeout);
  * without giving up the interpreter's lock. */
 static inline Result perform(Attempt *attempt, Call *call, double timeout) {
     if (!enter(call->bus))
-        return facade_fail_closed(call->bus);
+        return facade_refuse(call->bus);
     call->bus->error = 0;
     return attempt(call, 0) ? 0 : facade_wait(attempt, call, timeout);
 }

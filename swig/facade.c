@@ -8,12 +8,12 @@
 /* ---- Looking at it ---- */
 
 int Bus_state(Bus *bus) {
-    if (!enter(bus))
+    if (!visit(bus))
         return atomic_load(&whole(bus)->ended) ? TACHYON_STATE_DISCONNECTED
                                                : TACHYON_STATE_UNINITIALIZED;
     tachyon_state_t state =
         bus->rpc ? tachyon_rpc_get_state(bus->rpc) : tachyon_get_state(bus->bus);
-    leave(bus);
+    depart(bus);
     return (int)state;
 }
 
@@ -28,20 +28,18 @@ static Result described(Bus *bus, int fd) {
 Result Bus_fileno(Bus *bus) {
     if (whole(bus)->opening)
         return described(bus, tachyon_opening_fileno(whole(bus)->opening));
-    INSIDE(facade_fail_closed(bus),
-           described(bus, bus->rpc ? tachyon_rpc_fileno(bus->rpc)
-                                   : tachyon_bus_fileno(bus->bus)));
+    ENTERED(described(bus, bus->rpc ? tachyon_rpc_fileno(bus->rpc)
+                                    : tachyon_bus_fileno(bus->bus)));
 }
 
 Result Bus_max_payload(Bus *bus) {
-    INSIDE(facade_fail_closed(bus),
-           (Result)(bus->rpc ? tachyon_rpc_max_payload(bus->rpc)
-                             : tachyon_max_payload(bus->bus)));
+    VISITED((Result)(bus->rpc ? tachyon_rpc_max_payload(bus->rpc)
+                              : tachyon_max_payload(bus->bus)));
 }
 
 void Bus_set_polling_mode(Bus *bus, int pure_spin) {
     bus->error = 0;
-    if (!enter(bus)) {
+    if (!visit(bus)) {
         facade_fail_closed(bus);
         return;
     }
@@ -49,24 +47,23 @@ void Bus_set_polling_mode(Bus *bus, int pure_spin) {
         tachyon_rpc_set_polling_mode(bus->rpc, pure_spin);
     else
         tachyon_bus_set_polling_mode(bus->bus, pure_spin);
-    leave(bus);
+    depart(bus);
 }
 
 Result Bus_set_numa_node(Bus *bus, int node_id) {
-    INSIDE(facade_fail_closed(bus),
-           checked(bus, tachyon_bus_set_numa_node(bus->bus, node_id)));
+    VISITED(checked(bus, tachyon_bus_set_numa_node(bus->bus, node_id)));
 }
 
 /* A struct with the answer, all zero with an error. */
 #define ANSWER(type, call)                                                             \
     type answer = {0};                                                                 \
     bus->error = 0;                                                                    \
-    if (!enter(bus)) {                                                                 \
+    if (!visit(bus)) {                                                                 \
         facade_fail_closed(bus);                                                       \
         return answer;                                                                 \
     }                                                                                  \
     checked(bus, call);                                                                \
-    leave(bus);                                                                        \
+    depart(bus);                                                                       \
     return answer
 
 tachyon_peer_t Bus_peer(Bus *bus) {
@@ -138,8 +135,7 @@ Result Bus_reserve(Bus *bus, size_t size, double timeout) {
 }
 
 Result Bus_commit(Bus *bus, size_t size, uint32_t type_id) {
-    INSIDE(facade_fail_closed(bus),
-           checked(bus, tachyon_commit_tx(bus->bus, size, type_id)));
+    ENTERED(checked(bus, tachyon_commit_tx(bus->bus, size, type_id)));
 }
 
 static bool try_reserve_batch(Call *call, int64_t timeout_ns) {
@@ -159,16 +155,15 @@ Result Bus_reserve_batch(Bus *bus, size_t item_size, size_t max_count, double ti
 }
 
 Result Bus_commit_batch(Bus *bus, size_t count, uint32_t type_id) {
-    INSIDE(facade_fail_closed(bus),
-           checked(bus, tachyon_commit_tx_batch(bus->bus, count, type_id)));
+    ENTERED(checked(bus, tachyon_commit_tx_batch(bus->bus, count, type_id)));
 }
 
 Result Bus_rollback(Bus *bus) {
-    INSIDE(facade_fail_closed(bus), checked(bus, tachyon_rollback_tx(bus->bus)));
+    ENTERED(checked(bus, tachyon_rollback_tx(bus->bus)));
 }
 
 Result Bus_flush(Bus *bus) {
-    INSIDE(facade_fail_closed(bus), (tachyon_flush(bus->bus), 0));
+    ENTERED((tachyon_flush(bus->bus), 0));
 }
 
 /* ---- Receiving ---- */
@@ -272,7 +267,7 @@ Bytes Bus_recv_batch(Bus *bus, size_t item_size, size_t max_count, double timeou
 
 Memory Bus_ring_memory(Bus *bus) {
     bus->error = 0;
-    if (!enter(bus)) {
+    if (!visit(bus)) {
         facade_fail_closed(bus);
         return (Memory){NULL, 0};
     }
@@ -280,7 +275,7 @@ Memory Bus_ring_memory(Bus *bus) {
         facade_fail(bus, TACHYON_ERR_BUSY, "an RPC bus has no ring to look into");
     else
         bus_ref(bus);
-    leave(bus);
+    depart(bus);
     return whole(bus)->ring;
 }
 
@@ -337,7 +332,7 @@ static tachyon_error_t release(Whole *w, uint32_t count) {
 }
 
 Result Bus_release(Bus *bus, uint32_t count) {
-    INSIDE(facade_fail_closed(bus), checked(bus, release(whole(bus), count)));
+    ENTERED(checked(bus, release(whole(bus), count)));
 }
 
 /* ---- Calls and replies ---- */
@@ -428,7 +423,7 @@ Result RpcBus_reply(Bus *bus, uint64_t id, const void *data, size_t size,
 }
 
 Result RpcBus_cancel(Bus *bus, uint64_t id) {
-    INSIDE(facade_fail_closed(bus), checked(bus, tachyon_rpc_cancel(bus->rpc, id)));
+    ENTERED(checked(bus, tachyon_rpc_cancel(bus->rpc, id)));
 }
 
 void RpcBus_watch_messages(Bus *bus, int watch) {

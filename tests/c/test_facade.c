@@ -327,6 +327,49 @@ TEST(another_thread_ends_a_wait) {
     }
 }
 
+TEST(a_second_thread_is_refused_while_one_waits) {
+    if (test_race_detector()) /* the refusal is an error of the same object */
+        test_skip("misuse by two threads is a race however it is refused");
+    struct ends ends = open_ends();
+    pthread_t thread = test_thread(receive_for_ever, ends.receiver);
+    test_sleep_ms(30);
+    CHECK_EQ(received(ends.receiver, 0), -TACHYON_ERR_BUSY);
+    CHECK_EQ(Bus_release(ends.receiver, 0), -TACHYON_ERR_BUSY);
+    CHECK_EQ(Bus_state(ends.receiver), TACHYON_STATE_READY);
+    CHECK_EQ(Bus_stats(ends.receiver).capacity, 65536);
+    CHECK_EQ(Bus_send(ends.sender, "a", 1, 0, -1), 0);
+    CHECK_EQ((intptr_t)test_join(thread), 1);
+    delete_ends(ends);
+}
+
+static void *receive_till_the_end(void *bus) {
+    Result result;
+    while ((result = received(bus, 0)) == -TACHYON_ERR_EMPTY)
+        ;
+    return (void *)(intptr_t)result;
+}
+
+TEST(whoever_leaves_last_lets_go) {
+    for (int i = 0; i < 500; i++) {
+        struct ends ends = open_ends();
+        Memory memory = Bus_view_memory(ends.receiver);
+        pthread_t thread = test_thread(receive_till_the_end, ends.receiver);
+        for (int j = 0; j < i; j++)
+            Bus_state(ends.receiver);
+        if (i % 2)
+            bus_unref(ends.receiver);
+        Bus_close(ends.receiver);
+        CHECK_EQ((intptr_t)test_join(thread), -TACHYON_ERR_CLOSED);
+        CHECK(memory.data);
+        if (i % 2 == 0) {
+            CHECK(ends.receiver->bus); /* mapped for the views' sake */
+            bus_unref(ends.receiver);
+        }
+        CHECK(!ends.receiver->bus);
+        delete_ends(ends);
+    }
+}
+
 TEST(an_interrupt_ends_one_wait_and_can_be_forgotten) {
     host.interruptible = 1;
     struct ends ends = open_ends();
