@@ -118,8 +118,10 @@ static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns, bool wit
     struct waiting waiting = {attempt, call, timeout_ns, false};
     for (;;) {
         host.wait(run, &waiting);
-        if (waiting.done)
+        if (waiting.done) {
+            bus->error = 0; /* of an attempt that a signal has ended */
             return 0;
+        }
         if (within)
             leave(bus);
         if (bus->error != TACHYON_ERR_INTERRUPTED || take_interrupt(bus) ||

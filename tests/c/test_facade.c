@@ -410,6 +410,12 @@ static void *signal_it(void *thread) {
     return NULL;
 }
 
+static void *send_late(void *sender) {
+    test_sleep_ms(50); /* after some of the signals */
+    CHECK_EQ(Bus_send(sender, "a", 1, 0, -1), 0);
+    return NULL;
+}
+
 TEST(a_signal_ends_a_wait_when_the_language_says_so) {
     host.pending = signal_came;
     host.interrupted = dispatch;
@@ -420,6 +426,12 @@ TEST(a_signal_ends_a_wait_when_the_language_says_so) {
     CHECK_TAKES(200, 400, CHECK_EQ(received(ends.receiver, 0.2), -TACHYON_ERR_TIMEOUT));
     test_join(thread);
     CHECK(dispatched > 0);
+    thread = test_thread(signal_it, &self);
+    pthread_t sending = test_thread(send_late, ends.sender);
+    CHECK_EQ(received(ends.receiver, -1), 1);
+    CHECK_EQ(ends.receiver->error, 0);
+    test_join(sending);
+    test_join(thread);
     verdict = 1;
     thread = test_thread(signal_it, &self);
     CHECK_EQ(received(ends.receiver, -1), -TACHYON_ERR_INTERRUPTED);
