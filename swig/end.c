@@ -124,8 +124,11 @@ static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns, bool wit
         }
         if (within)
             leave(bus);
-        if (bus->error != TACHYON_ERR_INTERRUPTED || take_interrupt(bus) ||
-            !host.interrupted)
+        if (bus->error != TACHYON_ERR_INTERRUPTED)
+            return -(Result)bus->error;
+        if (atomic_load(&whole(bus)->ended)) /* by whoever was ending it */
+            return facade_fail_closed(bus);
+        if (take_interrupt(bus) || !host.interrupted)
             return -(Result)bus->error;
         if (host.interrupted())
             return facade_fail(bus, TACHYON_ERR_INTERRUPTED, "interrupted by a signal");
