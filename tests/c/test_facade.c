@@ -435,8 +435,10 @@ TEST(a_signal_ends_a_wait_when_the_language_says_so) {
     verdict = 1;
     thread = test_thread(signal_it, &self);
     CHECK_EQ(received(ends.receiver, -1), -TACHYON_ERR_INTERRUPTED);
-    CHECK_EQ(Bus_listen(new_Bus(), test_path("nobody"), 4096, NULL),
+    Bus *nobody = new_Bus();
+    CHECK_EQ(Bus_listen(nobody, test_path("nobody"), 4096, NULL),
              -TACHYON_ERR_INTERRUPTED);
+    delete_Bus(nobody);
     test_join(thread);
     delete_ends(ends);
 }
