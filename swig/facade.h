@@ -10,13 +10,14 @@
  * Times are seconds: negative waits for ever, 0 does not wait. A Result below 0 is the
  * negative of a tachyon_error_t, and Bus.error and Bus.text say the same.
  *
- * Lifetime: a Bus is counted. The language's object owns one share until Bus_free(), each
- * Memory handed out another until bus_unref(), which any thread may call, a finalizer's
- * too. Bus_close() ends the stream and every call that waits, from any thread; the ring
- * is unmapped as soon as nobody is in a call and no memory is handed out. So a view of
- * the ring is never of unmapped memory, and who hands out none leaves nothing behind.
+ * Lifetime: an object is counted. The language's own part holds one share until
+ * delete_Bus(), each Memory handed out another until bus_unref(), which any thread may
+ * call, a finalizer's too. Bus_close() ends the stream; the ring is unmapped as soon as
+ * nobody is in a call and no memory is handed out. So a view of the ring is never of
+ * unmapped memory, and who hands out none leaves nothing behind.
  *
- * Threads: one sends or receives; any may close, abort, interrupt or ask for the state.
+ * Threads: one at a time sends, receives or calls, a second is refused with BUSY; the
+ * rest of the calls are for any thread, at any time.
  */
 #ifndef TACHYON_FACADE_H
 #define TACHYON_FACADE_H
@@ -27,108 +28,173 @@
 extern "C" {
 #endif
 
-typedef int64_t Result; /* 0 or more; less: -error */
+/* ---- What calls give ---- */
 
-typedef struct Bytes { /* to be copied, then bytes_taken() */
-    const char *data;  /* NULL: an error */
-    size_t len;
+/* 0 or more, as the call says; less than 0: the negative of a tachyon_error_t. */
+typedef int64_t Result;
+
+/* A message to be copied, read-only. Whoever has copied it says bytes_taken(), which
+ * releases it; until then the object is busy. */
+typedef struct Bytes {
+    const char *data; /* NULL: an error; of an empty message it is not NULL */
+    size_t len;       /* bytes */
 } Bytes;
 
-typedef struct Memory { /* to be looked at, until bus_unref() */
-    char *data;         /* NULL: an error */
-    size_t len;
+/* Memory to be looked at in place. It comes with a share of the object: it stays mapped,
+ * whatever becomes of bus and object, until bus_unref() gives that share back. */
+typedef struct Memory {
+    char *data; /* NULL: an error, and no share */
+    size_t len; /* bytes */
 } Memory;
 
-/* What the language's runtime has to say about waiting; its module sets it at load. */
-typedef struct Host {
-    /* Run a call that may sleep, without the interpreter's lock; it must return. */
-    void (*wait)(void (*call)(void *), void *context);
-    /* Asked inside of such a call, with signals blocked, before each sleep and after each
-     * signal: non-zero ends the wait. NULL: signals are none of the language's. */
-    int (*pending)(void *context);
-    /* Asked when that has ended a wait, outside of everything (it may jump): 0 goes on
-     * with what is left of the time. NULL: the call ends with INTERRUPTED. */
-    int (*interrupted)(void);
-    int interruptible; /* Bus_interrupt() works, for one descriptor a bus */
-} Host;
-extern Host host;
+/* One message that is handed out in place, as Bus_take() describes it. */
+typedef struct View {
+    uint32_t offset;            /* bytes from the start of Bus_ring_memory() */
+    uint32_t size;              /* bytes of payload */
+    uint32_t type_id, reserved; /* reserved is 0 */
+} View;
 
 enum { MAX_VIEWS = 1024 };
 
-/* A message that is handed out in place. */
-typedef struct View {
-    uint32_t offset; /* in the ring memory */
-    uint32_t size, type_id, reserved;
-} View;
+/* ---- The language's runtime ---- */
+
+/* What it has to say about waiting. A module sets it when it is loaded, before the first
+ * object is made; the default waits where it is called, and knows no signals. */
+typedef struct Host {
+    /* Run call(context), which may sleep, without the interpreter's lock. It must return,
+     * not jump, and in the same thread. Every call is first tried without waiting, and
+     * that keeps the lock. */
+    void (*wait)(void (*call)(void *), void *context);
+    /* Asked inside of such a call, with signals blocked, before each sleep and after each
+     * signal. Non-zero ends the wait. It must not jump. NULL: signals are none of the
+     * language's. */
+    int (*pending)(void *context);
+    /* Asked when that has ended a wait, back outside with the lock: run the language's
+     * handlers. 0 goes on with what is left of the time; non-zero ends the call with
+     * INTERRUPTED; or it may jump, as an exception does in Perl or Ruby. NULL: as
+     * non-zero. */
+    int (*interrupted)(void);
+    /* 1: Bus_interrupt() works, for one descriptor an object. */
+    int interruptible;
+} Host;
+extern Host host;
+
+/* ---- How to open ---- */
 
 typedef struct Options {
-    double timeout; /* of opening */
-    unsigned mode;  /* of the socket; 0: 0600 */
-    int role;       /* TACHYON_ROLE_* */
-    uint64_t schema;
-    uint32_t *uids; /* who may connect; NULL: only our own user */
+    double timeout;  /* of listening or connecting, in seconds; less than 0: for ever */
+    unsigned mode;   /* permission bits of the socket; 0: 0600 */
+    int role;        /* TACHYON_ROLE_*; 0: the first send or receive decides */
+    uint64_t schema; /* fingerprint of the message types; 0: not compared */
+    uint32_t *uids;  /* who may connect; NULL: our own user only */
     size_t uid_count;
-    int error; /* TACHYON_ERR_MEM: a user id is missing, nothing opens */
+    int error; /* TACHYON_ERR_MEM: a user id is missing, and nothing opens with these */
 } Options;
 
+/* All defaults, with a time-out of for ever. NULL: no memory. */
 Options *new_Options(void);
-void delete_Options(Options *options);
+void delete_Options(Options *options); /* NULL is ignored */
+
+/* One user more who may connect; UINT32_MAX: anyone. */
 void Options_allow_uid(Options *options, uint32_t uid);
 
-/* One end of a bus or, with `rpc`, of an RPC bus. */
+/* ---- The object ---- */
+
+/* One end of a bus or, with `rpc`, of an RPC bus. What stands here is of the last call of
+ * the thread that uses it. */
 typedef struct Bus {
-    tachyon_bus_t *bus;
-    tachyon_rpc_bus_t *rpc;
-    int error;        /* TACHYON_ERR_* of the last call, 0 */
-    uint32_t spin;    /* looks before going to sleep */
-    uint32_t type_id; /* of the last message */
-    uint32_t count;   /* messages taken, or reserved, in place */
-    size_t size;      /* of the last message */
-    size_t stride;    /* from one message of a reserved batch to the next */
-    uint64_t id;      /* of the last request or reply */
-    char text[384];   /* of the error */
+    tachyon_bus_t *bus;     /* NULL: not open, or closed and gone */
+    tachyon_rpc_bus_t *rpc; /* of the two, one at most */
+    int error;              /* TACHYON_ERR_*, 0 after a success */
+    uint32_t spin;          /* looks before going to sleep; TACHYON_DEFAULT_SPIN */
+    uint32_t type_id;       /* of the last message received */
+    uint32_t count;         /* messages that Bus_take() or Bus_reserve_batch() gave */
+    size_t size;            /* bytes of the last message received, or too long to be */
+    size_t stride;          /* bytes from one to the next of Bus_reserve_batch() */
+    uint64_t id;            /* of the last request or reply received */
+    char text[384];         /* of the last error: cause and value */
 } Bus;
 typedef Bus RpcBus;
 
-/* ---- One end, of either kind ---- */
-
+/* An object that is not open: every call but the openings fails with CLOSED. NULL: no
+ * memory. */
 Bus *new_Bus(void);
-Bus *bus_none(void); /* stands in for an object that the language has deleted */
+
+/* The language's object has gone: close, and give its share back. NULL is ignored. */
 void delete_Bus(Bus *bus);
+
+/* What stands in for an object that the language has deleted: it is closed. */
+Bus *bus_none(void);
+
+/* One share more, and one less, from any thread. The last one frees everything. */
 void bus_ref(Bus *bus);
 void bus_unref(Bus *bus);
+
+/* After a copy of what recv, wait_for or serve gave: release that message. */
+void bytes_taken(Bus *bus);
+
+/* ---- Opening ---- */
+
+/*
+ * As the calls of tachyon.h, in at most options->timeout seconds. Without options, listen
+ * waits for ever and connect tries once. An object opens once; an opening that has failed
+ * may be tried again.
+ *
+ * Result: 0; or the error of that call; BUSY: it is open already; CLOSED: it has been
+ * closed, perhaps by another thread meanwhile; INTERRUPTED.
+ */
 Result Bus_listen(Bus *bus, const char *path, size_t capacity, const Options *options);
 Result Bus_connect(Bus *bus, const char *path, const Options *options);
 Result RpcBus_listen(Bus *bus, const char *path, size_t forward, size_t back,
                      const Options *options);
 Result RpcBus_connect(Bus *bus, const char *path, const Options *options);
-/* The same without waiting: begin, then step when Bus_fileno() is readable. */
+
+/* The same without waiting: begin, and then step whenever Bus_fileno() is readable. */
 Result Bus_listen_start(Bus *bus, const char *path, size_t capacity,
                         const Options *options);
 Result Bus_connect_start(Bus *bus, const char *path, const Options *options);
 Result RpcBus_listen_start(Bus *bus, const char *path, size_t forward, size_t back,
                            const Options *options);
 Result RpcBus_connect_start(Bus *bus, const char *path, const Options *options);
-Result Bus_open_step(Bus *bus); /* 1: open; 0: not yet */
+
+/* 1: it is open; 0: not yet; or the outcome, after which it may be begun anew. */
+Result Bus_open_step(Bus *bus);
+
+/* ---- Ending; from any thread, and as often as one likes ---- */
+
+/* End the stream in order and every call that waits, which then says CLOSED. What was
+ * committed is flushed, unless another thread is in a call right now. */
 void Bus_close(Bus *bus);
+
+/* Cut the stream off: the peer is told ABORTED. */
 void Bus_abort(Bus *bus);
-/* End the call that waits, or the next that would, with INTERRUPTED. */
+
+/* End the call that waits, or else the next that would, with INTERRUPTED. One that has
+ * come too late, since the call had ended, can be forgotten. Nothing where the host is
+ * not interruptible. */
 void Bus_interrupt(Bus *bus);
-void Bus_clear_interrupt(Bus *bus); /* it has come too late */
-int Bus_state(Bus *bus);
-const char *Bus_error_text(Bus *bus); /* of the last call that failed */
+void Bus_clear_interrupt(Bus *bus);
+
+/* ---- Looking at it; from any thread, but for the descriptor ---- */
+
+int Bus_state(Bus *bus); /* TACHYON_STATE_* */
+
+/* Of the object's last call that failed; it lives as long as the object. */
+const char *Bus_error_text(Bus *bus);
+
+/* The descriptor of tachyon_bus_fileno(), or of the opening while there is one. */
 Result Bus_fileno(Bus *bus);
-Result Bus_max_payload(Bus *bus);
+
+Result Bus_max_payload(Bus *bus); /* bytes */
 void Bus_set_polling_mode(Bus *bus, int pure_spin);
 Result Bus_set_numa_node(Bus *bus, int node_id);
+
+/* All zero, with Bus.error set, when it is not open. */
 tachyon_peer_t Bus_peer(Bus *bus);
 tachyon_stats_t Bus_stats(Bus *bus);
 tachyon_rpc_stats_t RpcBus_stats(Bus *bus);
-/* After a copy has been made of what recv, wait or serve returned: release it. */
-void bytes_taken(Bus *bus);
 
-/* ---- What is the same for both kinds ---- */
-
+/* What is the same for both kinds: SWIG names by kind. */
 #define new_RpcBus new_Bus
 #define delete_RpcBus delete_Bus
 #define RpcBus_open_step Bus_open_step
@@ -137,56 +203,97 @@ void bytes_taken(Bus *bus);
 #define RpcBus_interrupt Bus_interrupt
 #define RpcBus_clear_interrupt Bus_clear_interrupt
 #define RpcBus_state Bus_state
+#define RpcBus_error_text Bus_error_text
 #define RpcBus_fileno Bus_fileno
 #define RpcBus_max_payload Bus_max_payload
 #define RpcBus_set_polling_mode Bus_set_polling_mode
 #define RpcBus_peer Bus_peer
-#define RpcBus_error_text Bus_error_text
 
-/* ---- Messages, copied ---- */
+/* ---- Messages, copied ----
+ *
+ * `timeout` is in seconds, as above. TIMEOUT after it has passed; with 0 FULL or EMPTY at
+ * once. Beside the errors of the call of tachyon.h: CLOSED for an object that is not
+ * open, and BUSY while another thread is in a call of it.
+ */
 
+/* Send and flush one message. Result: 0. */
 Result Bus_send(Bus *bus, const void *data, size_t size, uint32_t type_id,
                 double timeout);
+
+/* The next message; Bus.type_id is its type. One that was not copied comes again. */
 Bytes Bus_recv(Bus *bus, double timeout);
-/* The size. INVALID_SZ: longer than `room`; it stays, and Bus.size is its size. */
+
+/* The next message, copied to the `room` bytes at `into`. Result: its size; INVALID_SZ:
+ * it is longer than that and stays, and Bus.size is its size. */
 Result Bus_recv_into(Bus *bus, void *into, size_t room, double timeout);
-/* How many items went, which may be fewer than all when an error came in between. */
+
+/* The `size` bytes at `items` as messages of item_size bytes each. Result: how many were
+ * sent, at least one; fewer than all where an error came in between, which the next call
+ * meets again. INVALID_SZ: not a whole number of items. */
 Result Bus_send_batch(Bus *bus, const void *items, size_t size, size_t item_size,
                       uint32_t type_id, double timeout);
+
+/* Up to max_count messages of item_size bytes and one type, without gaps: released
+ * already, in a buffer of the object's that lives until the next of these calls. */
 Bytes Bus_recv_batch(Bus *bus, size_t item_size, size_t max_count, double timeout);
-/* How many items were written to `into`. */
+
+/* The same to the `room` bytes at `into`. Result: how many messages. */
 Result Bus_recv_batch_into(Bus *bus, void *into, size_t room, size_t item_size,
                            double timeout);
 
-/* ---- Messages in place ---- */
+/* ---- Messages in place ----
+ *
+ * A language gets the memory once; then messages are offsets in it, which need no object
+ * and no call. An offset may lie in the second half, and a message may end beyond the
+ * first: the ring is mapped twice in a row.
+ */
 
-Memory Bus_ring_memory(Bus *bus); /* the ring, twice in a row; takes a share */
-Memory Bus_view_memory(Bus *bus); /* MAX_VIEWS of View, as Bus_take() fills them in */
-Result Bus_reserve(Bus *bus, size_t size, double timeout); /* its offset */
-Result Bus_commit(Bus *bus, size_t size, uint32_t type_id);
-Result Bus_rollback(Bus *bus);
-Result Bus_flush(Bus *bus);
+Memory Bus_ring_memory(Bus *bus); /* 2 x capacity bytes */
+Memory Bus_view_memory(Bus *bus); /* MAX_VIEWS of View */
+
+/* Room for one message. Result: its offset; write there, then commit. */
+Result Bus_reserve(Bus *bus, size_t size, double timeout);
+Result Bus_commit(Bus *bus, size_t size, uint32_t type_id); /* visible after a flush */
+
+/* Room for up to max_count messages of one size: Bus.count of them, Bus.stride bytes
+ * apart. Result: the offset of the first. Then commit the first `count`. */
 Result Bus_reserve_batch(Bus *bus, size_t item_size, size_t max_count, double timeout);
 Result Bus_commit_batch(Bus *bus, size_t count, uint32_t type_id);
-Result Bus_acquire(Bus *bus, double timeout); /* the offset of the next message */
-Result Bus_take(Bus *bus, uint32_t max_count, double timeout); /* how many */
-Result Bus_release(Bus *bus, uint32_t count);                  /* 0: all */
+
+Result Bus_rollback(Bus *bus); /* of either reservation */
+Result Bus_flush(Bus *bus);
+
+/* The next message. Result: its offset; Bus.size and Bus.type_id tell the rest. */
+Result Bus_acquire(Bus *bus, double timeout);
+
+/* Up to max_count messages, 0: MAX_VIEWS. Result: how many, in Bus_view_memory(). */
+Result Bus_take(Bus *bus, uint32_t max_count, double timeout);
+
+/* Release the first `count` of those that are still held, 0: all that is handed out. */
+Result Bus_release(Bus *bus, uint32_t count);
 
 /* ---- Calls and replies ---- */
 
+/* Send a request. Result: its correlation id, 1 or more. */
 Result RpcBus_call(Bus *bus, const void *data, size_t size, uint32_t type_id,
-                   double timeout); /* its correlation id */
-Bytes RpcBus_wait_for(Bus *bus, uint64_t id,
-                      double timeout); /* 0: any; Bus.id tells which */
+                   double timeout);
+
+/* The reply to call `id`, 0: to any call; the next request. Bus.id tells whose. */
+Bytes RpcBus_wait_for(Bus *bus, uint64_t id, double timeout);
 Bytes RpcBus_serve(Bus *bus, double timeout);
-/* The same in two steps, for who must make room first: the size, then the copy. */
+
+/* The same in two steps, for who must make room first. Result: the size in bytes; then
+ * the copy, which releases it. A reply may lie outside the ring, so there is no offset. */
 Result RpcBus_next_reply(Bus *bus, uint64_t id, double timeout);
 Result RpcBus_next_request(Bus *bus, double timeout);
 Result RpcBus_copy_held(Bus *bus, void *into, size_t room);
+
+/* Answer request `id`. Result: 0. */
 Result RpcBus_reply(Bus *bus, uint64_t id, const void *data, size_t size,
                     uint32_t type_id, double timeout);
-Result RpcBus_cancel(Bus *bus, uint64_t id);
-void RpcBus_watch_messages(Bus *bus, int watch);
+
+Result RpcBus_cancel(Bus *bus, uint64_t id);     /* its reply will be dropped */
+void RpcBus_watch_messages(Bus *bus, int watch); /* as tachyon_rpc_watch_messages() */
 
 #ifdef __cplusplus
 }

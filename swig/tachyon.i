@@ -57,9 +57,7 @@ static int raised_as(int error) { /* SWIG's exceptions, for want of better */
     switch (tachyon_error_kind((tachyon_error_t)error)) {
     case TACHYON_KIND_ARGUMENT: return SWIG_ValueError;
     case TACHYON_KIND_MEMORY: return SWIG_MemoryError;
-    case TACHYON_KIND_SYSTEM:
-    case TACHYON_KIND_CONNECTION:
-    case TACHYON_KIND_PERMISSION: return SWIG_IOError;
+    case TACHYON_KIND_SYSTEM: case TACHYON_KIND_CONNECTION: return SWIG_IOError;
     default: return SWIG_RuntimeError;
     }
 }
@@ -71,10 +69,8 @@ static int raised_as(int error) { /* SWIG's exceptions, for want of better */
 
 %rename("%(strip:[TACHYON_])s", %$isenumitem) "";
 %rename("$ignore", regextarget=1, %$isfunction) "^tachyon_";
-%rename(version) tachyon_version;
-%rename(strerror) tachyon_strerror;
-%rename(error_name) tachyon_error_name;
-%rename(error_kind) tachyon_error_kind;
+%rename(version) tachyon_version; %rename(strerror) tachyon_strerror;
+%rename(error_name) tachyon_error_name; %rename(error_kind) tachyon_error_kind;
 %rename(Stats) tachyon_stats_t; %rename(RpcStats) tachyon_rpc_stats_t;
 %rename(Peer) tachyon_peer_t;
 %ignore tachyon_options; %ignore tachyon_options_t; %ignore tachyon_msg_view_t;
