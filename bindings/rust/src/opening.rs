@@ -96,7 +96,9 @@ impl<T: Opened> Opening<T> {
     ///
     /// # Errors
     /// As the call that waits, such as [`Options::listen`](crate::Options::listen), again
-    /// at each step; `BufferEmpty` when the connection has been taken.
+    /// at each step; `BufferEmpty` when the connection has been taken. `Interrupted` while
+    /// its [`Interrupter`](crate::Interrupter) says so, if there is a
+    /// [descriptor](Self::descriptor), which is readable then; nothing is lost.
     pub fn step(&mut self) -> Result<Option<T>, TachyonError> {
         self.step_ns(0)
     }
@@ -116,7 +118,8 @@ impl<T: Opened> Opening<T> {
     fn step_ns(&mut self, ns: i64) -> Result<Option<T>, TachyonError> {
         match self.raw.step(ns) {
             SUCCESS => T::take(&mut self.raw).map(Some),
-            EMPTY | INTERRUPTED => Ok(None),
+            EMPTY => Ok(None),
+            INTERRUPTED if !self.raw.is_interrupted() => Ok(None), // by a signal
             code => Err(reported(code)),
         }
     }

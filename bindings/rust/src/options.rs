@@ -13,7 +13,7 @@ use crate::error::{fail, reported};
 use crate::opening::Opened;
 use crate::raw::RawOpening;
 use crate::wait::nanoseconds;
-use crate::{Bus, Opening, RpcBus, TachyonError};
+use crate::{Bus, Interrupter, Opening, RpcBus, TachyonError};
 
 /// Direction of one end of a [`Bus`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -50,6 +50,7 @@ pub struct Options {
     role: Role,
     allowed_uids: Vec<u32>,
     schema: u64,
+    interrupter: Option<Interrupter>,
 }
 
 impl Options {
@@ -94,6 +95,13 @@ impl Options {
     /// not compared.
     pub fn schema(mut self, schema: u64) -> Self {
         self.schema = schema;
+        self
+    }
+
+    /// Lets an [`Interrupter`] end the waits of this opening, and those of what is opened,
+    /// with [`TachyonError::Interrupted`].
+    pub fn interrupter(mut self, interrupter: &Interrupter) -> Self {
+        self.interrupter = Some(interrupter.clone());
         self
     }
 
@@ -203,9 +211,15 @@ impl Options {
         }
         // A server is told of signals, so that it can look whether it is to stop.
         options.restart = u32::from(!T::IS_RPC || capacities.is_none());
-        RawOpening::start(&path, T::IS_RPC, capacities, &options)
-            .map(Opening::new)
-            .map_err(reported)
+        RawOpening::start(
+            &path,
+            T::IS_RPC,
+            capacities,
+            &options,
+            self.interrupter.clone(),
+        )
+        .map(Opening::new)
+        .map_err(reported)
     }
 
     /// As the library takes it; borrows the user ids.
@@ -229,7 +243,7 @@ impl Options {
             interrupted: None,
             interrupted_context: ptr::null_mut(),
             restart: 0,
-            interrupt_fd: 0,
+            interrupt_fd: self.interrupter.as_ref().map_or(0, Interrupter::descriptor),
         }
     }
 }

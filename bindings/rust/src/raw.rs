@@ -20,7 +20,7 @@ use tachyon_sys as sys;
 
 use crate::error::last;
 use crate::guards::{OneGuard, Received, Reserved};
-use crate::{Peer, RpcStats, State, Stats, TachyonError, SPIN_THRESHOLD as SPIN};
+use crate::{Interrupter, Peer, RpcStats, State, Stats, TachyonError, SPIN_THRESHOLD as SPIN};
 
 pub(crate) type Code = sys::tachyon_error_t;
 pub(crate) type View = sys::tachyon_msg_view_t;
@@ -163,6 +163,8 @@ pub(crate) struct RawBus {
     receiving: OneGuard,
     /// Kept from one batch to the next, so that not each allocates.
     views: Cell<Vec<View>>,
+    /// Lives as long as the handle, whose waits poll its descriptor.
+    _interrupter: Option<Interrupter>,
 }
 
 // SAFETY: the library lets any thread use a handle as long as one does at a time. A guard
@@ -173,12 +175,13 @@ unsafe impl Send for RawBus {}
 impl RefUnwindSafe for RawBus {}
 
 impl RawBus {
-    fn new(handle: BusHandle) -> Self {
+    fn new(handle: BusHandle, interrupter: Option<Interrupter>) -> Self {
         Self {
             handle,
             sending: OneGuard::default(),
             receiving: OneGuard::default(),
             views: Cell::default(),
+            _interrupter: interrupter,
         }
     }
 
@@ -449,14 +452,17 @@ pub(crate) struct RawRpc {
     pub(crate) handle: RpcHandle,
     sending: OneGuard,
     receiving: OneGuard,
+    /// As that of a `RawBus`.
+    _interrupter: Option<Interrupter>,
 }
 
 impl RawRpc {
-    fn new(handle: RpcHandle) -> Self {
+    fn new(handle: RpcHandle, interrupter: Option<Interrupter>) -> Self {
         Self {
             handle,
             sending: OneGuard::default(),
             receiving: OneGuard::default(),
+            _interrupter: interrupter,
         }
     }
 
@@ -602,7 +608,11 @@ impl RawRpc {
 
 /// A connection that is being opened. One thread at a time may use it: it is not `Sync`.
 #[derive(Debug)]
-pub struct RawOpening(NonNull<sys::tachyon_opening_t>);
+pub struct RawOpening {
+    raw: NonNull<sys::tachyon_opening_t>,
+    /// As that of a `RawBus`.
+    interrupter: Option<Interrupter>,
+}
 
 // SAFETY: the library lets any thread use an opening as long as one does at a time.
 unsafe impl Send for RawOpening {}
@@ -614,6 +624,7 @@ impl RawOpening {
         is_rpc: bool,
         capacities: Option<[usize; 2]>,
         options: &sys::tachyon_options_t,
+        interrupter: Option<Interrupter>,
     ) -> Result<Self, Code> {
         let path = path.as_ptr();
         // SAFETY: path, options and what these point to outlive the call.
@@ -627,36 +638,42 @@ impl RawOpening {
                 None => sys::tachyon_bus_connect_start(path, options, out),
             }
         })
-        .map(Self)
+        .map(|raw| Self { raw, interrupter })
+    }
+
+    /// It was not a signal.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        let interrupter = self.interrupter.as_ref();
+        interrupter.is_some_and(Interrupter::is_interrupted)
     }
 
     pub(crate) fn step(&mut self, ns: i64) -> Code {
         // SAFETY: the opening is not released yet, and this thread's.
-        unsafe { sys::tachyon_opening_step(self.0.as_ptr(), ns) }
+        unsafe { sys::tachyon_opening_step(self.raw.as_ptr(), ns) }
     }
 
     pub(crate) fn finish_bus(&mut self) -> Result<RawBus, Code> {
         // SAFETY: the opening is not released yet, and this thread's.
-        BusHandle::open(|out| unsafe { sys::tachyon_opening_finish_bus(self.0.as_ptr(), out) })
-            .map(RawBus::new)
+        BusHandle::open(|out| unsafe { sys::tachyon_opening_finish_bus(self.raw.as_ptr(), out) })
+            .map(|handle| RawBus::new(handle, self.interrupter.clone()))
     }
 
     pub(crate) fn finish_rpc(&mut self) -> Result<RawRpc, Code> {
         // SAFETY: the opening is not released yet, and this thread's.
-        RpcHandle::open(|out| unsafe { sys::tachyon_opening_finish_rpc(self.0.as_ptr(), out) })
-            .map(RawRpc::new)
+        RpcHandle::open(|out| unsafe { sys::tachyon_opening_finish_rpc(self.raw.as_ptr(), out) })
+            .map(|handle| RawRpc::new(handle, self.interrupter.clone()))
     }
 
     /// -1 for an error that the library reports.
     pub(crate) fn descriptor(&self) -> RawFd {
         // SAFETY: the opening is not released yet, and this thread's.
-        unsafe { sys::tachyon_opening_fileno(self.0.as_ptr()) }
+        unsafe { sys::tachyon_opening_fileno(self.raw.as_ptr()) }
     }
 }
 
 impl Drop for RawOpening {
     fn drop(&mut self) {
         // SAFETY: the opening is ours.
-        unsafe { sys::tachyon_opening_cancel(self.0.as_ptr()) }
+        unsafe { sys::tachyon_opening_cancel(self.raw.as_ptr()) }
     }
 }

@@ -16,6 +16,7 @@ assert_impl_all!(Opening<Bus>: Send, Debug);
 assert_impl_all!(Opening<RpcBus>: Send, Debug);
 assert_not_impl_any!(Opening<Bus>: Sync, Clone);
 assert_impl_all!(Closer: Send, Sync, Clone, Debug);
+assert_impl_all!(Interrupter: Send, Sync, Clone, Eq, Debug, UnwindSafe, RefUnwindSafe);
 assert_impl_all!(RpcBus: Send, Sync, Debug);
 
 assert_not_impl_any!(TxGuard<'static>: Send, Sync, Clone);

@@ -11,6 +11,7 @@ mod event_loops;
 mod forerunner;
 mod guards;
 mod halves;
+mod interrupter;
 mod openings;
 mod processes;
 mod rpc;
