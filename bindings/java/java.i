@@ -100,10 +100,15 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 /* Objects: the cleaner frees them, on a thread of its own, and nothing else does. */
 %typemap(javabody) SWIGTYPE %{
     final long swigCPtr;
+    private final java.lang.ref.Cleaner.Cleanable owned;
 
     $javaclassname(long cPtr, boolean cMemoryOwn) {
         swigCPtr = cPtr;
-        if (cMemoryOwn) Library.CLEANER.register(this, () -> Native.delete_$javaclassname(cPtr));
+        owned = Library.CLEANER.register(this, () -> Native.delete_$javaclassname(cPtr));
+    }
+
+    final void free() {
+        owned.clean();
     }
 
     static long getCPtr($javaclassname object) {

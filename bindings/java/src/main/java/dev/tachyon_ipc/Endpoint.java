@@ -25,6 +25,8 @@ abstract class Endpoint implements AutoCloseable {
 
     abstract void setSpin(int spin);
 
+    abstract void free();
+
     /** How often the next waits look before they go to sleep. */
     final void look(int spin) {
         if (spin < 0) throw new IllegalArgumentException("spin is " + spin);
@@ -55,6 +57,16 @@ abstract class Endpoint implements AutoCloseable {
                     clearInterrupt(); /* the thread's own status stays set */
                 }
             }
+        }
+    }
+
+    /** What does not open is freed at once, its descriptor included. */
+    final void open(Call call) {
+        try {
+            await(null, call);
+        } catch (RuntimeException | Error e) {
+            free();
+            throw e;
         }
     }
 

@@ -28,7 +28,7 @@ public final class TachyonBus extends NativeBus {
 
     public static TachyonBus listen(String path, long capacity, Options options) {
         TachyonBus bus = new TachyonBus();
-        bus.await(null, t -> bus.listenAt(path, capacity, options));
+        bus.open(t -> bus.listenAt(path, capacity, options));
         return bus;
     }
 
@@ -39,7 +39,7 @@ public final class TachyonBus extends NativeBus {
 
     public static TachyonBus connect(String path, Options options) {
         TachyonBus bus = new TachyonBus();
-        bus.await(null, t -> bus.connectTo(path, options));
+        bus.open(t -> bus.connectTo(path, options));
         return bus;
     }
 

@@ -19,7 +19,7 @@ public final class TachyonRpcBus extends NativeRpcBus {
     public static TachyonRpcBus rpcListen(String path, long forward, long back,
             Options options) {
         TachyonRpcBus bus = new TachyonRpcBus();
-        bus.await(null, t -> bus.listenAt(path, forward, back, options));
+        bus.open(t -> bus.listenAt(path, forward, back, options));
         return bus;
     }
 
@@ -29,7 +29,7 @@ public final class TachyonRpcBus extends NativeRpcBus {
 
     public static TachyonRpcBus rpcConnect(String path, Options options) {
         TachyonRpcBus bus = new TachyonRpcBus();
-        bus.await(null, t -> bus.connectTo(path, options));
+        bus.open(t -> bus.connectTo(path, options));
         return bus;
     }
 

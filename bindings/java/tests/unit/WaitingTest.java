@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.tachyon_ipc;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+@Timeout(30)
+final class WaitingTest {
+    /** Each of these sleeps on a bus of 4096 bytes on which nobody does anything. */
+    private static final Map<String, Consumer<Pair>> WAITS = Map.of(
+            "recv", p -> p.rx().recv((Duration) null),
+            "recv into", p -> p.rx().recv(ByteBuffer.allocateDirect(8), (Duration) null),
+            "acquireRx", p -> p.rx().acquireRx(10),
+            "drainBatch", p -> p.rx().drainBatch(8, 10),
+            "recvBatch", p -> p.rx().recvBatch(ByteBuffer.allocateDirect(8), 8, null),
+            "send", p -> endless(() -> p.tx().send(new byte[100], 1)),
+            "acquireTx", p -> endless(() -> p.tx().acquireTx(100, null).commit(100, 1)),
+            "sendBatch", p -> p.tx().sendBatch(ByteBuffer.allocate(10_000), 10, 1, null));
+    private static final Map<String, Consumer<Pair.Rpc>> RPC_WAITS = Map.of(
+            "serve", p -> p.callee().serve(),
+            "waitResponse", p -> p.caller().waitResponse(p.caller().call(new byte[1], 1)),
+            "call", p -> endless(() -> p.caller().call(new byte[100], 1)));
+
+    private static void endless(Runnable call) {
+        for (;;) call.run();
+    }
+
+    /** What the call throws when {@code end} strikes 100 ms after it began. */
+    private static Throwable struck(Runnable call, Consumer<Thread> end, AtomicBoolean status)
+            throws Exception {
+        AtomicReference<Throwable> thrown = new AtomicReference<>();
+        Thread thread = new Thread(() -> {
+            try {
+                call.run();
+            } catch (Throwable e) {
+                thrown.set(e);
+            }
+            status.set(Thread.currentThread().isInterrupted());
+        });
+        thread.start();
+        Thread.sleep(100);
+        assertTrue(thread.isAlive(), "it does not wait: " + thrown);
+        end.accept(thread);
+        thread.join(10_000);
+        assertFalse(thread.isAlive(), "it still waits");
+        return thrown.get();
+    }
+
+    @Test
+    void an_interrupt_ends_every_wait_and_the_bus_lives_on() throws Exception {
+        AtomicBoolean status = new AtomicBoolean();
+        for (var wait : WAITS.entrySet()) {
+            try (Pair pair = Pair.of(4096)) {
+                Throwable e = struck(() -> wait.getValue().accept(pair), Thread::interrupt, status);
+                boolean part = e == null && wait.getKey().equals("sendBatch");
+                if (!part) assertInstanceOf(BusInterruptedException.class, e, wait.getKey());
+                assertTrue(status.get(), wait.getKey());
+                if (pair.tx().stats().getMessages() > 0) {
+                    assertTrue(pair.rx().drainBatch(1024, Duration.ZERO).getCount() > 0);
+                } else {
+                    pair.tx().send(new byte[8], 1);
+                    assertEquals(8, pair.rx().recv(Pair.LONG).length, wait.getKey());
+                }
+            }
+        }
+        for (var wait : RPC_WAITS.entrySet()) {
+            try (Pair.Rpc pair = Pair.Rpc.of(4096)) {
+                Throwable e = struck(() -> wait.getValue().accept(pair), Thread::interrupt, status);
+                assertInstanceOf(BusInterruptedException.class, e, wait.getKey());
+                assertTrue(status.get(), wait.getKey());
+            }
+        }
+    }
+
+    @Test
+    void an_interrupt_ends_opening() throws Exception {
+        AtomicBoolean status = new AtomicBoolean();
+        Runnable[] openings = {
+            () -> TachyonBus.listen(Pair.path(), 4096),
+            () -> TachyonBus.connect(Pair.path(), Pair.options(Pair.LONG)),
+            () -> TachyonRpcBus.rpcListen(Pair.path(), 4096, 4096),
+            () -> TachyonRpcBus.rpcConnect(Pair.path(), Pair.options(Pair.LONG))};
+        for (Runnable opening : openings) {
+            Throwable e = struck(opening, Thread::interrupt, status);
+            assertInstanceOf(BusInterruptedException.class, e);
+            assertTrue(status.get());
+        }
+    }
+
+    @Test
+    void close_and_abort_end_every_wait() throws Exception {
+        for (var wait : WAITS.entrySet()) {
+            for (Consumer<TachyonBus> end :
+                    new Consumer[] {(Consumer<TachyonBus>) TachyonBus::close,
+                        (Consumer<TachyonBus>) TachyonBus::abort}) {
+                try (Pair pair = Pair.of(4096)) {
+                    boolean sends = wait.getKey().contains("send") || wait.getKey().equals("acquireTx");
+                    Throwable e = struck(() -> wait.getValue().accept(pair),
+                            t -> end.accept(sends ? pair.tx() : pair.rx()), new AtomicBoolean());
+                    if (e != null || !wait.getKey().equals("sendBatch"))
+                        assertInstanceOf(BusClosedException.class, e, wait.getKey());
+                }
+            }
+        }
+    }
+
+    @Test
+    void a_thread_that_is_interrupted_already_takes_what_is_there() {
+        try (Pair pair = Pair.of(4096)) {
+            pair.tx().send(new byte[3], 1);
+            Thread.currentThread().interrupt();
+            assertEquals(3, pair.rx().recv((Duration) null).length);
+            assertThrows(BusInterruptedException.class, () -> pair.rx().recv((Duration) null));
+            assertTrue(Thread.interrupted());
+            assertThrows(BusTimeoutException.class, () -> pair.rx().recv(Pair.SOON));
+        }
+    }
+
+    @Test
+    void a_late_interrupt_does_not_end_the_next_wait() throws Exception {
+        try (Pair pair = Pair.of(4096)) {
+            for (int i = 0; i < 200; i++) {
+                Thread receiver = new Thread(() -> {
+                    try {
+                        pair.rx().recv((Duration) null);
+                    } catch (BusInterruptedException e) {
+                        assertTrue(Thread.interrupted());
+                        pair.rx().recv(Pair.LONG);
+                    }
+                });
+                AtomicReference<Throwable> failed = new AtomicReference<>();
+                receiver.setUncaughtExceptionHandler((t, e) -> failed.set(e));
+                receiver.start();
+                if (i % 2 == 0) receiver.interrupt();
+                pair.tx().send(new byte[1], 1);
+                if (i % 2 == 1) receiver.interrupt();
+                receiver.join();
+                assertEquals(null, failed.get());
+            }
+        }
+    }
+
+    @Test
+    void time_outs_are_kept() {
+        try (Pair pair = Pair.of(4096); Pair.Rpc rpc = Pair.Rpc.of(4096)) {
+            long id = rpc.caller().call(new byte[1], 1);
+            for (int i = 0; i < 38; i++) pair.tx().send(new byte[1], 1);
+            Runnable[] calls = {
+                () -> endless(() -> pair.tx().send(ByteBuffer.allocate(100), 1, Pair.SOON)),
+                () -> rpc.caller().waitResponse(id, Pair.SOON)};
+            for (Runnable call : calls) {
+                long start = System.nanoTime();
+                assertThrows(BusTimeoutException.class, call::run);
+                assertTrue(System.nanoTime() - start >= Pair.SOON.toNanos());
+            }
+            assertThrows(BufferFullException.class, () -> pair.tx().acquireTx(100));
+            var e = assertThrows(TachyonException.class,
+                    () -> rpc.caller().waitResponse(id, Duration.ZERO));
+            assertEquals("TACHYON_ERR_EMPTY", e.getName());
+            assertThrows(TachyonException.class,
+                    () -> rpc.caller().waitResponse(id, Duration.ofSeconds(Long.MIN_VALUE)));
+            rpc.callee().reply(rpc.callee().serve().getCorrelationId(), new byte[0], 1);
+            rpc.caller().waitResponse(id, Duration.ofSeconds(Long.MAX_VALUE));
+        }
+        assertThrows(BusTimeoutException.class,
+                () -> TachyonBus.listen(Pair.path(), 4096, Pair.options(Pair.SOON)));
+        var e = assertThrows(TachyonException.class, () -> TachyonBus.connect(Pair.path()));
+        assertEquals("TACHYON_ERR_NETWORK", e.getName());
+    }
+}
