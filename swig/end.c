@@ -59,6 +59,18 @@ static void order_leavers(void) {
         membarrier_now(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
 }
 
+/* An interrupt may come late: the descriptor goes with the handle, not with the object,
+   for which a collector may take its time. */
+static pthread_mutex_t interrupting = PTHREAD_MUTEX_INITIALIZER;
+
+static void drop_interrupt_fd(Whole *w) {
+    pthread_mutex_lock(&interrupting);
+    if (w->interrupt_fd > 0)
+        close(w->interrupt_fd);
+    w->interrupt_fd = -1;
+    pthread_mutex_unlock(&interrupting);
+}
+
 void facade_settle(Whole *w) {
     atomic_thread_fence(memory_order_seq_cst); /* what we gave back, then the rest */
     if (!atomic_load(&w->ended) || atomic_load(&w->busy) ||
@@ -69,6 +81,7 @@ void facade_settle(Whole *w) {
     tachyon_rpc_destroy(w->bus.rpc);
     w->bus.bus = NULL;
     w->bus.rpc = NULL;
+    drop_interrupt_fd(w);
 }
 
 Result facade_refuse(Bus *bus) {
@@ -107,8 +120,11 @@ static int64_t to_ns(double seconds) {
 /* Was it Bus_interrupt()? */
 static bool take_interrupt(Bus *bus) {
     uint64_t count;
-    return whole(bus)->interrupt_fd > 0 &&
-           read(whole(bus)->interrupt_fd, &count, sizeof count) == sizeof count;
+    pthread_mutex_lock(&interrupting);
+    bool taken = whole(bus)->interrupt_fd > 0 &&
+                 read(whole(bus)->interrupt_fd, &count, sizeof count) == sizeof count;
+    pthread_mutex_unlock(&interrupting);
+    return taken;
 }
 
 /* `within`: the call has entered; it stays inside when it is done, else it leaves. */
@@ -210,8 +226,7 @@ static void disown(Whole *w) {
         tachyon_bus_destroy(w->bus.bus);
         tachyon_rpc_destroy(w->bus.rpc);
     }
-    if (w->interrupt_fd > 0)
-        close(w->interrupt_fd);
+    drop_interrupt_fd(w);
     free(w->scratch);
     free(w);
 }
@@ -413,8 +428,10 @@ void Bus_abort(Bus *bus) {
 
 void Bus_interrupt(Bus *bus) {
     const uint64_t one = 1;
+    pthread_mutex_lock(&interrupting);
     if (whole(bus)->interrupt_fd > 0)
         (void)!write(whole(bus)->interrupt_fd, &one, sizeof one);
+    pthread_mutex_unlock(&interrupting);
 }
 
 void Bus_clear_interrupt(Bus *bus) {
