@@ -34,10 +34,10 @@ static std::mutex loading;
 /* Any view of an ArrayBuffer. One that was transferred away looks like an empty one. */
 static bool bytes_of(Napi::Env env, Napi::Value value, void **data, size_t *size) {
     bool detached = false;
+    napi_value buffer;
     if (napi_get_buffer_info(env, value, data, size) == napi_ok) {
-        if (*size == 0)
-            napi_is_detached_arraybuffer(env, value.As<Napi::Object>().Get("buffer"),
-                                         &detached);
+        if (*size == 0 && napi_get_named_property(env, value, "buffer", &buffer) == napi_ok)
+            napi_is_detached_arraybuffer(env, buffer, &detached);
         if (!detached)
             return true;
     }
@@ -83,6 +83,12 @@ static char *within(Memory memory, size_t offset, size_t size) {
     void *bytes = nullptr;
     if (!bytes_of(env, $input, &bytes, &$2)) SWIG_fail;
     $1 = bytes;
+}
+%typemap(in) size_t, uint32_t, unsigned, int, double { /* whose range index.js has checked */
+    double number = 0;
+    if (napi_get_value_double(env, $input, &number) != napi_ok)
+        SWIG_exception_fail(SWIG_TypeError, "a number is needed");
+    $1 = static_cast<$1_ltype>(number);
 }
 %typemap(out) Result "$result = Napi::Number::New(env, static_cast<double>($1));"
 %typemap(out) Bytes

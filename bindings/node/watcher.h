@@ -29,13 +29,17 @@ class Watcher : public Napi::ObjectWrap<Watcher> {
         if (!uv_is_closing(poll))
             uv_close(poll, release);
     }
+    /* Plain C here: an exception of C++, as when a worker is terminated, has no catcher. */
     static void ready(uv_poll_t *poll, int, int) {
         Watcher *watcher = reinterpret_cast<Handle *>(poll)->watcher;
-        Napi::Env env = watcher->Env();
+        napi_env env = watcher->Env();
         Napi::HandleScope scope(env);
-        watcher->callback.MakeCallback(env.Global(), {});
-        if (env.IsExceptionPending()) /* nobody above could catch it */
-            napi_fatal_exception(env, env.GetAndClearPendingException().Value());
+        napi_value global, error;
+        if (napi_get_global(env, &global) == napi_ok &&
+            napi_make_callback(env, nullptr, global, watcher->callback.Value(), 0, nullptr,
+                               nullptr) == napi_pending_exception &&
+            napi_get_and_clear_last_exception(env, &error) == napi_ok)
+            napi_fatal_exception(env, error); /* nobody above could catch it */
     }
 
   public:
@@ -43,7 +47,8 @@ class Watcher : public Napi::ObjectWrap<Watcher> {
         uv_loop_t *loop = nullptr;
         Handle *made = new Handle();
         napi_get_uv_event_loop(info.Env(), &loop);
-        int status = uv_poll_init(loop, &made->poll, info[0].ToNumber().Int32Value());
+        int status =
+            uv_poll_init(loop, &made->poll, info[0].As<Napi::Number>().Int32Value());
         if (status != 0) {
             delete made;
             Napi::Error::New(info.Env(), uv_strerror(status))

@@ -25,7 +25,8 @@ class TxGuard {
   }
 
   bytes() {
-    return this.#bytes ??= inForce(this.#end, 'tx', this).view(this.#offset, this.#size);
+    const end = inForce(this.#end, 'tx', this);
+    return this.#bytes ??= end.view(this.#offset, this.#size);
   }
 
   #finish(call, size, typeId) {
