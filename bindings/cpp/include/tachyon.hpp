@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tachyon for C++17 and later: header only, over tachyon.h, whose words it uses.
+//
+// Ownership: a Bus or RpcBus owns one end of a connection, is moved and not copied, and
+// closes it when destroyed; by an exception that leaves the block it aborts, so that
+// half of a stream is never taken for the whole. One that was moved from, or never
+// opened, says CLOSED. What it lends (guards, batches, views) points into its ring: it
+// may be moved meanwhile but must outlive them. One slot, and one message or batch, is
+// held at a time.
+// Errors: calls throw tachyon::error, whose code() compares with TACHYON_ERR_* and
+// TACHYON_KIND_*. A call named try_ throws nothing; when it has nothing to give,
+// last_error() says why. Threads: as in tachyon.h; close() and abort() from any.
+#ifndef TACHYON_HPP
+#define TACHYON_HPP
+
+#include <tachyon.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+#if __cplusplus >= 202002L
+#include <span>
+#endif
+
+namespace tachyon {
+
+// ---- Errors ----
+
+/// Of codes (TACHYON_ERR_*) or, as conditions that several codes meet, of kinds.
+template <class Enum> class category_type final : public std::error_category {
+    const char *name() const noexcept override { return "tachyon"; }
+    std::string message(int value) const override {
+        if constexpr (std::is_same_v<Enum, tachyon_error_t>)
+            return tachyon_strerror(static_cast<Enum>(value));
+        else return "errors of kind " + std::to_string(value);
+    }
+    bool equivalent(const std::error_code &code, int kind) const noexcept override {
+        return kind == tachyon_error_kind(static_cast<tachyon_error_t>(code.value())) &&
+               code.category() == category_type<tachyon_error_t>::instance();
+    }
+public:
+    static const std::error_category &instance() noexcept {
+        static const category_type category;
+        return category;
+    }
+};
+inline const std::error_category &category() noexcept {
+    return category_type<tachyon_error_t>::instance();
+}
+
+/// Why the last call of this thread had nothing to give.
+inline std::error_code last_error() noexcept {
+    const tachyon_error_t code = tachyon_last_error(); // without a handle: not open
+    return {code == TACHYON_ERR_NULL_PTR ? TACHYON_ERR_CLOSED : code, category()};
+}
+
+struct error : std::system_error {
+    error(std::error_code code, const std::string &text, std::size_t items = 0)
+        : system_error(code), sent(items), text_(text) {}
+    const char *what() const noexcept override { return text_.what(); }
+    std::size_t sent; ///< by send_batch() before it failed
+private:
+    std::runtime_error text_; // whose copies cannot fail
+};
+struct closed_error : error { using error::error; }; ///< the end of the stream
+struct peer_dead_error : error { using error::error; };
+struct aborted_error : peer_dead_error { using peer_dead_error::peer_dead_error; };
+struct timeout_error : error { using error::error; }; ///< also: full, empty
+struct interrupted_error : error { using error::error; };
+
+namespace detail {
+[[noreturn]] inline void raise(std::size_t sent = 0) {
+    const bool open = tachyon_last_error() != TACHYON_ERR_NULL_PTR;
+    const std::string text = open ? tachyon_last_error_message() : "it is not open";
+    const std::error_code code = last_error();
+    switch (tachyon_error_kind(static_cast<tachyon_error_t>(code.value()))) {
+    case TACHYON_KIND_CLOSED: throw closed_error(code, text, sent);
+    case TACHYON_KIND_PEER_DEAD: throw peer_dead_error(code, text, sent);
+    case TACHYON_KIND_ABORTED: throw aborted_error(code, text, sent);
+    case TACHYON_KIND_TIMEOUT:
+    case TACHYON_KIND_WOULD_BLOCK: throw timeout_error(code, text, sent);
+    case TACHYON_KIND_INTERRUPTED: throw interrupted_error(code, text, sent);
+    default: throw error(code, text, sent);
+    }
+}
+inline void check(tachyon_error_t code) { if (code) raise(); }
+[[noreturn]] inline void refuse(tachyon_error_t code, const std::string &text) {
+    throw error({code, category()}, text);
+}
+template <class T> void fits(bool right, std::size_t size) {
+    static_assert(std::is_trivially_copyable_v<T> && !std::is_pointer_v<T>);
+    static_assert(alignof(T) <= 32, "payloads are aligned to 32 bytes");
+    if (!right)
+        refuse(TACHYON_ERR_INVALID_SZ, std::to_string(size) + " bytes cannot hold a " +
+                                           std::to_string(sizeof(T)) + "-byte value");
+}
+template <class T> T must(std::optional<T> &&given) {
+    if (!given) raise();
+    return std::move(*given);
+}
+template <auto call> struct Call { // as a deleter
+    template <class Handle> void operator()(Handle *handle) const noexcept { call(handle); }
+};
+template <class T, class = void> constexpr bool is_container = false;
+template <class T>
+constexpr bool is_container<T, std::void_t<decltype(std::declval<T &>().data() +
+                                                    std::declval<T &>().size())>> = true;
+} // namespace detail
+
+// ---- Arguments ----
+
+/// Longest wait of a call: any std::chrono::duration; less than 0 is 0.
+struct Timeout {
+    constexpr Timeout() noexcept : ns(-1) {} ///< for ever
+    template <class Rep, class Period>
+    constexpr Timeout(std::chrono::duration<Rep, Period> wait) noexcept : ns(-1) {
+        using namespace std::chrono;
+        const double seconds = duration<double>(wait).count();
+        if (!(seconds > 0))
+            ns = 0;
+        else if (seconds < 9.2e9) // 292 years
+            ns = (std::max)(nanoseconds::rep(1), duration_cast<nanoseconds>(wait).count());
+    }
+    std::int64_t ns; ///< as C has it
+};
+inline constexpr Timeout forever{};
+inline constexpr Timeout no_wait{std::chrono::nanoseconds(0)};
+
+#if __cplusplus >= 202002L
+template <class T> using Span = std::span<T>;
+#else
+template <class T> struct Span { ///< as much of std::span as messages need
+    T *data() const noexcept { return first; }
+    std::size_t size() const noexcept { return count; }
+    T *begin() const noexcept { return first; }
+    T *end() const noexcept { return first + count; }
+    T &operator[](std::size_t i) const noexcept { return first[i]; }
+    T *first;
+    std::size_t count;
+};
+#endif
+
+/// What is to be sent: text, the items of a container, a value as it lies in memory.
+struct Bytes {
+    Bytes(const void *bytes, std::size_t count) noexcept : data(bytes), size(count) {}
+    Bytes(const char *text) noexcept : Bytes(text, text ? std::strlen(text) : 0) {}
+    template <class T, class = std::enable_if_t<!std::is_pointer_v<std::decay_t<const T>>>>
+    Bytes(const T &from) noexcept : data(&from), size(sizeof from) {
+        if constexpr (detail::is_container<const T>) {
+            using Item = std::decay_t<decltype(*from.data())>;
+            static_assert(std::is_trivially_copyable_v<Item>);
+            data = from.data();
+            size = from.size() * sizeof(Item);
+        } else {
+            static_assert(std::is_trivially_copyable_v<T> && !std::is_null_pointer_v<T>);
+        }
+    }
+    const void *data;
+    std::size_t size;
+};
+
+struct Options {
+    std::optional<Timeout> timeout{}; ///< none: listen for ever, connect in one try
+    std::uint32_t mode = 0;           ///< of the socket; 0 is 0600
+    tachyon_role_t role = TACHYON_ROLE_NONE;
+    std::uint64_t schema = 0;
+    std::vector<std::uint32_t> allowed_uids{}; ///< none: only our own
+    bool restart = true;                       ///< a signal does not end a wait
+    int interrupt_fd = 0;                      ///< readable, it ends waits; 0: none
+    tachyon_options_t raw(bool listens) const noexcept {
+        std::int64_t ns = timeout ? timeout->ns : 0;
+        if (listens && timeout && !ns) ns = 1;
+        const auto uids = allowed_uids.empty() ? nullptr : allowed_uids.data();
+        return {sizeof(tachyon_options_t), ns, mode, static_cast<std::uint32_t>(role), uids,
+                allowed_uids.size(), schema, nullptr, nullptr, restart, interrupt_fd};
+    }
+};
+
+// ---- What the ring lends ----
+
+/// A message in the ring. as() copies, view() does not; another size is an error.
+struct View : tachyon_msg_view_t {
+    const std::byte *data() const noexcept { return static_cast<const std::byte *>(ptr); }
+    std::size_t size() const noexcept { return actual_size; }
+    Span<const std::byte> bytes() const noexcept { return {data(), size()}; }
+    std::string_view text() const noexcept {
+        return {static_cast<const char *>(ptr), actual_size};
+    }
+    template <class T> const T &view() const {
+        detail::fits<T>(size() == sizeof(T), size());
+        return *static_cast<const T *>(ptr);
+    }
+    template <class T> T as() const { return view<T>(); }
+};
+static_assert(sizeof(View) == sizeof(tachyon_msg_view_t), "arrays of it are passed to C");
+
+/// A message that is held: released when destroyed, or by commit().
+template <class Handle, auto release> class Message : public View {
+public:
+    Message(Handle *handle, const View &view, std::uint64_t id = 0) noexcept
+        : View(view), correlation_id(id), held_(handle) {}
+    void commit() noexcept { held_.reset(); }
+    void keep() noexcept { held_.release(); } ///< the next call gives it again
+    std::uint64_t correlation_id;             ///< of RPC, else 0
+private:
+    std::unique_ptr<Handle, detail::Call<release>> held_;
+};
+using RxGuard = Message<tachyon_bus_t, tachyon_commit_rx>;
+using Reply = Message<tachyon_rpc_bus_t, tachyon_rpc_commit_rx>;
+using Request = Message<tachyon_rpc_bus_t, tachyon_rpc_commit_serve>;
+
+/// Up to N messages for range-for, released together: when destroyed, or by commit().
+template <std::size_t N> class RxBatch {
+public:
+    RxBatch(tachyon_bus_t *bus, std::size_t max, std::uint32_t spin, Timeout wait, bool must)
+        : bus_(bus), count_(tachyon_drain_batch_timed(bus, views_, max < N ? max : N, spin,
+                                                      wait.ns)) {
+        if (must && !count_) detail::raise();
+    }
+    RxBatch(const RxBatch &) = delete;
+    ~RxBatch() { commit(); }
+    const View *begin() const noexcept { return views_; }
+    const View *end() const noexcept { return views_ + count_; }
+    const View &operator[](std::size_t i) const noexcept { return views_[i]; }
+    std::size_t size() const noexcept { return count_; }
+    bool empty() const noexcept { return count_ == 0; }
+    /// Bytes from each message to the next where they lie like an array, else 0.
+    std::size_t stride() const noexcept { return tachyon_batch_stride(views_, count_); }
+    /// Release the first `count`; the others come again.
+    void commit(std::size_t count = N) noexcept {
+        const std::size_t had = std::exchange(count_, 0);
+        if (had && count) tachyon_commit_rx_batch(bus_, views_, count < had ? count : had);
+    }
+private:
+    tachyon_bus_t *bus_;
+    View views_[N];
+    std::size_t count_;
+};
+
+/// Room in the ring, aligned to 32 bytes: commit() sends it, else it is given back.
+template <class Handle, auto give_back> class Slot {
+    static constexpr bool plain = std::is_same_v<Handle, tachyon_bus_t>;
+public:
+    Slot(Handle *handle, void *data, std::size_t size, std::uint64_t id = 0) noexcept
+        : held_(handle), data_(data), size_(size), id_(id) {}
+    void rollback() noexcept { held_.reset(); }
+    std::byte *data() const noexcept { return static_cast<std::byte *>(data_); }
+    std::size_t size() const noexcept { return size_; }
+    Span<std::byte> bytes() const noexcept { return {data(), size()}; }
+    template <class T> T &as() const {
+        detail::fits<T>(sizeof(T) <= size_, size_);
+        return *static_cast<T *>(data_);
+    }
+    /// Send the first `size` bytes; of a call it returns the correlation id.
+    std::uint64_t commit(std::size_t size, std::uint32_t type_id = 0) {
+        Handle *handle = held_.get();
+        commit_unflushed(size, type_id);
+        if constexpr (plain) tachyon_flush(handle);
+        return id_;
+    }
+    void commit_unflushed(std::size_t size, std::uint32_t type_id = 0) {
+        Handle *handle = held_.get();
+        if (!handle) detail::refuse(TACHYON_ERR_EMPTY, "nothing is reserved any more");
+        if constexpr (plain) detail::check(tachyon_commit_tx(handle, size, type_id));
+        else if (id_) detail::check(tachyon_rpc_commit_reply(handle, id_, size, type_id));
+        else detail::check(tachyon_rpc_commit_call(handle, size, type_id, &id_));
+        held_.release();
+    }
+private:
+    std::unique_ptr<Handle, detail::Call<give_back>> held_;
+    void *data_;
+    std::size_t size_;
+    std::uint64_t id_;
+};
+using TxGuard = Slot<tachyon_bus_t, tachyon_rollback_tx>;
+using CallGuard = Slot<tachyon_rpc_bus_t, tachyon_rpc_rollback_call>;
+using ReplyGuard = Slot<tachyon_rpc_bus_t, tachyon_rpc_rollback_reply>;
+
+// ---- Connections ----
+
+/// A listen or connect in progress; destroyed, it is given up.
+template <class Self> class Opening {
+public:
+    using Handle = tachyon_opening_t;
+    explicit Opening(Handle *handle) noexcept : handle_(handle) {}
+    int fileno() const noexcept { return tachyon_opening_fileno(handle_.get()); }
+    /// The connection, once; nothing as long as there is no outcome.
+    std::optional<Self> step(Timeout wait = no_wait) {
+        const tachyon_error_t code = tachyon_opening_step(handle_.get(), wait.ns);
+        if (code == TACHYON_ERR_EMPTY) return std::nullopt;
+        detail::check(code);
+        typename Self::Handle *handle = nullptr;
+        detail::check(Self::finish(handle_.get(), &handle));
+        return Self(handle);
+    }
+private:
+    std::unique_ptr<Handle, detail::Call<tachyon_opening_cancel>> handle_;
+};
+
+/// What both kinds of connection can do.
+template <class H> class End {
+    static constexpr bool plain = std::is_same_v<H, tachyon_bus_t>;
+    template <class A, class B> static constexpr auto pick(A of_bus, B of_rpc) noexcept {
+        if constexpr (plain) return of_bus;
+        else return of_rpc;
+    }
+    struct Release {
+        void operator()(H *handle) const noexcept {
+            if (std::uncaught_exceptions() > exceptions)
+                pick(tachyon_bus_abort, tachyon_rpc_abort)(handle);
+            pick(tachyon_bus_destroy, tachyon_rpc_destroy)(handle);
+        }
+        int exceptions = std::uncaught_exceptions();
+    };
+    std::unique_ptr<H, Release> handle_;
+    template <class T, class Call> T read(Call call) const {
+        T value{};
+        detail::check(call(get(), &value));
+        return value;
+    }
+public:
+    using Handle = H;
+    static constexpr auto finish = pick(tachyon_opening_finish_bus, tachyon_opening_finish_rpc);
+    End() noexcept = default;
+    explicit End(H *owned) noexcept : handle_(owned) {}
+    std::uint32_t spin = TACHYON_DEFAULT_SPIN; ///< looks before a wait sleeps
+    H *get() const noexcept { return handle_.get(); } ///< for C; still owned by this
+    /// End the stream; a producer flushes first. Idempotent.
+    void close() noexcept { pick(tachyon_bus_close, tachyon_rpc_close)(get()); }
+    void abort() noexcept { pick(tachyon_bus_abort, tachyon_rpc_abort)(get()); }
+    tachyon_state_t state() const noexcept {
+        return pick(tachyon_get_state, tachyon_rpc_get_state)(get());
+    }
+    std::size_t max_payload() const noexcept {
+        return pick(tachyon_max_payload, tachyon_rpc_max_payload)(get());
+    }
+    void set_polling_mode(bool pure_spin) noexcept {
+        pick(tachyon_bus_set_polling_mode, tachyon_rpc_set_polling_mode)(get(), pure_spin);
+    }
+    tachyon_peer_t peer() const {
+        return read<tachyon_peer_t>(pick(tachyon_bus_get_peer, tachyon_rpc_get_peer));
+    }
+    auto stats() const {
+        using Stats = std::conditional_t<plain, tachyon_stats_t, tachyon_rpc_stats_t>;
+        return read<Stats>(pick(tachyon_bus_get_stats, tachyon_rpc_get_stats));
+    }
+    int fileno() const { ///< for poll; see tachyon_bus_fileno()
+        const int fd = pick(tachyon_bus_fileno, tachyon_rpc_fileno)(get());
+        if (fd < 0) detail::raise();
+        return fd;
+    }
+protected:
+    template <class Result, class Call, class... Capacity>
+    static Result open(Call call, const std::string &path, const Options &options,
+                       Capacity... capacity) {
+        if (path.find('\0') != path.npos)
+            detail::refuse(TACHYON_ERR_INVALID_SZ, "a NUL in the path");
+        const tachyon_options_t raw = options.raw(sizeof...(capacity) > 0);
+        typename Result::Handle *handle = nullptr;
+        detail::check(call(path.c_str(), capacity..., &raw, &handle));
+        return Result(handle);
+    }
+};
+
+class Bus : public End<tachyon_bus_t> {
+public:
+    using End::End;
+    static Bus listen(const std::string &path, std::size_t capacity, const Options &o = {}) {
+        return open<Bus>(tachyon_bus_listen_with, path, o, capacity);
+    }
+    static Bus connect(const std::string &path, const Options &o = {}) {
+        return open<Bus>(tachyon_bus_connect_with, path, o);
+    }
+    static Opening<Bus> start_listen(const std::string &path, std::size_t capacity,
+                                     const Options &o = {}) {
+        return open<Opening<Bus>>(tachyon_bus_listen_start, path, o, capacity);
+    }
+    static Opening<Bus> start_connect(const std::string &path, const Options &o = {}) {
+        return open<Opening<Bus>>(tachyon_bus_connect_start, path, o);
+    }
+    bool try_send(Bytes data, std::uint32_t type_id = 0, Timeout wait = no_wait) noexcept {
+        return !tachyon_send(get(), data.data, data.size, type_id, spin, wait.ns);
+    }
+    void send(Bytes data, std::uint32_t type_id = 0, Timeout wait = forever) {
+        if (!try_send(data, type_id, wait)) detail::raise();
+    }
+    /// One message for each `item_size` bytes; returns how many were sent.
+    std::size_t try_send_batch(Bytes items, std::size_t item_size, std::uint32_t type_id = 0,
+                               Timeout wait = no_wait) noexcept {
+        const std::size_t count = item_size ? items.size / item_size : 1;
+        return tachyon_send_batch(get(), items.data, item_size, count, type_id, spin, wait.ns);
+    }
+    /// One message for each item of a container. An error tells how many were `sent`.
+    template <class C>
+    void send_batch(const C &items, std::uint32_t type_id = 0, Timeout wait = forever) {
+        const auto sent = try_send_batch(items, sizeof(*items.data()), type_id, wait);
+        if (sent < items.size()) detail::raise(sent);
+    }
+    std::optional<TxGuard> try_acquire_tx(std::size_t size, Timeout wait = no_wait) noexcept {
+        void *data = tachyon_acquire_tx_timed(get(), size, spin, wait.ns);
+        return data ? std::optional<TxGuard>(std::in_place, get(), data, size) : std::nullopt;
+    }
+    TxGuard acquire_tx(std::size_t size, Timeout wait = forever) {
+        return detail::must(try_acquire_tx(size, wait));
+    }
+    void flush() noexcept { tachyon_flush(get()); }
+
+    std::optional<RxGuard> try_acquire_rx(Timeout wait = no_wait) noexcept {
+        View v{};
+        v.ptr = tachyon_acquire_rx_timed(get(), &v.type_id, &v.actual_size, spin, wait.ns);
+        return v.ptr ? std::optional<RxGuard>(std::in_place, get(), v) : std::nullopt;
+    }
+    RxGuard acquire_rx(Timeout wait = forever) { return detail::must(try_acquire_rx(wait)); }
+    /// A message that has the size of a T; another one stays in the ring.
+    template <class T> T recv(Timeout wait = forever, std::uint32_t *type_id = nullptr) {
+        RxGuard message = acquire_rx(wait);
+        if (message.size() != sizeof(T)) message.keep();
+        if (type_id) *type_id = message.type_id;
+        return message.template as<T>();
+    }
+    /// What is there, up to `max`.
+    template <std::size_t N = 256>
+    RxBatch<N> drain_batch(std::size_t max = N, Timeout wait = forever) {
+        return {get(), max, spin, wait, true};
+    }
+    template <std::size_t N = 256> /// empty when nothing came
+    RxBatch<N> try_drain_batch(std::size_t max = N, Timeout wait = no_wait) noexcept {
+        return {get(), max, spin, wait, false};
+    }
+    /// Messages of `item_size` bytes, up to `max`, copied; returns how many.
+    std::size_t try_recv_batch(void *items, std::size_t item_size, std::size_t max,
+                               std::uint32_t &type_id, Timeout wait = no_wait) noexcept {
+        return tachyon_recv_batch(get(), items, item_size, max, &type_id, spin, wait.ns);
+    }
+    /// Messages of the size of an item into the front of a container; returns how many.
+    template <class C>
+    std::size_t recv_batch(C &into, std::uint32_t &type_id, Timeout wait = forever) {
+        static_assert(std::is_trivially_copyable_v<std::decay_t<decltype(*into.data())>>);
+        const auto count = try_recv_batch(into.data(), sizeof(*into.data()), into.size(),
+                                          type_id, wait);
+        if (!count) detail::raise();
+        return count;
+    }
+    void set_numa_node(int node) { detail::check(tachyon_bus_set_numa_node(get(), node)); }
+};
+
+class RpcBus : public End<tachyon_rpc_bus_t> {
+public:
+    using End::End;
+    static RpcBus listen(const std::string &path, std::size_t forward, std::size_t back,
+                         const Options &o = {}) {
+        return open<RpcBus>(tachyon_rpc_listen_with, path, o, forward, back);
+    }
+    static RpcBus connect(const std::string &path, const Options &o = {}) {
+        return open<RpcBus>(tachyon_rpc_connect_with, path, o);
+    }
+    static Opening<RpcBus> start_listen(const std::string &path, std::size_t forward,
+                                        std::size_t back, const Options &o = {}) {
+        return open<Opening<RpcBus>>(tachyon_rpc_listen_start, path, o, forward, back);
+    }
+    static Opening<RpcBus> start_connect(const std::string &path, const Options &o = {}) {
+        return open<Opening<RpcBus>>(tachyon_rpc_connect_start, path, o);
+    }
+    /// Send a request; returns its correlation id.
+    std::uint64_t call(Bytes data, std::uint32_t type_id = 0, Timeout wait = forever) {
+        std::uint64_t id = 0;
+        detail::check(tachyon_rpc_call_timed(get(), data.data, data.size, type_id, &id, spin,
+                                             wait.ns));
+        return id;
+    }
+    CallGuard acquire_call(std::size_t size, Timeout wait = forever) {
+        void *data = tachyon_rpc_acquire_tx_timed(get(), size, spin, wait.ns);
+        if (!data) detail::raise();
+        return {get(), data, size};
+    }
+    /// The reply to a call; with 0 to any.
+    std::optional<Reply> try_wait(std::uint64_t id, Timeout wait = no_wait) noexcept {
+        View v{};
+        auto &[data, size, room, type, gap] = static_cast<tachyon_msg_view_t &>(v);
+        data = id ? tachyon_rpc_wait_timed(get(), id, &size, &type, spin, wait.ns)
+                  : tachyon_rpc_wait_any(get(), &id, &size, &type, spin, wait.ns);
+        return data ? std::optional<Reply>(std::in_place, get(), v, id) : std::nullopt;
+    }
+    Reply wait(std::uint64_t id, Timeout wait = forever) {
+        return detail::must(try_wait(id, wait));
+    }
+    void cancel(std::uint64_t id) { detail::check(tachyon_rpc_cancel(get(), id)); }
+
+    std::optional<Request> try_serve(Timeout wait = no_wait) noexcept {
+        View v{};
+        std::uint64_t id = 0;
+        v.ptr = tachyon_rpc_serve_timed(get(), &id, &v.type_id, &v.actual_size, spin, wait.ns);
+        return v.ptr ? std::optional<Request>(std::in_place, get(), v, id) : std::nullopt;
+    }
+    Request serve(Timeout wait = forever) { return detail::must(try_serve(wait)); }
+    void reply(std::uint64_t id, Bytes data, std::uint32_t type_id = 0,
+               Timeout wait = forever) {
+        detail::check(tachyon_rpc_reply_timed(get(), id, data.data, data.size, type_id, spin,
+                                              wait.ns));
+    }
+    ReplyGuard acquire_reply(std::uint64_t id, std::size_t size, Timeout wait = forever) {
+        if (!id) detail::refuse(TACHYON_ERR_INVALID_SZ, "there is no request 0");
+        void *data = tachyon_rpc_acquire_reply_tx_timed(get(), size, spin, wait.ns);
+        if (!data) detail::raise();
+        return {get(), data, size, id};
+    }
+    /// See tachyon_rpc_watch_messages().
+    void watch_messages(bool watch) noexcept { tachyon_rpc_watch_messages(get(), watch); }
+};
+
+} // namespace tachyon
+
+template <> struct std::is_error_code_enum<tachyon_error_t> : std::true_type {};
+template <> struct std::is_error_condition_enum<tachyon_error_kind_t> : std::true_type {};
+inline std::error_code make_error_code(tachyon_error_t code) noexcept {
+    return {static_cast<int>(code), tachyon::category()};
+}
+inline std::error_condition make_error_condition(tachyon_error_kind_t kind) noexcept {
+    return {static_cast<int>(kind),
+            tachyon::category_type<tachyon_error_kind_t>::instance()};
+}
+#endif

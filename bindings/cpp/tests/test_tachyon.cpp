@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: Apache-2.0
+// tachyon.hpp: ownership, errors, and that every call does what its C name says.
+#include <tachyon.hpp>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <limits>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <thread>
+#include <unistd.h>
+#if __cplusplus >= 202002L
+#include <stop_token>
+#endif
+
+using namespace std::chrono_literals;
+using tachyon::Bus;
+using tachyon::Options;
+using tachyon::RpcBus;
+
+namespace {
+
+#define CHECK(condition)                                                               \
+    do {                                                                               \
+        if (!(condition)) {                                                            \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);       \
+            std::exit(1);                                                              \
+        }                                                                              \
+    } while (0)
+
+// What is thrown has this type, code and text.
+template <class Error>
+void throws(int line, tachyon_error_t code, const std::string &text,
+            const std::function<void()> &run) {
+    try {
+        run();
+    } catch (const Error &e) {
+        if (e.code() == code && std::string(e.what()).find(text) != std::string::npos) return;
+        std::fprintf(stderr, "line %d: %s (%d)\n", line, e.what(), e.code().value());
+        std::exit(1);
+    }
+    std::fprintf(stderr, "line %d: nothing thrown\n", line);
+    std::exit(1);
+}
+#define THROWS(error_type, code, text, call)                                                \
+    throws<tachyon::error_type>(__LINE__, code, text, [&] { call; })
+
+std::string name() {
+    static int serial;
+    return "@tachyon-cpp-" + std::to_string(getpid()) + "-" + std::to_string(serial++);
+}
+Options patient() {
+    Options options;
+    options.timeout = 10s;
+    return options;
+}
+template <class End> struct Pair { End listener, connector; };
+template <class End, class... Capacity>
+Pair<End> pair(const Options &options, Capacity... capacity) {
+    Pair<End> ends;
+    const std::string path = name();
+    std::thread thread([&] { ends.listener = End::listen(path, capacity..., options); });
+    ends.connector = End::connect(path, options);
+    thread.join();
+    return ends;
+}
+Pair<Bus> buses(const Options &options = patient()) { return pair<Bus>(options, 8192u); }
+Pair<RpcBus> rpcs() { return pair<RpcBus>(patient(), 8192u, 8192u); }
+
+struct Tick {
+    double price;
+    std::uint32_t quantity;
+};
+
+void values_texts_and_containers_arrive_as_they_were_sent() {
+    auto ends = buses();
+    Bus &rx = ends.listener, &tx = ends.connector;
+    tx.send(Tick{1.5, 7}, 3);
+    std::uint32_t type_id = 0;
+    const Tick tick = rx.recv<Tick>(1s, &type_id);
+    CHECK(tick.price == 1.5 && tick.quantity == 7 && type_id == 3);
+    tx.send("text");
+    CHECK(rx.acquire_rx().text() == "text");
+    tx.send(std::string("a\0b", 3));
+    CHECK(rx.acquire_rx().text() == std::string_view("a\0b", 3));
+    tx.send(std::string_view("view"));
+    CHECK(rx.acquire_rx().text() == "view");
+    tx.send(std::vector<std::uint16_t>{1, 2, 3});
+    const auto three = rx.acquire_rx().as<std::array<std::uint16_t, 3>>();
+    CHECK(three[0] == 1 && three[2] == 3);
+    tx.send({nullptr, 0});
+    CHECK(rx.acquire_rx().bytes().size() == 0);
+}
+
+void a_slot_is_sent_by_commit_only() {
+    auto ends = buses();
+    Bus &rx = ends.listener, &tx = ends.connector;
+    {
+        tachyon::TxGuard slot = tx.acquire_tx(sizeof(Tick));
+        slot.as<Tick>() = {2, 2};
+    }
+    tx.flush();
+    CHECK(!rx.try_acquire_rx() && tachyon::last_error() == TACHYON_ERR_EMPTY);
+    try {
+        auto slot = tx.acquire_tx(4);
+        throw 1;
+    } catch (int) {
+    }
+    tx.flush();
+    CHECK(!rx.try_acquire_rx());
+    auto slot = tx.acquire_tx(64);
+    CHECK(slot.bytes().size() == 64);
+    auto moved = std::move(slot);
+    THROWS(error, TACHYON_ERR_EMPTY, "nothing is reserved", slot.commit(1));
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "65", moved.commit(65)); // it stays reserved
+    std::memcpy(moved.data(), "four", 4);
+    moved.commit_unflushed(4, 9);
+    THROWS(error, TACHYON_ERR_EMPTY, "nothing is reserved", moved.commit(1));
+    moved.rollback();
+    CHECK(!rx.try_acquire_rx());
+    tx.flush();
+    const auto message = rx.acquire_rx();
+    CHECK(message.text() == "four" && message.type_id == 9);
+}
+
+void a_message_is_released_once() {
+    auto ends = buses();
+    Bus &rx = ends.listener, &tx = ends.connector;
+    tx.send("one");
+    tx.send("two");
+    rx.acquire_rx().keep();
+    auto one = rx.try_acquire_rx(1s);
+    CHECK(one && one->text() == "one");
+    auto moved = std::move(*one);
+    one.reset();
+    CHECK(rx.stats().messages == 0);
+    moved.commit();
+    moved.commit();
+    CHECK(rx.stats().messages == 1);
+    CHECK(rx.acquire_rx().text() == "two");
+    // Of another size than asked for, it stays.
+    tx.send("three");
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "5 bytes cannot hold a 16-byte value",
+           rx.recv<Tick>());
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "5 bytes", auto m = rx.acquire_rx(); m.keep();
+           m.view<Tick>());
+    CHECK(rx.acquire_rx().text() == "three");
+}
+
+void batches_are_iterated_and_released_together() {
+    auto ends = buses();
+    Bus &rx = ends.listener, &tx = ends.connector;
+    std::array<Tick, 20> ticks{};
+    for (std::uint32_t i = 0; i < 20; i++) ticks[i] = {i * 0.5, i};
+    tx.send_batch(ticks, 5);
+    {
+        auto batch = rx.drain_batch<8>();
+        CHECK(batch.size() == 8 && batch.stride() != 0 && batch[7].view<Tick>().quantity == 7);
+        batch.commit(3);
+        CHECK(batch.empty() && batch.begin() == batch.end());
+    }
+    std::uint32_t next = 3;
+    for (const tachyon::View &view : rx.drain_batch(10)) {
+        const Tick &tick = view.view<Tick>();
+        CHECK(tick.quantity == next++ && view.type_id == 5);
+    }
+    CHECK(next == 13);
+    std::vector<Tick> received(100);
+    std::uint32_t type_id = 0;
+    CHECK(rx.recv_batch(received, type_id) == 7 && received[6].quantity == 19 && type_id == 5);
+    CHECK(rx.try_drain_batch().empty() && tachyon::last_error() == TACHYON_ERR_EMPTY);
+    THROWS(timeout_error, TACHYON_ERR_TIMEOUT, "", rx.drain_batch(8, 1ms));
+    THROWS(timeout_error, TACHYON_ERR_EMPTY, "", rx.recv_batch(received, type_id, 0s));
+    CHECK(rx.stats().messages == 20);
+}
+
+void a_full_ring_refuses_or_times_out() {
+    auto ends = buses();
+    Bus &rx = ends.listener, &tx = ends.connector;
+    std::size_t sent = 0;
+    while (tx.try_send(Tick{})) sent++;
+    CHECK(sent == 127 && tachyon::last_error() == TACHYON_ERR_FULL);
+    CHECK(tachyon::last_error() == TACHYON_KIND_WOULD_BLOCK);
+    CHECK(!tx.try_acquire_tx(1));
+    THROWS(timeout_error, TACHYON_ERR_TIMEOUT, "", tx.send("x", 0, 2ms));
+    THROWS(timeout_error, TACHYON_ERR_FULL, "", tx.acquire_tx(1, tachyon::no_wait));
+    rx.acquire_rx().commit();
+    rx.acquire_rx().commit();
+    try {
+        tx.send_batch(std::vector<Tick>(9), 0, 1ms);
+        CHECK(false);
+    } catch (const tachyon::timeout_error &e) {
+        CHECK(e.sent == 2);
+    }
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "8065", tx.acquire_tx(8065));
+    CHECK(tx.max_payload() == 8064);
+    CHECK(tx.stats().full > 0 && rx.stats().capacity == 8192);
+}
+
+void the_end_of_a_stream_is_told() {
+    {
+        auto ends = buses();
+        Bus &rx = ends.listener, &tx = ends.connector;
+        tx.send("last");
+        tx = Bus();
+        CHECK(rx.acquire_rx().text() == "last");
+        THROWS(closed_error, TACHYON_ERR_CLOSED, "", rx.acquire_rx());
+        CHECK(rx.state() == TACHYON_STATE_DISCONNECTED);
+    }
+    auto ends = buses();
+    Bus &rx = ends.listener, &tx = ends.connector;
+    try { // leaving by an exception is no orderly end
+        const Bus inner = std::move(tx);
+        throw std::runtime_error("half");
+    } catch (const std::runtime_error &) {
+    }
+    try {
+        rx.acquire_rx();
+        CHECK(false);
+    } catch (const tachyon::peer_dead_error &e) {
+        CHECK(e.code() == TACHYON_ERR_ABORTED && e.code() == TACHYON_KIND_ABORTED);
+        CHECK(dynamic_cast<const tachyon::aborted_error *>(&e) != nullptr);
+    }
+}
+
+void another_thread_may_close() {
+    auto ends = buses();
+    Bus &rx = ends.listener, &tx = ends.connector;
+    std::thread closer([&bus = rx] {
+        std::this_thread::sleep_for(20ms);
+        bus.close();
+    });
+    THROWS(closed_error, TACHYON_ERR_CLOSED, "", rx.acquire_rx());
+    closer.join();
+    rx.close();
+    rx.abort();
+    THROWS(closed_error, TACHYON_ERR_CLOSED, "", rx.acquire_rx());
+    CHECK(tx.state() == TACHYON_STATE_DISCONNECTED);
+}
+
+// Every call on an object that is not open.
+template <class End> void says_closed(End &end, const std::vector<std::function<void()>> &calls) {
+    for (const auto &call : calls) {
+        try {
+            call();
+            CHECK(false);
+        } catch (const tachyon::closed_error &e) {
+            CHECK(std::string(e.what()) == "it is not open");
+        }
+    }
+    end.close();
+    end.abort();
+    end.set_polling_mode(true);
+    CHECK(end.state() == TACHYON_STATE_UNKNOWN && end.max_payload() == 0 && !end.get());
+}
+void what_is_not_open_says_so() {
+    auto ends = buses();
+    Bus &rx = ends.listener, &tx = ends.connector;
+    Bus taken = std::move(tx), never;
+    std::vector<Tick> room(1);
+    std::uint32_t type_id;
+    for (Bus *bus : {&tx, &never}) {
+        bus->flush();
+        CHECK(!bus->try_send("x") && tachyon::last_error() == TACHYON_ERR_CLOSED);
+        CHECK(!bus->try_acquire_rx() && bus->try_drain_batch().empty());
+        says_closed(*bus, {[&] { bus->send("x"); }, [&] { bus->acquire_tx(1); },
+            [&] { bus->send_batch(room); }, [&] { bus->acquire_rx(); },
+            [&] { bus->recv<Tick>(); }, [&] { bus->drain_batch(); },
+            [&] { bus->recv_batch(room, type_id); }, [&] { bus->peer(); },
+            [&] { bus->stats(); }, [&] { bus->fileno(); }, [&] { bus->set_numa_node(0); }});
+    }
+    RpcBus none;
+    says_closed(none, {[&] { none.call("x"); }, [&] { none.acquire_call(1); },
+        [&] { none.wait(1); }, [&] { none.wait(0); }, [&] { none.serve(); },
+        [&] { none.reply(1, "x"); }, [&] { none.acquire_reply(1, 1); },
+        [&] { none.cancel(1); }, [&] { none.peer(); }, [&] { none.stats(); },
+        [&] { none.fileno(); }});
+    taken.send("still");
+    CHECK(rx.acquire_rx().text() == "still");
+    Bus &itself = taken;
+    taken = std::move(itself); // does no harm
+    taken.send("still");
+}
+
+void bad_arguments_are_refused() {
+    const struct {
+        const char *path;
+        std::size_t capacity;
+        tachyon_error_t code;
+        const char *text;
+    } bad[] = {{"", 4096, TACHYON_ERR_INVALID_SZ, ""},
+               {"@x", 5000, TACHYON_ERR_INVALID_SZ, "5000"},
+               {"@x", 0, TACHYON_ERR_INVALID_SZ, ""},
+               {"@x", SIZE_MAX, TACHYON_ERR_INVALID_SZ, ""},
+               {"/nowhere/at/all", 4096, TACHYON_ERR_NETWORK, "/nowhere/at/all"}};
+    for (const auto &one : bad)
+        throws<tachyon::error>(__LINE__, one.code, one.text,
+                               [&] { Bus::listen(one.path, one.capacity, patient()); });
+    const std::string nul("@a\0b", 4), longest(200, '@');
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "NUL", Bus::connect(nul));
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "", Bus::connect(longest));
+    THROWS(error, TACHYON_ERR_NETWORK, "nobody", Bus::connect(name()));
+    Options options;
+    options.role = TACHYON_ROLE_PRODUCER;
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "", RpcBus::connect(name(), options));
+    options = {};
+    options.timeout = 0s; // not for ever
+    THROWS(timeout_error, TACHYON_ERR_TIMEOUT, "", Bus::listen(name(), 4096, options));
+    auto ends = buses();
+    Bus &rx = ends.listener, &tx = ends.connector;
+    CHECK(tx.try_send_batch("abc", 0) == 0);
+    CHECK(tachyon::last_error() == TACHYON_ERR_INVALID_SZ);
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "4 bytes", tx.acquire_tx(4).as<Tick>());
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "", tx.acquire_tx(SIZE_MAX));
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "", tx.set_numa_node(-1));
+    tx.send("x");
+    THROWS(error, TACHYON_ERR_BUSY, "", tx.acquire_rx());
+    CHECK(rx.acquire_rx().text() == "x");
+}
+
+void errors_are_error_codes() {
+    for (int i = 1; i <= TACHYON_ERR_ABORTED; i++) {
+        const auto code = static_cast<tachyon_error_t>(i);
+        const std::error_code error = code;
+        CHECK(error.value() == i && error.message() == tachyon_strerror(code));
+        CHECK(error == tachyon_error_kind(code));
+        CHECK(error != static_cast<tachyon_error_kind_t>(tachyon_error_kind(code) + 1));
+    }
+    CHECK(std::string(tachyon::category().name()) == "tachyon");
+    try {
+        Bus::connect(name());
+        CHECK(false);
+    } catch (const std::system_error &e) {
+        CHECK(e.code().category() == tachyon::category());
+    }
+}
+
+void durations_are_time_outs() {
+    using tachyon::Timeout;
+    using Days = std::chrono::duration<double, std::ratio<86400>>;
+    static_assert(tachyon::forever.ns == -1 && tachyon::no_wait.ns == 0);
+    static_assert(Timeout(2ms).ns == 2'000'000 && Timeout(-1s).ns == 0);
+    CHECK(Timeout(std::chrono::hours::max()).ns == -1);
+    CHECK(Timeout(std::chrono::nanoseconds::max()).ns == -1);
+    CHECK(Timeout(std::chrono::hours::min()).ns == 0);
+    CHECK(Timeout(std::chrono::duration<double, std::pico>(1)).ns == 1);
+    CHECK(Timeout(Days(std::numeric_limits<double>::infinity())).ns == -1);
+    CHECK(Timeout(Days(std::numeric_limits<double>::quiet_NaN())).ns == 0);
+}
+
+void options_reach_the_other_end() {
+    Options options = patient();
+    options.schema = 7;
+    options.allowed_uids = {getuid(), 12345};
+    options.mode = 0660;
+    auto ends = buses(options);
+    Bus &rx = ends.listener, &tx = ends.connector;
+    CHECK(rx.peer().pid == getpid() && tx.peer().uid == getuid());
+    options.allowed_uids = {getuid() + 1};
+    options.timeout = 20ms;
+    const std::string path = name();
+    std::thread refused([&] {
+        THROWS(error, TACHYON_ERR_PERMISSION, "", Bus::connect(path, patient()));
+    });
+    options.timeout = 300ms;
+    THROWS(timeout_error, TACHYON_ERR_TIMEOUT, "", Bus::listen(path, 4096, options));
+    refused.join();
+}
+
+void opening_in_steps() {
+    const std::string path = name();
+    auto listening = Bus::start_listen(path, 4096, patient());
+    CHECK(!listening.step());
+    auto connecting = Bus::start_connect(path, patient());
+    std::optional<Bus> rx, tx;
+    while (!rx || !tx) {
+        pollfd fds[] = {{listening.fileno(), POLLIN, 0}, {connecting.fileno(), POLLIN, 0}};
+        poll(fds, 2, 1000);
+        if (!rx) rx = listening.step();
+        if (!tx) tx = connecting.step();
+    }
+    THROWS(error, TACHYON_ERR_EMPTY, "handed out before", listening.step());
+    tx->send("x");
+    pollfd readable = {rx->fileno(), POLLIN, 0};
+    CHECK(poll(&readable, 1, 1000) == 1 && rx->acquire_rx().text() == "x");
+    auto given_up = RpcBus::start_listen(path, 4096, 4096);
+    auto moved = std::move(given_up);
+    THROWS(error, TACHYON_ERR_NETWORK, "", while (!RpcBus::start_connect(name()).step(1s)));
+}
+
+void a_descriptor_interrupts() {
+    const int fd = eventfd(0, EFD_CLOEXEC);
+    Options options = patient();
+    options.interrupt_fd = fd;
+    auto ends = buses(options);
+    Bus &rx = ends.listener, &tx = ends.connector;
+    std::thread interrupter([fd] {
+        std::this_thread::sleep_for(20ms);
+        eventfd_write(fd, 1);
+    });
+    THROWS(interrupted_error, TACHYON_ERR_INTERRUPTED, "", rx.acquire_rx());
+    interrupter.join();
+    THROWS(interrupted_error, TACHYON_ERR_INTERRUPTED, "", Bus::listen(name(), 4096, options));
+    eventfd_t value;
+    eventfd_read(fd, &value);
+    tx.send("on");
+    CHECK(rx.acquire_rx().text() == "on");
+#if __cplusplus >= 202002L
+    std::jthread stopped([&, &bus = rx](std::stop_token token) {
+        std::stop_callback on_stop(token, [fd] { eventfd_write(fd, 1); });
+        THROWS(interrupted_error, TACHYON_ERR_INTERRUPTED, "", bus.acquire_rx());
+    });
+    stopped.request_stop();
+    stopped.join();
+#endif
+    close(fd);
+}
+
+void calls_are_answered() {
+    auto ends = rpcs();
+    RpcBus &callee = ends.listener, &caller = ends.connector;
+    std::thread server([&bus = callee] {
+        std::vector<std::uint64_t> ids;
+        while (ids.size() < 3) ids.push_back(bus.serve().correlation_id);
+        bus.reply(ids[2], "third", 3);
+        bus.reply(ids[1], Tick{1, 2});
+        auto slot = bus.acquire_reply(ids[0], 8);
+        THROWS(error, TACHYON_ERR_INVALID_SZ, "", slot.commit(9));
+        std::memcpy(slot.data(), "first", 5);
+        slot.commit(5, 1);
+        THROWS(error, TACHYON_ERR_INVALID_SZ, "", bus.reply(ids[0], "again"));
+        THROWS(error, TACHYON_ERR_INVALID_SZ, "request 0", bus.acquire_reply(0, 1));
+        CHECK(bus.serve().text() == "x");
+        THROWS(closed_error, TACHYON_ERR_CLOSED, "", bus.serve());
+    });
+    { auto dropped = caller.acquire_call(4); }
+    const auto one = caller.call("1", 5), two = caller.call(Tick{}, 6);
+    auto slot = caller.acquire_call(4);
+    const auto three = slot.commit(0);
+    CHECK(one == 1 && two == 2 && three == 3);
+    {
+        const auto reply = caller.wait(one, 5s);
+        CHECK(reply.text() == "first" && reply.type_id == 1 && reply.correlation_id == one);
+    }
+    CHECK(caller.wait(two).as<Tick>().quantity == 2);
+    CHECK(caller.wait(0).correlation_id == three); // any
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "", caller.wait(two));
+    CHECK(caller.stats().replies == 3 && caller.stats().outstanding == 0);
+    const auto given_up = caller.call("x");
+    CHECK(!caller.try_wait(given_up) && tachyon::last_error() == TACHYON_ERR_EMPTY);
+    THROWS(timeout_error, TACHYON_ERR_TIMEOUT, "", caller.wait(given_up, 1ms));
+    caller.cancel(given_up);
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "", caller.cancel(given_up));
+    THROWS(error, TACHYON_ERR_BUSY, "", caller.serve());
+    caller.watch_messages(false);
+    caller = RpcBus();
+    server.join();
+}
+
+} // namespace
+
+int main() {
+#define RUN(test) test(), std::puts(#test)
+    RUN(values_texts_and_containers_arrive_as_they_were_sent);
+    RUN(a_slot_is_sent_by_commit_only);
+    RUN(a_message_is_released_once);
+    RUN(batches_are_iterated_and_released_together);
+    RUN(a_full_ring_refuses_or_times_out);
+    RUN(the_end_of_a_stream_is_told);
+    RUN(another_thread_may_close);
+    RUN(what_is_not_open_says_so);
+    RUN(bad_arguments_are_refused);
+    RUN(errors_are_error_codes);
+    RUN(durations_are_time_outs);
+    RUN(options_reach_the_other_end);
+    RUN(opening_in_steps);
+    RUN(a_descriptor_interrupts);
+    RUN(calls_are_answered);
+}
