@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * C# on the neutral interface: the P/Invokes of class Native, all of whose hot ones have
+ * blittable types only, the enums, and Options, Stats, RpcStats and Peer as they are
+ * public. Bus and RpcBus are in src/, over Native: with spans, guards, tokens and tasks.
+ */
+%module(imclassname="Native") Tachyon
+#define TACHYON_OWN_BYTES
+#define TACHYON_OWN_MEMORY
+#define TACHYON_ALL_ARGUMENTS
+#define TACHYON_RAISE(bus) /* Connection.Check() raises, by the result */
+
+%{
+#include "facade.h"
+__attribute__((constructor)) static void set_host(void) { host.interruptible = 1; }
+/* Connection.Fields in C# is the start of struct Bus, to be read without a call. */
+_Static_assert(offsetof(Bus, error) == 16 && offsetof(Bus, spin) == 20 &&
+               offsetof(Bus, type_id) == 24 && offsetof(Bus, count) == 28 &&
+               offsetof(Bus, size) == 32 && offsetof(Bus, stride) == 40 &&
+               offsetof(Bus, id) == 48, "Connection.Fields");
+%}
+/* Nothing here calls C#, so SWIG's delegates for that are left out (by -D). */
+%pragma(csharp) imclasscode=%{
+  internal static class SWIGPendingException {
+    internal static bool Pending => false;
+    internal static global::System.Exception Retrieve() => null;
+  }
+%}
+%pragma(csharp) imclassclassmodifiers=%{[global::System.Security.SuppressUnmanagedCodeSecurity]
+static unsafe class%}
+%typemap(csimports) tachyon_error_t %{#pragma warning disable 162, 1591 // first in the file%}
+
+/* ---- Names ---- */
+
+%rename("%(camelcase)s", %$isfunction) "";
+%rename("%(camelcase)s", %$ismember) "";
+%rename(RawBus) Bus; %rename(RawRpcBus) RpcBus;
+%rename(TachyonError) tachyon_error_t; %rename(Kind) tachyon_error_kind_t;
+%rename(TachyonState) tachyon_state_t; %rename(Role) tachyon_role_t;
+%define E(name, NAME) %rename(name) TACHYON_##NAME; %enddef
+E(Success, SUCCESS) E(NullPtr, ERR_NULL_PTR) E(Mem, ERR_MEM) E(Open, ERR_OPEN)
+E(Truncate, ERR_TRUNCATE) E(Chmod, ERR_CHMOD) E(Seal, ERR_SEAL) E(Map, ERR_MAP)
+E(InvalidSz, ERR_INVALID_SZ) E(Full, ERR_FULL) E(Empty, ERR_EMPTY)
+E(Network, ERR_NETWORK) E(System, ERR_SYSTEM) E(Interrupted, ERR_INTERRUPTED)
+E(AbiMismatch, ERR_ABI_MISMATCH) E(PeerDead, ERR_PEER_DEAD) E(Closed, ERR_CLOSED)
+E(Timeout, ERR_TIMEOUT) E(Busy, ERR_BUSY) E(Corrupt, ERR_CORRUPT)
+E(AddrInUse, ERR_ADDR_IN_USE) E(Permission, ERR_PERMISSION) E(Forked, ERR_FORKED)
+E(Aborted, ERR_ABORTED)
+E(Uninitialized, STATE_UNINITIALIZED) E(Initializing, STATE_INITIALIZING)
+E(Ready, STATE_READY) E(Disconnected, STATE_DISCONNECTED)
+E(FatalError, STATE_FATAL_ERROR) E(Unknown, STATE_UNKNOWN)
+E(None, ROLE_NONE) E(Producer, ROLE_PRODUCER) E(Consumer, ROLE_CONSUMER)
+%pragma(csharp) moduleclassmodifiers="static class"
+%typemap(csclassmodifiers) tachyon_error_kind_t "enum" /* public are the exceptions */
+
+/* ---- Types ---- */
+
+%apply unsigned long long { size_t };
+%typemap(ctype) const void *, void *, Memory "void *"
+%typemap(imtype) const void *, void *, Memory "void*"
+%typemap(cstype) const void *, void *, Memory "void*"
+%typemap(csin) const void *, void * "$csinput"
+%typemap(in) const void *, void * "$1 = $input;"
+%typemap(out) void * "$result = $1;"
+%typemap(out, null="NULL") Memory "$result = $1.data;"
+%typemap(csout, excode=SWIGEXCODE) void *, Memory { return $imcall;$excode }
+%typemap(imtype, out="global::System.IntPtr") const char * "string"
+%typemap(out) const char * "$result = (char *)$1;"
+%typemap(csout, excode="") const char * {$excode
+    return global::System.Runtime.InteropServices.Marshal.PtrToStringAnsi($imcall);
+  }
+%typemap(cstype) double timeout "global::System.TimeSpan"
+%typemap(csin) double timeout "Connection.Seconds($csinput)"
+%typemap(csvarout, excode="") double timeout
+    "get { return Connection.Time($imcall); }"
+%typemap(cstype) int role "Role"
+%typemap(csin) int role "(int)$csinput"
+%typemap(csvarout, excode="") int role "get { return (Role)$imcall; }"
+%typemap(check) SWIGTYPE *self "if (!$1) return $null;" /* disposed: all is 0 */
+
+%typemap(csclassmodifiers) Bus, RpcBus "unsafe class"
+%typemap(csinterfaces) Bus, RpcBus ""
+%typemap(csbody) Bus, RpcBus %{
+  readonly global::System.IntPtr swigCPtr;
+  $csclassname(global::System.IntPtr pointer, bool owned) { swigCPtr = pointer; }
+%}
+%typemap(csdispose) Bus, RpcBus ""
+%typemap(csdisposing, methodname="", methodmodifiers="") Bus, RpcBus ""
+%typemap(imtype) Bus *, RpcBus * "global::System.IntPtr"
+
+%ignore Bus::recv; %ignore Bus::recv_batch; %ignore RpcBus::wait_for;
+%ignore RpcBus::serve;
+%extend Bus {
+    void unref() { bus_unref($self); }
+    Result commit_and_flush(size_t size, uint32_t type_id) {
+        Result result = Bus_commit($self, size, type_id);
+        return result < 0 ? result : Bus_flush($self);
+    }
+}
+%include "tachyon.i"

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+using System;
+using System.Runtime.InteropServices;
+using System.Threading;
+
+namespace TachyonIpc {
+
+/// <summary>One end of a connection that carries messages in one direction: the first
+/// send or receive decides which end is which. Times: null waits for ever, zero not at
+/// all.</summary>
+public sealed unsafe partial class Bus : Connection {
+    internal struct View { internal uint Offset, Size, TypeId, Reserved; }
+    internal byte* Ring; // mapped twice in a row
+    internal View* Views;
+
+    Bus() { }
+
+    /// <summary>Makes a ring of a power of two of bytes and waits for a peer.</summary>
+    public static Bus Listen(string path, ulong capacity, Options options = null,
+                             CancellationToken token = default) {
+        var bus = new Bus();
+        return Open(bus, path, options, token,
+                    given => Native.RawBus_Listen(bus.Handle, path, capacity, given));
+    }
+
+    /// <summary>Attaches to a listener: in one try, or as long as the options say.</summary>
+    public static Bus Connect(string path, Options options = null,
+                              CancellationToken token = default) {
+        var bus = new Bus();
+        return Open(bus, path, options, token,
+                    given => Native.RawBus_Connect(bus.Handle, path, given));
+    }
+
+    internal override void Map() {
+        Ring = (byte*)Native.RawBus_RingMemory(Handle);
+        Views = (View*)Native.RawBus_ViewMemory(Handle);
+        Native.RawBus_Unref(Handle); // the views are in the struct, which is ours
+    }
+
+    internal override void Unmap() {
+        if (Ring != null)
+            Native.RawBus_Unref(Handle);
+    }
+
+    /// <summary>Asks for one more Dispose.</summary>
+    public Bus AddRef() {
+        Share();
+        return this;
+    }
+
+    /// <summary>Prefers a NUMA node for the ring's pages.</summary>
+    public void SetNumaNode(int node) => Check(Native.RawBus_SetNumaNode(Handle, node));
+
+    /// <summary>Counters of this end; on the thread that uses the bus.</summary>
+    public Stats Stats => Checked(new Stats(Native.RawBus_Stats(Handle), true));
+
+    // ---- Messages, copied ----
+
+    /// <summary>Sends one message, visible at once.</summary>
+    public void Send(ReadOnlySpan<byte> data, uint typeId = 0, TimeSpan? timeout = null,
+                     CancellationToken token = default) {
+        long result;
+        using (Until(token))
+        fixed (byte* p = &MemoryMarshal.GetReference(data))
+            result = Native.RawBus_Send(Handle, p, (ulong)data.Length, typeId,
+                                        Seconds(timeout));
+        Check(result, token);
+    }
+
+    /// <summary>Sends items of one size, one message each. Gives how many went: fewer
+    /// than all when time, token or stream ended after some.</summary>
+    public int SendBatch(ReadOnlySpan<byte> items, int itemSize, uint typeId = 0,
+                         TimeSpan? timeout = null, CancellationToken token = default) {
+        long result;
+        using (Until(token))
+        fixed (byte* p = &MemoryMarshal.GetReference(items))
+            result = Native.RawBus_SendBatch(Handle, p, (ulong)items.Length,
+                                             (ulong)itemSize, typeId, Seconds(timeout));
+        return (int)Check(result, token);
+    }
+
+    /// <summary>Makes what was committed visible.</summary>
+    public void Flush() => Check(Native.RawBus_Flush(Handle));
+
+    /// <summary>Takes one message into a buffer; gives its size. One that is longer stays
+    /// in the ring: InvalidSz.</summary>
+    public int Receive(Span<byte> into, out uint typeId, TimeSpan? timeout = null,
+                       CancellationToken token = default) {
+        long result;
+        using (Until(token))
+        fixed (byte* p = &MemoryMarshal.GetReference(into))
+            result = Native.RawBus_RecvInto(Handle, p, (ulong)into.Length,
+                                            Seconds(timeout));
+        Check(result, token);
+        typeId = Last->TypeId;
+        return (int)result;
+    }
+
+    /// <summary>Takes one message.</summary>
+    public Message Receive(TimeSpan? timeout = null, CancellationToken token = default) {
+        using (RxGuard guard = AcquireRx(timeout, token))
+            return new Message(guard.Data.ToArray(), guard.TypeId);
+    }
+
+    /// <summary>Takes messages of one size and type into an array: waits for the first,
+    /// then takes what is there. Gives how many.</summary>
+    public int ReceiveBatch(Span<byte> into, int itemSize, out uint typeId,
+                            TimeSpan? timeout = null, CancellationToken token = default) {
+        long result;
+        using (Until(token))
+        fixed (byte* p = &MemoryMarshal.GetReference(into))
+            result = Native.RawBus_RecvBatchInto(Handle, p, (ulong)into.Length,
+                                                 (ulong)itemSize, Seconds(timeout));
+        Check(result, token);
+        typeId = Last->TypeId;
+        return (int)result;
+    }
+
+    // ---- Messages in place ----
+
+    enum Op { Reserve, ReserveBatch, Acquire, Take }
+
+    /// A call that a guard is for. With `quiet` it is less than 0 when it would block.
+    long InPlace(Op op, long size, long count, TimeSpan? timeout, CancellationToken token,
+                 bool quiet = false) {
+        double seconds = Seconds(timeout);
+        long result = 0;
+        using (Until(token)) {
+            bool mine = Hold();
+            switch (op) {
+            case Op.Reserve:
+                result = Native.RawBus_Reserve(Handle, (ulong)size, seconds);
+                break;
+            case Op.ReserveBatch:
+                result = Native.RawBus_ReserveBatch(Handle, (ulong)size, (ulong)count,
+                                                    seconds);
+                break;
+            case Op.Acquire: result = Native.RawBus_Acquire(Handle, seconds); break;
+            case Op.Take: result = Native.RawBus_Take(Handle, (uint)count, seconds); break;
+            }
+            if (result < 0 && mine)
+                Drop();
+        }
+        if (result >= 0)
+            ++Turn; // a guard that was out is stale
+        else if (!quiet || (result != -(long)TachyonError.Empty &&
+                            result != -(long)TachyonError.Full))
+            Check(result, token);
+        return result;
+    }
+
+    /// <summary>Reserves room for one message without waiting. False: the ring is
+    /// full.</summary>
+    public bool TryAcquireTx(ulong maxSize, out TxGuard guard) {
+        long offset = InPlace(Op.Reserve, (long)maxSize, 0, TimeSpan.Zero, default, true);
+        guard = offset < 0 ? default : new TxGuard(this, offset, (int)maxSize);
+        return offset >= 0;
+    }
+
+    /// <summary>Reserves room for one message.</summary>
+    public TxGuard AcquireTx(int maxSize, TimeSpan? timeout = null,
+                             CancellationToken token = default) =>
+        new TxGuard(this, InPlace(Op.Reserve, maxSize, 0, timeout, token), maxSize);
+
+    /// <summary>Reserves room for up to so many messages of one size.</summary>
+    public TxBatch AcquireTxBatch(int itemSize, int maxCount, TimeSpan? timeout = null,
+                                  CancellationToken token = default) =>
+        new TxBatch(this, InPlace(Op.ReserveBatch, itemSize, maxCount, timeout, token),
+                    itemSize);
+
+    /// <summary>Shows the next message without waiting. False: there is none.</summary>
+    public bool TryReceive(out RxGuard guard) {
+        long offset = InPlace(Op.Acquire, 0, 0, TimeSpan.Zero, default, true);
+        guard = offset < 0 ? default : new RxGuard(this, offset);
+        return offset >= 0;
+    }
+
+    /// <summary>Shows the next message; waits for it.</summary>
+    public RxGuard AcquireRx(TimeSpan? timeout = null, CancellationToken token = default) =>
+        new RxGuard(this, InPlace(Op.Acquire, 0, 0, timeout, token));
+
+    /// <summary>As <see cref="TryReceive"/>, with so many looks; 0: until one
+    /// comes.</summary>
+    public bool ReceiveSpin(uint maxSpins, out RxGuard guard) {
+        for (uint looks = 1; !TryReceive(out guard); ++looks)
+            if (looks == maxSpins)
+                return false;
+        return true;
+    }
+
+    /// <summary>As <see cref="AcquireRx"/>, and <see cref="Connection.Spin"/> is set.
+    /// </summary>
+    public RxGuard ReceiveBlocking(uint spin = 1000) {
+        Spin = spin;
+        return AcquireRx();
+    }
+
+    /// <summary>Shows all messages that are there, at most so many (0: 1024); waits for
+    /// the first.</summary>
+    public RxBatch AcquireRxBatch(int max = 0, TimeSpan? timeout = null,
+                                  CancellationToken token = default) =>
+        new RxBatch(this, InPlace(Op.Take, 0, max, timeout, token));
+
+    /// <summary>As <see cref="AcquireRxBatch"/>, and into an array of views that is the
+    /// caller's; <see cref="Connection.Spin"/> is set.</summary>
+    public RxBatch DrainBatch(MsgView* views, int max, uint spin = 10000) {
+        Spin = spin;
+        return AcquireRxBatch(Room(views, max)).CopyTo(views);
+    }
+
+    /// <summary>The same without waiting. False: there is no message.</summary>
+    public bool TryReceiveBatch(MsgView* views, int max, out RxBatch batch) {
+        long count = InPlace(Op.Take, 0, Room(views, max), TimeSpan.Zero, default, true);
+        batch = count < 0 ? default : new RxBatch(this, count).CopyTo(views);
+        return count >= 0;
+    }
+
+    static int Room(MsgView* views, int max) =>
+        views == null ? throw new TachyonException(TachyonError.NullPtr, "views is null")
+        : max > 0 ? max
+        : throw new TachyonException(TachyonError.InvalidSz, "room for " + max + " views");
+}
+}

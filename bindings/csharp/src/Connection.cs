@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+using System;
+using System.Runtime.InteropServices;
+using System.Threading;
+
+namespace TachyonIpc {
+
+/// <summary>What <see cref="Bus"/> and <see cref="RpcBus"/> share. One thread at a time
+/// sends or receives; any may dispose, abort or ask for the state.</summary>
+public abstract unsafe partial class Connection : IDisposable {
+    /// What the last call has left in the struct; csharp.i compares it with facade.h.
+    [StructLayout(LayoutKind.Explicit)]
+    internal struct Fields {
+        [FieldOffset(16)] internal int Error;
+        [FieldOffset(20)] internal uint Spin;
+        [FieldOffset(24)] internal uint TypeId;
+        [FieldOffset(28)] internal uint Count;
+        [FieldOffset(32)] internal ulong Size;
+        [FieldOffset(40)] internal ulong Stride;
+        [FieldOffset(48)] internal ulong Id;
+    }
+
+    internal readonly IntPtr Handle; // the struct lives until the finalizer
+    internal Fields* Last => (Fields*)Handle;
+    internal uint Turn; // of the guard that holds; an older one is stale
+    internal bool Held;
+    int owners = 1;     // Dispose() closes when they are 0; less: it is closed
+    int users = 1;      // of the ring's memory: a guard, and we until we are closed
+
+    internal Connection() {
+        try {
+            Handle = Native.new_RawBus();
+        } catch (Exception e) when (e is DllNotFoundException || e is BadImageFormatException
+                                    || e is EntryPointNotFoundException) {
+            throw new DllNotFoundException(
+                "TachyonIpc cannot load libtachyon_csharp.so, or it is another version's: " +
+                "put the one that comes with TachyonIpc.dll beside it, or its directory " +
+                "into LD_LIBRARY_PATH. It is for 64-bit Linux. " + e.Message, e);
+        }
+        if (Handle == IntPtr.Zero)
+            throw new TachyonException(TachyonError.Mem, "no memory for a bus");
+    }
+
+    /// <summary>Closes, if that was forgotten. What a guard shows stays mapped.</summary>
+    ~Connection() {
+        if (Handle == IntPtr.Zero)
+            return;
+        Close();
+        Native.delete_RawBus(Handle);
+    }
+
+    /// <summary>Version of the native library.</summary>
+    public static string LibraryVersion => Tachyon.version();
+
+    /// <summary>Of the connection, as this end sees it.</summary>
+    public TachyonState State => (TachyonState)Check(Native.RawBus_State(Handle));
+
+    /// <summary>How many looks a call takes before it sleeps.</summary>
+    public uint Spin { get => Last->Spin; set => Last->Spin = value; }
+
+    /// <summary>Bytes of the longest message that can be sent.</summary>
+    public long MaxPayload => Check(Native.RawBus_MaxPayload(Handle));
+
+    /// <summary>A descriptor for poll: readable when there may be something to do. It is
+    /// the bus's: neither read nor close it.</summary>
+    public int Fileno => (int)Check(Native.RawBus_Fileno(Handle));
+
+    /// <summary>Who is at the other end, as the kernel says.</summary>
+    public Peer Peer => Checked(new Peer(Native.RawBus_Peer(Handle), true));
+
+    /// <summary>True: never sleep while waiting.</summary>
+    public void SetPollingMode(bool pureSpin) {
+        Native.RawBus_SetPollingMode(Handle, pureSpin ? 1 : 0);
+        Checked(0);
+    }
+
+    /// <summary>Ends the stream in the middle: the peer gets what was flushed, and then
+    /// Aborted instead of Closed. Disposing is still needed.</summary>
+    public void Abort() {
+        Native.RawBus_Abort(Handle);
+        GC.KeepAlive(this);
+    }
+
+    /// <summary>Ends the stream, and every call that waits, from any thread. What was
+    /// committed is flushed. The ring is unmapped at once, or when the last guard is
+    /// done. Harmless when repeated, but for what AddRef has asked for.</summary>
+    public void Dispose() {
+        if (Interlocked.Decrement(ref owners) == 0)
+            Close();
+    }
+
+    internal void Share() {
+        if (Interlocked.Increment(ref owners) <= 1)
+            throw new TachyonDisposedException(GetType().Name);
+    }
+
+    void Close() {
+        bool first = Interlocked.Exchange(ref owners, int.MinValue / 2) >= 0;
+        Native.RawBus_Close(Handle);
+        if (first)
+            Leave();
+        GC.KeepAlive(this);
+    }
+
+    // ---- The ring's memory ----
+
+    internal virtual void Map() { }
+    internal virtual void Unmap() { }
+
+    void Leave() {
+        if (Interlocked.Decrement(ref users) == 0 &&
+            Interlocked.CompareExchange(ref users, int.MinValue / 2, 0) == 0)
+            Unmap();
+    }
+
+    /// For a guard, before the call that gives it memory. False: one is out already.
+    internal bool Hold() {
+        if (Held)
+            return false;
+        if (Interlocked.Increment(ref users) <= 0) // unmapped
+            throw new TachyonDisposedException(GetType().Name);
+        return Held = true;
+    }
+
+    internal void Drop() {
+        Held = false;
+        Leave();
+    }
+
+    // ---- Opening, waiting, results ----
+
+    internal static T Open<T>(T bus, string path, Options options, CancellationToken token,
+                              Func<HandleRef, long> open) where T : Connection {
+        try {
+            if (path != null && path.IndexOf('\0') >= 0)
+                throw new TachyonException(TachyonError.InvalidSz, "a NUL in the path");
+            HandleRef given = Options.getCPtr(options);
+            if (options != null && given.Handle == IntPtr.Zero)
+                throw new TachyonDisposedException(nameof(Options));
+            using (bus.Until(token))
+                bus.Check(open(given), token);
+            bus.Map();
+            return bus;
+        } catch {
+            bus.Dispose();
+            throw;
+        }
+    }
+
+    /// Around a call that waits: the token ends it.
+    internal Watch Until(CancellationToken token) =>
+        token.CanBeCanceled ? new Watch(this, token) : default;
+
+    internal readonly struct Watch : IDisposable {
+        static readonly Action<object> interrupt =
+            bus => Native.RawBus_Interrupt(((Connection)bus).Handle);
+        readonly Connection bus;
+        readonly CancellationTokenRegistration registration;
+
+        internal Watch(Connection bus, CancellationToken token) {
+            if (token.IsCancellationRequested)
+                throw new TachyonCanceledException(token);
+            this.bus = bus;
+            registration = token.Register(interrupt, bus);
+        }
+
+        public void Dispose() {
+            if (bus == null)
+                return;
+            registration.Dispose(); // from here on it does not interrupt
+            Native.RawBus_ClearInterrupt(bus.Handle);
+        }
+    }
+
+    /// What a call gave that leaves its error in the struct.
+    internal T Checked<T>(T value) {
+        Check(Handle == IntPtr.Zero ? -(long)TachyonError.Closed : -Last->Error);
+        return value;
+    }
+
+    internal long Check(long result, CancellationToken token = default) {
+        GC.KeepAlive(this); // no finalizer while the call was running
+        return result >= 0 ? result : throw Failure((TachyonError)(-result), token);
+    }
+
+    Exception Failure(TachyonError error, CancellationToken token) =>
+        error == TachyonError.Interrupted && token.IsCancellationRequested
+            ? new TachyonCanceledException(token)
+        : owners < 0 && (error == TachyonError.Closed || error == TachyonError.Interrupted)
+            ? new TachyonDisposedException(GetType().Name)
+        : TachyonException.Of(
+            error, Marshal.PtrToStringAnsi(Native.RawBus_ErrorText(Handle)));
+
+    internal static double Seconds(TimeSpan? time) =>
+        time == null || time == Timeout.InfiniteTimeSpan ? -1
+        : time >= TimeSpan.Zero ? time.Value.TotalSeconds
+        : throw new TachyonException(
+            TachyonError.InvalidSz,
+            "the time-out " + time + " is negative; for ever is Timeout.InfiniteTimeSpan");
+
+    internal static TimeSpan Time(double seconds) =>
+        seconds < 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(seconds);
+}
+}

@@ -1,0 +1,962 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tests.exe [SUBJECT]: a subject is a class in here, a test a public method of it. The last
+// line counts, and the exit status is 1 when one failed.
+using System;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.IO;
+using System.Linq;
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Serialization;
+using System.Text;
+using System.Threading;
+using System.Threading.Tasks;
+using TachyonIpc;
+
+static class Tests {
+    static readonly string directory =
+        Path.Combine(Path.GetTempPath(), "tachyon-csharp-" + Process.GetCurrentProcess().Id);
+    static int made;
+    internal static readonly TimeSpan Short = TimeSpan.FromMilliseconds(50);
+    internal static readonly TimeSpan Long = TimeSpan.FromSeconds(20);
+
+    internal static string NewPath() => Path.Combine(directory, "bus" + ++made);
+    internal static string Here =>
+        Path.GetDirectoryName(typeof(Bus).Assembly.Location);
+
+    // ---- Expectations ----
+
+    internal sealed class Failed : Exception { internal Failed(string text) : base(text) { } }
+
+    internal static void Equal<T>(T expected, T actual, [CallerLineNumber] int line = 0) {
+        if (!EqualityComparer<T>.Default.Equals(expected, actual))
+            throw new Failed("line " + line + ": " + actual + " instead of " + expected);
+    }
+    internal static void True(bool condition, [CallerLineNumber] int line = 0) =>
+        Equal(true, condition, line);
+
+    /// It raises this very class, with this code and this word in its text.
+    internal static void Raises<T>(TachyonError error, Action action, string word = "",
+                                   [CallerLineNumber] int line = 0) where T : Exception {
+        try {
+            action();
+        } catch (Exception e) {
+            while (e is AggregateException || e is TargetInvocationException)
+                e = e.InnerException;
+            if (e.GetType() != typeof(T) || ((ITachyonError)e).Error != error ||
+                e.Message.IndexOf(word, StringComparison.Ordinal) < 0 || e.Message == "")
+                throw new Failed("line " + line + ": raises " + e);
+            return;
+        }
+        throw new Failed("line " + line + ": raises nothing");
+    }
+
+    internal static byte[] Text(string text) => Encoding.UTF8.GetBytes(text);
+    internal static string Text(ReadOnlySpan<byte> bytes) => Encoding.UTF8.GetString(bytes.ToArray());
+
+    // ---- Pairs ----
+
+    internal struct Pair : IDisposable {
+        internal Bus Out, In;
+        internal Pair(ulong capacity) {
+            string path = NewPath();
+            Task<Bus> listening = Bus.ListenAsync(path, capacity);
+            using (var options = new Options { Timeout = Long })
+                Out = Bus.Connect(path, options);
+            In = listening.Result;
+        }
+        public void Dispose() { Out.Dispose(); In.Dispose(); }
+    }
+
+    internal struct RpcPair : IDisposable {
+        internal RpcBus Caller, Callee;
+        internal RpcPair(ulong capacity) {
+            string path = NewPath();
+            Task<RpcBus> listening = RpcBus.ListenAsync(path, capacity, capacity);
+            using (var options = new Options { Timeout = Long })
+                Caller = RpcBus.Connect(path, options);
+            Callee = listening.Result;
+        }
+        public void Dispose() { Caller.Dispose(); Callee.Dispose(); }
+    }
+
+    /// Runs an action while this thread does something else; waits for its end.
+    internal static Task Meanwhile(Action action) =>
+        Task.Factory.StartNew(action, TaskCreationOptions.LongRunning);
+
+    internal static int Rings() =>
+        File.ReadLines("/proc/self/maps").Count(line => line.Contains("memfd:"));
+    internal static int Descriptors() => Directory.GetFiles("/proc/self/fd").Length;
+
+    static int Main(string[] arguments) {
+        Directory.CreateDirectory(directory);
+        int passed = 0, failed = 0;
+        try {
+            foreach (Type subject in typeof(Tests).Assembly.GetTypes()) {
+                if (!subject.Name.EndsWith("Tests") || subject == typeof(Tests) ||
+                    (arguments.Length > 0 && subject.Name != arguments[0] + "Tests"))
+                    continue;
+                foreach (MethodInfo test in subject.GetMethods(
+                             BindingFlags.Public | BindingFlags.Static | BindingFlags.DeclaredOnly)) {
+                    try {
+                        test.Invoke(null, null);
+                        ++passed;
+                    } catch (TargetInvocationException e) {
+                        Console.WriteLine(subject.Name + "." + test.Name + ": " + e.InnerException);
+                        ++failed;
+                    }
+                }
+            }
+        } finally {
+            Directory.Delete(directory, true);
+        }
+        Console.WriteLine(passed + " passed, " + failed + " failed");
+        return failed == 0 && passed > 0 ? 0 : 1;
+    }
+}
+
+static class MessagesTests {
+    public static void ArriveAsTheyWereSent() {
+        using (var pair = new Tests.Pair(1 << 16))
+            foreach (int size in new[] { 0, 1, 31, 32, 33, 64, 65, 4096, (1 << 16) - 128 }) {
+                byte[] data = Enumerable.Range(0, size).Select(i => (byte)(i * 7)).ToArray();
+                pair.Out.Send(data, (uint)size);
+                Message message = pair.In.Receive(Tests.Long);
+                Tests.Equal((uint)size, message.TypeId);
+                Tests.Equal(size, message.ActualSize);
+                Tests.True(message.Payload.SequenceEqual(data));
+            }
+    }
+
+    public static void GoIntoABufferOrStayWhenItIsTooShort() {
+        using (var pair = new Tests.Pair(4096)) {
+            pair.Out.Send(Tests.Text("hello"), 7);
+            Tests.Raises<TachyonException>(
+                TachyonError.InvalidSz, () => pair.In.Receive(new byte[4], out uint _), "5");
+            var room = new byte[8];
+            Tests.Equal(5, pair.In.Receive(room, out uint type));
+            Tests.Equal("hello\0\0\0", Tests.Text(room));
+            Tests.Equal(7u, type);
+        }
+    }
+
+    public static void GoInBatches() {
+        using (var pair = new Tests.Pair(4096)) {
+            Tests.Equal(3, pair.Out.SendBatch(Tests.Text("aabbcc"), 2, 5));
+            pair.Out.Send(Tests.Text("ddd"));
+            var room = new byte[20];
+            Tests.Equal(3, pair.In.ReceiveBatch(room, 2, out uint type));
+            Tests.Equal("aabbcc", Tests.Text(room.AsSpan(0, 6)));
+            Tests.Equal(5u, type);
+            Tests.Raises<TachyonException>(
+                TachyonError.InvalidSz, () => pair.In.ReceiveBatch(room, 2, out uint _));
+            Tests.Equal(0, pair.Out.SendBatch(default, 2));
+        }
+    }
+
+    public static void OfABatchAreCountedWhenTheRingIsFull() {
+        using (var pair = new Tests.Pair(4096)) {
+            int sent = pair.Out.SendBatch(new byte[1000 * 32], 32, 1, TimeSpan.Zero);
+            Tests.True(sent > 10 && sent < 1000);
+            Tests.Raises<WouldBlockException>(TachyonError.Full, () => pair.Out.Send(new byte[32], 1, TimeSpan.Zero));
+            Tests.Equal(sent, pair.In.ReceiveBatch(new byte[1000 * 32], 32, out uint _));
+        }
+    }
+
+    public static void EndWithTheStream() {
+        using (var pair = new Tests.Pair(4096)) {
+            pair.Out.Send(Tests.Text("a"));
+            pair.Out.Send(Tests.Text("b"));
+            pair.Out.Dispose();
+            Tests.Equal("a,b", string.Join(",", pair.In.Messages().Select(m => Tests.Text(m.Data))));
+            Tests.Raises<StreamClosedException>(TachyonError.Closed, () => pair.In.Receive());
+            Tests.Equal(TachyonState.Disconnected, pair.In.State);
+        }
+    }
+
+    public static void EndWithAnAbort() {
+        using (var pair = new Tests.Pair(4096)) {
+            pair.Out.Send(Tests.Text("a"));
+            pair.Out.Abort();
+            Tests.Equal("a", Tests.Text(pair.In.Receive().Data));
+            Tests.Raises<StreamAbortedException>(TachyonError.Aborted, () => pair.In.Receive());
+            Tests.Equal(TachyonState.FatalError, pair.In.State);
+            Tests.Raises<StreamClosedException>(TachyonError.Closed, () => pair.Out.Send(default));
+        }
+    }
+
+    public static void EndWithADeath() {
+        string path = Tests.NewPath();
+        Task<Bus> listening = Bus.ListenAsync(path, 4096);
+        using (Process peer = Process.Start(new ProcessStartInfo(
+                   "/proc/self/exe", "\"" + Path.Combine(Tests.Here, "Peer.exe") + "\" send \"" +
+                   path + "\" count=3 finish=kill") {
+                   UseShellExecute = false, RedirectStandardOutput = true,
+                   FileName = new FileInfo("/proc/" + Process.GetCurrentProcess().Id + "/exe").FullName }))
+        using (Bus bus = listening.Result) {
+            for (int i = 0; i < 3; ++i)
+                Tests.Equal(32, bus.Receive(Tests.Long).ActualSize);
+            Tests.Raises<PeerDeadException>(TachyonError.PeerDead, () => bus.Receive(Tests.Long));
+            peer.WaitForExit();
+        }
+    }
+
+    public static void CrossThreadsInOrder() {
+        using (var pair = new Tests.Pair(4096)) {
+            Bus to = pair.Out;
+            Task sending = Tests.Meanwhile(() => {
+                for (int i = 0; i < 100000; ++i)
+                    to.Send(BitConverter.GetBytes(i), 1);
+                to.Dispose();
+            });
+            int next = 0;
+            foreach (Message message in pair.In.Messages())
+                Tests.Equal(next++, BitConverter.ToInt32(message.Payload, 0));
+            Tests.Equal(100000, next);
+            sending.Wait();
+        }
+    }
+
+    public static void AreCounted() {
+        using (var pair = new Tests.Pair(4096)) {
+            pair.Out.Send(Tests.Text("a"));
+            Stats stats = pair.Out.Stats;
+            Tests.Equal(4096ul, stats.Capacity);
+            Tests.Equal(1ul, stats.Messages);
+            stats.Dispose();
+            Tests.Equal(0ul, stats.Messages);
+            Tests.Equal(4096L - 128, pair.Out.MaxPayload);
+            Tests.Equal(Process.GetCurrentProcess().Id, pair.Out.Peer.Pid);
+            Tests.Equal(TachyonState.Ready, pair.Out.State);
+            Tests.True(pair.In.Fileno > 2);
+            pair.In.SetPollingMode(true);
+            pair.In.Spin = 10;
+            Tests.Equal(10u, pair.In.Spin);
+            Tests.Equal("a", Tests.Text(pair.In.Receive().Data));
+        }
+    }
+
+    public static void HaveTypesOfTwoHalves() {
+        uint id = TypeId.Make(0x1234, 0xABCD);
+        Tests.Equal(0x1234ABCDu, id);
+        Tests.Equal((ushort)0x1234, TypeId.RouteId(id));
+        Tests.Equal((ushort)0xABCD, TypeId.MsgType(id));
+    }
+}
+
+static class GuardsTests {
+    public static void SendWhatWasWritten() {
+        using (var pair = new Tests.Pair(4096)) {
+            Tests.True(pair.Out.TryAcquireTx(16, out TxGuard guard));
+            Tests.Equal(16, guard.Buffer.Length);
+            Tests.Text("in place").CopyTo(guard.Buffer);
+            guard.Commit(8, TypeId.Make(3, 4));
+            Tests.True(pair.In.TryReceive(out RxGuard message));
+            Tests.Equal("in place", Tests.Text(message.Data));
+            Tests.Equal(8, message.ActualSize);
+            Tests.Equal(0x30004u, message.TypeId);
+            Tests.Equal((ushort)3, message.RouteId);
+            Tests.Equal((ushort)4, message.MsgType);
+            message.Commit();
+            Tests.True(!pair.In.TryReceive(out message));
+        }
+    }
+
+    public static void ShowNothingBeforeTheFlush() {
+        using (var pair = new Tests.Pair(4096)) {
+            pair.Out.AcquireTx(4).CommitUnflushed(4);
+            Tests.True(!pair.In.TryReceive(out RxGuard _));
+            pair.Out.Flush();
+            Tests.True(pair.In.ReceiveSpin(1, out RxGuard message));
+            message.Dispose();
+            Tests.True(!pair.In.ReceiveSpin(3, out message));
+        }
+    }
+
+    public static void SendNothingWithoutACommit() {
+        using (var pair = new Tests.Pair(4096)) {
+            using (pair.Out.AcquireTx(4)) { }
+            pair.Out.AcquireTx(4).Rollback();
+            using (pair.Out.AcquireTxBatch(4, 3)) { }
+            pair.Out.Flush();
+            Tests.True(!pair.In.TryReceive(out RxGuard _));
+        }
+    }
+
+    public static void ShowAMessageUntilItIsReleased() {
+        using (var pair = new Tests.Pair(4096)) {
+            pair.Out.Send(Tests.Text("a"));
+            pair.Out.Send(Tests.Text("b"));
+            RxGuard first = pair.In.AcquireRx(), again = pair.In.ReceiveBlocking();
+            Tests.Equal("a", Tests.Text(again.Data));
+            Tests.Raises<TachyonException>(TachyonError.Empty, () => { var _ = first.Data; }, "guard");
+            Tests.Raises<TachyonException>(TachyonError.Empty, first.Commit);
+            first.Dispose(); // stale: it leaves the other alone
+            again.Commit();
+            Tests.Raises<TachyonException>(TachyonError.Empty, again.Commit);
+            again.Dispose();
+            using (RxGuard second = pair.In.AcquireRx())
+                Tests.Equal("b", Tests.Text(second.Data));
+        }
+    }
+
+    public static void OfABatchShowWhatIsThere() {
+        using (var pair = new Tests.Pair(4096)) {
+            for (int i = 0; i < 5; ++i)
+                pair.Out.Send(Tests.Text("message " + i), (uint)i);
+            RxBatch batch = pair.In.AcquireRxBatch(3);
+            Tests.Equal(3, batch.Count);
+            Tests.Equal("message 2", Tests.Text(batch.Data(2)));
+            Tests.Equal(2u, batch.TypeId(2));
+            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => batch.Data(3), "3");
+            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => batch.TypeId(-1), "-1");
+            batch.Commit();
+            Tests.Raises<TachyonException>(TachyonError.Empty, () => batch.Data(0));
+            using (batch = pair.In.AcquireRxBatch())
+                Tests.Equal("message 3", Tests.Text(batch.Data(0)));
+            Tests.Raises<WouldBlockException>(
+                TachyonError.Empty, () => pair.In.AcquireRxBatch(0, TimeSpan.Zero));
+        }
+    }
+
+    public static unsafe void FillTheCallersViews() {
+        using (var pair = new Tests.Pair(4096)) {
+            Bus bus = pair.In;
+            var views = stackalloc MsgView[4];
+            Tests.True(!bus.TryReceiveBatch(views, 4, out RxBatch batch));
+            pair.Out.Send(Tests.Text("abc"), 9);
+            Tests.True(bus.TryReceiveBatch(views, 4, out batch));
+            Tests.Equal(1, batch.Count);
+            batch.Dispose();
+            pair.Out.Send(Tests.Text("def"), 8);
+            batch = bus.DrainBatch(views, 4);
+            Tests.Equal("def", Tests.Text(new ReadOnlySpan<byte>(views[0].Ptr, views[0].ActualSize)));
+            Tests.Equal(8u, views[0].TypeId);
+            batch.Commit();
+            Tests.Raises<TachyonException>(TachyonError.NullPtr, () => bus.DrainBatch(null, 4), "views");
+            MsgView view;
+            MsgView* room = &view;
+            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => bus.DrainBatch(room, 0));
+            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => bus.DrainBatch(room, -1), "-1");
+        }
+    }
+
+    public static void OfABatchSendTheFirst() {
+        using (var pair = new Tests.Pair(4096)) {
+            using (TxBatch batch = pair.Out.AcquireTxBatch(4, 3)) {
+                Tests.Equal(3, batch.Count);
+                for (int i = 0; i < 3; ++i)
+                    Tests.Text("no " + i).CopyTo(batch.Buffer(i));
+                Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => batch.Buffer(3));
+                batch.Commit(2, 6);
+                Tests.Raises<TachyonException>(TachyonError.Empty, () => batch.Buffer(0));
+            }
+            var room = new byte[12];
+            Tests.Equal(2, pair.In.ReceiveBatch(room, 4, out uint type));
+            Tests.Equal("no 0no 1\0\0\0\0", Tests.Text(room));
+            Tests.Equal(6u, type);
+        }
+    }
+
+    public static void SurviveACommitOfTooMuch() {
+        using (var pair = new Tests.Pair(4096)) {
+            TxGuard guard = pair.Out.AcquireTx(4);
+            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => guard.Commit(5), "5");
+            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => guard.Commit(-1));
+            guard.Commit(4);
+            Tests.Raises<TachyonException>(TachyonError.Empty, () => guard.Commit(4));
+            Tests.Raises<TachyonException>(TachyonError.Empty, guard.Rollback);
+            Tests.Equal(4, pair.In.Receive().ActualSize);
+        }
+    }
+
+    public static void ThatNobodyMadeAreRefused() {
+        Tests.Raises<TachyonException>(TachyonError.Empty, () => default(TxGuard).Commit(1));
+        Tests.Raises<TachyonException>(TachyonError.Empty, () => default(RxGuard).Commit());
+        Tests.Raises<TachyonException>(TachyonError.Empty, () => { var _ = default(RxGuard).Data; });
+        Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => default(RxBatch).Data(0));
+        Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => default(TxBatch).Buffer(0));
+        default(TxGuard).Dispose();
+        default(RxBatch).Dispose();
+    }
+
+    public static void AreHarmlessAfterADispose() {
+        using (var pair = new Tests.Pair(4096)) {
+            TxGuard room = pair.Out.AcquireTx(4);
+            pair.Out.Dispose();
+            room.Buffer.Fill(1); // mapped
+            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => room.Commit(4));
+            Tests.Raises<TachyonException>(TachyonError.Empty, () => { var _ = room.Buffer; });
+            Tests.Raises<StreamClosedException>(TachyonError.Closed, () => pair.In.Receive());
+        }
+    }
+}
+
+static class WaitingTests {
+    static void Takes(TimeSpan least, Action action) {
+        var clock = Stopwatch.StartNew();
+        action();
+        Tests.True(clock.Elapsed >= least && clock.Elapsed < Tests.Long);
+    }
+
+    public static void EndsWithTheTime() {
+        using (var pair = new Tests.Pair(4096)) {
+            Bus bus = pair.In;
+            Takes(Tests.Short, () => Tests.Raises<TachyonTimeoutException>(
+                TachyonError.Timeout, () => bus.Receive(Tests.Short)));
+            Takes(Tests.Short, () => Tests.Raises<TachyonTimeoutException>(
+                TachyonError.Timeout, () => bus.AcquireRx(Tests.Short)));
+            Tests.Raises<WouldBlockException>(TachyonError.Empty, () => bus.Receive(TimeSpan.Zero));
+            Tests.Raises<TachyonException>(TachyonError.InvalidSz,
+                () => bus.Receive(TimeSpan.FromSeconds(-2)), "-00:00:02");
+            using (var options = new Options { Timeout = Tests.Short }) {
+                Tests.Raises<TachyonTimeoutException>(
+                    TachyonError.Timeout, () => Bus.Listen(Tests.NewPath(), 4096, options));
+                Tests.Equal(Tests.Short, options.Timeout);
+            }
+        }
+    }
+
+    /// What a token does to a call that waits; then the bus is as it was.
+    static void Cancels(Action<CancellationToken> call) {
+        using (var source = new CancellationTokenSource()) {
+            source.CancelAfter(Tests.Short);
+            Tests.Raises<TachyonCanceledException>(TachyonError.Interrupted, () => call(source.Token));
+            Tests.Raises<TachyonCanceledException>(TachyonError.Interrupted, () => call(source.Token));
+        }
+    }
+
+    public static void EndsWithTheToken() {
+        using (var pair = new Tests.Pair(4096))
+        using (var rpc = new Tests.RpcPair(4096)) {
+            Bus to = pair.Out, from = pair.In;
+            RpcBus caller = rpc.Caller, callee = rpc.Callee;
+            Cancels(token => from.Receive(null, token));
+            Cancels(token => from.Receive(new byte[9], out uint _, null, token));
+            Cancels(token => from.ReceiveBatch(new byte[9], 3, out uint _, null, token));
+            Cancels(token => from.AcquireRx(null, token));
+            Cancels(token => from.AcquireRxBatch(0, null, token));
+            Cancels(token => from.ReceiveAsync(null, token).GetAwaiter().GetResult());
+            to.SendBatch(new byte[1000 * 32], 32, 1, TimeSpan.Zero);
+            Cancels(token => to.Send(new byte[32], 1, null, token));
+            Cancels(token => to.SendBatch(new byte[64], 32, 1, null, token));
+            Cancels(token => to.AcquireTx(32, null, token));
+            Cancels(token => to.AcquireTxBatch(32, 2, null, token));
+            Cancels(token => to.SendAsync(new byte[32], 1, null, token).GetAwaiter().GetResult());
+            Cancels(token => callee.Serve(null, token));
+            ulong id = caller.Call(Tests.Text("x"));
+            Cancels(token => caller.Wait(id, null, token));
+            Cancels(token => caller.CallAsync(Tests.Text("y"), 0, null, token).GetAwaiter().GetResult());
+            Cancels(token => Bus.Listen(Tests.NewPath(), 4096, null, token));
+            Cancels(token => RpcBus.Listen(Tests.NewPath(), 4096, 4096, null, token));
+            using (var patient = new Options())
+                Cancels(token => Bus.Connect(Tests.NewPath(), patient, token));
+            var room = new byte[1000 * 32];
+            int there = from.ReceiveBatch(room, 32, out uint type);
+            to.Send(Tests.Text("after"));
+            Tests.Equal("after", Tests.Text(from.Receive(Tests.Long).Data));
+            Message request = callee.Serve(Tests.Long);
+            Tests.Equal("x", Tests.Text(request.Data));
+            callee.Reply(request.CorrelationId, Tests.Text("z"));
+            Tests.Equal("z", Tests.Text(caller.Wait(id, Tests.Long).Data));
+            Tests.True(there > 10);
+        }
+    }
+
+    public static void LosesNothingToATokenThatComesTooLate() {
+        using (var pair = new Tests.Pair(4096)) {
+            Bus to = pair.Out, from = pair.In;
+            int next = 0, cancelled = 0;
+            Task sending = Tests.Meanwhile(() => {
+                for (int i = 0; i < 2000; ++i) {
+                    to.Send(BitConverter.GetBytes(i));
+                    Thread.SpinWait(i % 300 * 10);
+                }
+                to.Dispose();
+            });
+            for (bool more = true; more;)
+                using (var source = new CancellationTokenSource()) {
+                    Task cancelling = Task.Run(() => source.Cancel());
+                    try {
+                        for (;;)
+                            Tests.Equal(next++, BitConverter.ToInt32(
+                                from.Receive(null, source.Token).Payload, 0));
+                    } catch (TachyonCanceledException) {
+                        --next;
+                        ++cancelled;
+                    } catch (StreamClosedException) {
+                        --next;
+                        more = false;
+                    }
+                    cancelling.Wait();
+                }
+            sending.Wait();
+            Tests.Equal(2000, next);
+            Tests.True(cancelled > 0);
+        }
+    }
+
+    public static void EndsWithADispose() {
+        foreach (bool receiving in new[] { true, false })
+            using (var pair = new Tests.Pair(4096)) {
+                Bus bus = receiving ? pair.In : pair.Out;
+                Task waiting = Tests.Meanwhile(() => {
+                    for (;;)
+                        if (receiving)
+                            bus.Receive();
+                        else
+                            bus.Send(new byte[100]);
+                });
+                Thread.Sleep(50);
+                bus.Dispose();
+                Tests.Raises<TachyonDisposedException>(TachyonError.Closed, waiting.Wait, "Bus");
+                Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => bus.Receive());
+            }
+    }
+
+    public static void ForAGuardEndsWithADispose() {
+        using (var pair = new Tests.Pair(4096)) {
+            Bus bus = pair.In;
+            Task waiting = Tests.Meanwhile(() => bus.AcquireRx());
+            Thread.Sleep(50);
+            bus.Dispose();
+            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, waiting.Wait);
+            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => bus.AcquireRx());
+        }
+    }
+}
+
+static class LifetimeTests {
+    static void Collect() {
+        for (int i = 0; i < 3; ++i) {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+    }
+
+    /// On a stack of its own, which the collector does not take for roots afterwards.
+    static T Apart<T>(Func<T> call) {
+        T result = default;
+        var thread = new Thread(() => result = call(), 1 << 20);
+        thread.Start();
+        thread.Join();
+        return result;
+    }
+
+    public static void ABusThatIsDroppedClosesAndIsUnmapped() {
+        Collect();
+        int rings = Tests.Rings(), descriptors = Tests.Descriptors();
+        for (int round = 0; round < 20; ++round)
+            Apart(() => {
+                var pair = new Tests.Pair(4096);
+                pair.Out.Send(Tests.Text("x"));
+                pair.In.Receive();
+                new Tests.RpcPair(4096).Caller.Call(Tests.Text("x"));
+                return 0;
+            });
+        Collect();
+        Tests.True(Tests.Rings() <= rings + 8);
+        Tests.True(Tests.Descriptors() <= descriptors + 40);
+    }
+
+    public static void AViewKeepsTheRingOfADroppedBus() {
+        RxGuard guard = Apart(() => {
+            var pair = new Tests.Pair(4096);
+            pair.Out.Send(Tests.Text("still here"));
+            pair.Out.Dispose();
+            return pair.In.AcquireRx();
+        });
+        Collect();
+        Tests.Equal("still here", Tests.Text(guard.Data));
+        guard.Commit();
+    }
+
+    public static void AViewKeepsTheRingOfADisposedBus() {
+        Collect();
+        int rings = Tests.Rings();
+        var pair = new Tests.Pair(4096);
+        pair.Out.Send(Tests.Text("still here"), 5);
+        pair.Out.Send(Tests.Text("and here"), 6);
+        pair.Out.Dispose();
+        RxBatch batch = pair.In.AcquireRxBatch();
+        pair.In.Dispose();
+        Collect();
+        Tests.Equal("still here", Tests.Text(batch.Data(0)));
+        Tests.Equal(6u, batch.TypeId(1));
+        Tests.True(Tests.Rings() > rings);
+        batch.Dispose();
+        Tests.Equal(rings, Tests.Rings()); // without waiting for a collection
+        Tests.Raises<TachyonException>(TachyonError.Empty, () => batch.Data(0));
+    }
+
+    public static void AForgottenGuardIsNoDanger() {
+        for (int i = 0; i < 20; ++i) {
+            Span<byte> bytes = default;
+            using (var pair = new Tests.Pair(4096)) {
+                pair.Out.AcquireTx(4);
+                bytes = pair.Out.AcquireTx(8).Buffer;
+            }
+            Collect();
+            bytes[0] = 1;
+        }
+    }
+
+    public static void ADisposeUnmapsAtOnceAndCanBeRepeated() {
+        Collect();
+        int rings = Tests.Rings();
+        using (var pair = new Tests.Pair(4096)) {
+            Tests.True(Tests.Rings() > rings);
+            for (int i = 0; i < 3; ++i)
+                pair.Dispose();
+            Tests.Equal(rings, Tests.Rings());
+            Tests.Equal(TachyonState.Disconnected, pair.In.State);
+        }
+    }
+
+    public static void AddRefAsksForOneMoreDispose() {
+        using (var pair = new Tests.Pair(4096)) {
+            Tests.True(ReferenceEquals(pair.Out, pair.Out.AddRef()));
+            pair.Out.Dispose();
+            pair.Out.Send(Tests.Text("open"));
+            pair.Out.Dispose();
+            Bus bus = pair.Out;
+            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => bus.Send(default));
+            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => bus.AddRef());
+            Tests.Equal("open", Tests.Text(pair.In.Receive().Data));
+        }
+    }
+
+    public static void ManyThreadsMayDisposeAtOnce() {
+        for (int i = 0; i < 50; ++i)
+            using (var pair = new Tests.Pair(4096)) {
+                Bus bus = pair.In;
+                pair.Out.Send(Tests.Text("x"));
+                Task[] tasks = Enumerable.Range(0, 4).Select(_ => Task.Run(() => bus.Dispose())).ToArray();
+                try {
+                    for (;;)
+                        using (RxGuard guard = bus.AcquireRx())
+                            Tests.Equal("x", Tests.Text(guard.Data));
+                } catch (TachyonDisposedException) {
+                }
+                Task.WaitAll(tasks);
+            }
+    }
+}
+
+static class RpcTests {
+    public static void AnswersComeToTheirCalls() {
+        using (var pair = new Tests.RpcPair(4096)) {
+            ulong[] ids = Enumerable.Range(0, 3)
+                .Select(i => pair.Caller.Call(Tests.Text("call " + i), (uint)i)).ToArray();
+            Message[] requests = ids.Select(_ => pair.Callee.Serve(10000)).ToArray();
+            foreach (Message request in requests.Reverse()) {
+                Tests.Equal((uint)requests.ToList().IndexOf(request), request.TypeId);
+                pair.Callee.Reply(request.CorrelationId, request.Data, TypeId.Make(2, 3));
+                request.Commit();
+            }
+            Tests.Equal("call 1", Tests.Text(pair.Caller.Wait(ids[1], 10000).Data));
+            Message any = pair.Caller.Wait();
+            Tests.Equal(ids[2], any.CorrelationId);
+            Tests.Equal((ushort)2, any.RouteId);
+            Tests.Equal((ushort)3, any.MsgType);
+            pair.Caller.Cancel(ids[0]);
+            RpcBus caller = pair.Caller;
+            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => caller.Wait(ids[0]));
+            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => caller.Cancel(ids[0]));
+            Tests.Equal(3ul, pair.Caller.Stats.Calls);
+            Tests.Equal(4096L - 128, pair.Caller.MaxPayload);
+        }
+    }
+
+    public static void SidesAreNotMixedUp() {
+        using (var pair = new Tests.RpcPair(4096)) {
+            RpcBus caller = pair.Caller, callee = pair.Callee;
+            Tests.Raises<TachyonException>(TachyonError.Busy, () => caller.Serve());
+            Tests.Raises<TachyonException>(TachyonError.Busy, () => callee.Call(default));
+            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => callee.Reply(99, default));
+            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => callee.Reply(0, default));
+            Tests.Raises<TachyonTimeoutException>(TachyonError.Timeout, () => callee.Serve(Tests.Short));
+            caller.Dispose();
+            Tests.Raises<StreamClosedException>(TachyonError.Closed, () => callee.Serve());
+            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => caller.Call(default), "RpcBus");
+            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => caller.AddRef());
+        }
+    }
+
+    public static void TasksCallAndServe() {
+        using (var pair = new Tests.RpcPair(4096)) {
+            Task<long> serving = pair.Callee.ServeAsync(request => Task.FromResult(
+                new Message(request.Payload.Reverse().ToArray(), request.TypeId + 1)));
+            RpcBus caller = pair.Caller;
+            Task<Message>[] calls = Enumerable.Range(10, 20)
+                .Select(i => caller.CallAsync(Tests.Text(i.ToString()), (uint)i)).ToArray();
+            for (int i = 0; i < calls.Length; ++i) {
+                Tests.Equal((i + 10) % 10 + "" + (i + 10) / 10, Tests.Text(calls[i].Result.Data));
+                Tests.Equal((uint)i + 11, calls[i].Result.TypeId);
+            }
+            caller.Dispose();
+            Tests.Equal(20L, serving.Result);
+        }
+    }
+
+    public static void WhatAHandlerThrowsComesOut() {
+        using (var pair = new Tests.RpcPair(4096)) {
+            RpcBus callee = pair.Callee;
+            ulong id = pair.Caller.Call(Tests.Text("x"));
+            Task<long> serving = callee.ServeAsync(
+                request => { throw new FormatException("mine"); });
+            try {
+                serving.Wait();
+                Tests.True(false);
+            } catch (AggregateException e) {
+                Tests.Equal(typeof(FormatException), e.GetBaseException().GetType());
+                Tests.Equal("mine", e.GetBaseException().Message);
+            }
+            callee.Reply(id, Tests.Text("late")); // the bus is as good as before
+            Tests.Equal("late", Tests.Text(pair.Caller.Wait(id).Data));
+            pair.Caller.Call(Tests.Text("x"));
+            Tests.Raises<TachyonException>(
+                TachyonError.NullPtr, () => callee.ServeAsync(null).Wait(), "handler");
+        }
+    }
+
+    public static void ACallThatIsGivenUpIsCancelled() {
+        using (var pair = new Tests.RpcPair(4096)) {
+            RpcBus caller = pair.Caller;
+            Tests.Raises<TachyonTimeoutException>(
+                TachyonError.Timeout, () => caller.CallAsync(Tests.Text("x"), 0, Tests.Short).Wait());
+            Tests.Equal(0ul, caller.Stats.Outstanding);
+        }
+    }
+}
+
+static class AsyncTests {
+    public static void TasksSendAndReceiveInTurn() {
+        using (var pair = new Tests.Pair(4096)) {
+            Bus to = pair.Out, from = pair.In;
+            Task<Message>[] received = Enumerable.Range(0, 9).Select(_ => from.ReceiveAsync()).ToArray();
+            Task.WaitAll(Enumerable.Range(0, 9).Select(
+                i => to.SendAsync(Tests.Text("m" + i), (uint)i)).ToArray());
+            Tests.Equal("m0m1m2m3m4m5m6m7m8",
+                        string.Concat(received.Select(m => Tests.Text(m.Result.Data)).OrderBy(t => t)));
+            Tests.Raises<TachyonTimeoutException>(
+                TachyonError.Timeout, () => from.ReceiveAsync(Tests.Short).Wait());
+        }
+    }
+
+    public static void ATokenEndsOneThatHasNotBegun() {
+        using (var pair = new Tests.Pair(4096))
+        using (var source = new CancellationTokenSource()) {
+            Task<Message> first = pair.In.ReceiveAsync();
+            Task<Message> second = pair.In.ReceiveAsync(null, source.Token);
+            source.CancelAfter(Tests.Short);
+            Tests.Raises<TachyonCanceledException>(TachyonError.Interrupted, () => second.GetAwaiter().GetResult());
+            Tests.True(second.IsCanceled);
+            pair.Out.Send(Tests.Text("x"));
+            Tests.Equal("x", Tests.Text(first.Result.Data));
+        }
+    }
+
+    public static void ADisposeEndsAll() {
+        using (var pair = new Tests.Pair(4096)) {
+            Task<Message> first = pair.In.ReceiveAsync(), second = pair.In.ReceiveAsync();
+            Thread.Sleep(50);
+            pair.In.Dispose();
+            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, first.Wait);
+            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, second.Wait);
+        }
+    }
+
+    public static void OpeningFailsInTheTask() {
+        Task<Bus> connecting = Bus.ConnectAsync(Tests.NewPath());
+        Tests.Raises<TachyonException>(TachyonError.Network, connecting.Wait);
+        Task<RpcBus> listening = RpcBus.ListenAsync("", 4096, 4096);
+        Tests.Raises<TachyonException>(TachyonError.InvalidSz, listening.Wait);
+    }
+}
+
+static class ErrorsTests {
+    static void Refuses(TachyonError error, Action action, string word = "",
+                        [CallerLineNumber] int line = 0) =>
+        Tests.Raises<TachyonException>(error, action, word, line);
+
+    public static void OfOpening() {
+        string path = Tests.NewPath();
+        ulong huge = ulong.MaxValue;
+        Refuses(TachyonError.NullPtr, () => Bus.Listen(null, 4096));
+        Refuses(TachyonError.NullPtr, () => Bus.Connect(null));
+        Refuses(TachyonError.NullPtr, () => RpcBus.Connect(null));
+        Refuses(TachyonError.InvalidSz, () => Bus.Connect(""));
+        Refuses(TachyonError.InvalidSz, () => Bus.Connect(path + "\0x"), "NUL");
+        Refuses(TachyonError.InvalidSz, () => Bus.Connect(new string('x', 200)));
+        Refuses(TachyonError.InvalidSz, () => Bus.Listen(path, 0));
+        Refuses(TachyonError.InvalidSz, () => Bus.Listen(path, 5000));
+        Refuses(TachyonError.InvalidSz, () => Bus.Listen(path, huge), huge.ToString());
+        Refuses(TachyonError.InvalidSz, () => RpcBus.Listen(path, 4096, huge));
+        Refuses(TachyonError.Network, () => Bus.Connect(path), path);
+        Refuses(TachyonError.Network, () => Bus.Listen("/nowhere/at/all", 4096));
+        Refuses(TachyonError.AddrInUse, () => Bus.Listen(Tests.Here, 4096));
+        using (var options = new Options { Role = (Role)9 })
+            Refuses(TachyonError.InvalidSz, () => Bus.Connect(path, options), "9");
+        using (var options = new Options { Role = Role.Producer })
+            Refuses(TachyonError.InvalidSz, () => RpcBus.Listen(path, 4096, 4096, options));
+        var disposed = new Options();
+        disposed.Dispose();
+        disposed.Dispose();
+        disposed.AllowUid(5);
+        Tests.Equal(TimeSpan.Zero, disposed.Timeout);
+        Tests.Raises<TachyonDisposedException>(
+            TachyonError.Closed, () => Bus.Connect(path, disposed), "Options");
+    }
+
+    public static void OfSizes() {
+        using (var pair = new Tests.Pair(4096)) {
+            Bus to = pair.Out, from = pair.In;
+            Refuses(TachyonError.InvalidSz, () => to.Send(new byte[4097 - 128]));
+            Refuses(TachyonError.InvalidSz, () => to.SendBatch(new byte[10], 3), "item");
+            Refuses(TachyonError.InvalidSz, () => to.SendBatch(new byte[10], 0));
+            Refuses(TachyonError.InvalidSz, () => to.SendBatch(new byte[10], -1));
+            Refuses(TachyonError.InvalidSz, () => to.AcquireTx(-1));
+            Refuses(TachyonError.InvalidSz, () => to.AcquireTx(int.MaxValue));
+            Refuses(TachyonError.InvalidSz, () => to.TryAcquireTx(ulong.MaxValue, out TxGuard _));
+            Refuses(TachyonError.InvalidSz, () => to.AcquireTxBatch(-1, 3));
+            Refuses(TachyonError.InvalidSz, () => to.AcquireTxBatch(4, 0));
+            Refuses(TachyonError.InvalidSz, () => from.ReceiveBatch(new byte[9], 0, out uint _));
+            Refuses(TachyonError.InvalidSz, () => from.ReceiveBatch(new byte[9], -3, out uint _));
+            Refuses(TachyonError.InvalidSz, () => from.ReceiveBatch(new byte[3], 4, out uint _));
+            Refuses(TachyonError.NullPtr, () => from.ReceiveBatch(default, 4, out uint _));
+            Refuses(TachyonError.InvalidSz, () => to.SetNumaNode(-1));
+            Refuses(TachyonError.InvalidSz, () => to.SetNumaNode(64));
+            to.Send(default);
+            Tests.Equal(0, from.Receive().ActualSize);
+        }
+    }
+
+    public static void OfDirections() {
+        using (var pair = new Tests.Pair(4096)) {
+            Bus to = pair.Out, from = pair.In;
+            to.Send(default);
+            from.Receive();
+            Refuses(TachyonError.Busy, () => to.Receive());
+            Refuses(TachyonError.Busy, () => from.Send(default));
+            Refuses(TachyonError.Busy, () => from.AcquireTx(4));
+            Refuses(TachyonError.Busy, () => to.TryReceive(out RxGuard _));
+        }
+    }
+
+    static void IsClosed(Bus bus, RpcBus rpc, Action<Action> closed) {
+        closed(() => bus.Send(new byte[1]));
+        closed(() => bus.Receive());
+        closed(() => bus.Receive(new byte[1], out uint _));
+        closed(() => bus.SendBatch(new byte[1], 1));
+        closed(() => bus.ReceiveBatch(new byte[1], 1, out uint _));
+        closed(() => bus.AcquireTx(1));
+        closed(() => bus.AcquireTxBatch(1, 1));
+        closed(() => bus.TryAcquireTx(1, out TxGuard _));
+        closed(() => bus.AcquireRx());
+        closed(() => bus.TryReceive(out RxGuard _));
+        closed(() => bus.ReceiveSpin(0, out RxGuard _));
+        closed(() => bus.AcquireRxBatch());
+        closed(() => bus.Flush());
+        closed(() => bus.SetNumaNode(0));
+        closed(() => bus.SetPollingMode(true));
+        closed(() => { var _ = bus.Stats; });
+        closed(() => { var _ = bus.Peer; });
+        closed(() => { var _ = bus.MaxPayload; });
+        closed(() => { var _ = bus.Fileno; });
+        closed(() => rpc.Call(new byte[1]));
+        closed(() => rpc.Wait(1));
+        closed(() => rpc.Serve());
+        closed(() => rpc.Reply(1, new byte[1]));
+        closed(() => rpc.Cancel(1));
+        closed(() => { var _ = rpc.Stats; });
+        bus.Abort();
+        bus.Dispose();
+        rpc.Dispose();
+    }
+
+    public static void OfTheClosed() {
+        using (var pair = new Tests.Pair(4096))
+        using (var rpc = new Tests.RpcPair(4096)) {
+            pair.Out.Dispose();
+            rpc.Caller.Dispose();
+            IsClosed(pair.Out, rpc.Caller, call => Tests.Raises<TachyonDisposedException>(
+                TachyonError.Closed, call));
+        }
+    }
+
+    public static void OfTheNeverOpened() { // as a careless deserializer makes them
+        var bus = (Bus)FormatterServices.GetUninitializedObject(typeof(Bus));
+        var rpc = (RpcBus)FormatterServices.GetUninitializedObject(typeof(RpcBus));
+        IsClosed(bus, rpc, call => {
+            try {
+                call();
+            } catch (Exception e) when ((e as ITachyonError)?.Error == TachyonError.Closed) {
+                return;
+            }
+            Tests.True(false);
+        });
+    }
+
+    public static void AreNamedAsTheCoreNamesThem() {
+        MethodInfo name = typeof(Bus).Assembly.GetType("TachyonIpc.Tachyon").GetMethod(
+            "error_name", BindingFlags.Static | BindingFlags.Public);
+        foreach (TachyonError error in Enum.GetValues(typeof(TachyonError))) {
+            string words = string.Concat(error.ToString().Select(
+                (c, i) => (i > 0 && char.IsUpper(c) ? "_" : "") + char.ToUpperInvariant(c)));
+            string wanted = error == 0 ? "TACHYON_SUCCESS" : "TACHYON_ERR_" + words;
+            Tests.Equal(wanted, (string)name.Invoke(null, new object[] { error }));
+        }
+        int count = Enum.GetValues(typeof(TachyonError)).Length;
+        Tests.Equal("unknown", (string)name.Invoke(null, new object[] { (TachyonError)count }));
+        Tests.Equal(3, Bus.LibraryVersion.Split('.').Length);
+    }
+}
+
+static class LoadingTests {
+    static Assembly Copy(string name, bool native) {
+        string directory = Path.Combine(Path.GetTempPath(), Tests.NewPath() + name);
+        Directory.CreateDirectory(directory);
+        foreach (string file in native ? new[] { "TachyonIpc.dll", "libtachyon_csharp.so" }
+                                       : new[] { "TachyonIpc.dll" })
+            File.Copy(Path.Combine(Tests.Here, file), Path.Combine(directory, file));
+        return Assembly.LoadFile(Path.Combine(directory, "TachyonIpc.dll"));
+    }
+
+    static object Call(object on, Type type, string name, params object[] arguments) {
+        MethodInfo method = type.GetMethods().Single(m => m.Name == name);
+        return method.Invoke(on, arguments);
+    }
+
+    public static void AMissingLibraryIsNamedWithAWayOut() {
+        Type bus = Copy("missing", false).GetType("TachyonIpc.Bus");
+        try {
+            Call(null, bus, "Connect", "nowhere", null, CancellationToken.None);
+            Tests.True(false);
+        } catch (TargetInvocationException e) {
+            string text = ((DllNotFoundException)e.InnerException).Message;
+            Tests.True(text.Contains("libtachyon_csharp.so") && text.Contains("LD_LIBRARY_PATH"));
+        }
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+    }
+
+    public static void TwoVersionsTalkToEachOther() {
+        Type other = Copy("other", true).GetType("TachyonIpc.Bus");
+        Tests.True(other != typeof(Bus));
+        string path = Tests.NewPath();
+        Task<Bus> listening = Bus.ListenAsync(path, 4096);
+        while (!File.Exists(path))
+            Thread.Sleep(1);
+        object bus = Call(null, other, "Connect", path, null, CancellationToken.None);
+        ((Task)Call(bus, other, "SendAsync", new ReadOnlyMemory<byte>(Tests.Text("hello")), 3u, null,
+                    CancellationToken.None)).Wait();
+        using (Bus here = listening.Result)
+            Tests.Equal("hello", Tests.Text(here.Receive(Tests.Long).Data));
+        ((IDisposable)bus).Dispose();
+        Tests.Equal(2, File.ReadLines("/proc/self/maps").Where(l => l.Contains("libtachyon_csharp.so"))
+                           .Select(l => l.Split(' ').Last()).Distinct().Count());
+    }
+}
