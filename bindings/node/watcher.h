@@ -2,9 +2,15 @@
 #include <napi.h>
 #include <uv.h>
 
-/* new Watcher(descriptor, callback): calls back while the descriptor is readable, between
- * start() and stop(), and until rest() keeps the process alive. The handle belongs to the
- * loop, which frees it after close(), the object's end or that of the environment. */
+/*
+ * new Watcher(descriptor, bus): its ready() is called by the event loop while the descriptor
+ * is readable, between start() and stop(), and in between it keeps the process alive.
+ *
+ * The handle belongs to the loop, which frees it some time after close(), the object's end or
+ * the environment's. libuv touches the descriptor until then, so the bus, whose it is, is held
+ * until the object's end; ready() is a property, since what C++ holds is never collected and
+ * would hold this object in turn.
+ */
 class Watcher : public Napi::ObjectWrap<Watcher> {
     struct Handle {
         uv_poll_t poll; /* first: libuv hands it back */
@@ -12,8 +18,7 @@ class Watcher : public Napi::ObjectWrap<Watcher> {
         napi_async_cleanup_hook_handle hook;
     };
     Handle *handle = nullptr;
-    bool awake = false;
-    Napi::FunctionReference callback;
+    Napi::ObjectReference bus;
 
     static void release(uv_handle_t *poll) {
         Handle *handle = reinterpret_cast<Handle *>(poll);
@@ -34,12 +39,15 @@ class Watcher : public Napi::ObjectWrap<Watcher> {
         Watcher *watcher = reinterpret_cast<Handle *>(poll)->watcher;
         napi_env env = watcher->Env();
         Napi::HandleScope scope(env);
-        napi_value global, error;
-        if (napi_get_global(env, &global) == napi_ok &&
-            napi_make_callback(env, nullptr, global, watcher->callback.Value(), 0, nullptr,
-                               nullptr) == napi_pending_exception &&
+        napi_value self = watcher->Value(), function, error;
+        if (napi_get_named_property(env, self, "ready", &function) == napi_ok &&
+            napi_make_callback(env, nullptr, self, function, 0, nullptr, nullptr) ==
+                napi_pending_exception &&
             napi_get_and_clear_last_exception(env, &error) == napi_ok)
-            napi_fatal_exception(env, error); /* nobody above could catch it */
+            napi_fatal_exception(env, error);
+    }
+    bool active() const {
+        return handle && uv_is_active(reinterpret_cast<uv_handle_t *>(&handle->poll));
     }
 
   public:
@@ -55,7 +63,7 @@ class Watcher : public Napi::ObjectWrap<Watcher> {
                 .ThrowAsJavaScriptException();
             return;
         }
-        callback = Napi::Persistent(info[1].As<Napi::Function>());
+        bus = Napi::Persistent(info[1].As<Napi::Object>());
         made->watcher = this;
         handle = made;
         napi_add_async_cleanup_hook(info.Env(), end, made, &made->hook);
@@ -65,26 +73,12 @@ class Watcher : public Napi::ObjectWrap<Watcher> {
             end(nullptr, handle);
     }
     void start(const Napi::CallbackInfo &) {
-        if (!handle || awake)
-            return;
-        if (!uv_is_active(reinterpret_cast<uv_handle_t *>(&handle->poll)))
-            uv_poll_start(&handle->poll, UV_READABLE, ready);
-        uv_ref(reinterpret_cast<uv_handle_t *>(&handle->poll));
-        awake = true;
-        Ref();
+        if (handle && !active() && uv_poll_start(&handle->poll, UV_READABLE, ready) == 0)
+            Ref();
     }
-    void rest(const Napi::CallbackInfo &) { /* cheaper than stop() when start() follows */
-        if (!awake)
-            return;
-        awake = false;
-        if (handle)
-            uv_unref(reinterpret_cast<uv_handle_t *>(&handle->poll));
-        Unref();
-    }
-    void stop(const Napi::CallbackInfo &info) {
-        rest(info);
-        if (handle)
-            uv_poll_stop(&handle->poll);
+    void stop(const Napi::CallbackInfo &) {
+        if (active() && uv_poll_stop(&handle->poll) == 0)
+            Unref();
     }
     void close(const Napi::CallbackInfo &info) {
         stop(info);
@@ -94,7 +88,6 @@ class Watcher : public Napi::ObjectWrap<Watcher> {
     static Napi::Function define(Napi::Env env) {
         return DefineClass(env, "Watcher",
                            {InstanceMethod("start", &Watcher::start),
-                            InstanceMethod("rest", &Watcher::rest),
                             InstanceMethod("stop", &Watcher::stop),
                             InstanceMethod("close", &Watcher::close)});
     }

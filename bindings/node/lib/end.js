@@ -74,7 +74,7 @@ class End {
     this.start(`${call}Start`, path, sizes, options);
     this.opening = true;
     const step = () => {
-      this.watcher?.stop(); // whose descriptor may go
+      this.unwatch(); // the step may close the descriptor, and open the bus's own
       return this.raw.openStep() || -Empty;
     };
     try {
@@ -84,13 +84,11 @@ class End {
       throw error;
     }
     this.opening = false;
-    this.watcher?.close();
-    this.watcher = null;
   }
 
   end(call) {
     this.closed = true;
-    this.watcher?.close();
+    this.unwatch();
     this.raw[call]();
     if (this.opening) this.raw.openStep(); // gives it up
     this.tx = this.rx = this.ring = this.table = null;
@@ -160,16 +158,24 @@ class End {
     });
   }
 
-  /** The descriptor is watched while somebody awaits, and until it is readable then. */
-  watch(readable = false) {
+  /** The descriptor is watched while somebody awaits. */
+  watch() {
     const receiving = this.receivers.length + this.repliers.length;
     if (this.closed || receiving + this.senders.length === 0) {
-      this.watcher?.[readable ? 'stop' : 'rest']();
+      this.watcher?.stop();
       return;
     }
     if (this.raw.watchMessages && !this.opening) this.raw.watchMessages(receiving ? 1 : 0);
-    this.watcher ??= new native.Watcher(this.check(this.raw.fileno()), () => this.pump());
+    if (!this.watcher) {
+      this.watcher = new native.Watcher(this.check(this.raw.fileno()), this.raw);
+      this.watcher.ready = () => this.pump();
+    }
     this.watcher.start();
+  }
+
+  unwatch() {
+    this.watcher?.close();
+    this.watcher = null;
   }
 
   pump() {
@@ -187,7 +193,7 @@ class End {
     const over = this.caller && !wouldWait(this.gather());
     for (const waiter of [...this.repliers]) if (over || this.replies.has(waiter.id)) serve(waiter);
     while (this.senders.length > 0 && serve(this.senders[0]));
-    this.watch(true);
+    this.watch();
   }
 
   async* iterate(next) {

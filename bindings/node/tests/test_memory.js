@@ -57,8 +57,10 @@ test('buses that are dropped leave neither memory nor descriptors', async () => 
   const before = descriptors();
   const use = async (i) => {
     const [a, b] = await pair(65536);
+    const received = b.recvAsync(); // is waited for
+    await delay(1);
     await a.sendAsync(bytes('x'));
-    await b.recvAsync();
+    await received;
     a.acquireTx(10).bytes();
     if (i % 2) b.drainBatch(1, 1, { timeout: 0 });
   };

@@ -7,76 +7,88 @@ const { TachyonError, ErrorCode } = require('@tachyon-ipc/core');
 const TICKS = 1000; // in a batch
 const now = () => Number(process.hrtime.bigint());
 
-/** Ticks in a buffer: words for each kind of field, over the same bytes. */
-function words(buffer) {
-  const { buffer: bytes, byteOffset, length } = buffer;
-  if (byteOffset % 8 !== 0) throw new RangeError('ticks are aligned to 8 bytes');
-  return [new Float64Array(bytes, byteOffset, length >> 3),
-    new Uint32Array(bytes, byteOffset, length >> 2)];
+let memory, doubles, ints; // words over the whole memory in which ticks lie
+/** Where a tick is in it; it lies elsewhere only now and then. */
+function locate({ buffer, byteOffset }) {
+  if (buffer !== memory) {
+    memory = buffer;
+    doubles = new Float64Array(buffer, 0, buffer.byteLength >>> 3);
+    ints = new Uint32Array(buffer, 0, buffer.byteLength >>> 2);
+  }
+  return byteOffset;
 }
 
-function write(doubles, ints, at, i) {
-  const d = at >> 3, w = at >> 2;
-  ints[w] = 0x59484354; // TCHY
-  ints[w + 1] = 0;
-  doubles[d + 1] = 100 + i * 0.25;
-  ints[w + 4] = i % 1000;
-  ints[w + 5] = 0;
-  ints[w + 6] = i;
-  ints[w + 7] = 0;
+function write(at, i) {
+  const word = at >>> 2;
+  ints[word] = 0x59484354; // TCHY
+  ints[word + 1] = 0;
+  doubles[(at >>> 3) + 1] = 100 + i * 0.25;
+  ints[word + 4] = i % 1000;
+  ints[word + 5] = 0;
+  ints[word + 6] = i;
+  ints[word + 7] = 0;
+}
+
+function tell({ print, count, qty, price, start }) {
+  const each = (now() - start) / count;
+  print(`count ${count} qty ${qty} price ${price.toFixed(2)} ns ${each.toFixed(1)}`);
 }
 
 function produce(bus, { count, how, wait, print }) {
-  const buffer = Buffer.from(new ArrayBuffer(how === 'batch' ? 32 * TICKS : 32));
-  const [doubles, ints] = words(buffer);
+  const buffer = Buffer.from(new ArrayBuffer(32 * TICKS));
+  const one = buffer.subarray(0, 32);
   const start = now();
   for (let i = 0; i < count;) {
     if (how === 'batch') {
       const n = Math.min(TICKS, count - i);
-      for (let k = 0; k < n; k++) write(doubles, ints, 32 * k, i + k);
-      i += bus.sendBatch(buffer.subarray(0, 32 * n), 32, 7, wait);
+      for (let k = 0; k < n; k++) write(locate(buffer) + 32 * k, i + k);
+      i += bus.sendBatch(n < TICKS ? buffer.subarray(0, 32 * n) : buffer, 32, 7, wait);
     } else if (how === 'single') {
-      write(doubles, ints, 0, i++);
-      bus.send(buffer, 7, wait);
+      write(locate(one), i++);
+      bus.send(one, 7, wait);
     } else {
       const guard = bus.acquireTx(32, wait);
-      write(...words(guard.bytes()), 0, i++);
+      write(locate(guard.bytes()), i++);
       guard.commitUnflushed(32, 7);
     }
   }
   bus.flush();
-  const each = (now() - start) / count;
+  const end = now();
   let qty = 0, price = 0;
   for (let i = 0; i < count; i++) {
     qty += i % 1000;
     price += 100 + i * 0.25;
   }
-  print(`count ${count} qty ${qty} price ${price.toFixed(2)} ns ${each.toFixed(1)}`);
+  tell({ print, count, qty, price, start: start + now() - end });
   bus.close();
 }
 
 function consume(bus, { how, wait, print }) {
-  let count = 0, qty = 0, price = 0, check = 0, start = 0;
-  const add = (doubles, ints, at) => {
-    const d = at >> 3, w = at >> 2;
+  let count = 0, qty = 0, price = 0, rest = 0, start = 0;
+  const add = (at) => {
+    const word = at >>> 2;
     count++;
-    price += doubles[d + 1];
-    qty += ints[w + 4];
-    check += ints[w] + ints[w + 1] + ints[w + 5] + ints[w + 6] + ints[w + 7];
+    price += doubles[(at >>> 3) + 1];
+    qty += ints[word + 4];
+    rest += ints[word] + ints[word + 1] + ints[word + 5] + ints[word + 6] + ints[word + 7];
   };
   const receive = () => {
     if (how === 'single') {
       const { data } = bus.recv(10_000, wait);
       start ||= now();
-      add(...words(data), 0);
+      add(locate(data));
       return;
     }
-    const batch = bus.drainBatch(how === 'batch' ? TICKS : 1, 10_000, wait);
-    if (batch.length === 0) throw new TachyonError('nothing came', ErrorCode.Timeout);
+    const taken = how === 'batch' ? bus.drainBatch(TICKS, 10_000, wait) : bus.acquireRx(10_000, wait);
+    if (taken === null || taken.length === 0) throw new TachyonError('nothing came', ErrorCode.Timeout);
     start ||= now();
-    const [doubles, ints] = words(batch.memory);
-    for (let i = 0; i < batch.length; i++) add(doubles, ints, batch.offset(i));
-    batch.commit();
+    if (how === 'batch') {
+      const base = locate(taken.memory);
+      for (let i = 0; i < taken.length; i++) add(base + taken.offset(i));
+    } else {
+      add(locate(taken.data()));
+    }
+    taken.commit();
   };
   try {
     for (;;) receive();
@@ -86,10 +98,9 @@ function consume(bus, { how, wait, print }) {
       process.exit(1);
     }
   }
-  const each = (now() - start) / count;
-  print(`count ${count} qty ${qty} price ${price.toFixed(2)} ns ${each.toFixed(1)}`);
+  tell({ print, count, qty, price, start });
   bus.close();
-  return check;
+  return rest;
 }
 
 module.exports = { produce, consume };
