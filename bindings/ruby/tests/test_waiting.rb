@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# While a call waits, other threads run, and what they or signals raise arrives.
+require "tachyon"
+require "timeout"
+
+PATH = "@tachyon-ruby-waiting-#{Process.pid}"
+listener = Tachyon::Bus.new
+b = Tachyon::Bus.new
+opening = Thread.new { listener.listen(PATH, 4096) } # another thread connects meanwhile
+options = Tachyon::Options.new
+options.timeout = 10
+b.connect(PATH, options)
+opening.join
+a = listener
+a.send("x")
+raise unless b.recv == "x"
+
+def code(expected)
+  yield
+  raise "no error #{expected}"
+rescue Tachyon::Error => e
+  raise unless e.code == expected
+end
+
+def soon
+  Thread.new do
+    sleep 0.2
+    yield
+  end
+end
+
+# Other threads run.
+ticks = 0
+ticking = Thread.new { loop { sleep 0.01 and ticks += 1 } }
+code(Tachyon::ERR_TIMEOUT) { b.recv(0.4) }
+raise "#{ticks} ticks" unless ticks > 10
+ticking.kill.join
+
+# Ctrl-C once, Thread#raise, Thread#kill and Timeout end a wait.
+soon { Process.kill(:INT, Process.pid) }
+begin
+  b.recv
+  raise "not interrupted"
+rescue Interrupt
+  code(Tachyon::ERR_TIMEOUT) { b.recv(0.05) }
+end
+waiting = Thread.new { b.recv }
+waiting.report_on_exception = false
+sleep 0.1
+waiting.raise(KeyError, "from outside")
+begin
+  waiting.join
+  raise "not raised"
+rescue KeyError
+  code(Tachyon::ERR_TIMEOUT) { b.recv(0.05) }
+end
+waiting = Thread.new { b.recv }
+sleep 0.1
+raise "not killed" unless waiting.kill.join(5)
+begin
+  Timeout.timeout(0.1) { b.recv }
+  raise "not timed out"
+rescue Timeout::Error
+  code(Tachyon::ERR_TIMEOUT) { b.recv(0.05) }
+end
+
+# A trap that raises nothing runs, and the wait goes on: in time, and to the message.
+trapped = 0
+trap(:USR1) { trapped += 1 }
+5.times { |i| Thread.new { sleep(0.05 * i) and Process.kill(:USR1, Process.pid) } }
+start = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+code(Tachyon::ERR_TIMEOUT) { b.recv(0.5) }
+taken = Process.clock_gettime(Process::CLOCK_MONOTONIC) - start
+raise "#{trapped} traps in #{taken} s" unless trapped.positive? && (0.5..2).cover?(taken)
+soon { Process.kill(:USR1, Process.pid) }
+Thread.new { sleep(0.4) and a.send("late") }
+raise unless b.recv == "late"
+
+# A close from another thread ends it.
+soon { b.close }
+code(Tachyon::ERR_CLOSED) { b.recv }
