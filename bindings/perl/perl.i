@@ -5,8 +5,8 @@
 %{
 #include "facade.h"
 static void raise_error(pTHX_ const Bus *bus) {
-    HV *error = newHV();
     const char *name = tachyon_error_name((tachyon_error_t)bus->error);
+    HV *error = newHV();
     (void)hv_stores(error, "code", newSViv(bus->error));
     (void)hv_stores(error, "name", newSVpv(name, 0));
     (void)hv_stores(error, "message", newSVpv(bus->text, 0));
@@ -17,6 +17,16 @@ static void raise_error(pTHX_ const Bus *bus) {
 static int pending(void *context) { dTHX; (void)context; return PL_sig_pending != 0; }
 static int interrupted(void) { dTHX; PERL_ASYNC_CHECK(); return 0; }
 %}
+#define TACHYON_OWN_BYTES
+%typemap(in) (const void *data, size_t size), (const void *items, size_t size) {
+    SV *data = sv_mortalcopy($input); /* a signal handler may change the other */
+    STRLEN length;
+    if (!SvOK(data) || (SvROK(data) && !SvAMAGIC(data)))
+        SWIG_exception_fail(SWIG_TypeError, "data: a string is wanted");
+    $1 = SvPVbyte(data, length); $2 = length;
+}
+%typemap(out) Bytes "$result = newSVpvn_flags($1.data, $1.len, SVs_TEMP); argvi++;"
+%typemap(newfree) Bytes "bytes_taken(arg1);"
 #define TACHYON_RAISE(bus) raise_error(aTHX_ bus)
 %include "tachyon.i"
 %init %{ host.pending = pending; host.interrupted = interrupted; %}
@@ -24,15 +34,11 @@ static int interrupted(void) { dTHX; PERL_ASYNC_CHECK(); return 0; }
 for my $class (qw(Bus RpcBus)) {
     no strict 'refs';
     *{"Tachyon::${class}::CLONE_SKIP"} = sub { 1 };    # not of another thread's
-    for my $name (qw(error type_id size count stride id spin)) {
-        *{"Tachyon::${class}::$name"} = \&{"Tachyonc::${class}_${name}_get"};
-    }
+    *{"Tachyon::${class}::$_"} = \&{"Tachyonc::${class}_${_}_get"}
+        for qw(error type_id size count stride id spin);
 }
 package Tachyon::Error;
 use overload '""' => sub { $_[0]{text} }, fallback => 1;
-sub code { $_[0]{code} }
-sub name { $_[0]{name} }
-sub message { $_[0]{message} }
-package Tachyon;
-our $VERSION = '1.0.0';
+sub code { $_[0]{code} } sub name { $_[0]{name} } sub message { $_[0]{message} }
+package Tachyon; our $VERSION = '1.0.0';
 %}
