@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Payloads are bytevectors. Errors are thrown as (tachyon-error procedure "~A" (text)
+   (code name)). Other threads run, and signal handlers, while a call waits. */
+%module tachyon
+%{
+#include "facade.h"
+__attribute__((visibility("default"))) SCM scm_init_tachyon_module(void);
+static _Thread_local int looks;
+static void raise_error(const char *procedure, const Bus *bus) {
+    const char *name = tachyon_error_name((tachyon_error_t)bus->error);
+    scm_error(scm_from_utf8_symbol("tachyon-error"), procedure, "~A",
+              scm_list_1(scm_from_utf8_string(bus->text)),
+              scm_list_2(scm_from_int(bus->error), scm_from_utf8_symbol(name)));
+}
+struct waiting { void (*call)(void *); void *context; };
+static void *run(void *context) {
+    struct waiting *waiting = context;
+    waiting->call(waiting->context);
+    return NULL;
+}
+static void wait_outside(void (*call)(void *), void *context) {
+    looks = 0;
+    scm_without_guile(run, &(struct waiting){call, context});
+}
+/* A second look is after a signal. A thread of Guile's queues the handler: it gets a
+   moment for that. */
+static int pending(void *context) { (void)context; return looks++ > 0; }
+static int interrupted(void) { scm_std_usleep(2000); scm_async_tick(); return 0; }
+%}
+#define TACHYON_OWN_BYTES
+%typemap(in) (const void *data, size_t size) {
+    SCM_ASSERT_TYPE(scm_is_bytevector($input), $input, $argnum, FUNC_NAME, "bytevector");
+    $1 = SCM_BYTEVECTOR_CONTENTS($input);
+    $2 = SCM_BYTEVECTOR_LENGTH($input);
+}
+%apply (const void *data, size_t size) { (const void *items, size_t size) };
+%typemap(out) Bytes {
+    $result = scm_c_make_bytevector($1.len);
+    memcpy(SCM_BYTEVECTOR_CONTENTS($result), $1.data, $1.len);
+}
+%typemap(newfree) Bytes "bytes_taken(arg1);"
+#define TACHYON_RAISE(bus) raise_error(FUNC_NAME, bus)
+%insert("scheme") %{ (load-extension "libguile-tachyon" "scm_init_tachyon_module") %}
+%include "tachyon.i"
+%init %{
+    host.wait = wait_outside; host.pending = pending; host.interrupted = interrupted;
+%}

@@ -1,0 +1,55 @@
+;; SPDX-License-Identifier: Apache-2.0
+;; While a call waits, other threads run and collect, and handlers of signals run: one that
+;; throws ends it, one that does not lets it go on.
+(use-modules (tachyon) (rnrs bytevectors) (ice-9 threads))
+
+(define (check right . what) (unless right (error "wrong" what)))
+(define path (format #f "@tachyon-guile-waiting-~a" (getpid)))
+(define a (new-Bus))
+(define b (new-Bus))
+(define options (new-Options))
+(define x #vu8(120))
+(define opening (call-with-new-thread (lambda () (Bus-listen a path 4096))))
+(Options-timeout-set options 10)
+(Bus-connect b path options)
+(join-thread opening)
+(Bus-send a x)
+(check (equal? (Bus-recv b) x) "x")
+
+(define (caught thunk) ; the key, and the code where there is one
+  (catch #t
+    (lambda () (thunk) '())
+    (lambda (key . rest)
+      (cons key (if (eq? key 'tachyon-error) (list (car (list-ref rest 3))) '())))))
+(define (signals first each count)
+  (system (format #f "(sleep ~a; for i in $(seq ~a); do kill -USR1 ~a; sleep ~a; done) &"
+                  first count (getpid) each)))
+(define late (list 'tachyon-error (ERR-TIMEOUT)))
+
+(define ticks 0)
+(define ticking (call-with-new-thread
+                 (lambda () (while #t (usleep 10000) (gc) (set! ticks (+ ticks 1))))))
+(check (equal? (caught (lambda () (Bus-recv b 0.5))) late) "time-out")
+(check (> ticks 3) ticks "ticks")
+(cancel-thread ticking)
+
+(sigaction SIGUSR1 (lambda (number) (throw 'from-a-handler)))
+(signals 0.3 0 1)
+(check (equal? (caught (lambda () (Bus-recv b 20))) '(from-a-handler)) "not ended")
+(check (equal? (caught (lambda () (Bus-recv b 0.05))) late) "ended twice")
+(signals 0.3 0 1)
+(check (equal? (caught (lambda () (Bus-listen (new-Bus) (string-append path "-") 4096)))
+               '(from-a-handler)) "listening")
+
+(define seen 0)
+(sigaction SIGUSR1 (lambda (number) (set! seen (+ seen 1))))
+(signals 0.1 0.05 5)
+(define start (get-internal-real-time))
+(check (equal? (caught (lambda () (Bus-recv b 0.6))) late) "time-out")
+(define taken (/ (- (get-internal-real-time) start) internal-time-units-per-second))
+(check (and (>= seen 2) (>= taken 0.6) (< taken 2)) seen "signals in" taken)
+(signals 0.1 0.05 3)
+(call-with-new-thread (lambda () (usleep 400000) (Bus-send a x)))
+(check (equal? (Bus-recv b 10.0) x) "late")
+(call-with-new-thread (lambda () (usleep 200000) (Bus-close b)))
+(check (equal? (caught (lambda () (Bus-recv b))) (list 'tachyon-error (ERR-CLOSED))) "closed")
