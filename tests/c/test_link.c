@@ -454,6 +454,20 @@ TEST(a_signal_ends_no_sleep_that_restarts) {
     ends_free(&ends);
 }
 
+/* No sleep is without one, so none ends by its time-out. */
+TEST(a_wait_that_restarts_keeps_its_timeout_whatever_ends_its_sleeps) {
+    struct ends ends;
+    ends_open(&ends);
+    ends.ours.interrupt.restart = true;
+    catch_signal(SIGUSR1, 0);
+    struct waiting waiting = {
+        .link = &ends.ours, .timeout_ms = 30, .on_sleep = signal_ourselves};
+    CHECK_TAKES(30, 30 + SLACK_MS,
+                CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT));
+    CHECK(atomic_load(&signals) > 10);
+    ends_free(&ends);
+}
+
 static int hook_result;
 static _Atomic int hook_calls;
 
