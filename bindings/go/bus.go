@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tachyon
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"runtime"
+	"unsafe"
+
+	"tachyon-ipc/bindings/go/internal/native"
+)
+
+// A Bus is one end of a stream of messages.
+type Bus struct{ endpoint }
+
+// Listen waits for one peer at a path.
+func Listen(path string, capacity int) (*Bus, error) {
+	return ListenContext(context.Background(), path, capacity, nil)
+}
+
+// ListenContext is Listen with options, until the context ends.
+func ListenContext(ctx context.Context, path string, capacity int, o *Options) (*Bus, error) {
+	b := new(Bus)
+	return opened(b, b.open(ctx, path, o, -1, func(o native.Options) int64 {
+		return b.raw.Listen(path, int64(capacity), o)
+	}, capacity))
+}
+
+// Connect tries once to attach to a listener.
+func Connect(path string) (*Bus, error) { return ConnectContext(context.Background(), path, nil) }
+
+// ConnectContext is Connect with options, until the context ends.
+func ConnectContext(ctx context.Context, path string, o *Options) (*Bus, error) {
+	b := new(Bus)
+	return opened(b, b.open(ctx, path, o, 0, func(o native.Options) int64 {
+		return b.raw.Connect(path, o)
+	}))
+}
+
+// SetNumaNode says where the pages of the ring should be.
+func (b *Bus) SetNumaNode(node int) error {
+	_, err := b.do(func() int64 { return b.raw.SetNumaNode(node) })
+	return err
+}
+
+// Stats counts what one end has done.
+type Stats struct {
+	Capacity, Used, Messages, RingBytes, Flushes, Full, Sleeps, Wakes uint64
+}
+
+// Stats reads the counters.
+func (b *Bus) Stats() (stats Stats, err error) {
+	_, err = b.do(func() int64 {
+		s := b.raw.Stats()
+		defer native.DeleteStats(s)
+		stats = Stats{s.GetCapacity(), s.GetUsed(), s.GetMessages(), s.GetRingBytes(),
+			s.GetFlushes(), s.GetFull(), s.GetSleeps(), s.GetWakes()}
+		return b.closed()
+	})
+	return
+}
+
+// Send copies a message into the ring, if there is room.
+func (b *Bus) Send(data []byte, typeID uint32) error { return b.SendContext(NoWait, data, typeID) }
+
+// SendContext waits for room.
+func (b *Bus) SendContext(ctx context.Context, data []byte, typeID uint32) error {
+	_, err := b.wait(ctx, func(t float64) int64 { return b.raw.Send(data, uint(typeID), t) })
+	return err
+}
+
+// SendBatch copies items of one size into the ring; fewer than all only with an error.
+func (b *Bus) SendBatch(ctx context.Context, items []byte, size int, typeID uint32) (int, error) {
+	if size <= 0 || len(items)%size != 0 {
+		return 0, failure(ErrInvalidSize, "%d bytes are no items of %d bytes", len(items), size)
+	}
+	for sent := 0; ; {
+		n, err := b.wait(ctx, func(t float64) int64 {
+			return b.raw.SendBatch(items[sent*size:], int64(size), uint(typeID), t)
+		})
+		if sent += n; err != nil || sent*size == len(items) {
+			return sent, err
+		}
+	}
+}
+
+// Flush shows the peer what was committed.
+func (b *Bus) Flush() error {
+	_, err := b.do(b.raw.Flush)
+	return err
+}
+
+// Recv waits for a message and copies it; spin is how often to look before going to sleep.
+func (b *Bus) Recv(spin uint32) ([]byte, uint32, error) { return b.RecvContext(b.spinning(spin)) }
+
+// RecvContext is Recv until the context ends.
+func (b *Bus) RecvContext(ctx context.Context) ([]byte, uint32, error) {
+	if err := b.enter(); err != nil {
+		return nil, 0, err
+	}
+	defer b.busy.Store(false)
+	for {
+		n, typeID, err := b.RecvInto(ctx, b.buffer)
+		if err == nil {
+			return append([]byte{}, b.buffer[:n]...), typeID, nil
+		}
+		if n <= len(b.buffer) {
+			return nil, 0, err
+		}
+		b.buffer = make([]byte, max(512, n))
+	}
+}
+
+// RecvInto waits for a message and copies it. A longer one stays: ErrInvalidSize, and its size.
+func (b *Bus) RecvInto(ctx context.Context, into []byte) (size int, typeID uint32, err error) {
+	_, err = b.wait(ctx, func(t float64) int64 {
+		n := b.raw.RecvInto(into, t)
+		if n >= 0 || n == -int64(ErrInvalidSize) {
+			size, typeID = b.fields.Size(), b.fields.TypeID()
+		}
+		return n
+	})
+	return
+}
+
+// RecvBatch waits for messages of this size and of one type, and copies what fits.
+func (b *Bus) RecvBatch(ctx context.Context, into []byte, size int) (count int, typeID uint32, err error) {
+	count, err = b.wait(ctx, func(t float64) int64 {
+		n := b.raw.RecvBatchInto(into, int64(size), t)
+		typeID = b.fields.TypeID()
+		return n
+	})
+	return
+}
+
+// A guard holds something in the ring, which stays mapped as long as there is a guard.
+type guard struct {
+	e      *endpoint
+	turn   uint64
+	data   []byte
+	typeID uint32
+}
+
+// begin opens a guard of what is at the offset that the call gives, and of this size.
+func (e *endpoint) begin(ctx context.Context, call func(t float64) (offset int64, size int)) (guard, error) {
+	if err := e.enter(); err != nil {
+		return guard{}, err
+	}
+	defer e.busy.Store(false)
+	if e.ring == nil && e.raw != 0 {
+		if e.ring = e.raw.RingMemory(); e.ring != nil {
+			runtime.AddCleanup(e, func(raw native.SwigcptrBus) { raw.Unref() }, e.raw)
+		}
+	}
+	size := 0
+	at, err := e.wait(ctx, func(t float64) (offset int64) {
+		offset, size = call(t)
+		return
+	})
+	if err != nil {
+		return guard{}, err
+	}
+	e.turn++
+	return guard{e, e.turn, e.ring[at : at+size : at+size], e.fields.TypeID()}, nil
+}
+
+func (g *guard) open() bool { return g.e != nil && g.turn == g.e.turn }
+
+// finish ends the guard, unless the call refuses a size.
+func (g *guard) finish(call func() int64) error {
+	if g.e != nil {
+		if err := g.e.enter(); err != nil {
+			return err
+		}
+		defer g.e.busy.Store(false)
+	}
+	if !g.open() {
+		return failure(ErrEmpty, "the guard has ended")
+	}
+	result := call()
+	if result != -int64(ErrInvalidSize) && result != -int64(ErrBusy) {
+		g.e.turn++
+	}
+	_, err := g.e.check(result)
+	return err
+}
+
+// view is what the guard holds, nil when it has ended.
+func (g *guard) view() []byte {
+	if !g.open() {
+		return nil
+	}
+	return g.data
+}
+
+// A TxGuard is room for one message, until it is committed or rolled back.
+type TxGuard struct{ guard }
+
+// AcquireTx reserves room, if there is some; a reservation that is open ends.
+func (b *Bus) AcquireTx(size int) (*TxGuard, error) { return b.AcquireTxContext(NoWait, size) }
+
+// AcquireTxContext waits for room.
+func (b *Bus) AcquireTxContext(ctx context.Context, size int) (*TxGuard, error) {
+	if size < 0 {
+		return nil, failure(ErrInvalidSize, "a message of %d bytes", size)
+	}
+	g := new(TxGuard)
+	var err error
+	g.guard, err = b.begin(ctx, func(t float64) (int64, int) { return b.raw.Reserve(int64(size), t), size })
+	return opened(g, err)
+}
+
+// Bytes is where to write, until the guard ends.
+func (g *TxGuard) Bytes() []byte { return g.view() }
+
+// Commit sends the first size bytes.
+func (g *TxGuard) Commit(size int, typeID uint32) error {
+	return g.finish(func() int64 { return g.e.raw.Publish(int64(size), uint(typeID)) })
+}
+
+// CommitUnflushed lets them be seen with the next flush.
+func (g *TxGuard) CommitUnflushed(size int, typeID uint32) error {
+	return g.finish(func() int64 { return g.e.raw.Commit(int64(size), uint(typeID)) })
+}
+
+// Rollback sends nothing.
+func (g *TxGuard) Rollback() error { return g.finish(func() int64 { return g.e.raw.Rollback() }) }
+
+// An RxGuard is a message in the ring, until it is committed.
+type RxGuard struct{ guard }
+
+// AcquireRx waits for a message.
+func (b *Bus) AcquireRx(spin uint32) (*RxGuard, error) { return b.AcquireRxContext(b.spinning(spin)) }
+
+// AcquireRxContext is AcquireRx until the context ends.
+func (b *Bus) AcquireRxContext(ctx context.Context) (*RxGuard, error) {
+	g := new(RxGuard)
+	var err error
+	g.guard, err = b.begin(ctx, func(t float64) (int64, int) {
+		offset := b.raw.Acquire(t)
+		return offset, b.fields.Size()
+	})
+	return opened(g, err)
+}
+
+// Data is the message, to be read until the guard ends.
+func (g *RxGuard) Data() []byte { return g.view() }
+
+// Size is the length of the message.
+func (g *RxGuard) Size() int { return len(g.data) }
+
+// TypeID is the type of the message.
+func (g *RxGuard) TypeID() uint32 { return g.typeID }
+
+// Commit gives the room back.
+func (g *RxGuard) Commit() error { return g.finish(func() int64 { return g.e.raw.Release(0) }) }
+
+// An RxBatch is messages in the ring, until they are committed.
+type RxBatch struct {
+	guard
+	msgs []RxMsg
+}
+
+// An RxMsg is one of a batch.
+type RxMsg struct {
+	e      *endpoint // whose ring it is in
+	data   []byte
+	typeID uint32
+}
+
+type view struct{ offset, size, typeID, _ uint32 }
+
+const maxViews = 1024 // MAX_VIEWS of the facade
+
+// DrainBatch waits for a message and takes up to max of those that are there.
+func (b *Bus) DrainBatch(max int, spin uint32) (*RxBatch, error) {
+	return b.DrainBatchContext(b.spinning(spin), max)
+}
+
+// TryDrainBatch takes those that are there, which may be none.
+func (b *Bus) TryDrainBatch(max int) (*RxBatch, error) {
+	batch, err := b.DrainBatchContext(NoWait, max)
+	if errors.Is(err, ErrEmpty) {
+		return &RxBatch{}, nil
+	}
+	return batch, err
+}
+
+// DrainBatchContext is DrainBatch until the context ends.
+func (b *Bus) DrainBatchContext(ctx context.Context, max int) (*RxBatch, error) {
+	if max <= 0 {
+		return nil, failure(ErrInvalidSize, "a batch of %d messages", max)
+	}
+	batch, n := new(RxBatch), int64(0)
+	var err error
+	batch.guard, err = b.begin(ctx, func(t float64) (int64, int) {
+		n = b.raw.Take(uint(min(max, maxViews)), t)
+		return min(n, 0), 0
+	})
+	if err != nil {
+		return nil, err
+	}
+	if b.views == nil {
+		memory := b.raw.ViewMemory()
+		runtime.AddCleanup(&b.endpoint, func(raw native.SwigcptrBus) { raw.Unref() }, b.raw)
+		b.views = unsafe.Slice((*view)(unsafe.Pointer(&memory[0])), maxViews)
+		b.batch = make([]RxMsg, maxViews)
+	}
+	batch.msgs = b.batch[:n]
+	for i := range batch.msgs {
+		v := &b.views[i]
+		end := int(v.offset) + int(v.size)
+		batch.msgs[i] = RxMsg{&b.endpoint, b.ring[v.offset:end:end], v.typeID}
+	}
+	return batch, nil
+}
+
+// Len is how many messages there are, 0 after the commit.
+func (b *RxBatch) Len() int {
+	if !b.open() {
+		return 0
+	}
+	return len(b.msgs)
+}
+
+// At is message i, valid until the commit.
+func (b *RxBatch) At(i int) *RxMsg { return &b.msgs[:b.Len()][i] }
+
+// Iter goes through them.
+func (b *RxBatch) Iter() iter.Seq[*RxMsg] {
+	return func(yield func(*RxMsg) bool) {
+		for i := 0; i < b.Len() && yield(b.At(i)); i++ {
+		}
+	}
+}
+
+// Commit gives their room back.
+func (b *RxBatch) Commit() error {
+	if b.e == nil { // none were there
+		return nil
+	}
+	return b.finish(func() int64 { return b.e.raw.Release(0) })
+}
+
+// Data is the message, to be read until the batch is committed.
+func (m *RxMsg) Data() []byte { return m.data }
+
+// Size is the length of the message.
+func (m *RxMsg) Size() int { return len(m.data) }
+
+// TypeID is the type of the message.
+func (m *RxMsg) TypeID() uint32 { return m.typeID }

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The Go package `native`, from which tachyon.go makes the public one. */
+#define TACHYON_OWN_BYTES
+#define TACHYON_OWN_MEMORY
+#define TACHYON_ALL_ARGUMENTS
+#define TACHYON_RAISE(bus) /* tachyon.go makes an error value of the result */
+
+%rename("%(camelcase)s", %$ismember) "";
+%ignore recv; %ignore recv_batch; %ignore wait_for; %ignore serve; /* there is _into */
+
+/* A []byte, lent to C for the call. */
+%typemap(gotype) (const void *data, size_t size) "[]byte"
+%typemap(in) (const void *data, size_t size) {
+    $1 = $input.array;
+    $2 = (size_t)$input.len;
+}
+%apply (const void *data, size_t size) {
+    (const void *items, size_t size), (void *into, size_t room)
+};
+/* A []byte of C's memory, not copied; nil after an error. */
+%typemap(gotype) Memory "[]byte"
+%typemap(imtype) Memory "[]byte"
+%typemap(goout) Memory "$result = $1"
+%typemap(out) Memory {
+    $result.array = $1.data;
+    $result.len = $result.cap = (intgo)$1.len;
+}
+
+%insert(cgo_comment_typedefs) %{
+#cgo CFLAGS: -std=gnu11 -O2 -fvisibility=hidden
+#cgo CFLAGS: -I${SRCDIR}/../../../../core/include -I${SRCDIR}/../../../../swig
+#cgo LDFLAGS: -lm
+#include "facade.h"
+%}
+
+/* What a call leaves in the object, read and set without calling C. */
+%insert(go_wrapper) %{
+func init() { C.host.interruptible = 1 }
+
+type Fields C.Bus
+
+func FieldsOf(bus SwigcptrBus) *Fields {
+	return (*Fields)(unsafe.Pointer(unsafe.SliceData(bus.Self())))
+}
+func (f *Fields) TypeID() uint32   { return uint32(f.type_id) }
+func (f *Fields) Size() int        { return int(f.size) }
+func (f *Fields) ID() uint64       { return uint64(f.id) }
+func (f *Fields) SetSpin(n uint32) { f.spin = C.uint32_t(n) }
+%}
+
+%include "tachyon.i"
+
+%extend Bus {
+    Memory self() { return (Memory){(char *)$self, sizeof *$self}; }
+    void unref() { bus_unref($self); }
+    Result publish(size_t size, uint32_t type_id) {
+        Result result = Bus_commit($self, size, type_id);
+        return result < 0 ? result : Bus_flush($self);
+    }
+}

@@ -1,0 +1,3 @@
+module tachyon-ipc
+
+go 1.24
