@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
@@ -102,9 +103,7 @@ final class WaitingTest {
     @Test
     void close_and_abort_end_every_wait() throws Exception {
         for (var wait : WAITS.entrySet()) {
-            for (Consumer<TachyonBus> end :
-                    new Consumer[] {(Consumer<TachyonBus>) TachyonBus::close,
-                        (Consumer<TachyonBus>) TachyonBus::abort}) {
+            for (var end : List.<Consumer<TachyonBus>>of(TachyonBus::close, TachyonBus::abort)) {
                 try (Pair pair = Pair.of(4096)) {
                     boolean sends = wait.getKey().contains("send") || wait.getKey().equals("acquireTx");
                     Throwable e = struck(() -> wait.getValue().accept(pair),

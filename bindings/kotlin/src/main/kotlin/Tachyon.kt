@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Coroutines over the classes of bindings/java: what waits suspends, streams are flows. */
+package dev.tachyon_ipc
+
+import java.nio.ByteBuffer
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.INFINITE
+import kotlin.time.Duration.Companion.ZERO
+import kotlin.time.toJavaDuration
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.runInterruptible
+
+/** A copy of a message. */
+class Message(val typeId: Int, val data: ByteArray) {
+    val size get() = data.size
+}
+
+/** A copy of a request or a reply. */
+class RpcMessage(val correlationId: Long, val msgType: Int, val data: ByteArray)
+
+private fun java(timeout: Duration) = if (timeout.isInfinite()) null else timeout.toJavaDuration()
+
+private fun ByteBuffer.bytes() = ByteArray(remaining()).also { get(0, it) }
+
+/**
+ * At once where that can be, else on a thread that may sleep, which to cancel interrupts.
+ */
+private suspend fun <T> waiting(timeout: Duration, call: (java.time.Duration?) -> T): T {
+    try {
+        return call(java.time.Duration.ZERO)
+    } catch (e: TachyonException) {
+        val notYet = e.code == ErrorCode.ERR_FULL.swigValue() ||
+            e.code == ErrorCode.ERR_EMPTY.swigValue()
+        if (!notYet || timeout == ZERO) throw e
+    }
+    return runInterruptible(Dispatchers.IO) {
+        try {
+            call(java(timeout))
+        } catch (e: BusInterruptedException) {
+            throw InterruptedException(e.message)
+        }
+    }
+}
+
+/** What `next` gives, until the stream has ended. */
+private fun <T> untilClosed(next: suspend () -> T): Flow<T> = flow {
+    while (true) {
+        val message = try {
+            next()
+        } catch (e: BusClosedException) {
+            break
+        }
+        emit(message)
+    }
+}
+
+/** One end of a bus, for one coroutine at a time; any may close or abort it. */
+class Bus internal constructor(val java: TachyonBus) : AutoCloseable by java {
+    suspend fun send(data: ByteArray, typeId: Int = 0, timeout: Duration = INFINITE) =
+        waiting(timeout) { java.send(ByteBuffer.wrap(data), typeId, it) }
+
+    /** The next message, which a cancelled wait does not lose. */
+    suspend fun recv(timeout: Duration = INFINITE): Message =
+        waiting(timeout) { java.acquireRx(it) }.use { Message(it.typeId, it.data.bytes()) }
+
+    /** All messages; ends with the stream, when either end is closed. */
+    fun receive(timeout: Duration = INFINITE): Flow<Message> = untilClosed { recv(timeout) }
+
+    fun acquireTx(size: Long): TxGuard = java.acquireTx(size)
+
+    fun acquireRx(spin: Int): RxGuard = java.acquireRx(spin)
+
+    fun drainBatch(max: Int, spin: Int): RxBatchGuard = java.drainBatch(max, spin)
+
+    fun flush() = java.flush()
+
+    fun abort() = java.abort()
+
+    companion object {
+        fun listen(path: String, capacity: Long, options: Options = Options()) =
+            Bus(TachyonBus.listen(path, capacity, options))
+
+        fun connect(path: String, options: Options? = null) =
+            Bus(TachyonBus.connect(path, options))
+    }
+}
+
+/** One end of a pair of rings, for one coroutine at a time. */
+class RpcBus internal constructor(val java: TachyonRpcBus) : AutoCloseable by java {
+    private fun message(copy: RpcRxGuard) =
+        RpcMessage(copy.correlationId, copy.msgType, copy.data.bytes())
+
+    /** Sends a request; the id of its reply. */
+    suspend fun send(payload: ByteArray, msgType: Int = 0, timeout: Duration = INFINITE): Long =
+        waiting(timeout) { java.call(payload, msgType, it) }
+
+    suspend fun waitResponse(id: Long, spin: Int = 10_000, timeout: Duration = INFINITE) =
+        waiting(timeout) { java.look(spin); message(java.waitResponse(id, it)) }
+
+    /** Sends a request and waits for its reply; gives the call up when that fails. */
+    suspend fun call(payload: ByteArray, msgType: Int = 0): RpcMessage {
+        val id = send(payload, msgType)
+        try {
+            return waitResponse(id)
+        } catch (e: Throwable) {
+            runCatching { java.cancel(id) }
+            throw e
+        }
+    }
+
+    /** All requests; ends with the stream. */
+    fun serve(spin: Int = 10_000, timeout: Duration = INFINITE): Flow<RpcMessage> =
+        untilClosed { waiting(timeout) { java.look(spin); message(java.serve(it)) } }
+
+    suspend fun reply(id: Long, payload: ByteArray, msgType: Int = 0, timeout: Duration = INFINITE) =
+        waiting(timeout) { java.reply(id, payload, msgType, it) }
+
+    fun abort() = java.abort()
+
+    companion object {
+        fun listen(path: String, forward: Long, back: Long, options: Options = Options()) =
+            RpcBus(TachyonRpcBus.rpcListen(path, forward, back, options))
+
+        fun connect(path: String, options: Options? = null) =
+            RpcBus(TachyonRpcBus.rpcConnect(path, options))
+    }
+}

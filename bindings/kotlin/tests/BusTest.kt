@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+package dev.tachyon_ipc
+
+import java.time.Duration as JavaDuration
+import java.util.concurrent.CompletableFuture
+import java.util.concurrent.atomic.AtomicInteger
+import kotlin.time.Duration.Companion.ZERO
+import kotlin.time.Duration.Companion.milliseconds
+import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.TimeoutCancellationException
+import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.flow.take
+import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import kotlinx.coroutines.withTimeoutOrNull
+import org.junit.jupiter.api.Assertions.assertArrayEquals
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.Timeout
+
+private val paths = AtomicInteger()
+
+private fun path() = "@kotlin-${ProcessHandle.current().pid()}-${paths.incrementAndGet()}"
+
+private fun patient() = Options().apply { setTimeout(JavaDuration.ofSeconds(20)) }
+
+private fun buses(): Pair<Bus, Bus> {
+    val path = path()
+    val rx = CompletableFuture.supplyAsync { Bus.listen(path, 4096) }
+    return Bus.connect(path, patient()) to rx.join()
+}
+
+private fun rpcBuses(): Pair<RpcBus, RpcBus> {
+    val path = path()
+    val callee = CompletableFuture.supplyAsync { RpcBus.listen(path, 4096, 4096) }
+    return RpcBus.connect(path, patient()) to callee.join()
+}
+
+/** All on one thread, in which nothing may block. */
+@Timeout(30)
+internal class BusTest {
+    @Test
+    fun `a stream larger than the ring flows to its end`() = runBlocking {
+        val (tx, rx) = buses()
+        launch {
+            for (i in 0 until 1000) tx.send(ByteArray(100) { i.toByte() }, i)
+            tx.close()
+        }
+        val messages = rx.receive().toList()
+        assertEquals((0 until 1000).toList(), messages.map { it.typeId })
+        assertTrue(messages.all { it.size == 100 && it.data[99] == it.typeId.toByte() })
+        rx.close()
+    }
+
+    @Test
+    fun `a cancelled receive ends soon and loses nothing`() = runBlocking {
+        val (tx, rx) = buses()
+        for (i in 0 until 100) {
+            val job = launch { rx.recv() }
+            if (i % 2 == 0) delay(1.milliseconds)
+            job.cancelAndJoin()
+        }
+        assertThrows(TimeoutCancellationException::class.java) {
+            runBlocking { withTimeout(50.milliseconds) { rx.receive().toList() } }
+        }
+        assertFalse(Thread.currentThread().isInterrupted)
+        tx.send(byteArrayOf(7), 3)
+        assertArrayEquals(byteArrayOf(7), rx.recv().data)
+        tx.close()
+        rx.close()
+    }
+
+    @Test
+    fun `a cancelled send leaves a bus that works`() = runBlocking {
+        val (tx, rx) = buses()
+        var sent = 0
+        withTimeoutOrNull(100.milliseconds) { while (true) { tx.send(ByteArray(100)); sent++ } }
+        assertTrue(sent > 10)
+        assertEquals(sent, rx.receive().take(sent).toList().size)
+        tx.send(ByteArray(1))
+        assertEquals(1, rx.recv().size)
+    }
+
+    @Test
+    fun `time-outs and errors are exceptions, the end is the end of the flow`() = runBlocking<Unit> {
+        val (tx, rx) = buses()
+        assertThrows(BusTimeoutException::class.java) { runBlocking { rx.recv(20.milliseconds) } }
+        val e = assertThrows(TachyonException::class.java) { runBlocking { rx.recv(ZERO) } }
+        assertEquals("TACHYON_ERR_EMPTY", e.name)
+        tx.abort()
+        assertThrows(BusAbortedException::class.java) { runBlocking { rx.receive().toList() } }
+        rx.close()
+        assertEquals(listOf<Message>(), rx.receive().toList())
+        assertThrows(BusClosedException::class.java) { runBlocking { tx.send(ByteArray(1)) } }
+    }
+
+    @Test
+    fun `what the collector throws is not taken for the end`() {
+        val (tx, rx) = buses()
+        runBlocking { tx.send(ByteArray(1)) }
+        val own = BusClosedException("the collector's own")
+        val e = assertThrows(BusClosedException::class.java) {
+            runBlocking { rx.receive().map { throw own }.toList() }
+        }
+        assertEquals(own.message, e.message)
+    }
+
+    @Test
+    fun `calls are answered, and given up with their coroutine`() = runBlocking {
+        val (caller, callee) = rpcBuses()
+        val server = async {
+            var served = 0
+            callee.serve().collect {
+                if (it.msgType != 99) callee.reply(it.correlationId, it.data.reversedArray(), 5)
+                served++
+            }
+            served
+        }
+        for (i in 0 until 10) {
+            val reply = caller.call(byteArrayOf(1, i.toByte()), i)
+            assertArrayEquals(byteArrayOf(i.toByte(), 1), reply.data)
+            assertEquals(5, reply.msgType)
+        }
+        val unanswered = launch { caller.call(ByteArray(1), 99) }
+        delay(50.milliseconds)
+        unanswered.cancelAndJoin()
+        assertEquals(0, caller.java.stats().outstanding)
+        caller.close()
+        assertEquals(11, server.await())
+    }
+
+    @Test
+    fun `guards and batches are those of Java`() {
+        val (tx, rx) = buses()
+        for (i in 0L until 3L) tx.acquireTx(8).use {
+            it.data.putLong(i)
+            it.commitUnflushed(8, TypeId.of(1, 2))
+        }
+        tx.flush()
+        rx.acquireRx(10).use { assertEquals(0, it.data.getLong()) }
+        rx.drainBatch(10, 10).use { batch ->
+            assertEquals(listOf(1L, 2L), batch.map { it.data.getLong() })
+        }
+        assertThrows(CancellationException::class.java) {
+            runBlocking { withTimeout(20.milliseconds) { rx.recv() } }
+        }
+    }
+}
