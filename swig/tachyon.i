@@ -27,8 +27,7 @@ typedef int64_t Result; /* 0 or more; less is an error, and raises */
 /* ---- Payloads: SWIG's binary strings, unless the language has something better ---- */
 
 #ifndef TACHYON_OWN_BYTES
-%include <cdata.i>
-%ignore cdata_void; %ignore memmove;
+%import <cdata.i> /* its typemaps: including it would offer its memmove() too */
 %apply SWIGCDATA { Bytes };
 %apply (const void *BYTES, size_t LENGTH) {
     (const void *data, size_t size), (const void *items, size_t size)
