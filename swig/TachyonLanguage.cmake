@@ -61,6 +61,7 @@ function(tachyon_add_language language)
         set(arg_PRODUCT "built")
     endif()
     tachyon_note_language(${language} "${arg_PRODUCT}")
+    set_property(GLOBAL APPEND PROPERTY tachyon_modules ${language})
     set(TACHYON_GENERATED "${generated}" PARENT_SCOPE)
 endfunction()
 

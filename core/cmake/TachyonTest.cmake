@@ -57,12 +57,17 @@ function(tachyon_skip_test name reason)
 endfunction()
 
 # tachyon_add_pytest(<name> <file.py> [TIMEOUT <seconds>] [SERIAL] [LONG]
-#                    [ENVIRONMENT VAR=value...])
-# One pytest file as one CTest test, run by the interpreter of the venv. A test that
+#                    [SELECT <expression>] [ENVIRONMENT VAR=value...])
+# One pytest file as one CTest test, or those of its tests that -k selects, run by the
+# interpreter of the venv. A test that
 # hangs is ended a little before CTest would do it, with a traceback.
 function(tachyon_add_pytest name file)
-    cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL;LONG" "TIMEOUT" "ENVIRONMENT")
+    cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL;LONG" "TIMEOUT;SELECT" "ENVIRONMENT")
     set(kind "")
+    set(select "")
+    if(arg_SELECT)
+        set(select -k "${arg_SELECT}")
+    endif()
     foreach(word SERIAL LONG)
         if(arg_${word})
             list(APPEND kind ${word})
@@ -74,7 +79,7 @@ function(tachyon_add_pytest name file)
     math(EXPR each "${arg_TIMEOUT} - 5")
     tachyon_add_test(${name} ${kind} TIMEOUT "${arg_TIMEOUT}"
         COMMAND "${Python_EXECUTABLE}" -m pytest -q -p no:cacheprovider --timeout ${each}
-                "${CMAKE_CURRENT_SOURCE_DIR}/${file}"
+                ${select} "${CMAKE_CURRENT_SOURCE_DIR}/${file}"
         ENVIRONMENT ${TACHYON_PYTHON_TEST_ENV} ${arg_ENVIRONMENT})
 endfunction()
 
