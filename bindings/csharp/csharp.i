@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * C# on the neutral interface: the P/Invokes of class Native, all of whose hot ones have
- * blittable types only, the enums, and Options, Stats, RpcStats and Peer as they are
- * public. Bus and RpcBus are in src/, over Native: with spans, guards, tokens and tasks.
+ * C# on the neutral interface: the P/Invokes of class Native, whose hot ones have only
+ * blittable types, the enums, and Options, Stats, RpcStats and Peer as they are public.
+ * Bus and RpcBus are in src/, over Native: with spans, guards, tokens and tasks.
  */
 %module(imclassname="Native") Tachyon
 #define TACHYON_OWN_BYTES
@@ -26,9 +26,10 @@ _Static_assert(offsetof(Bus, error) == 16 && offsetof(Bus, spin) == 20 &&
     internal static global::System.Exception Retrieve() => null;
   }
 %}
-%pragma(csharp) imclassclassmodifiers=%{[global::System.Security.SuppressUnmanagedCodeSecurity]
+%pragma(csharp) imclassimports=%{using System.Security;%}
+%pragma(csharp) imclassclassmodifiers=%{[SuppressUnmanagedCodeSecurity]
 static unsafe class%}
-%typemap(csimports) tachyon_error_t %{#pragma warning disable 162, 1591 // first in the file%}
+%typemap(csimports) tachyon_error_t %{#pragma warning disable 162, 1591%} /* in all */
 
 /* ---- Names ---- */
 

@@ -11,8 +11,8 @@ static class Sample {
         using (RpcBus bus = RpcBus.Connect(args[0], options))
             foreach (string word in args.Skip(1)) {
                 ulong call = bus.Call(Encoding.UTF8.GetBytes(word), 1);
-                Message reply = bus.Wait(call);
-                Console.WriteLine(word + " -> " + Encoding.UTF8.GetString(reply.Payload));
+                string reply = Encoding.UTF8.GetString(bus.Wait(call).Payload);
+                Console.WriteLine(word + " -> " + reply);
             }
     }
 }

@@ -8,7 +8,8 @@ using TachyonIpc;
 static class Sample {
     static Task<Message> Upper(Message request) {
         string text = Encoding.UTF8.GetString(request.Payload).ToUpperInvariant();
-        return Task.FromResult(new Message(Encoding.UTF8.GetBytes(text), request.TypeId));
+        var reply = new Message(Encoding.UTF8.GetBytes(text), request.TypeId);
+        return Task.FromResult(reply);
     }
 
     static void Main(string[] args) {

@@ -23,7 +23,7 @@ public sealed unsafe partial class Bus : Connection {
                     given => Native.RawBus_Listen(bus.Handle, path, capacity, given));
     }
 
-    /// <summary>Attaches to a listener: in one try, or as long as the options say.</summary>
+    /// <summary>Attaches to a listener: in one try, or as options say.</summary>
     public static Bus Connect(string path, Options options = null,
                               CancellationToken token = default) {
         var bus = new Bus();
@@ -40,12 +40,6 @@ public sealed unsafe partial class Bus : Connection {
     internal override void Unmap() {
         if (Ring != null)
             Native.RawBus_Unref(Handle);
-    }
-
-    /// <summary>Asks for one more Dispose.</summary>
-    public Bus AddRef() {
-        Share();
-        return this;
     }
 
     /// <summary>Prefers a NUMA node for the ring's pages.</summary>
@@ -67,6 +61,12 @@ public sealed unsafe partial class Bus : Connection {
         Check(result, token);
     }
 
+    /// <summary>Sends one message without waiting. False: the ring is full.</summary>
+    public bool TrySend(ReadOnlySpan<byte> data, uint typeId = 0) {
+        fixed (byte* p = &MemoryMarshal.GetReference(data))
+            return Tried(Native.RawBus_Send(Handle, p, (ulong)data.Length, typeId, 0));
+    }
+
     /// <summary>Sends items of one size, one message each. Gives how many went: fewer
     /// than all when time, token or stream ended after some.</summary>
     public int SendBatch(ReadOnlySpan<byte> items, int itemSize, uint typeId = 0,
@@ -82,8 +82,8 @@ public sealed unsafe partial class Bus : Connection {
     /// <summary>Makes what was committed visible.</summary>
     public void Flush() => Check(Native.RawBus_Flush(Handle));
 
-    /// <summary>Takes one message into a buffer; gives its size. One that is longer stays
-    /// in the ring: InvalidSz.</summary>
+    /// <summary>Takes one message into a buffer; gives its size. One that is longer
+    /// stays in the ring: InvalidSz.</summary>
     public int Receive(Span<byte> into, out uint typeId, TimeSpan? timeout = null,
                        CancellationToken token = default) {
         long result;
@@ -97,7 +97,8 @@ public sealed unsafe partial class Bus : Connection {
     }
 
     /// <summary>Takes one message.</summary>
-    public Message Receive(TimeSpan? timeout = null, CancellationToken token = default) {
+    public Message Receive(TimeSpan? timeout = null,
+                           CancellationToken token = default) {
         using (RxGuard guard = AcquireRx(timeout, token))
             return new Message(guard.Data.ToArray(), guard.TypeId);
     }
@@ -105,7 +106,8 @@ public sealed unsafe partial class Bus : Connection {
     /// <summary>Takes messages of one size and type into an array: waits for the first,
     /// then takes what is there. Gives how many.</summary>
     public int ReceiveBatch(Span<byte> into, int itemSize, out uint typeId,
-                            TimeSpan? timeout = null, CancellationToken token = default) {
+                            TimeSpan? timeout = null,
+                            CancellationToken token = default) {
         long result;
         using (Until(token))
         fixed (byte* p = &MemoryMarshal.GetReference(into))
@@ -121,8 +123,8 @@ public sealed unsafe partial class Bus : Connection {
     enum Op { Reserve, ReserveBatch, Acquire, Take }
 
     /// A call that a guard is for. With `quiet` it is less than 0 when it would block.
-    long InPlace(Op op, long size, long count, TimeSpan? timeout, CancellationToken token,
-                 bool quiet = false) {
+    long InPlace(Op op, long size, long count, TimeSpan? timeout,
+                 CancellationToken token, bool quiet = false) {
         double seconds = Seconds(timeout);
         long result = 0;
         using (Until(token)) {
@@ -135,24 +137,32 @@ public sealed unsafe partial class Bus : Connection {
                 result = Native.RawBus_ReserveBatch(Handle, (ulong)size, (ulong)count,
                                                     seconds);
                 break;
-            case Op.Acquire: result = Native.RawBus_Acquire(Handle, seconds); break;
-            case Op.Take: result = Native.RawBus_Take(Handle, (uint)count, seconds); break;
+            case Op.Acquire:
+                result = Native.RawBus_Acquire(Handle, seconds);
+                break;
+            case Op.Take:
+                result = Native.RawBus_Take(Handle, (uint)count, seconds);
+                break;
             }
             if (result < 0 && mine)
                 Drop();
         }
         if (result >= 0)
             ++Turn; // a guard that was out is stale
-        else if (!quiet || (result != -(long)TachyonError.Empty &&
-                            result != -(long)TachyonError.Full))
+        else if (!quiet || Tried(result))
             Check(result, token);
         return result;
     }
 
+    bool Tried(long result) =>
+        result != -(long)TachyonError.Empty && result != -(long)TachyonError.Full &&
+        Check(result) >= 0;
+
     /// <summary>Reserves room for one message without waiting. False: the ring is
     /// full.</summary>
     public bool TryAcquireTx(ulong maxSize, out TxGuard guard) {
-        long offset = InPlace(Op.Reserve, (long)maxSize, 0, TimeSpan.Zero, default, true);
+        long offset = InPlace(Op.Reserve, (long)maxSize, 0, TimeSpan.Zero, default,
+                              true);
         guard = offset < 0 ? default : new TxGuard(this, offset, (int)maxSize);
         return offset >= 0;
     }
@@ -176,7 +186,8 @@ public sealed unsafe partial class Bus : Connection {
     }
 
     /// <summary>Shows the next message; waits for it.</summary>
-    public RxGuard AcquireRx(TimeSpan? timeout = null, CancellationToken token = default) =>
+    public RxGuard AcquireRx(TimeSpan? timeout = null,
+                             CancellationToken token = default) =>
         new RxGuard(this, InPlace(Op.Acquire, 0, 0, timeout, token));
 
     /// <summary>As <see cref="TryReceive"/>, with so many looks; 0: until one
@@ -210,14 +221,17 @@ public sealed unsafe partial class Bus : Connection {
 
     /// <summary>The same without waiting. False: there is no message.</summary>
     public bool TryReceiveBatch(MsgView* views, int max, out RxBatch batch) {
-        long count = InPlace(Op.Take, 0, Room(views, max), TimeSpan.Zero, default, true);
+        long count = InPlace(Op.Take, 0, Room(views, max), TimeSpan.Zero, default,
+                             true);
         batch = count < 0 ? default : new RxBatch(this, count).CopyTo(views);
         return count >= 0;
     }
 
     static int Room(MsgView* views, int max) =>
-        views == null ? throw new TachyonException(TachyonError.NullPtr, "views is null")
-        : max > 0 ? max
-        : throw new TachyonException(TachyonError.InvalidSz, "room for " + max + " views");
+        max <= 0
+            ? throw new TachyonException(TachyonError.InvalidSz, max + " views")
+        : views == null
+            ? throw new TachyonException(TachyonError.NullPtr, "views is null")
+            : max;
 }
 }

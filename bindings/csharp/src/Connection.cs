@@ -9,15 +9,11 @@ namespace TachyonIpc {
 /// sends or receives; any may dispose, abort or ask for the state.</summary>
 public abstract unsafe partial class Connection : IDisposable {
     /// What the last call has left in the struct; csharp.i compares it with facade.h.
-    [StructLayout(LayoutKind.Explicit)]
     internal struct Fields {
-        [FieldOffset(16)] internal int Error;
-        [FieldOffset(20)] internal uint Spin;
-        [FieldOffset(24)] internal uint TypeId;
-        [FieldOffset(28)] internal uint Count;
-        [FieldOffset(32)] internal ulong Size;
-        [FieldOffset(40)] internal ulong Stride;
-        [FieldOffset(48)] internal ulong Id;
+        internal IntPtr Bus, Rpc;
+        internal int Error;
+        internal uint Spin, TypeId, Count;
+        internal ulong Size, Stride, Id;
     }
 
     internal readonly IntPtr Handle; // the struct lives until the finalizer
@@ -30,18 +26,19 @@ public abstract unsafe partial class Connection : IDisposable {
     internal Connection() {
         try {
             Handle = Native.new_RawBus();
-        } catch (Exception e) when (e is DllNotFoundException || e is BadImageFormatException
-                                    || e is EntryPointNotFoundException) {
+        } catch (Exception e) when (e is DllNotFoundException ||
+                                    e is BadImageFormatException ||
+                                    e is EntryPointNotFoundException) {
             throw new DllNotFoundException(
-                "TachyonIpc cannot load libtachyon_csharp.so, or it is another version's: " +
-                "put the one that comes with TachyonIpc.dll beside it, or its directory " +
-                "into LD_LIBRARY_PATH. It is for 64-bit Linux. " + e.Message, e);
+                "TachyonIpc cannot load libtachyon_csharp.so, or it is another " +
+                "version's: put the one that comes with TachyonIpc.dll beside it, or " +
+                "its directory into LD_LIBRARY_PATH; Linux only. " + e.Message, e);
         }
         if (Handle == IntPtr.Zero)
             throw new TachyonException(TachyonError.Mem, "no memory for a bus");
     }
 
-    /// <summary>Closes, if that was forgotten. What a guard shows stays mapped.</summary>
+    /// <summary>Closes, if that was forgotten; what a guard shows stays.</summary>
     ~Connection() {
         if (Handle == IntPtr.Zero)
             return;
@@ -61,8 +58,8 @@ public abstract unsafe partial class Connection : IDisposable {
     /// <summary>Bytes of the longest message that can be sent.</summary>
     public long MaxPayload => Check(Native.RawBus_MaxPayload(Handle));
 
-    /// <summary>A descriptor for poll: readable when there may be something to do. It is
-    /// the bus's: neither read nor close it.</summary>
+    /// <summary>A descriptor for poll: readable when there may be something to do. It
+    /// is the bus's: neither read nor close it.</summary>
     public int Fileno => (int)Check(Native.RawBus_Fileno(Handle));
 
     /// <summary>Who is at the other end, as the kernel says.</summary>
@@ -83,13 +80,14 @@ public abstract unsafe partial class Connection : IDisposable {
 
     /// <summary>Ends the stream, and every call that waits, from any thread. What was
     /// committed is flushed. The ring is unmapped at once, or when the last guard is
-    /// done. Harmless when repeated, but for what AddRef has asked for.</summary>
+    /// done. Harmless when repeated, unless <see cref="AddRef"/> was called.</summary>
     public void Dispose() {
         if (Interlocked.Decrement(ref owners) == 0)
             Close();
     }
 
-    internal void Share() {
+    /// <summary>Asks for one more Dispose.</summary>
+    public void AddRef() {
         if (Interlocked.Increment(ref owners) <= 1)
             throw new TachyonDisposedException(GetType().Name);
     }
@@ -129,8 +127,9 @@ public abstract unsafe partial class Connection : IDisposable {
 
     // ---- Opening, waiting, results ----
 
-    internal static T Open<T>(T bus, string path, Options options, CancellationToken token,
-                              Func<HandleRef, long> open) where T : Connection {
+    internal static T Open<T>(T bus, string path, Options options,
+                              CancellationToken token, Func<HandleRef, long> open)
+        where T : Connection {
         try {
             if (path != null && path.IndexOf('\0') >= 0)
                 throw new TachyonException(TachyonError.InvalidSz, "a NUL in the path");
@@ -186,17 +185,19 @@ public abstract unsafe partial class Connection : IDisposable {
     Exception Failure(TachyonError error, CancellationToken token) =>
         error == TachyonError.Interrupted && token.IsCancellationRequested
             ? new TachyonCanceledException(token)
-        : owners < 0 && (error == TachyonError.Closed || error == TachyonError.Interrupted)
+        : error == TachyonError.Closed && owners < 0
             ? new TachyonDisposedException(GetType().Name)
         : TachyonException.Of(
             error, Marshal.PtrToStringAnsi(Native.RawBus_ErrorText(Handle)));
 
-    internal static double Seconds(TimeSpan? time) =>
-        time == null || time == Timeout.InfiniteTimeSpan ? -1
-        : time >= TimeSpan.Zero ? time.Value.TotalSeconds
-        : throw new TachyonException(
-            TachyonError.InvalidSz,
-            "the time-out " + time + " is negative; for ever is Timeout.InfiniteTimeSpan");
+    internal static double Seconds(TimeSpan? time) {
+        long ticks = time.GetValueOrDefault(Timeout.InfiniteTimeSpan).Ticks;
+        return ticks >= 0 ? ticks * 1e-7
+            : ticks == Timeout.InfiniteTimeSpan.Ticks ? -1
+            : throw new TachyonException(
+                TachyonError.InvalidSz, "the time-out " + time +
+                " is negative; Timeout.InfiniteTimeSpan is for ever");
+    }
 
     internal static TimeSpan Time(double seconds) =>
         seconds < 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(seconds);

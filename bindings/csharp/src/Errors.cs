@@ -4,15 +4,15 @@ using System.Threading;
 
 namespace TachyonIpc {
 
-/// <summary>What every exception of this library has, whatever its class: the core's
-/// code. <c>catch (Exception e) when (e is ITachyonError)</c> catches them all.</summary>
+/// <summary>What every exception of this library has, whatever its class: the code.
+/// <c>catch (Exception e) when (e is ITachyonError)</c> catches them all.</summary>
 public interface ITachyonError {
     /// <summary>The code, as tachyon_last_error() gives it.</summary>
     TachyonError Error { get; }
 }
 
-/// <summary>A call failed; <see cref="Error"/> says why and the message with which value.
-/// Only a time-out, a cancellation and the use of a disposed object are no
+/// <summary>A call failed; <see cref="Error"/> says why and the message with which
+/// value. Only a time-out, a cancellation and the use of a disposed object are no
 /// TachyonException, but what .NET has for them, with the code.</summary>
 public class TachyonException : Exception, ITachyonError {
     /// <inheritdoc/>
@@ -36,22 +36,26 @@ public class TachyonException : Exception, ITachyonError {
 
 /// <summary>The peer has closed in order: the end of the stream.</summary>
 public sealed class StreamClosedException : TachyonException {
-    internal StreamClosedException(TachyonError error, string text) : base(error, text) { }
+    internal StreamClosedException(TachyonError error, string text)
+        : base(error, text) { }
 }
 
 /// <summary>The peer has died without closing.</summary>
 public sealed class PeerDeadException : TachyonException {
-    internal PeerDeadException(TachyonError error, string text) : base(error, text) { }
+    internal PeerDeadException(TachyonError error, string text)
+        : base(error, text) { }
 }
 
 /// <summary>The peer has cut the stream off: what came is not all.</summary>
 public sealed class StreamAbortedException : TachyonException {
-    internal StreamAbortedException(TachyonError error, string text) : base(error, text) { }
+    internal StreamAbortedException(TachyonError error, string text)
+        : base(error, text) { }
 }
 
 /// <summary>The ring is full, or empty, and the call was not to wait.</summary>
 public sealed class WouldBlockException : TachyonException {
-    internal WouldBlockException(TachyonError error, string text) : base(error, text) { }
+    internal WouldBlockException(TachyonError error, string text)
+        : base(error, text) { }
 }
 
 /// <summary>The time-out passed; nothing was sent or taken.</summary>
@@ -63,7 +67,8 @@ public sealed class TachyonTimeoutException : TimeoutException, ITachyonError {
 }
 
 /// <summary>The token was cancelled; nothing was sent or taken.</summary>
-public sealed class TachyonCanceledException : OperationCanceledException, ITachyonError {
+public sealed class TachyonCanceledException
+    : OperationCanceledException, ITachyonError {
     /// <inheritdoc/>
     public TachyonError Error => TachyonError.Interrupted;
     internal TachyonCanceledException(CancellationToken token)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System;
+using System.Runtime.InteropServices;
 
 namespace TachyonIpc {
 
@@ -29,7 +30,7 @@ readonly unsafe struct Hold {
         bus.Check(result);
     }
 
-    internal void Release(int count) => Done(Native.RawBus_Release(Bus.Handle, (uint)count));
+    internal void Release() => Done(Native.RawBus_Release(Bus.Handle, 0));
 
     /// For Dispose: no matter when, and what comes of it.
     internal void End(bool sending) {
@@ -43,7 +44,8 @@ readonly unsafe struct Hold {
     }
 }
 
-/// <summary>Room for one message in the ring. Without a commit nothing is sent.</summary>
+/// <summary>Room for one message in the ring; without a commit nothing is sent.
+/// </summary>
 public readonly unsafe struct TxGuard : IDisposable {
     readonly Hold hold;
     readonly long offset;
@@ -129,8 +131,14 @@ public readonly unsafe struct RxGuard : IDisposable {
     /// <summary>The lower half of the type.</summary>
     public ushort MsgType => TachyonIpc.TypeId.MsgType(TypeId);
 
+    /// <summary>Copies the message and releases it.</summary>
+    public Message Copy() {
+        using (this)
+            return new Message(Data.ToArray(), TypeId);
+    }
+
     /// <summary>Releases the message.</summary>
-    public void Commit() => hold.Release(0);
+    public void Commit() => hold.Release();
 
     /// <summary>Releases the message, unless the guard is done.</summary>
     public void Dispose() => hold.End(false);
@@ -159,7 +167,7 @@ public readonly unsafe struct RxBatch : IDisposable {
     public uint TypeId(int i) => hold.At(i, Count).Views[i].TypeId;
 
     /// <summary>Releases all.</summary>
-    public void Commit() => hold.Release(0);
+    public void Commit() => hold.Release();
 
     /// <summary>Releases all, unless the guard is done.</summary>
     public void Dispose() => hold.End(false);
@@ -181,7 +189,7 @@ public readonly unsafe struct MsgView {
     public readonly uint TypeId;
 
     internal MsgView(ReadOnlySpan<byte> data, uint typeId) {
-        fixed (byte* p = &System.Runtime.InteropServices.MemoryMarshal.GetReference(data))
+        fixed (byte* p = &MemoryMarshal.GetReference(data))
             Ptr = p; // in the ring, where nothing moves
         ActualSize = data.Length;
         TypeId = typeId;

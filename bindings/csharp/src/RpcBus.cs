@@ -13,13 +13,14 @@ public sealed unsafe partial class RpcBus : Connection {
     /// <summary>Makes a ring for requests and one for replies and waits for a
     /// caller.</summary>
     public static RpcBus Listen(string path, ulong forward, ulong back,
-                                Options options = null, CancellationToken token = default) {
+                                Options options = null,
+                                CancellationToken token = default) {
         var rpc = new RpcBus();
-        return Open(rpc, path, options, token,
-                    given => Native.RawRpcBus_Listen(rpc.Handle, path, forward, back, given));
+        return Open(rpc, path, options, token, given =>
+            Native.RawRpcBus_Listen(rpc.Handle, path, forward, back, given));
     }
 
-    /// <summary>Attaches to a listener: in one try, or as long as the options say.</summary>
+    /// <summary>Attaches to a listener: in one try, or as options say.</summary>
     public static RpcBus Connect(string path, Options options = null,
                                  CancellationToken token = default) {
         var rpc = new RpcBus();
@@ -27,14 +28,9 @@ public sealed unsafe partial class RpcBus : Connection {
                     given => Native.RawRpcBus_Connect(rpc.Handle, path, given));
     }
 
-    /// <summary>Asks for one more Dispose.</summary>
-    public RpcBus AddRef() {
-        Share();
-        return this;
-    }
-
     /// <summary>Counters of this end.</summary>
-    public RpcStats Stats => Checked(new RpcStats(Native.RawRpcBus_Stats(Handle), true));
+    public RpcStats Stats =>
+        Checked(new RpcStats(Native.RawRpcBus_Stats(Handle), true));
 
     /// <summary>Sends a request; its id is for <c>Wait</c>.</summary>
     public ulong Call(ReadOnlySpan<byte> payload, uint msgType = 0,
@@ -50,8 +46,9 @@ public sealed unsafe partial class RpcBus : Connection {
     /// <summary>Waits for the reply to one call, 0: to any.</summary>
     public Message Wait(ulong id = 0, TimeSpan? timeout = null,
                         CancellationToken token = default) {
+        double seconds = Seconds(timeout);
         using (Until(token))
-            return Copy(Native.RawRpcBus_NextReply(Handle, id, Seconds(timeout)), token);
+            return Copy(token, Native.RawRpcBus_NextReply(Handle, id, seconds));
     }
 
     /// <summary>The same, and <see cref="Connection.Spin"/> is set.</summary>
@@ -63,7 +60,7 @@ public sealed unsafe partial class RpcBus : Connection {
     /// <summary>Waits for the next request.</summary>
     public Message Serve(TimeSpan? timeout = null, CancellationToken token = default) {
         using (Until(token))
-            return Copy(Native.RawRpcBus_NextRequest(Handle, Seconds(timeout)), token);
+            return Copy(token, Native.RawRpcBus_NextRequest(Handle, Seconds(timeout)));
     }
 
     /// <summary>The same, and <see cref="Connection.Spin"/> is set.</summary>
@@ -78,15 +75,15 @@ public sealed unsafe partial class RpcBus : Connection {
         long result;
         using (Until(token))
         fixed (byte* p = &MemoryMarshal.GetReference(payload))
-            result = Native.RawRpcBus_Reply(Handle, id, p, (ulong)payload.Length, msgType,
-                                            Seconds(timeout));
+            result = Native.RawRpcBus_Reply(Handle, id, p, (ulong)payload.Length,
+                                            msgType, Seconds(timeout));
         Check(result, token);
     }
 
     /// <summary>Gives a call up; its reply will be dropped.</summary>
     public void Cancel(ulong id) => Check(Native.RawRpcBus_Cancel(Handle, id));
 
-    Message Copy(long size, CancellationToken token) {
+    Message Copy(CancellationToken token, long size) {
         var payload = new byte[Check(size, token)];
         fixed (byte* p = payload)
             Check(Native.RawRpcBus_CopyHeld(Handle, p, (ulong)size));

@@ -11,11 +11,18 @@ using System.Threading;
 using TachyonIpc;
 
 static class Peer {
-    struct Tick { public ulong Symbol; public double Price; public uint Qty, Pad; public ulong Ts; }
+    struct Tick {
+        public ulong Symbol;
+        public double Price;
+        public uint Qty, Pad;
+        public ulong Ts;
+    }
     static readonly Dictionary<string, string> keys = new Dictionary<string, string> {
-        { "end", "connect" }, { "open", "20" }, { "capacity", "65536" }, { "schema", "0" },
+        { "end", "connect" }, { "open", "20" }, { "capacity", "65536" },
+        { "schema", "0" },
         { "role", "0" }, { "wait", "20" }, { "count", "1" }, { "size", "32" },
-        { "how", "single" }, { "seed", "0" }, { "finish", "close" }, { "outstanding", "1" },
+        { "how", "single" }, { "seed", "0" }, { "finish", "close" },
+        { "outstanding", "1" },
         { "order", "in" }, { "cancel", "0" } };
     static long Number(string key) => long.Parse(keys[key]);
     static TimeSpan Time(string key) =>
@@ -41,10 +48,15 @@ static class Peer {
             at[j] = (byte)(31 * i + 7 * j + seed);
         return size;
     }
-    static byte[] Made(long i) { var made = new byte[SizeOf(i)]; Write(made, i); return made; }
+    static byte[] Made(long i) {
+        var made = new byte[SizeOf(i)];
+        Write(made, i);
+        return made;
+    }
     static void Check(long i, ReadOnlySpan<byte> data, uint type) =>
         Expect(type == TypeOf(i) && data.SequenceEqual(Made(i)), i);
-    static Span<byte> Room(int size) => room.Length < size ? room = new byte[size] : room.AsSpan(0, size);
+    static Span<byte> Room(int size) =>
+        room.Length < size ? room = new byte[size] : room.AsSpan(0, size);
 
     /// Repeats a step; gives the code of the error that ended it.
     static int UntilError(Func<bool> step) {
@@ -59,7 +71,8 @@ static class Peer {
     static T Open<T>(Func<Options, T> open) where T : Connection {
         T bus = null;
         int error = UntilError(() => {
-            bus = open(new Options { Timeout = Time("open"), Schema = (ulong)Number("schema"),
+            bus = open(new Options { Timeout = Time("open"),
+                                     Schema = (ulong)Number("schema"),
                                      Role = (Role)Number("role") });
             return false;
         });
@@ -70,7 +83,8 @@ static class Peer {
         return bus;
     }
     static Bus OpenBus(string path) => Open(options => keys["end"] == "listen"
-        ? Bus.Listen(path, (ulong)Number("capacity"), options) : Bus.Connect(path, options));
+        ? Bus.Listen(path, (ulong)Number("capacity"), options)
+        : Bus.Connect(path, options));
 
     static void Finish(Connection bus) {
         if (keys["finish"] == "kill")
@@ -122,7 +136,8 @@ static class Peer {
 
     static void Send(Bus bus) {
         long done = 0;
-        int error = UntilError(() => done < count && (done += SendNext(bus, done, Time("wait"))) > 0);
+        int error = UntilError(() => done < count &&
+            (done += SendNext(bus, done, Time("wait"))) > 0);
         UntilError(() => { bus.Flush(); return false; });
         Say("sent " + done);
         if (error != 0)
@@ -132,7 +147,8 @@ static class Peer {
 
     static void Receive(Bus bus) {
         long done = 0;
-        int error = UntilError(() => (done += ReceiveNext(bus, done, Time("wait"))) > 0);
+        int error =
+            UntilError(() => (done += ReceiveNext(bus, done, Time("wait"))) > 0);
         Say("received " + done + "\nerror " + error);
         bus.Dispose();
     }
@@ -158,7 +174,8 @@ static class Peer {
         bus.Dispose();
         bus.Dispose();
         // No constructor gives one that was never opened, but a deserializer could.
-        foreach (Bus closed in new[] { bus, (Bus)FormatterServices.GetUninitializedObject(typeof(Bus)) }) {
+        object unopened = FormatterServices.GetUninitializedObject(typeof(Bus));
+        foreach (Bus closed in new[] { bus, unopened }) {
             Say("error " + UntilError(() => SendNext(closed, 0, Time("wait")) > 0));
             Say("error " + UntilError(() => ReceiveNext(closed, 0, Time("wait")) > 0));
             UntilError(() => { closed.Flush(); return false; });
@@ -175,7 +192,8 @@ static class Peer {
                 requests.Reverse();
             foreach (Message request in requests) {
                 Array.Reverse(request.Payload);
-                rpc.Reply(request.CorrelationId, request.Data, request.TypeId + 1, Time("wait"));
+                rpc.Reply(request.CorrelationId, request.Data, request.TypeId + 1,
+                          Time("wait"));
                 ++served;
             }
             return true;
@@ -189,7 +207,8 @@ static class Peer {
         int error = UntilError(() => {
             for (long first = 0; first < count; first += Number("outstanding")) {
                 var ids = new List<ulong>();
-                for (long i = first; i < Math.Min(count, first + Number("outstanding")); ++i)
+                long end = Math.Min(count, first + Number("outstanding"));
+                for (long i = first; i < end; ++i)
                     ids.Add(rpc.Call(Made(i), TypeOf(i), Time("wait")));
                 for (int k = 0; k < ids.Count; ++k) {
                     long i = first + k;
@@ -206,12 +225,14 @@ static class Peer {
             }
             return false;
         });
-        Say("answered " + answered + (error != 0 ? "\nerror " + error : "\ncancelled " + cancelled));
+        Say("answered " + answered +
+            (error != 0 ? "\nerror " + error : "\ncancelled " + cancelled));
         Finish(rpc);
     }
 
     static Tick TickOf(long i) => new Tick {
-        Symbol = 0x59484354, Price = 100 + i * 0.25, Qty = (uint)(i % 1000), Ts = (ulong)i };
+        Symbol = 0x59484354, Price = 100 + i * 0.25, Qty = (uint)(i % 1000),
+        Ts = (ulong)i };
 
     static long got, qty;
     static double price;
@@ -225,7 +246,8 @@ static class Peer {
         }
     }
     static void Report(Stopwatch clock) => Say(string.Format(
-        CultureInfo.InvariantCulture, "count {0} qty {1} price {2:F2} ns {3:F1}", got, qty, price,
+        CultureInfo.InvariantCulture, "count {0} qty {1} price {2:F2} ns {3:F1}",
+        got, qty, price,
         clock.Elapsed.TotalMilliseconds * 1e6 / Math.Max(1, got)));
 
     static void Produce(Bus bus) {
@@ -246,7 +268,8 @@ static class Peer {
                 int n = (int)Math.Min(1000, count - i);
                 for (int k = 0; k < n; ++k)
                     ticks[k] = TickOf(i + k);
-                i += bus.SendBatch(MemoryMarshal.AsBytes(ticks.AsSpan(0, n)), 32, 7, wait);
+                Span<byte> items = MemoryMarshal.AsBytes(ticks.AsSpan(0, n));
+                i += bus.SendBatch(items, 32, 7, wait);
             }
         }
         bus.Flush();
@@ -302,20 +325,22 @@ static class Peer {
         seed = Number("seed");
         string path = arguments[1];
         ulong capacity = (ulong)Number("capacity");
-        switch (arguments[0]) {
-        case "open": Bus bus = OpenBus(path); Say("opened"); Finish(bus); break;
-        case "send": Send(OpenBus(path)); break;
-        case "recv": Receive(OpenBus(path)); break;
-        case "fill": Fill(OpenBus(path)); break;
-        case "drain": Drain(OpenBus(path)); break;
-        case "hold": OpenBus(path); Say("ready"); Thread.Sleep(Timeout.Infinite); break;
-        case "misuse": Misuse(OpenBus(path)); break;
-        case "serve": Serve(Open(options => RpcBus.Listen(path, capacity, capacity, options))); break;
-        case "call": Call(Open(options => RpcBus.Connect(path, options))); break;
-        case "produce": Produce(OpenBus(path)); break;
-        case "consume": Consume(OpenBus(path)); break;
-        default: return 2;
-        }
+        var operations = new Dictionary<string, Action> {
+            { "open", () => { Bus bus = OpenBus(path); Say("opened"); Finish(bus); } },
+            { "hold", () => { OpenBus(path); Say("ready"); Thread.Sleep(-1); } },
+            { "send", () => Send(OpenBus(path)) },
+            { "recv", () => Receive(OpenBus(path)) },
+            { "fill", () => Fill(OpenBus(path)) },
+            { "drain", () => Drain(OpenBus(path)) },
+            { "misuse", () => Misuse(OpenBus(path)) },
+            { "serve", () => Serve(Open(
+                options => RpcBus.Listen(path, capacity, capacity, options))) },
+            { "call", () => Call(Open(options => RpcBus.Connect(path, options))) },
+            { "produce", () => Produce(OpenBus(path)) },
+            { "consume", () => Consume(OpenBus(path)) } };
+        if (!operations.TryGetValue(arguments[0], out Action operation))
+            return 2;
+        operation();
         return 0;
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tests.exe [SUBJECT]: a subject is a class in here, a test a public method of it. The last
+// Tests.exe [SUBJECT]: a subject is a class in here, a test a public method of it. The
+// last
 // line counts, and the exit status is 1 when one failed.
 using System;
 using System.Collections.Generic;
@@ -14,10 +15,11 @@ using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using TachyonIpc;
+using static Tests;
 
 static class Tests {
-    static readonly string directory =
-        Path.Combine(Path.GetTempPath(), "tachyon-csharp-" + Process.GetCurrentProcess().Id);
+    static readonly string directory = Path.Combine(
+        Path.GetTempPath(), "tachyon-csharp-" + Process.GetCurrentProcess().Id);
     static int made;
     internal static readonly TimeSpan Short = TimeSpan.FromMilliseconds(50);
     internal static readonly TimeSpan Long = TimeSpan.FromSeconds(20);
@@ -28,25 +30,30 @@ static class Tests {
 
     // ---- Expectations ----
 
-    internal sealed class Failed : Exception { internal Failed(string text) : base(text) { } }
+    internal sealed class Failed : Exception {
+        internal Failed(string text) : base(text) { }
+    }
 
-    internal static void Equal<T>(T expected, T actual, [CallerLineNumber] int line = 0) {
+    internal static void Equal<T>(T expected, T actual,
+                                  [CallerLineNumber] int line = 0) {
         if (!EqualityComparer<T>.Default.Equals(expected, actual))
-            throw new Failed("line " + line + ": " + actual + " instead of " + expected);
+            throw new Failed(
+                "line " + line + ": " + actual + " instead of " + expected);
     }
     internal static void True(bool condition, [CallerLineNumber] int line = 0) =>
         Equal(true, condition, line);
 
     /// It raises this very class, with this code and this word in its text.
     internal static void Raises<T>(TachyonError error, Action action, string word = "",
-                                   [CallerLineNumber] int line = 0) where T : Exception {
+                                   [CallerLineNumber] int line = 0)
+        where T : Exception {
         try {
             action();
         } catch (Exception e) {
             while (e is AggregateException || e is TargetInvocationException)
                 e = e.InnerException;
             if (e.GetType() != typeof(T) || ((ITachyonError)e).Error != error ||
-                e.Message.IndexOf(word, StringComparison.Ordinal) < 0 || e.Message == "")
+                e.Message == "" || !e.Message.Contains(word))
                 throw new Failed("line " + line + ": raises " + e);
             return;
         }
@@ -54,7 +61,8 @@ static class Tests {
     }
 
     internal static byte[] Text(string text) => Encoding.UTF8.GetBytes(text);
-    internal static string Text(ReadOnlySpan<byte> bytes) => Encoding.UTF8.GetString(bytes.ToArray());
+    internal static string Text(ReadOnlySpan<byte> bytes) =>
+        Encoding.UTF8.GetString(bytes.ToArray());
 
     // ---- Pairs ----
 
@@ -99,12 +107,14 @@ static class Tests {
                     (arguments.Length > 0 && subject.Name != arguments[0] + "Tests"))
                     continue;
                 foreach (MethodInfo test in subject.GetMethods(
-                             BindingFlags.Public | BindingFlags.Static | BindingFlags.DeclaredOnly)) {
+                             BindingFlags.Public | BindingFlags.Static |
+                             BindingFlags.DeclaredOnly)) {
                     try {
                         test.Invoke(null, null);
                         ++passed;
                     } catch (TargetInvocationException e) {
-                        Console.WriteLine(subject.Name + "." + test.Name + ": " + e.InnerException);
+                        Console.WriteLine(subject.Name + "." + test.Name + ": " +
+                            e.InnerException);
                         ++failed;
                     }
                 }
@@ -119,277 +129,300 @@ static class Tests {
 
 static class MessagesTests {
     public static void ArriveAsTheyWereSent() {
-        using (var pair = new Tests.Pair(1 << 16))
-            foreach (int size in new[] { 0, 1, 31, 32, 33, 64, 65, 4096, (1 << 16) - 128 }) {
-                byte[] data = Enumerable.Range(0, size).Select(i => (byte)(i * 7)).ToArray();
+        using (var pair = new Pair(1 << 16))
+            foreach (
+                int size in new[] { 0, 1, 31, 32, 33, 64, 65, 4096, (1 << 16) - 128 }) {
+                byte[] data = Enumerable.Range(0, size)
+                    .Select(i => (byte)(i * 7)).ToArray();
                 pair.Out.Send(data, (uint)size);
-                Message message = pair.In.Receive(Tests.Long);
-                Tests.Equal((uint)size, message.TypeId);
-                Tests.Equal(size, message.ActualSize);
-                Tests.True(message.Payload.SequenceEqual(data));
+                Message message = pair.In.Receive(Long);
+                Equal((uint)size, message.TypeId);
+                Equal(size, message.ActualSize);
+                True(message.Payload.SequenceEqual(data));
             }
     }
 
     public static void GoIntoABufferOrStayWhenItIsTooShort() {
-        using (var pair = new Tests.Pair(4096)) {
-            pair.Out.Send(Tests.Text("hello"), 7);
-            Tests.Raises<TachyonException>(
-                TachyonError.InvalidSz, () => pair.In.Receive(new byte[4], out uint _), "5");
+        using (var pair = new Pair(4096)) {
+            pair.Out.Send(Text("hello"), 7);
+            Raises<TachyonException>(
+                TachyonError.InvalidSz, () => pair.In.Receive(new byte[4], out uint _),
+                    "5");
             var room = new byte[8];
-            Tests.Equal(5, pair.In.Receive(room, out uint type));
-            Tests.Equal("hello\0\0\0", Tests.Text(room));
-            Tests.Equal(7u, type);
+            Equal(5, pair.In.Receive(room, out uint type));
+            Equal("hello\0\0\0", Text(room));
+            Equal(7u, type);
         }
     }
 
     public static void GoInBatches() {
-        using (var pair = new Tests.Pair(4096)) {
-            Tests.Equal(3, pair.Out.SendBatch(Tests.Text("aabbcc"), 2, 5));
-            pair.Out.Send(Tests.Text("ddd"));
+        using (var pair = new Pair(4096)) {
+            Equal(3, pair.Out.SendBatch(Text("aabbcc"), 2, 5));
+            pair.Out.Send(Text("ddd"));
             var room = new byte[20];
-            Tests.Equal(3, pair.In.ReceiveBatch(room, 2, out uint type));
-            Tests.Equal("aabbcc", Tests.Text(room.AsSpan(0, 6)));
-            Tests.Equal(5u, type);
-            Tests.Raises<TachyonException>(
-                TachyonError.InvalidSz, () => pair.In.ReceiveBatch(room, 2, out uint _));
-            Tests.Equal(0, pair.Out.SendBatch(default, 2));
+            Equal(3, pair.In.ReceiveBatch(room, 2, out uint type));
+            Equal("aabbcc", Text(room.AsSpan(0, 6)));
+            Equal(5u, type);
+            Raises<TachyonException>(
+                TachyonError.InvalidSz, () =>
+                    pair.In.ReceiveBatch(room, 2, out uint _));
+            Equal(0, pair.Out.SendBatch(default, 2));
         }
     }
 
     public static void OfABatchAreCountedWhenTheRingIsFull() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             int sent = pair.Out.SendBatch(new byte[1000 * 32], 32, 1, TimeSpan.Zero);
-            Tests.True(sent > 10 && sent < 1000);
-            Tests.Raises<WouldBlockException>(TachyonError.Full, () => pair.Out.Send(new byte[32], 1, TimeSpan.Zero));
-            Tests.Equal(sent, pair.In.ReceiveBatch(new byte[1000 * 32], 32, out uint _));
+            True(sent > 10 && sent < 1000);
+            True(!pair.Out.TrySend(new byte[32]));
+            Raises<WouldBlockException>(TachyonError.Full, () =>
+                pair.Out.Send(new byte[32], 1, TimeSpan.Zero));
+            Equal(sent, pair.In.ReceiveBatch(new byte[1000 * 32], 32, out uint _));
         }
     }
 
     public static void EndWithTheStream() {
-        using (var pair = new Tests.Pair(4096)) {
-            pair.Out.Send(Tests.Text("a"));
-            pair.Out.Send(Tests.Text("b"));
+        using (var pair = new Pair(4096)) {
+            pair.Out.Send(Text("a"));
+            pair.Out.Send(Text("b"));
             pair.Out.Dispose();
-            Tests.Equal("a,b", string.Join(",", pair.In.Messages().Select(m => Tests.Text(m.Data))));
-            Tests.Raises<StreamClosedException>(TachyonError.Closed, () => pair.In.Receive());
-            Tests.Equal(TachyonState.Disconnected, pair.In.State);
+            Equal("a,b",
+                string.Join(",", pair.In.Messages().Select(m => Text(m.Data))));
+            Raises<StreamClosedException>(TachyonError.Closed, () => pair.In.Receive());
+            Equal(TachyonState.Disconnected, pair.In.State);
         }
     }
 
     public static void EndWithAnAbort() {
-        using (var pair = new Tests.Pair(4096)) {
-            pair.Out.Send(Tests.Text("a"));
+        using (var pair = new Pair(4096)) {
+            pair.Out.Send(Text("a"));
             pair.Out.Abort();
-            Tests.Equal("a", Tests.Text(pair.In.Receive().Data));
-            Tests.Raises<StreamAbortedException>(TachyonError.Aborted, () => pair.In.Receive());
-            Tests.Equal(TachyonState.FatalError, pair.In.State);
-            Tests.Raises<StreamClosedException>(TachyonError.Closed, () => pair.Out.Send(default));
+            Equal("a", Text(pair.In.Receive().Data));
+            Raises<StreamAbortedException>(TachyonError.Aborted, () =>
+                pair.In.Receive());
+            Equal(TachyonState.FatalError, pair.In.State);
+            Raises<StreamClosedException>(TachyonError.Closed, () =>
+                pair.Out.Send(default));
         }
     }
 
     public static void EndWithADeath() {
-        string path = Tests.NewPath();
+        string path = NewPath();
         Task<Bus> listening = Bus.ListenAsync(path, 4096);
-        using (Process peer = Process.Start(new ProcessStartInfo(
-                   "/proc/self/exe", "\"" + Path.Combine(Tests.Here, "Peer.exe") + "\" send \"" +
-                   path + "\" count=3 finish=kill") {
-                   UseShellExecute = false, RedirectStandardOutput = true,
-                   FileName = new FileInfo("/proc/" + Process.GetCurrentProcess().Id + "/exe").FullName }))
+        string mono = "/proc/" + Process.GetCurrentProcess().Id + "/exe";
+        string peer = Path.Combine(Here, "Peer.exe");
+        var start = new ProcessStartInfo(
+            mono, "\"" + peer + "\" send \"" + path + "\" count=3 finish=kill") {
+            UseShellExecute = false, RedirectStandardOutput = true };
+        using (Process sender = Process.Start(start))
         using (Bus bus = listening.Result) {
             for (int i = 0; i < 3; ++i)
-                Tests.Equal(32, bus.Receive(Tests.Long).ActualSize);
-            Tests.Raises<PeerDeadException>(TachyonError.PeerDead, () => bus.Receive(Tests.Long));
-            peer.WaitForExit();
+                Equal(32, bus.Receive(Long).ActualSize);
+            Raises<PeerDeadException>(TachyonError.PeerDead, () => bus.Receive(Long));
+            sender.WaitForExit();
         }
     }
 
     public static void CrossThreadsInOrder() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             Bus to = pair.Out;
-            Task sending = Tests.Meanwhile(() => {
+            Task sending = Meanwhile(() => {
                 for (int i = 0; i < 100000; ++i)
                     to.Send(BitConverter.GetBytes(i), 1);
                 to.Dispose();
             });
             int next = 0;
             foreach (Message message in pair.In.Messages())
-                Tests.Equal(next++, BitConverter.ToInt32(message.Payload, 0));
-            Tests.Equal(100000, next);
+                Equal(next++, BitConverter.ToInt32(message.Payload, 0));
+            Equal(100000, next);
             sending.Wait();
         }
     }
 
     public static void AreCounted() {
-        using (var pair = new Tests.Pair(4096)) {
-            pair.Out.Send(Tests.Text("a"));
+        using (var pair = new Pair(4096)) {
+            pair.Out.Send(Text("a"));
             Stats stats = pair.Out.Stats;
-            Tests.Equal(4096ul, stats.Capacity);
-            Tests.Equal(1ul, stats.Messages);
+            Equal(4096ul, stats.Capacity);
+            Equal(1ul, stats.Messages);
             stats.Dispose();
-            Tests.Equal(0ul, stats.Messages);
-            Tests.Equal(4096L - 128, pair.Out.MaxPayload);
-            Tests.Equal(Process.GetCurrentProcess().Id, pair.Out.Peer.Pid);
-            Tests.Equal(TachyonState.Ready, pair.Out.State);
-            Tests.True(pair.In.Fileno > 2);
+            Equal(0ul, stats.Messages);
+            Equal(4096L - 128, pair.Out.MaxPayload);
+            Equal(Process.GetCurrentProcess().Id, pair.Out.Peer.Pid);
+            Equal(TachyonState.Ready, pair.Out.State);
+            True(pair.In.Fileno > 2);
             pair.In.SetPollingMode(true);
             pair.In.Spin = 10;
-            Tests.Equal(10u, pair.In.Spin);
-            Tests.Equal("a", Tests.Text(pair.In.Receive().Data));
+            Equal(10u, pair.In.Spin);
+            Equal("a", Text(pair.In.Receive().Data));
         }
     }
 
     public static void HaveTypesOfTwoHalves() {
         uint id = TypeId.Make(0x1234, 0xABCD);
-        Tests.Equal(0x1234ABCDu, id);
-        Tests.Equal((ushort)0x1234, TypeId.RouteId(id));
-        Tests.Equal((ushort)0xABCD, TypeId.MsgType(id));
+        Equal(0x1234ABCDu, id);
+        Equal((ushort)0x1234, TypeId.RouteId(id));
+        Equal((ushort)0xABCD, TypeId.MsgType(id));
     }
 }
 
 static class GuardsTests {
     public static void SendWhatWasWritten() {
-        using (var pair = new Tests.Pair(4096)) {
-            Tests.True(pair.Out.TryAcquireTx(16, out TxGuard guard));
-            Tests.Equal(16, guard.Buffer.Length);
-            Tests.Text("in place").CopyTo(guard.Buffer);
+        using (var pair = new Pair(4096)) {
+            True(pair.Out.TrySend(Text("first")));
+            Equal("first", Text(pair.In.AcquireRx().Copy().Data));
+            True(pair.Out.TryAcquireTx(16, out TxGuard guard));
+            Equal(16, guard.Buffer.Length);
+            Text("in place").CopyTo(guard.Buffer);
             guard.Commit(8, TypeId.Make(3, 4));
-            Tests.True(pair.In.TryReceive(out RxGuard message));
-            Tests.Equal("in place", Tests.Text(message.Data));
-            Tests.Equal(8, message.ActualSize);
-            Tests.Equal(0x30004u, message.TypeId);
-            Tests.Equal((ushort)3, message.RouteId);
-            Tests.Equal((ushort)4, message.MsgType);
+            True(pair.In.TryReceive(out RxGuard message));
+            Equal("in place", Text(message.Data));
+            Equal(8, message.ActualSize);
+            Equal(0x30004u, message.TypeId);
+            Equal((ushort)3, message.RouteId);
+            Equal((ushort)4, message.MsgType);
             message.Commit();
-            Tests.True(!pair.In.TryReceive(out message));
+            True(!pair.In.TryReceive(out message));
         }
     }
 
     public static void ShowNothingBeforeTheFlush() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             pair.Out.AcquireTx(4).CommitUnflushed(4);
-            Tests.True(!pair.In.TryReceive(out RxGuard _));
+            True(!pair.In.TryReceive(out RxGuard _));
             pair.Out.Flush();
-            Tests.True(pair.In.ReceiveSpin(1, out RxGuard message));
+            True(pair.In.ReceiveSpin(1, out RxGuard message));
             message.Dispose();
-            Tests.True(!pair.In.ReceiveSpin(3, out message));
+            True(!pair.In.ReceiveSpin(3, out message));
         }
     }
 
     public static void SendNothingWithoutACommit() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             using (pair.Out.AcquireTx(4)) { }
             pair.Out.AcquireTx(4).Rollback();
             using (pair.Out.AcquireTxBatch(4, 3)) { }
             pair.Out.Flush();
-            Tests.True(!pair.In.TryReceive(out RxGuard _));
+            True(!pair.In.TryReceive(out RxGuard _));
         }
     }
 
     public static void ShowAMessageUntilItIsReleased() {
-        using (var pair = new Tests.Pair(4096)) {
-            pair.Out.Send(Tests.Text("a"));
-            pair.Out.Send(Tests.Text("b"));
+        using (var pair = new Pair(4096)) {
+            pair.Out.Send(Text("a"));
+            pair.Out.Send(Text("b"));
             RxGuard first = pair.In.AcquireRx(), again = pair.In.ReceiveBlocking();
-            Tests.Equal("a", Tests.Text(again.Data));
-            Tests.Raises<TachyonException>(TachyonError.Empty, () => { var _ = first.Data; }, "guard");
-            Tests.Raises<TachyonException>(TachyonError.Empty, first.Commit);
+            Equal("a", Text(again.Data));
+            Raises<TachyonException>(TachyonError.Empty, () => { var _ = first.Data; },
+                "guard");
+            Raises<TachyonException>(TachyonError.Empty, first.Commit);
             first.Dispose(); // stale: it leaves the other alone
             again.Commit();
-            Tests.Raises<TachyonException>(TachyonError.Empty, again.Commit);
+            Raises<TachyonException>(TachyonError.Empty, again.Commit);
             again.Dispose();
             using (RxGuard second = pair.In.AcquireRx())
-                Tests.Equal("b", Tests.Text(second.Data));
+                Equal("b", Text(second.Data));
         }
     }
 
     public static void OfABatchShowWhatIsThere() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             for (int i = 0; i < 5; ++i)
-                pair.Out.Send(Tests.Text("message " + i), (uint)i);
+                pair.Out.Send(Text("message " + i), (uint)i);
             RxBatch batch = pair.In.AcquireRxBatch(3);
-            Tests.Equal(3, batch.Count);
-            Tests.Equal("message 2", Tests.Text(batch.Data(2)));
-            Tests.Equal(2u, batch.TypeId(2));
-            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => batch.Data(3), "3");
-            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => batch.TypeId(-1), "-1");
+            Equal(3, batch.Count);
+            Equal("message 2", Text(batch.Data(2)));
+            Equal(2u, batch.TypeId(2));
+            Raises<TachyonException>(TachyonError.InvalidSz, () => batch.Data(3), "3");
+            Raises<TachyonException>(TachyonError.InvalidSz, () => batch.TypeId(-1),
+                "-1");
             batch.Commit();
-            Tests.Raises<TachyonException>(TachyonError.Empty, () => batch.Data(0));
+            Raises<TachyonException>(TachyonError.Empty, () => batch.Data(0));
             using (batch = pair.In.AcquireRxBatch())
-                Tests.Equal("message 3", Tests.Text(batch.Data(0)));
-            Tests.Raises<WouldBlockException>(
+                Equal("message 3", Text(batch.Data(0)));
+            Raises<WouldBlockException>(
                 TachyonError.Empty, () => pair.In.AcquireRxBatch(0, TimeSpan.Zero));
         }
     }
 
     public static unsafe void FillTheCallersViews() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             Bus bus = pair.In;
             var views = stackalloc MsgView[4];
-            Tests.True(!bus.TryReceiveBatch(views, 4, out RxBatch batch));
-            pair.Out.Send(Tests.Text("abc"), 9);
-            Tests.True(bus.TryReceiveBatch(views, 4, out batch));
-            Tests.Equal(1, batch.Count);
+            True(!bus.TryReceiveBatch(views, 4, out RxBatch batch));
+            pair.Out.Send(Text("abc"), 9);
+            True(bus.TryReceiveBatch(views, 4, out batch));
+            Equal(1, batch.Count);
             batch.Dispose();
-            pair.Out.Send(Tests.Text("def"), 8);
+            pair.Out.Send(Text("def"), 8);
             batch = bus.DrainBatch(views, 4);
-            Tests.Equal("def", Tests.Text(new ReadOnlySpan<byte>(views[0].Ptr, views[0].ActualSize)));
-            Tests.Equal(8u, views[0].TypeId);
+            Equal("def",
+                Text(new ReadOnlySpan<byte>(views[0].Ptr, views[0].ActualSize)));
+            Equal(8u, views[0].TypeId);
             batch.Commit();
-            Tests.Raises<TachyonException>(TachyonError.NullPtr, () => bus.DrainBatch(null, 4), "views");
+            Raises<TachyonException>(TachyonError.NullPtr, () =>
+                bus.DrainBatch(null, 4), "views");
             MsgView view;
             MsgView* room = &view;
-            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => bus.DrainBatch(room, 0));
-            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => bus.DrainBatch(room, -1), "-1");
+            Raises<TachyonException>(TachyonError.InvalidSz, () =>
+                bus.DrainBatch(room, 0));
+            Raises<TachyonException>(TachyonError.InvalidSz, () =>
+                bus.DrainBatch(room, -1), "-1");
         }
     }
 
     public static void OfABatchSendTheFirst() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             using (TxBatch batch = pair.Out.AcquireTxBatch(4, 3)) {
-                Tests.Equal(3, batch.Count);
+                Equal(3, batch.Count);
                 for (int i = 0; i < 3; ++i)
-                    Tests.Text("no " + i).CopyTo(batch.Buffer(i));
-                Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => batch.Buffer(3));
+                    Text("no " + i).CopyTo(batch.Buffer(i));
+                Raises<TachyonException>(TachyonError.InvalidSz, () => batch.Buffer(3));
                 batch.Commit(2, 6);
-                Tests.Raises<TachyonException>(TachyonError.Empty, () => batch.Buffer(0));
+                Raises<TachyonException>(TachyonError.Empty, () => batch.Buffer(0));
             }
             var room = new byte[12];
-            Tests.Equal(2, pair.In.ReceiveBatch(room, 4, out uint type));
-            Tests.Equal("no 0no 1\0\0\0\0", Tests.Text(room));
-            Tests.Equal(6u, type);
+            Equal(2, pair.In.ReceiveBatch(room, 4, out uint type));
+            Equal("no 0no 1\0\0\0\0", Text(room));
+            Equal(6u, type);
         }
     }
 
     public static void SurviveACommitOfTooMuch() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             TxGuard guard = pair.Out.AcquireTx(4);
-            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => guard.Commit(5), "5");
-            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => guard.Commit(-1));
+            Raises<TachyonException>(TachyonError.InvalidSz, () => guard.Commit(5),
+                "5");
+            Raises<TachyonException>(TachyonError.InvalidSz, () => guard.Commit(-1));
             guard.Commit(4);
-            Tests.Raises<TachyonException>(TachyonError.Empty, () => guard.Commit(4));
-            Tests.Raises<TachyonException>(TachyonError.Empty, guard.Rollback);
-            Tests.Equal(4, pair.In.Receive().ActualSize);
+            Raises<TachyonException>(TachyonError.Empty, () => guard.Commit(4));
+            Raises<TachyonException>(TachyonError.Empty, guard.Rollback);
+            Equal(4, pair.In.Receive().ActualSize);
         }
     }
 
     public static void ThatNobodyMadeAreRefused() {
-        Tests.Raises<TachyonException>(TachyonError.Empty, () => default(TxGuard).Commit(1));
-        Tests.Raises<TachyonException>(TachyonError.Empty, () => default(RxGuard).Commit());
-        Tests.Raises<TachyonException>(TachyonError.Empty, () => { var _ = default(RxGuard).Data; });
-        Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => default(RxBatch).Data(0));
-        Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => default(TxBatch).Buffer(0));
+        Raises<TachyonException>(TachyonError.Empty, () => default(TxGuard).Commit(1));
+        Raises<TachyonException>(TachyonError.Empty, () => default(RxGuard).Commit());
+        Raises<TachyonException>(TachyonError.Empty, () =>
+            { var _ = default(RxGuard).Data; });
+        Raises<TachyonException>(TachyonError.InvalidSz, () =>
+            default(RxBatch).Data(0));
+        Raises<TachyonException>(TachyonError.InvalidSz, () =>
+            default(TxBatch).Buffer(0));
         default(TxGuard).Dispose();
         default(RxBatch).Dispose();
     }
 
     public static void AreHarmlessAfterADispose() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             TxGuard room = pair.Out.AcquireTx(4);
             pair.Out.Dispose();
             room.Buffer.Fill(1); // mapped
-            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => room.Commit(4));
-            Tests.Raises<TachyonException>(TachyonError.Empty, () => { var _ = room.Buffer; });
-            Tests.Raises<StreamClosedException>(TachyonError.Closed, () => pair.In.Receive());
+            Raises<TachyonDisposedException>(TachyonError.Closed, () => room.Commit(4));
+            Raises<TachyonException>(TachyonError.Empty, () =>
+                { var _ = room.Buffer; });
+            Raises<StreamClosedException>(TachyonError.Closed, () => pair.In.Receive());
         }
     }
 }
@@ -398,23 +431,24 @@ static class WaitingTests {
     static void Takes(TimeSpan least, Action action) {
         var clock = Stopwatch.StartNew();
         action();
-        Tests.True(clock.Elapsed >= least && clock.Elapsed < Tests.Long);
+        True(clock.Elapsed >= least && clock.Elapsed < Long);
     }
 
     public static void EndsWithTheTime() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             Bus bus = pair.In;
-            Takes(Tests.Short, () => Tests.Raises<TachyonTimeoutException>(
-                TachyonError.Timeout, () => bus.Receive(Tests.Short)));
-            Takes(Tests.Short, () => Tests.Raises<TachyonTimeoutException>(
-                TachyonError.Timeout, () => bus.AcquireRx(Tests.Short)));
-            Tests.Raises<WouldBlockException>(TachyonError.Empty, () => bus.Receive(TimeSpan.Zero));
-            Tests.Raises<TachyonException>(TachyonError.InvalidSz,
+            Takes(Short, () => Raises<TachyonTimeoutException>(
+                TachyonError.Timeout, () => bus.Receive(Short)));
+            Takes(Short, () => Raises<TachyonTimeoutException>(
+                TachyonError.Timeout, () => bus.AcquireRx(Short)));
+            Raises<WouldBlockException>(TachyonError.Empty, () =>
+                bus.Receive(TimeSpan.Zero));
+            Raises<TachyonException>(TachyonError.InvalidSz,
                 () => bus.Receive(TimeSpan.FromSeconds(-2)), "-00:00:02");
-            using (var options = new Options { Timeout = Tests.Short }) {
-                Tests.Raises<TachyonTimeoutException>(
-                    TachyonError.Timeout, () => Bus.Listen(Tests.NewPath(), 4096, options));
-                Tests.Equal(Tests.Short, options.Timeout);
+            using (var options = new Options { Timeout = Short }) {
+                Raises<TachyonTimeoutException>(
+                    TachyonError.Timeout, () => Bus.Listen(NewPath(), 4096, options));
+                Equal(Short, options.Timeout);
             }
         }
     }
@@ -422,20 +456,23 @@ static class WaitingTests {
     /// What a token does to a call that waits; then the bus is as it was.
     static void Cancels(Action<CancellationToken> call) {
         using (var source = new CancellationTokenSource()) {
-            source.CancelAfter(Tests.Short);
-            Tests.Raises<TachyonCanceledException>(TachyonError.Interrupted, () => call(source.Token));
-            Tests.Raises<TachyonCanceledException>(TachyonError.Interrupted, () => call(source.Token));
+            source.CancelAfter(Short);
+            Raises<TachyonCanceledException>(TachyonError.Interrupted, () =>
+                call(source.Token));
+            Raises<TachyonCanceledException>(TachyonError.Interrupted, () =>
+                call(source.Token));
         }
     }
 
     public static void EndsWithTheToken() {
-        using (var pair = new Tests.Pair(4096))
-        using (var rpc = new Tests.RpcPair(4096)) {
+        using (var pair = new Pair(4096))
+        using (var rpc = new RpcPair(4096)) {
             Bus to = pair.Out, from = pair.In;
             RpcBus caller = rpc.Caller, callee = rpc.Callee;
             Cancels(token => from.Receive(null, token));
             Cancels(token => from.Receive(new byte[9], out uint _, null, token));
-            Cancels(token => from.ReceiveBatch(new byte[9], 3, out uint _, null, token));
+            Cancels(token =>
+                from.ReceiveBatch(new byte[9], 3, out uint _, null, token));
             Cancels(token => from.AcquireRx(null, token));
             Cancels(token => from.AcquireRxBatch(0, null, token));
             Cancels(token => from.ReceiveAsync(null, token).GetAwaiter().GetResult());
@@ -444,32 +481,34 @@ static class WaitingTests {
             Cancels(token => to.SendBatch(new byte[64], 32, 1, null, token));
             Cancels(token => to.AcquireTx(32, null, token));
             Cancels(token => to.AcquireTxBatch(32, 2, null, token));
-            Cancels(token => to.SendAsync(new byte[32], 1, null, token).GetAwaiter().GetResult());
+            Cancels(token => to.SendAsync(new byte[32], 1, null, token)
+                .GetAwaiter().GetResult());
             Cancels(token => callee.Serve(null, token));
-            ulong id = caller.Call(Tests.Text("x"));
+            ulong id = caller.Call(Text("x"));
             Cancels(token => caller.Wait(id, null, token));
-            Cancels(token => caller.CallAsync(Tests.Text("y"), 0, null, token).GetAwaiter().GetResult());
-            Cancels(token => Bus.Listen(Tests.NewPath(), 4096, null, token));
-            Cancels(token => RpcBus.Listen(Tests.NewPath(), 4096, 4096, null, token));
+            Cancels(token => caller.CallAsync(Text("y"), 0, null, token)
+                .GetAwaiter().GetResult());
+            Cancels(token => Bus.Listen(NewPath(), 4096, null, token));
+            Cancels(token => RpcBus.Listen(NewPath(), 4096, 4096, null, token));
             using (var patient = new Options())
-                Cancels(token => Bus.Connect(Tests.NewPath(), patient, token));
+                Cancels(token => Bus.Connect(NewPath(), patient, token));
             var room = new byte[1000 * 32];
             int there = from.ReceiveBatch(room, 32, out uint type);
-            to.Send(Tests.Text("after"));
-            Tests.Equal("after", Tests.Text(from.Receive(Tests.Long).Data));
-            Message request = callee.Serve(Tests.Long);
-            Tests.Equal("x", Tests.Text(request.Data));
-            callee.Reply(request.CorrelationId, Tests.Text("z"));
-            Tests.Equal("z", Tests.Text(caller.Wait(id, Tests.Long).Data));
-            Tests.True(there > 10);
+            to.Send(Text("after"));
+            Equal("after", Text(from.Receive(Long).Data));
+            Message request = callee.Serve(Long);
+            Equal("x", Text(request.Data));
+            callee.Reply(request.CorrelationId, Text("z"));
+            Equal("z", Text(caller.Wait(id, Long).Data));
+            True(there > 10);
         }
     }
 
     public static void LosesNothingToATokenThatComesTooLate() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             Bus to = pair.Out, from = pair.In;
             int next = 0, cancelled = 0;
-            Task sending = Tests.Meanwhile(() => {
+            Task sending = Meanwhile(() => {
                 for (int i = 0; i < 2000; ++i) {
                     to.Send(BitConverter.GetBytes(i));
                     Thread.SpinWait(i % 300 * 10);
@@ -481,7 +520,7 @@ static class WaitingTests {
                     Task cancelling = Task.Run(() => source.Cancel());
                     try {
                         for (;;)
-                            Tests.Equal(next++, BitConverter.ToInt32(
+                            Equal(next++, BitConverter.ToInt32(
                                 from.Receive(null, source.Token).Payload, 0));
                     } catch (TachyonCanceledException) {
                         --next;
@@ -493,16 +532,16 @@ static class WaitingTests {
                     cancelling.Wait();
                 }
             sending.Wait();
-            Tests.Equal(2000, next);
-            Tests.True(cancelled > 0);
+            Equal(2000, next);
+            True(cancelled > 0);
         }
     }
 
     public static void EndsWithADispose() {
         foreach (bool receiving in new[] { true, false })
-            using (var pair = new Tests.Pair(4096)) {
+            using (var pair = new Pair(4096)) {
                 Bus bus = receiving ? pair.In : pair.Out;
-                Task waiting = Tests.Meanwhile(() => {
+                Task waiting = Meanwhile(() => {
                     for (;;)
                         if (receiving)
                             bus.Receive();
@@ -511,19 +550,22 @@ static class WaitingTests {
                 });
                 Thread.Sleep(50);
                 bus.Dispose();
-                Tests.Raises<TachyonDisposedException>(TachyonError.Closed, waiting.Wait, "Bus");
-                Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => bus.Receive());
+                Raises<TachyonDisposedException>(TachyonError.Closed, waiting.Wait,
+                    "Bus");
+                Raises<TachyonDisposedException>(TachyonError.Closed, () =>
+                    bus.Receive());
             }
     }
 
     public static void ForAGuardEndsWithADispose() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             Bus bus = pair.In;
-            Task waiting = Tests.Meanwhile(() => bus.AcquireRx());
+            Task waiting = Meanwhile(() => bus.AcquireRx());
             Thread.Sleep(50);
             bus.Dispose();
-            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, waiting.Wait);
-            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => bus.AcquireRx());
+            Raises<TachyonDisposedException>(TachyonError.Closed, waiting.Wait);
+            Raises<TachyonDisposedException>(TachyonError.Closed, () =>
+                bus.AcquireRx());
         }
     }
 }
@@ -547,54 +589,54 @@ static class LifetimeTests {
 
     public static void ABusThatIsDroppedClosesAndIsUnmapped() {
         Collect();
-        int rings = Tests.Rings(), descriptors = Tests.Descriptors();
+        int rings = Rings(), descriptors = Descriptors();
         for (int round = 0; round < 20; ++round)
             Apart(() => {
-                var pair = new Tests.Pair(4096);
-                pair.Out.Send(Tests.Text("x"));
+                var pair = new Pair(4096);
+                pair.Out.Send(Text("x"));
                 pair.In.Receive();
-                new Tests.RpcPair(4096).Caller.Call(Tests.Text("x"));
+                new RpcPair(4096).Caller.Call(Text("x"));
                 return 0;
             });
         Collect();
-        Tests.True(Tests.Rings() <= rings + 8);
-        Tests.True(Tests.Descriptors() <= descriptors + 40);
+        True(Rings() <= rings + 8);
+        True(Descriptors() <= descriptors + 40);
     }
 
     public static void AViewKeepsTheRingOfADroppedBus() {
         RxGuard guard = Apart(() => {
-            var pair = new Tests.Pair(4096);
-            pair.Out.Send(Tests.Text("still here"));
+            var pair = new Pair(4096);
+            pair.Out.Send(Text("still here"));
             pair.Out.Dispose();
             return pair.In.AcquireRx();
         });
         Collect();
-        Tests.Equal("still here", Tests.Text(guard.Data));
+        Equal("still here", Text(guard.Data));
         guard.Commit();
     }
 
     public static void AViewKeepsTheRingOfADisposedBus() {
         Collect();
-        int rings = Tests.Rings();
-        var pair = new Tests.Pair(4096);
-        pair.Out.Send(Tests.Text("still here"), 5);
-        pair.Out.Send(Tests.Text("and here"), 6);
+        int rings = Rings();
+        var pair = new Pair(4096);
+        pair.Out.Send(Text("still here"), 5);
+        pair.Out.Send(Text("and here"), 6);
         pair.Out.Dispose();
         RxBatch batch = pair.In.AcquireRxBatch();
         pair.In.Dispose();
         Collect();
-        Tests.Equal("still here", Tests.Text(batch.Data(0)));
-        Tests.Equal(6u, batch.TypeId(1));
-        Tests.True(Tests.Rings() > rings);
+        Equal("still here", Text(batch.Data(0)));
+        Equal(6u, batch.TypeId(1));
+        True(Rings() > rings);
         batch.Dispose();
-        Tests.Equal(rings, Tests.Rings()); // without waiting for a collection
-        Tests.Raises<TachyonException>(TachyonError.Empty, () => batch.Data(0));
+        Equal(rings, Rings()); // without waiting for a collection
+        Raises<TachyonException>(TachyonError.Empty, () => batch.Data(0));
     }
 
     public static void AForgottenGuardIsNoDanger() {
         for (int i = 0; i < 20; ++i) {
             Span<byte> bytes = default;
-            using (var pair = new Tests.Pair(4096)) {
+            using (var pair = new Pair(4096)) {
                 pair.Out.AcquireTx(4);
                 bytes = pair.Out.AcquireTx(8).Buffer;
             }
@@ -605,39 +647,41 @@ static class LifetimeTests {
 
     public static void ADisposeUnmapsAtOnceAndCanBeRepeated() {
         Collect();
-        int rings = Tests.Rings();
-        using (var pair = new Tests.Pair(4096)) {
-            Tests.True(Tests.Rings() > rings);
+        int rings = Rings();
+        using (var pair = new Pair(4096)) {
+            True(Rings() > rings);
             for (int i = 0; i < 3; ++i)
                 pair.Dispose();
-            Tests.Equal(rings, Tests.Rings());
-            Tests.Equal(TachyonState.Disconnected, pair.In.State);
+            Equal(rings, Rings());
+            Equal(TachyonState.Disconnected, pair.In.State);
         }
     }
 
     public static void AddRefAsksForOneMoreDispose() {
-        using (var pair = new Tests.Pair(4096)) {
-            Tests.True(ReferenceEquals(pair.Out, pair.Out.AddRef()));
+        using (var pair = new Pair(4096)) {
+            pair.Out.AddRef();
             pair.Out.Dispose();
-            pair.Out.Send(Tests.Text("open"));
+            pair.Out.Send(Text("open"));
             pair.Out.Dispose();
             Bus bus = pair.Out;
-            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => bus.Send(default));
-            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => bus.AddRef());
-            Tests.Equal("open", Tests.Text(pair.In.Receive().Data));
+            Raises<TachyonDisposedException>(TachyonError.Closed, () =>
+                bus.Send(default));
+            Raises<TachyonDisposedException>(TachyonError.Closed, () => bus.AddRef());
+            Equal("open", Text(pair.In.Receive().Data));
         }
     }
 
     public static void ManyThreadsMayDisposeAtOnce() {
         for (int i = 0; i < 50; ++i)
-            using (var pair = new Tests.Pair(4096)) {
+            using (var pair = new Pair(4096)) {
                 Bus bus = pair.In;
-                pair.Out.Send(Tests.Text("x"));
-                Task[] tasks = Enumerable.Range(0, 4).Select(_ => Task.Run(() => bus.Dispose())).ToArray();
+                pair.Out.Send(Text("x"));
+                Task[] tasks = Enumerable.Range(0, 4)
+                    .Select(_ => Task.Run(() => bus.Dispose())).ToArray();
                 try {
                     for (;;)
                         using (RxGuard guard = bus.AcquireRx())
-                            Tests.Equal("x", Tests.Text(guard.Data));
+                            Equal("x", Text(guard.Data));
                 } catch (TachyonDisposedException) {
                 }
                 Task.WaitAll(tasks);
@@ -647,143 +691,155 @@ static class LifetimeTests {
 
 static class RpcTests {
     public static void AnswersComeToTheirCalls() {
-        using (var pair = new Tests.RpcPair(4096)) {
+        using (var pair = new RpcPair(4096)) {
             ulong[] ids = Enumerable.Range(0, 3)
-                .Select(i => pair.Caller.Call(Tests.Text("call " + i), (uint)i)).ToArray();
+                .Select(i => pair.Caller.Call(Text("call " + i), (uint)i)).ToArray();
             Message[] requests = ids.Select(_ => pair.Callee.Serve(10000)).ToArray();
             foreach (Message request in requests.Reverse()) {
-                Tests.Equal((uint)requests.ToList().IndexOf(request), request.TypeId);
-                pair.Callee.Reply(request.CorrelationId, request.Data, TypeId.Make(2, 3));
+                Equal((uint)requests.ToList().IndexOf(request), request.TypeId);
+                pair.Callee.Reply(request.CorrelationId, request.Data,
+                    TypeId.Make(2, 3));
                 request.Commit();
             }
-            Tests.Equal("call 1", Tests.Text(pair.Caller.Wait(ids[1], 10000).Data));
+            Equal("call 1", Text(pair.Caller.Wait(ids[1], 10000).Data));
             Message any = pair.Caller.Wait();
-            Tests.Equal(ids[2], any.CorrelationId);
-            Tests.Equal((ushort)2, any.RouteId);
-            Tests.Equal((ushort)3, any.MsgType);
+            Equal(ids[2], any.CorrelationId);
+            Equal((ushort)2, any.RouteId);
+            Equal((ushort)3, any.MsgType);
             pair.Caller.Cancel(ids[0]);
             RpcBus caller = pair.Caller;
-            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => caller.Wait(ids[0]));
-            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => caller.Cancel(ids[0]));
-            Tests.Equal(3ul, pair.Caller.Stats.Calls);
-            Tests.Equal(4096L - 128, pair.Caller.MaxPayload);
+            Raises<TachyonException>(TachyonError.InvalidSz, () => caller.Wait(ids[0]));
+            Raises<TachyonException>(TachyonError.InvalidSz, () =>
+                caller.Cancel(ids[0]));
+            Equal(3ul, pair.Caller.Stats.Calls);
+            Equal(4096L - 128, pair.Caller.MaxPayload);
         }
     }
 
     public static void SidesAreNotMixedUp() {
-        using (var pair = new Tests.RpcPair(4096)) {
+        using (var pair = new RpcPair(4096)) {
             RpcBus caller = pair.Caller, callee = pair.Callee;
-            Tests.Raises<TachyonException>(TachyonError.Busy, () => caller.Serve());
-            Tests.Raises<TachyonException>(TachyonError.Busy, () => callee.Call(default));
-            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => callee.Reply(99, default));
-            Tests.Raises<TachyonException>(TachyonError.InvalidSz, () => callee.Reply(0, default));
-            Tests.Raises<TachyonTimeoutException>(TachyonError.Timeout, () => callee.Serve(Tests.Short));
+            Raises<TachyonException>(TachyonError.Busy, () => caller.Serve());
+            Raises<TachyonException>(TachyonError.Busy, () => callee.Call(default));
+            Raises<TachyonException>(TachyonError.InvalidSz, () =>
+                callee.Reply(99, default));
+            Raises<TachyonException>(TachyonError.InvalidSz, () =>
+                callee.Reply(0, default));
+            Raises<TachyonTimeoutException>(TachyonError.Timeout, () =>
+                callee.Serve(Short));
             caller.Dispose();
-            Tests.Raises<StreamClosedException>(TachyonError.Closed, () => callee.Serve());
-            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => caller.Call(default), "RpcBus");
-            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, () => caller.AddRef());
+            Raises<StreamClosedException>(TachyonError.Closed, () => callee.Serve());
+            Raises<TachyonDisposedException>(TachyonError.Closed, () =>
+                caller.Call(default), "RpcBus");
+            Raises<TachyonDisposedException>(TachyonError.Closed, () =>
+                caller.AddRef());
         }
     }
 
     public static void TasksCallAndServe() {
-        using (var pair = new Tests.RpcPair(4096)) {
+        using (var pair = new RpcPair(4096)) {
             Task<long> serving = pair.Callee.ServeAsync(request => Task.FromResult(
                 new Message(request.Payload.Reverse().ToArray(), request.TypeId + 1)));
             RpcBus caller = pair.Caller;
             Task<Message>[] calls = Enumerable.Range(10, 20)
-                .Select(i => caller.CallAsync(Tests.Text(i.ToString()), (uint)i)).ToArray();
+                .Select(i => caller.CallAsync(Text(i.ToString()), (uint)i)).ToArray();
             for (int i = 0; i < calls.Length; ++i) {
-                Tests.Equal((i + 10) % 10 + "" + (i + 10) / 10, Tests.Text(calls[i].Result.Data));
-                Tests.Equal((uint)i + 11, calls[i].Result.TypeId);
+                Equal((i + 10) % 10 + "" + (i + 10) / 10, Text(calls[i].Result.Data));
+                Equal((uint)i + 11, calls[i].Result.TypeId);
             }
             caller.Dispose();
-            Tests.Equal(20L, serving.Result);
+            Equal(20L, serving.Result);
         }
     }
 
     public static void WhatAHandlerThrowsComesOut() {
-        using (var pair = new Tests.RpcPair(4096)) {
+        using (var pair = new RpcPair(4096)) {
             RpcBus callee = pair.Callee;
-            ulong id = pair.Caller.Call(Tests.Text("x"));
+            ulong id = pair.Caller.Call(Text("x"));
             Task<long> serving = callee.ServeAsync(
                 request => { throw new FormatException("mine"); });
             try {
                 serving.Wait();
-                Tests.True(false);
+                True(false);
             } catch (AggregateException e) {
-                Tests.Equal(typeof(FormatException), e.GetBaseException().GetType());
-                Tests.Equal("mine", e.GetBaseException().Message);
+                Equal(typeof(FormatException), e.GetBaseException().GetType());
+                Equal("mine", e.GetBaseException().Message);
             }
-            callee.Reply(id, Tests.Text("late")); // the bus is as good as before
-            Tests.Equal("late", Tests.Text(pair.Caller.Wait(id).Data));
-            pair.Caller.Call(Tests.Text("x"));
-            Tests.Raises<TachyonException>(
+            callee.Reply(id, Text("late")); // the bus is as good as before
+            Equal("late", Text(pair.Caller.Wait(id).Data));
+            pair.Caller.Call(Text("x"));
+            Raises<TachyonException>(
                 TachyonError.NullPtr, () => callee.ServeAsync(null).Wait(), "handler");
         }
     }
 
     public static void ACallThatIsGivenUpIsCancelled() {
-        using (var pair = new Tests.RpcPair(4096)) {
+        using (var pair = new RpcPair(4096)) {
             RpcBus caller = pair.Caller;
-            Tests.Raises<TachyonTimeoutException>(
-                TachyonError.Timeout, () => caller.CallAsync(Tests.Text("x"), 0, Tests.Short).Wait());
-            Tests.Equal(0ul, caller.Stats.Outstanding);
+            Raises<TachyonTimeoutException>(
+                TachyonError.Timeout, () =>
+                    caller.CallAsync(Text("x"), 0, Short).Wait());
+            Equal(0ul, caller.Stats.Outstanding);
         }
     }
 }
 
 static class AsyncTests {
     public static void TasksSendAndReceiveInTurn() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             Bus to = pair.Out, from = pair.In;
-            Task<Message>[] received = Enumerable.Range(0, 9).Select(_ => from.ReceiveAsync()).ToArray();
+            Task<Message>[] received = Enumerable.Range(0, 9)
+                .Select(_ => from.ReceiveAsync()).ToArray();
             Task.WaitAll(Enumerable.Range(0, 9).Select(
-                i => to.SendAsync(Tests.Text("m" + i), (uint)i)).ToArray());
-            Tests.Equal("m0m1m2m3m4m5m6m7m8",
-                        string.Concat(received.Select(m => Tests.Text(m.Result.Data)).OrderBy(t => t)));
-            Tests.Raises<TachyonTimeoutException>(
-                TachyonError.Timeout, () => from.ReceiveAsync(Tests.Short).Wait());
+                i => to.SendAsync(Text("m" + i), (uint)i)).ToArray());
+            Equal("m0m1m2m3m4m5m6m7m8",
+                        string.Concat(received
+                            .Select(m => Text(m.Result.Data)).OrderBy(t => t)));
+            Raises<TachyonTimeoutException>(
+                TachyonError.Timeout, () => from.ReceiveAsync(Short).Wait());
         }
     }
 
     public static void ATokenEndsOneThatHasNotBegun() {
-        using (var pair = new Tests.Pair(4096))
+        using (var pair = new Pair(4096))
         using (var source = new CancellationTokenSource()) {
             Task<Message> first = pair.In.ReceiveAsync();
             Task<Message> second = pair.In.ReceiveAsync(null, source.Token);
-            source.CancelAfter(Tests.Short);
-            Tests.Raises<TachyonCanceledException>(TachyonError.Interrupted, () => second.GetAwaiter().GetResult());
-            Tests.True(second.IsCanceled);
-            pair.Out.Send(Tests.Text("x"));
-            Tests.Equal("x", Tests.Text(first.Result.Data));
+            source.CancelAfter(Short);
+            Raises<TachyonCanceledException>(TachyonError.Interrupted, () => second
+                .GetAwaiter().GetResult());
+            True(second.IsCanceled);
+            pair.Out.Send(Text("x"));
+            Equal("x", Text(first.Result.Data));
         }
     }
 
     public static void ADisposeEndsAll() {
-        using (var pair = new Tests.Pair(4096)) {
-            Task<Message> first = pair.In.ReceiveAsync(), second = pair.In.ReceiveAsync();
+        using (var pair = new Pair(4096)) {
+            Task<Message> first = pair.In.ReceiveAsync();
+            Task<Message> second = pair.In.ReceiveAsync();
             Thread.Sleep(50);
             pair.In.Dispose();
-            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, first.Wait);
-            Tests.Raises<TachyonDisposedException>(TachyonError.Closed, second.Wait);
+            Raises<TachyonDisposedException>(TachyonError.Closed, first.Wait);
+            Raises<TachyonDisposedException>(TachyonError.Closed, second.Wait);
         }
     }
 
     public static void OpeningFailsInTheTask() {
-        Task<Bus> connecting = Bus.ConnectAsync(Tests.NewPath());
-        Tests.Raises<TachyonException>(TachyonError.Network, connecting.Wait);
+        Task<Bus> connecting = Bus.ConnectAsync(NewPath());
+        Raises<TachyonException>(TachyonError.Network, connecting.Wait);
         Task<RpcBus> listening = RpcBus.ListenAsync("", 4096, 4096);
-        Tests.Raises<TachyonException>(TachyonError.InvalidSz, listening.Wait);
+        Raises<TachyonException>(TachyonError.InvalidSz, listening.Wait);
     }
 }
 
 static class ErrorsTests {
     static void Refuses(TachyonError error, Action action, string word = "",
                         [CallerLineNumber] int line = 0) =>
-        Tests.Raises<TachyonException>(error, action, word, line);
+        Raises<TachyonException>(error, action, word, line);
 
     public static void OfOpening() {
-        string path = Tests.NewPath();
+        string path = NewPath();
         ulong huge = ulong.MaxValue;
         Refuses(TachyonError.NullPtr, () => Bus.Listen(null, 4096));
         Refuses(TachyonError.NullPtr, () => Bus.Connect(null));
@@ -797,45 +853,52 @@ static class ErrorsTests {
         Refuses(TachyonError.InvalidSz, () => RpcBus.Listen(path, 4096, huge));
         Refuses(TachyonError.Network, () => Bus.Connect(path), path);
         Refuses(TachyonError.Network, () => Bus.Listen("/nowhere/at/all", 4096));
-        Refuses(TachyonError.AddrInUse, () => Bus.Listen(Tests.Here, 4096));
+        Refuses(TachyonError.AddrInUse, () => Bus.Listen(Here, 4096));
         using (var options = new Options { Role = (Role)9 })
             Refuses(TachyonError.InvalidSz, () => Bus.Connect(path, options), "9");
         using (var options = new Options { Role = Role.Producer })
-            Refuses(TachyonError.InvalidSz, () => RpcBus.Listen(path, 4096, 4096, options));
+            Refuses(TachyonError.InvalidSz, () =>
+                RpcBus.Listen(path, 4096, 4096, options));
         var disposed = new Options();
         disposed.Dispose();
         disposed.Dispose();
         disposed.AllowUid(5);
-        Tests.Equal(TimeSpan.Zero, disposed.Timeout);
-        Tests.Raises<TachyonDisposedException>(
+        Equal(TimeSpan.Zero, disposed.Timeout);
+        Raises<TachyonDisposedException>(
             TachyonError.Closed, () => Bus.Connect(path, disposed), "Options");
     }
 
     public static void OfSizes() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             Bus to = pair.Out, from = pair.In;
             Refuses(TachyonError.InvalidSz, () => to.Send(new byte[4097 - 128]));
-            Refuses(TachyonError.InvalidSz, () => to.SendBatch(new byte[10], 3), "item");
+            Refuses(TachyonError.InvalidSz, () => to.SendBatch(new byte[10], 3),
+                "item");
             Refuses(TachyonError.InvalidSz, () => to.SendBatch(new byte[10], 0));
             Refuses(TachyonError.InvalidSz, () => to.SendBatch(new byte[10], -1));
             Refuses(TachyonError.InvalidSz, () => to.AcquireTx(-1));
             Refuses(TachyonError.InvalidSz, () => to.AcquireTx(int.MaxValue));
-            Refuses(TachyonError.InvalidSz, () => to.TryAcquireTx(ulong.MaxValue, out TxGuard _));
+            Refuses(TachyonError.InvalidSz, () =>
+                to.TryAcquireTx(ulong.MaxValue, out TxGuard _));
             Refuses(TachyonError.InvalidSz, () => to.AcquireTxBatch(-1, 3));
             Refuses(TachyonError.InvalidSz, () => to.AcquireTxBatch(4, 0));
-            Refuses(TachyonError.InvalidSz, () => from.ReceiveBatch(new byte[9], 0, out uint _));
-            Refuses(TachyonError.InvalidSz, () => from.ReceiveBatch(new byte[9], -3, out uint _));
-            Refuses(TachyonError.InvalidSz, () => from.ReceiveBatch(new byte[3], 4, out uint _));
-            Refuses(TachyonError.NullPtr, () => from.ReceiveBatch(default, 4, out uint _));
+            Refuses(TachyonError.InvalidSz, () =>
+                from.ReceiveBatch(new byte[9], 0, out uint _));
+            Refuses(TachyonError.InvalidSz, () =>
+                from.ReceiveBatch(new byte[9], -3, out uint _));
+            Refuses(TachyonError.InvalidSz, () =>
+                from.ReceiveBatch(new byte[3], 4, out uint _));
+            Refuses(TachyonError.NullPtr, () =>
+                from.ReceiveBatch(default, 4, out uint _));
             Refuses(TachyonError.InvalidSz, () => to.SetNumaNode(-1));
             Refuses(TachyonError.InvalidSz, () => to.SetNumaNode(64));
             to.Send(default);
-            Tests.Equal(0, from.Receive().ActualSize);
+            Equal(0, from.Receive().ActualSize);
         }
     }
 
     public static void OfDirections() {
-        using (var pair = new Tests.Pair(4096)) {
+        using (var pair = new Pair(4096)) {
             Bus to = pair.Out, from = pair.In;
             to.Send(default);
             from.Receive();
@@ -848,6 +911,7 @@ static class ErrorsTests {
 
     static void IsClosed(Bus bus, RpcBus rpc, Action<Action> closed) {
         closed(() => bus.Send(new byte[1]));
+        closed(() => bus.TrySend(new byte[1]));
         closed(() => bus.Receive());
         closed(() => bus.Receive(new byte[1], out uint _));
         closed(() => bus.SendBatch(new byte[1], 1));
@@ -878,11 +942,11 @@ static class ErrorsTests {
     }
 
     public static void OfTheClosed() {
-        using (var pair = new Tests.Pair(4096))
-        using (var rpc = new Tests.RpcPair(4096)) {
+        using (var pair = new Pair(4096))
+        using (var rpc = new RpcPair(4096)) {
             pair.Out.Dispose();
             rpc.Caller.Dispose();
-            IsClosed(pair.Out, rpc.Caller, call => Tests.Raises<TachyonDisposedException>(
+            IsClosed(pair.Out, rpc.Caller, call => Raises<TachyonDisposedException>(
                 TachyonError.Closed, call));
         }
     }
@@ -893,10 +957,11 @@ static class ErrorsTests {
         IsClosed(bus, rpc, call => {
             try {
                 call();
-            } catch (Exception e) when ((e as ITachyonError)?.Error == TachyonError.Closed) {
+            } catch (Exception e) when (
+                (e as ITachyonError)?.Error == TachyonError.Closed) {
                 return;
             }
-            Tests.True(false);
+            True(false);
         });
     }
 
@@ -905,23 +970,26 @@ static class ErrorsTests {
             "error_name", BindingFlags.Static | BindingFlags.Public);
         foreach (TachyonError error in Enum.GetValues(typeof(TachyonError))) {
             string words = string.Concat(error.ToString().Select(
-                (c, i) => (i > 0 && char.IsUpper(c) ? "_" : "") + char.ToUpperInvariant(c)));
+                (c, i) => (i > 0 && char.IsUpper(c) ? "_" : "") +
+                    char.ToUpperInvariant(c)));
             string wanted = error == 0 ? "TACHYON_SUCCESS" : "TACHYON_ERR_" + words;
-            Tests.Equal(wanted, (string)name.Invoke(null, new object[] { error }));
+            Equal(wanted, (string)name.Invoke(null, new object[] { error }));
         }
         int count = Enum.GetValues(typeof(TachyonError)).Length;
-        Tests.Equal("unknown", (string)name.Invoke(null, new object[] { (TachyonError)count }));
-        Tests.Equal(3, Bus.LibraryVersion.Split('.').Length);
+        Equal("unknown",
+            (string)name.Invoke(null, new object[] { (TachyonError)count }));
+        Equal(3, Bus.LibraryVersion.Split('.').Length);
     }
 }
 
 static class LoadingTests {
     static Assembly Copy(string name, bool native) {
-        string directory = Path.Combine(Path.GetTempPath(), Tests.NewPath() + name);
+        string directory = Path.Combine(Path.GetTempPath(), NewPath() + name);
         Directory.CreateDirectory(directory);
-        foreach (string file in native ? new[] { "TachyonIpc.dll", "libtachyon_csharp.so" }
+        foreach (
+            string file in native ? new[] { "TachyonIpc.dll", "libtachyon_csharp.so" }
                                        : new[] { "TachyonIpc.dll" })
-            File.Copy(Path.Combine(Tests.Here, file), Path.Combine(directory, file));
+            File.Copy(Path.Combine(Here, file), Path.Combine(directory, file));
         return Assembly.LoadFile(Path.Combine(directory, "TachyonIpc.dll"));
     }
 
@@ -934,10 +1002,11 @@ static class LoadingTests {
         Type bus = Copy("missing", false).GetType("TachyonIpc.Bus");
         try {
             Call(null, bus, "Connect", "nowhere", null, CancellationToken.None);
-            Tests.True(false);
+            True(false);
         } catch (TargetInvocationException e) {
             string text = ((DllNotFoundException)e.InnerException).Message;
-            Tests.True(text.Contains("libtachyon_csharp.so") && text.Contains("LD_LIBRARY_PATH"));
+            True(text.Contains("libtachyon_csharp.so") &&
+                text.Contains("LD_LIBRARY_PATH"));
         }
         GC.Collect();
         GC.WaitForPendingFinalizers();
@@ -945,18 +1014,20 @@ static class LoadingTests {
 
     public static void TwoVersionsTalkToEachOther() {
         Type other = Copy("other", true).GetType("TachyonIpc.Bus");
-        Tests.True(other != typeof(Bus));
-        string path = Tests.NewPath();
+        True(other != typeof(Bus));
+        string path = NewPath();
         Task<Bus> listening = Bus.ListenAsync(path, 4096);
         while (!File.Exists(path))
             Thread.Sleep(1);
         object bus = Call(null, other, "Connect", path, null, CancellationToken.None);
-        ((Task)Call(bus, other, "SendAsync", new ReadOnlyMemory<byte>(Tests.Text("hello")), 3u, null,
+        ((Task)Call(bus, other, "SendAsync", new ReadOnlyMemory<byte>(Text("hello")),
+            3u, null,
                     CancellationToken.None)).Wait();
         using (Bus here = listening.Result)
-            Tests.Equal("hello", Tests.Text(here.Receive(Tests.Long).Data));
+            Equal("hello", Text(here.Receive(Long).Data));
         ((IDisposable)bus).Dispose();
-        Tests.Equal(2, File.ReadLines("/proc/self/maps").Where(l => l.Contains("libtachyon_csharp.so"))
+        Equal(2, File.ReadLines("/proc/self/maps")
+            .Where(l => l.Contains("libtachyon_csharp.so"))
                            .Select(l => l.Split(' ').Last()).Distinct().Count());
     }
 }
