@@ -22,12 +22,17 @@ Host host = {.wait = wait_here};
 
 Result facade_fail(Bus *bus, tachyon_error_t error, const char *text) {
     bus->error = (int)error;
+    bus->system_errno = 0;
     snprintf(bus->text, sizeof bus->text, "%s", text);
     return -(Result)error;
 }
 
 Result facade_fail_last(Bus *bus) {
-    return facade_fail(bus, tachyon_last_error(), tachyon_last_error_message());
+    int number = tachyon_last_errno();
+    Result result =
+        facade_fail(bus, tachyon_last_error(), tachyon_last_error_message());
+    bus->system_errno = number;
+    return result;
 }
 
 Result facade_fail_closed(Bus *bus) {
@@ -89,6 +94,14 @@ Result facade_refuse(Bus *bus) {
         return facade_fail_closed(bus);
     return facade_fail(bus, TACHYON_ERR_BUSY,
                        "another thread is in a call of this bus");
+}
+
+int bus_enter(Bus *bus) {
+    return enter(bus);
+}
+
+void bus_leave(Bus *bus) {
+    leave(bus);
 }
 
 /* ---- Waiting ---- */

@@ -106,6 +106,7 @@ typedef struct Bus {
     tachyon_bus_t *bus;     /* NULL: not open, or closed and gone */
     tachyon_rpc_bus_t *rpc; /* of the two, one at most */
     int error;              /* TACHYON_ERR_*, 0 after a success */
+    int system_errno;       /* errno behind an error, 0: none */
     uint32_t spin;          /* looks before going to sleep; TACHYON_DEFAULT_SPIN */
     uint32_t type_id;       /* of the last message received */
     uint32_t count;         /* messages that Bus_take() or Bus_reserve_batch() gave */
@@ -129,6 +130,11 @@ Bus *bus_none(void);
 /* One share more, and one less, from any thread. The last one frees everything. */
 void bus_ref(Bus *bus);
 void bus_unref(Bus *bus);
+
+/* For a language that calls the core by itself, without the interpreter's lock: who is
+ * inside keeps the handle, and no close flushes under it. 0: the bus is not open. */
+int bus_enter(Bus *bus);
+void bus_leave(Bus *bus);
 
 /* After a copy of what recv, wait_for or serve gave: release that message. */
 void bytes_taken(Bus *bus);

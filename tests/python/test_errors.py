@@ -218,5 +218,5 @@ def test_exceptions_know_their_kind_and_code() -> None:
     assert TachyonError("text").code is None
     with pytest.raises(ClosedError) as caught:
         Bus().recv()
-    assert caught.value.code == tachyon._native.TACHYON_ERR_CLOSED
-    assert tachyon._native.tachyon_strerror(caught.value.code)
+    assert caught.value.code == tachyon._native.ERR_CLOSED
+    assert tachyon._native.strerror(caught.value.code)

@@ -18,7 +18,7 @@ import pytest
 
 import tachyon
 from tachyon import Bus, RpcBus, RpcDispatcher, RpcEndpoint, TachyonBus, TachyonRpcBus
-from tachyon._native import tachyon_strerror
+from tachyon._native import error_kind, error_name, strerror
 
 from conftest import Pair, RpcPair
 
@@ -415,7 +415,9 @@ TABLE: Rows = {
     "make_type_id msg_type": (0, U16, lambda e, n: tachyon.make_type_id(0, n)),
     "route_id type_id": (0, U32, lambda e, n: tachyon.route_id(n)),
     "msg_type type_id": (0, U32, lambda e, n: tachyon.msg_type(n)),
-    "tachyon_strerror error": (0, 2**31 - 1, lambda e, n: tachyon_strerror(n)),
+    "strerror error": (0, 2**31 - 1, lambda e, n: strerror(n)),
+    "error_name error": (0, 2**31 - 1, lambda e, n: error_name(n)),
+    "error_kind error": (0, 2**31 - 1, lambda e, n: error_kind(n)),
 }
 
 

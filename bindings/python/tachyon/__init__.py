@@ -157,7 +157,7 @@ from ._native import (
     TachyonRpcBus,
     TxGuard,
     UnexpectedMessage,
-    tachyon_version,
+    version,
 )
 from .bus import Bus, Peer, Role, Stats
 from .channel import Channel, ChannelBatch
@@ -171,7 +171,7 @@ from .message import Message, Received, Request
 from .rpc import RpcBus, RpcStats
 from .type_id import make_type_id, msg_type, route_id
 
-__version__ = tachyon_version()
+__version__ = version()
 
 __all__ = [
     "MSG_TYPE_ERROR",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What SWIG makes of tachyon.h and swig/python; python.stubtest compares.
+# What SWIG makes of python.i, and what overlay/ adds; python.stubtest compares.
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from struct import Struct
@@ -11,6 +11,13 @@ from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Buffer, CapsuleType, Self, disjoint_base
 
 from .bus import Bus
+from .errors import AbortedError as AbortedError
+from .errors import ClosedError as ClosedError
+from .errors import PeerDeadError as PeerDeadError
+from .errors import RingFull as RingFull
+from .errors import RpcError as RpcError
+from .errors import TachyonError as TachyonError
+from .errors import UnexpectedMessage as UnexpectedMessage
 from .layout import ArrayPacker
 from .message import Message, Received
 
@@ -21,53 +28,53 @@ TACHYON_VERSION_MAJOR: Final[int]
 TACHYON_VERSION_MINOR: Final[int]
 TACHYON_VERSION_PATCH: Final[int]
 TACHYON_DEFAULT_SPIN: Final[int]
-TACHYON_SUCCESS: Final[int]
-TACHYON_ERR_NULL_PTR: Final[int]
-TACHYON_ERR_MEM: Final[int]
-TACHYON_ERR_OPEN: Final[int]
-TACHYON_ERR_TRUNCATE: Final[int]
-TACHYON_ERR_CHMOD: Final[int]
-TACHYON_ERR_SEAL: Final[int]
-TACHYON_ERR_MAP: Final[int]
-TACHYON_ERR_INVALID_SZ: Final[int]
-TACHYON_ERR_FULL: Final[int]
-TACHYON_ERR_EMPTY: Final[int]
-TACHYON_ERR_NETWORK: Final[int]
-TACHYON_ERR_SYSTEM: Final[int]
-TACHYON_ERR_INTERRUPTED: Final[int]
-TACHYON_ERR_ABI_MISMATCH: Final[int]
-TACHYON_ERR_PEER_DEAD: Final[int]
-TACHYON_ERR_CLOSED: Final[int]
-TACHYON_ERR_TIMEOUT: Final[int]
-TACHYON_ERR_BUSY: Final[int]
-TACHYON_ERR_CORRUPT: Final[int]
-TACHYON_ERR_ADDR_IN_USE: Final[int]
-TACHYON_ERR_PERMISSION: Final[int]
-TACHYON_ERR_FORKED: Final[int]
-TACHYON_ERR_ABORTED: Final[int]
-TACHYON_KIND_NONE: Final[int]
-TACHYON_KIND_ARGUMENT: Final[int]
-TACHYON_KIND_MEMORY: Final[int]
-TACHYON_KIND_SYSTEM: Final[int]
-TACHYON_KIND_CONNECTION: Final[int]
-TACHYON_KIND_PERMISSION: Final[int]
-TACHYON_KIND_WOULD_BLOCK: Final[int]
-TACHYON_KIND_TIMEOUT: Final[int]
-TACHYON_KIND_INTERRUPTED: Final[int]
-TACHYON_KIND_CLOSED: Final[int]
-TACHYON_KIND_PEER_DEAD: Final[int]
-TACHYON_KIND_STATE: Final[int]
-TACHYON_KIND_CORRUPT: Final[int]
-TACHYON_KIND_ABORTED: Final[int]
-TACHYON_STATE_UNINITIALIZED: Final[int]
-TACHYON_STATE_INITIALIZING: Final[int]
-TACHYON_STATE_READY: Final[int]
-TACHYON_STATE_DISCONNECTED: Final[int]
-TACHYON_STATE_FATAL_ERROR: Final[int]
-TACHYON_STATE_UNKNOWN: Final[int]
-TACHYON_ROLE_NONE: Final[int]
-TACHYON_ROLE_PRODUCER: Final[int]
-TACHYON_ROLE_CONSUMER: Final[int]
+SUCCESS: Final[int]
+ERR_NULL_PTR: Final[int]
+ERR_MEM: Final[int]
+ERR_OPEN: Final[int]
+ERR_TRUNCATE: Final[int]
+ERR_CHMOD: Final[int]
+ERR_SEAL: Final[int]
+ERR_MAP: Final[int]
+ERR_INVALID_SZ: Final[int]
+ERR_FULL: Final[int]
+ERR_EMPTY: Final[int]
+ERR_NETWORK: Final[int]
+ERR_SYSTEM: Final[int]
+ERR_INTERRUPTED: Final[int]
+ERR_ABI_MISMATCH: Final[int]
+ERR_PEER_DEAD: Final[int]
+ERR_CLOSED: Final[int]
+ERR_TIMEOUT: Final[int]
+ERR_BUSY: Final[int]
+ERR_CORRUPT: Final[int]
+ERR_ADDR_IN_USE: Final[int]
+ERR_PERMISSION: Final[int]
+ERR_FORKED: Final[int]
+ERR_ABORTED: Final[int]
+KIND_NONE: Final[int]
+KIND_ARGUMENT: Final[int]
+KIND_MEMORY: Final[int]
+KIND_SYSTEM: Final[int]
+KIND_CONNECTION: Final[int]
+KIND_PERMISSION: Final[int]
+KIND_WOULD_BLOCK: Final[int]
+KIND_TIMEOUT: Final[int]
+KIND_INTERRUPTED: Final[int]
+KIND_CLOSED: Final[int]
+KIND_PEER_DEAD: Final[int]
+KIND_STATE: Final[int]
+KIND_CORRUPT: Final[int]
+KIND_ABORTED: Final[int]
+STATE_UNINITIALIZED: Final[int]
+STATE_INITIALIZING: Final[int]
+STATE_READY: Final[int]
+STATE_DISCONNECTED: Final[int]
+STATE_FATAL_ERROR: Final[int]
+STATE_UNKNOWN: Final[int]
+ROLE_NONE: Final[int]
+ROLE_PRODUCER: Final[int]
+ROLE_CONSUMER: Final[int]
 
 _AnyClass = TypeVar("_AnyClass", bound=type)
 
@@ -82,23 +89,10 @@ def integer(
     /,
 ) -> int: ...
 def seconds_or_none(timeout: float | None, /) -> float | None: ...
-def tachyon_version() -> str: ...
-def tachyon_strerror(error: SupportsIndex, /) -> str: ...
-
-class TachyonError(Exception):
-    code: int | None
-
-class PeerDeadError(TachyonError): ...
-class AbortedError(PeerDeadError): ...
-class ClosedError(TachyonError): ...
-class RingFull(TachyonError): ...
-
-class RpcError(TachyonError):
-    msg_type: int | None
-
-class UnexpectedMessage(TachyonError, ValueError):
-    type_id: int
-    size: int
+def version() -> str: ...
+def strerror(error: SupportsIndex, /) -> str: ...
+def error_name(error: SupportsIndex, /) -> str: ...
+def error_kind(error: SupportsIndex, /) -> int: ...
 
 @final
 class TxGuard(metaclass=_SwigType):
@@ -169,7 +163,7 @@ class RxBatchGuard(metaclass=_SwigType):
     def __release_buffer__(self, view: memoryview, /) -> None: ...
 
 @final
-class tachyon_peer_t(metaclass=_SwigType):
+class Peer(metaclass=_SwigType):
     @property
     def pid(self) -> int: ...
     @property
@@ -178,7 +172,7 @@ class tachyon_peer_t(metaclass=_SwigType):
     def gid(self) -> int: ...
 
 @final
-class tachyon_stats_t(metaclass=_SwigType):
+class Stats(metaclass=_SwigType):
     @property
     def capacity(self) -> int: ...
     @property
@@ -261,8 +255,8 @@ class TachyonBus(metaclass=_SwigType):
     def fileno(self) -> int: ...
     def watch(self) -> int: ...
     def unwatch(self) -> None: ...
-    def stats(self) -> tachyon_stats_t: ...
-    def peer(self) -> tachyon_peer_t: ...
+    def stats(self) -> Stats: ...
+    def peer(self) -> Peer: ...
 
 class BusBase(metaclass=_SwigType):
     def __init__(self) -> None: ...
@@ -394,7 +388,7 @@ class RpcRxGuard(metaclass=_SwigType):
     def __release_buffer__(self, view: memoryview, /) -> None: ...
 
 @final
-class tachyon_rpc_stats_t(metaclass=_SwigType):
+class RpcStats(metaclass=_SwigType):
     @property
     def calls(self) -> int: ...
     @property
@@ -477,8 +471,8 @@ class TachyonRpcBus(metaclass=_SwigType):
     def watch_messages(self, watch: bool) -> None: ...
     def watch(self) -> int: ...
     def unwatch(self) -> None: ...
-    def stats(self) -> tachyon_rpc_stats_t: ...
-    def peer(self) -> tachyon_peer_t: ...
+    def stats(self) -> RpcStats: ...
+    def peer(self) -> Peer: ...
 
 class RpcBusBase(metaclass=_SwigType):
     def __init__(self) -> None: ...

@@ -42,9 +42,9 @@ class Role(IntEnum):
     With NONE, the default, the first send or receive decides.
     """
 
-    NONE = _native.TACHYON_ROLE_NONE
-    PRODUCER = _native.TACHYON_ROLE_PRODUCER
-    CONSUMER = _native.TACHYON_ROLE_CONSUMER
+    NONE = _native.ROLE_NONE
+    PRODUCER = _native.ROLE_PRODUCER
+    CONSUMER = _native.ROLE_CONSUMER
 
     def __repr__(self) -> str:
         return f"Role.{self.name}"

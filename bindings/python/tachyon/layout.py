@@ -452,3 +452,50 @@ def address_in(kind: Any) -> str | None:
         ]
     )
     return next(filter(None, map(address_in, fields)), None)
+
+
+def refusal(what: str, code: str) -> TypeError:
+    """Say why items with addresses in them cannot be sent; code: 'O' for objects."""
+    if code == "O":
+        return TypeError(
+            f"items of {what} hold Python objects, whose addresses mean nothing "
+            "elsewhere: send their values, as array.astype('S8') or "
+            "pickle.dumps(array) makes them"
+        )
+    return TypeError(
+        f"items of {what} hold pointers, which mean nothing elsewhere: send "
+        "what they point to, or bytes(items) for the addresses"
+    )
+
+
+def check_addresses(buffer: Any, text: str, code: str) -> None:
+    """Refuse a buffer of addresses.
+
+    text: its format, in which `code` stands for an address; "" where the format, of
+        ctypes, does not tell.
+    """
+    if code:
+        raise refusal(f"format '{text}'", code)
+    while isinstance(buffer, memoryview):
+        buffer = buffer.obj
+    hidden = address_in(type(buffer))
+    if hidden:
+        raise refusal(f"type {type(buffer).__name__}", hidden)
+
+
+def without_format(array: Any) -> Any:
+    """Return an array whose dtype has no PEP 3118 format as one of plain bytes.
+
+    None for what cannot be such an array.
+    """
+    try:
+        dtype = array.dtype
+        has_objects, size = dtype.hasobject, dtype.itemsize
+    except Exception:
+        return None
+    if has_objects is True:
+        raise refusal(f"dtype {dtype}", "O")
+    try:
+        return array.view(f"V{size}")
+    except Exception:
+        return None

@@ -149,7 +149,7 @@ def test_sdist_is_what_git_has_of_the_package_and_its_build(
         "bindings/python/tachyon_ipc.egg-info/PKG-INFO",
         "core/src/.ring.h.swp",
         "core/src/ring.o",
-        "swig/python/tachyonPYTHON_wrap.c.orig",
+        "bindings/python/overlay/low.c.orig",
         "build/CMakeCache.txt",
     ):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,9 @@ def test_sdist_is_what_git_has_of_the_package_and_its_build(
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as files:
         names = {name.split("/", 1)[1] for name in files.getnames()}
-    wanted = tracked("bindings/python/tachyon", "core", "swig")
+    wanted = tracked("bindings/python/tachyon", "bindings/python/overlay")
+    wanted |= tracked("core", "swig")
+    wanted |= {"bindings/python/CMakeLists.txt", "bindings/python/python.i"}
     wanted |= {"CMakeLists.txt", "LICENSE", "README.md", "PKG-INFO", "pyproject.toml"}
     assert names == wanted
 

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sending and receiving as channels, batches and RPC share it. */
+#ifndef TACHYON_PYTHON_MESSAGES_H
+#define TACHYON_PYTHON_MESSAGES_H
+
+#include "buffer.h"
+#include "guard.h"
+
+/* ---- Sending ---- */
+
+/* Whether and how long to wait for room. */
+typedef struct Patience {
+    bool block;
+    seconds_t timeout_ns;
+} Patience;
+
+static inline int parse_patience(PyObject *block, PyObject *timeout,
+                                 Patience *patience) {
+    int truth = block ? PyObject_IsTrue(block) : 1;
+    patience->block = truth > 0;
+    return truth < 0 ? -1 : parse_timeout(timeout, &patience->timeout_ns);
+}
+
+int may_wait_for_room(const End *end, const Patience *patience);
+
+/* One attempt to send without waiting: 1 when it has done it, 0 to wait, -1 with an
+   exception. In line, as what calls it, so that each attempt is a direct call. */
+static inline int try_to_send(End *end, Attempt attempt, void *call,
+                              const Patience *patience) {
+    if (end_claim(end, &end->tx) < 0)
+        return -1;
+    return attempt(end, call, 0) ? 1 : may_wait_for_room(end, patience);
+}
+
+static inline int send_by(End *end, Attempt attempt, void *call,
+                          const Patience *patience) {
+    int sent = try_to_send(end, attempt, call, patience);
+    return sent != 0 ? sent
+                     : end_wait(end, &end->tx, attempt, call, patience->timeout_ns);
+}
+
+typedef struct SendCall {
+    Payload payload;
+    uint32_t type_id;
+} SendCall;
+
+static inline bool attempt_send(End *end, void *context, int64_t timeout_ns) {
+    const SendCall *call = context;
+    return tachyon_send(end->handle, call->payload.data, call->payload.size,
+                        call->type_id, TACHYON_DEFAULT_SPIN,
+                        timeout_ns) == TACHYON_SUCCESS;
+}
+
+typedef struct TxCall {
+    size_t size;
+    void *data;
+} TxCall;
+
+typedef struct TxGuard TxGuard;
+typedef tachyon_error_t (*Commit)(TxGuard *guard);
+
+struct TxGuard { /* RpcTxGuard, too */
+    Guard guard;
+    size_t actual_size;
+    uint64_t out_cid;
+    Commit commit;
+};
+
+static inline int parse_size(const End *end, PyObject *value, const char *name,
+                             TxCall *call) {
+    uint64_t size = 0;
+    if (parse_integer(value, name, 0, end->max_payload, &size) < 0)
+        return -1;
+    call->size = (size_t)size;
+    return 0;
+}
+
+/* A guard of the slot that `attempt` reserves. NULL with an exception. */
+TxGuard *reserve_by(End *end, swig_type_info *info, Attempt attempt, TxCall *call,
+                    const Patience *patience, GiveBack give_back, Commit commit);
+
+/* ---- Receiving ---- */
+
+typedef struct RxCall {
+    const void *data;
+    size_t size;
+    uint64_t id; /* of RPC */
+    uint32_t type_id;
+    uint32_t spin_threshold;
+} RxCall;
+
+static inline bool attempt_acquire_rx(End *end, void *context, int64_t timeout_ns) {
+    RxCall *call = context;
+    call->data = tachyon_acquire_rx_timed(end->handle, &call->type_id, &call->size,
+                                          call->spin_threshold, timeout_ns);
+    return call->data != NULL;
+}
+
+static inline int receive_by(End *end, Attempt attempt, void *call, PyObject *timeout) {
+    seconds_t timeout_ns;
+    if (parse_timeout(timeout, &timeout_ns) < 0 || end_claim(end, &end->rx) < 0)
+        return -1;
+    if (attempt(end, call, 0))
+        return 0;
+    if (may_wait(&end->rx, TACHYON_ERR_EMPTY, timeout_ns) < 0)
+        return -1;
+    return end_wait_open(end, &end->rx, attempt, call, timeout_ns);
+}
+
+static inline int parse_spin(PyObject *value, uint32_t *spin_threshold) {
+    *spin_threshold = TACHYON_DEFAULT_SPIN;
+    return parse_u32(value, "spin_threshold", spin_threshold);
+}
+
+/* A guard of what `call` has received. NULL: not released, so it comes again. */
+static inline Guard *rx_guard_new(End *end, swig_type_info *info, const RxCall *call,
+                                  GiveBack give_back) {
+    Guard *rx = object_new(&end->rx_guards, info);
+    if (rx) {
+        guard_init(rx, end, &end->rx, &end->rx_guards, give_back);
+        rx->data = call->data;
+        rx->size = call->size;
+        rx->type_id = call->type_id;
+        rx->correlation_id = call->id;
+    }
+    return rx;
+}
+
+tachyon_error_t release_message(void *handle);
+
+PyObject *drain_batch(End *end, PyObject *max_msgs, PyObject *spin_threshold,
+                      PyObject *timeout);
+
+/* tp_iternext: what ends with the stream gives NULL without an exception. */
+static inline PyObject *next_or_end(const End *end, PyObject *next) {
+    if (!next && end->open && PyErr_ExceptionMatches(ClosedError))
+        PyErr_Clear();
+    return next;
+}
+
+/* ---- Arrays ---- */
+
+/* A buffer as an array of items, one for each index of its first dimension. */
+typedef struct Items {
+    Py_buffer view;
+    size_t item_size;
+    size_t count;
+} Items;
+
+/* What a caller wants the next message to be. */
+typedef struct Wanted {
+    size_t size;
+    uint32_t type_id;
+    bool any_type;
+} Wanted;
+
+static inline bool is_wanted(const Wanted *wanted, size_t size, uint32_t type_id) {
+    return size == wanted->size && (wanted->any_type || type_id == wanted->type_id);
+}
+
+void raise_unexpected(const Wanted *wanted, size_t size, uint32_t type_id);
+
+/* 0 with a view for the caller to release, or -1 with an exception. */
+int items_get(PyObject *object, bool writable, Items *items);
+
+PyObject *send_array(End *end, const Items *items, uint32_t type_id,
+                     const Patience *patience);
+
+/* Wait for a message, and refuse another than the wanted. It is not taken. */
+int await_wanted(End *end, RxCall *next, const Wanted *wanted, PyObject *timeout);
+
+PyObject *recv_array(End *end, const Items *items, const Wanted *wanted,
+                     PyObject *timeout);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* tachyon._native. SWIG generates the API from the neutral swig/tachyon.i: the low-level
+   buses, constants, structs. What runs once a message is an overlay by hand (overlay/),
+   because buffers, vectorcall and guards cannot be expressed in SWIG; its types are
+   SWIG's, with slots of ours. The docstrings of both are in tachyon/_docs.py. */
+%module(package="tachyon") _native
+%begin %{
+#define SWIG_TYPE_TABLE tachyon /* the base type is changed, so nobody shares it */
+%}
+%{
+#include "slots.h"
+/* Before all that SWIG does, which would touch what the main interpreter uses: its array
+   of slots names Py_mod_exec once, and so has one more. */
+enum { MOD_EXEC = Py_mod_exec };
+#undef Py_mod_exec
+#define Py_mod_exec MOD_EXEC, (void *)(uintptr_t)refuse_subinterpreters}, {MOD_EXEC
+%}
+%init %{
+    int restored = module_restore(m);
+    if (restored != 0) return restored < 0 ? -1 : 0; /* before SWIG makes new types */
+%}
+%include <stdint.i>
+%nodefaultctor;
+%nodefaultdtor;
+
+/* ---- Arguments and results ---- */
+
+%define INTEGER(TYPE, NAME, LEAST, LIMIT)
+%typemap(in) TYPE NAME {
+    uint64_t number = 0;
+    if (parse_integer($input, "$1_name", LEAST, LIMIT, &number) < 0) SWIG_fail;
+    $1 = ($1_ltype)number;
+}
+%enddef
+INTEGER(size_t, capacity, 1, 1u << 31)
+%apply size_t capacity { size_t cap_fwd, size_t cap_rev };
+INTEGER(uint32_t, mode, 0, 0777)
+INTEGER(uint32_t, role, TACHYON_ROLE_NONE, TACHYON_ROLE_CONSUMER)
+INTEGER(uint64_t, schema, 0, UINT64_MAX)
+INTEGER(int, node_id, 0, 63)
+INTEGER(tachyon_error_t, error, 0, INT_MAX)
+%typemap(in) seconds_t timeout "if (parse_timeout($input, &$1) < 0) SWIG_fail;"
+%typemap(in) int pure_spin "if (parse_switch($input, \"$1_name\", &$1) < 0) SWIG_fail;"
+%apply int pure_spin { int watch };
+%typemap(in) const char *socket_path (PyObject *path = NULL)
+    "if (!($1 = path_of($input, &path))) SWIG_fail;"
+%typemap(freearg) const char *socket_path "Py_XDECREF(path$argnum);"
+%typemap(in) Bus *self, RpcBus *self "$1 = bus_of($input);"
+%typemap(in, numinputs=0) End *end "$1 = end_of(self);"
+%typemap(out) PyObject * "$result = $1; if (!$result) SWIG_fail;"
+%typemap(out) Result set_numa_node, Result flush "$result = Py_NewRef(Py_None);"
+%typemap(out) Result open_step "$result = PyBool_FromLong((long)$1);"
+%typemap(out) tachyon_stats_t, tachyon_rpc_stats_t, tachyon_peer_t
+    "$result = struct_object($&descriptor, &$1, sizeof $1); if (!$result) SWIG_fail;"
+
+/* ---- Types ---- */
+
+%define SLOT(NAME, KIND, FUNCTION)
+%feature("python:" #KIND) NAME #FUNCTION;
+%enddef
+%define TYPE(NAME, FLAGS, PREFIX)
+SLOT(NAME, tp_flags, FLAGS) SLOT(NAME, tp_traverse, PREFIX##_traverse)
+SLOT(NAME, tp_dealloc, PREFIX##_dealloc)
+%enddef
+%define VIEWED(NAME, PREFIX, METHODS, MEMBERS, BUFFER) /* by a buffer, made by a bus */
+TYPE(NAME, FINAL_TYPE, PREFIX) SLOT(NAME, tp_clear, PREFIX##_clear)
+SLOT(NAME, tp_new, no_new) SLOT(NAME, tp_methods, METHODS)
+SLOT(NAME, tp_members, MEMBERS) SLOT(NAME, bf_getbuffer, BUFFER##_getbuffer)
+SLOT(NAME, bf_releasebuffer, PREFIX##_releasebuffer)
+typedef struct {} NAME;
+%enddef
+%define BASE(NAME, PREFIX, SHARED, INIT) /* of classes in Python */
+TYPE(NAME, BASE_TYPE, SHARED) SLOT(NAME, tp_new, PREFIX##_new)
+SLOT(NAME, tp_init, INIT) SLOT(NAME, tp_methods, PREFIX##_methods)
+typedef struct {} NAME;
+%enddef
+%define LOW(NAME, PREFIX)
+SLOT(NAME, tp_flags, FINAL_TYPE) SLOT(NAME, tp_traverse, struct_traverse)
+SLOT(NAME, tp_dealloc, low_dealloc) SLOT(NAME, tp_new, PREFIX##_new)
+SLOT(NAME, tp_init, low_init)
+%feature("action") NAME::close "if (!end_close(end_of(self))) SWIG_fail;"
+%feature("action") NAME::abort "if (!end_abort(end_of(self))) SWIG_fail;"
+%feature("action") NAME::fileno "if ((result = end_fileno(end_of(self))) < -1) SWIG_fail;"
+%feature("action") NAME::open_step "if ((result = end_step(end_of(self))) < 0) SWIG_fail;"
+%feature("kwargs") NAME::set_polling_mode;
+%rename("$ignore", regextarget=1, fullname=1) "^" #NAME "::(?!(abort|close|fileno|flush|"
+    "max_payload|open_step|peer|py_.*|set_.*|stats|unwatch|watch|watch_messages)$)";
+%enddef
+
+SLOT(TxGuard, tp_getset, tx_guard_getset) SLOT(RpcTxGuard, tp_getset, rpc_tx_getset)
+SLOT(RxGuard, tp_getset, rx_guard_getset) SLOT(RpcRxGuard, tp_getset, rx_guard_getset)
+SLOT(RxBatchGuard, sq_length, rx_batch_length) SLOT(RxBatchGuard, tp_iter, PySeqIter_New)
+SLOT(RxBatchGuard, sq_item, rx_batch_item)
+VIEWED(TxGuard, guard, tx_guard_methods, no_members, guard)
+VIEWED(RxGuard, guard, rx_guard_methods, rx_guard_members, guard)
+VIEWED(RpcTxGuard, guard, tx_guard_methods, rpc_tx_members, guard)
+VIEWED(RpcRxGuard, guard, rx_guard_methods, rpc_rx_members, guard)
+VIEWED(RxBatchGuard, guard, rx_batch_methods, no_members, rx_batch)
+VIEWED(RxMsgView, msg_view, msg_view_methods, msg_view_members, msg_view)
+SLOT(BusBase, tp_getset, bus_base_getset) SLOT(RpcBusBase, tp_getset, rpc_base_getset)
+SLOT(BusBase, tp_iter, PyObject_SelfIter) SLOT(BusBase, tp_iternext, bus_base_next)
+SLOT(ChannelBase, tp_iter, PyObject_SelfIter) SLOT(ChannelBase, tp_iternext, channel_next)
+SLOT(ChannelBase, tp_call, PyVectorcall_Call) SLOT(ChannelBase, tp_members, channel_members)
+BASE(BusBase, bus_base, base, low_init) BASE(RpcBusBase, rpc_base, base, low_init)
+BASE(ChannelBase, channel, channel, channel_init)
+TYPE(tachyon_stats_t, FINAL_TYPE, struct) TYPE(tachyon_rpc_stats_t, FINAL_TYPE, struct)
+TYPE(tachyon_peer_t, FINAL_TYPE, struct)
+LOW(Bus, low_bus) LOW(RpcBus, low_rpc)
+%feature("action") Bus::flush "result = end_of(self)->tx.waiting ? 0 : Bus_flush(arg1);"
+%ignore Options; %ignore error; %ignore type_id; %ignore size; %ignore count;
+%ignore stride; %ignore spin; %ignore id;
+
+/* ---- The interface ---- */
+
+PyObject *direct_calls(PyObject *cls);
+PyObject *integer(const char *name, PyObject *value, PyObject *least = NULL,
+                  PyObject *limit = NULL);
+PyObject *seconds_or_none(PyObject *timeout);
+
+%rename(TachyonBus) Bus; %rename(TachyonRpcBus) RpcBus;
+%rename(destroy) close; %rename(opening_step) open_step;
+%feature("kwargs") Bus::set_numa_node;
+#define TACHYON_OWN_BYTES
+#define TACHYON_OWN_MEMORY
+#define TACHYON_RAISE(bus) raise_of(end_of(self)); SWIG_fail
+%include "tachyon.i"
+
+/* Beside it: opening with options by name, and what event loops need. */
+%define OPENING(KIND, NAME, STEPS, CAPACITY, BACK, MODE, ROLE, ...)
+%rename(NAME) KIND::py_##NAME;
+%feature("kwargs") KIND::py_##NAME;
+%extend KIND {
+    PyObject *py_##NAME(End *end, const char *socket_path, __VA_ARGS__) {
+        (void)self;
+        return end_open(end, STEPS, socket_path, CAPACITY, BACK, timeout, MODE,
+                        allowed_uids, ROLE, schema);
+    }
+}
+%enddef
+%define OPENINGS(SUFFIX, STEPS)
+OPENING(Bus, listen##SUFFIX, STEPS, capacity, 0, mode, role, size_t capacity,
+        seconds_t timeout = -1, uint32_t mode = 0, PyObject *allowed_uids = NULL,
+        uint32_t role = 0, uint64_t schema = 0)
+OPENING(Bus, connect##SUFFIX, STEPS, 0, 0, 0, role, seconds_t timeout = 0,
+        PyObject *allowed_uids = NULL, uint32_t role = 0, uint64_t schema = 0)
+OPENING(RpcBus, listen##SUFFIX, STEPS, cap_fwd, cap_rev, mode, 0, size_t cap_fwd,
+        size_t cap_rev, seconds_t timeout = -1, uint32_t mode = 0,
+        PyObject *allowed_uids = NULL, uint64_t schema = 0)
+OPENING(RpcBus, connect##SUFFIX, STEPS, 0, 1, 0, 0, seconds_t timeout = 0,
+        PyObject *allowed_uids = NULL, uint64_t schema = 0)
+%enddef
+OPENINGS(, false)
+OPENINGS(_start, true)
+
+%init %{
+    types = (struct Types){SWIGTYPE_p_Bus, SWIGTYPE_p_RpcBus, SWIGTYPE_p_BusBase,
+                           SWIGTYPE_p_RpcBusBase, SWIGTYPE_p_ChannelBase,
+                           SWIGTYPE_p_TxGuard, SWIGTYPE_p_RxGuard,
+                           SWIGTYPE_p_RpcTxGuard, SWIGTYPE_p_RpcRxGuard,
+                           SWIGTYPE_p_RxBatchGuard, SWIGTYPE_p_RxMsgView};
+    if (module_init(m) < 0) return -1;
+%}
