@@ -4,8 +4,8 @@
 /** What a call that may wait takes. */
 export interface WaitOptions {
   /**
-   * Longest wait in milliseconds; 0 does not wait, Infinity is for ever. Left out: sends
-   * do not wait (and throw what isFull() knows), receives wait for ever.
+   * Longest wait in milliseconds; 0 does not wait, Infinity is for ever. Left out:
+   * sends do not wait (and throw what isFull() knows), receives wait for ever.
    */
   timeout?: number;
 }
@@ -18,8 +18,8 @@ export interface AsyncOptions extends WaitOptions {
 
 export interface OpenOptions {
   /**
-   * Milliseconds. Left out, listen waits for ever and connect tries once; with one, connect
-   * keeps trying.
+   * Milliseconds. Left out, listen waits for ever and connect tries once; with one,
+   * connect keeps trying.
    */
   timeout?: number;
   /** Permission bits of the socket; 0o600. */
@@ -94,14 +94,15 @@ declare abstract class Both {
 
 /**
  * One end of a bus: one side sends, the other receives. What blocks (recv, acquireRx,
- * drainBatch, and all that is given a timeout) blocks the event loop too; the methods that
- * end in Async, and iteration, do not.
+ * drainBatch, and all that is given a timeout) blocks the event loop too; the methods
+ * that end in Async, and iteration, do not.
  */
 export class Bus extends Both implements AsyncIterable<Message> {
   private constructor();
   static listen(path: string, capacity: number, options?: OpenOptions): Bus;
   static connect(path: string, options?: OpenOptions): Bus;
-  static listenAsync(path: string, capacity: number, options?: OpenAsyncOptions): Promise<Bus>;
+  static listenAsync(path: string, capacity: number,
+                     options?: OpenAsyncOptions): Promise<Bus>;
   static connectAsync(path: string, options?: OpenAsyncOptions): Promise<Bus>;
 
   /** Copy, and show to the peer. */
@@ -114,7 +115,8 @@ export class Bus extends Both implements AsyncIterable<Message> {
   /** Show what commitUnflushed() has left. */
   flush(): void;
   /** Waits for room; `data` must not change until then. */
-  sendAsync(data: NodeJS.ArrayBufferView, typeId?: number, options?: AsyncOptions): Promise<void>;
+  sendAsync(data: NodeJS.ArrayBufferView, typeId?: number,
+            options?: AsyncOptions): Promise<void>;
 
   recv(spin?: number, options?: WaitOptions): Message;
   /** Up to maxCount messages of one size and type, one behind the other in `data`. */
@@ -122,7 +124,7 @@ export class Bus extends Both implements AsyncIterable<Message> {
             options?: WaitOptions): Message & { count: number };
   /** The next message in place; null when none came in time. */
   acquireRx(spin?: number, options?: WaitOptions): RxGuard | null;
-  /** All that is there, up to max (at most 1024), in place; none when none came in time. */
+  /** All that is there, up to max (at most 1024), in place; perhaps none in time. */
   drainBatch(max: number, spin?: number, options?: WaitOptions): RxBatch;
   /** Several may be awaited at once: messages go to them in order. */
   recvAsync(options?: AsyncOptions): Promise<Message>;
@@ -176,7 +178,8 @@ export class RxBatch extends Received implements Iterable<Message & { size: numb
 /** One end of remote procedure calls: who connects calls, who listens serves. */
 export class RpcBus extends Both implements AsyncIterable<RpcMessage> {
   private constructor();
-  static rpcListen(path: string, forward: number, back: number, options?: OpenOptions): RpcBus;
+  static rpcListen(path: string, forward: number, back: number,
+                   options?: OpenOptions): RpcBus;
   static rpcConnect(path: string, options?: OpenOptions): RpcBus;
   static rpcListenAsync(path: string, forward: number, back: number,
                         options?: OpenAsyncOptions): Promise<RpcBus>;
@@ -195,7 +198,8 @@ export class RpcBus extends Both implements AsyncIterable<RpcMessage> {
 
   /** The next request; null when none came in time. */
   serve(spin?: number, options?: WaitOptions): RpcRxGuard | null;
-  reply(id: bigint, data: NodeJS.ArrayBufferView, msgType?: number, options?: WaitOptions): void;
+  reply(id: bigint, data: NodeJS.ArrayBufferView, msgType?: number,
+        options?: WaitOptions): void;
   serveAsync(options?: AsyncOptions): Promise<RpcMessage>;
   replyAsync(id: bigint, data: NodeJS.ArrayBufferView, msgType?: number,
              options?: AsyncOptions): Promise<void>;
@@ -267,7 +271,7 @@ export const State: {
   readonly Unknown: 5;
 };
 
-/** A type_id is free for use; by convention a route and a message type of 16 bits each. */
+/** A type_id is free for use; by convention a route and a type, of 16 bits each. */
 export function makeTypeId(route: number, type: number): number;
 export function routeId(typeId: number): number;
 export function msgType(typeId: number): number;

@@ -7,40 +7,52 @@ const errors = require('./lib/errors.js');
 const { End } = require('./lib/end.js');
 const { TxGuard, RxGuard, RpcRxGuard, RxBatch, dispose } = require('./lib/guards.js');
 
-const { uint } = errors;
-const { TachyonError, PeerDeadError, AbiMismatchError, isTachyonError, isFull, isPeerDead,
-  isAbiMismatch } = errors;
+const {
+  TachyonError, PeerDeadError, AbiMismatchError, isTachyonError, isFull, isPeerDead,
+  isAbiMismatch, uint,
+} = errors;
 const SPIN = native.TACHYON_DEFAULT_SPIN;
 const inside = Symbol('inside');
+
+function endOf(Kind, call) {
+  const Raw = Kind === Bus ? native.RawBus : native.RawRpcBus;
+  return new End(new Raw(), Kind === RpcBus && call === 'connect');
+}
+
+function open(Kind, call, path, sizes, options) {
+  const end = endOf(Kind, call);
+  end.open(call, path, sizes, options);
+  return new Kind(inside, end);
+}
+
+async function openLater(Kind, call, path, sizes, options) {
+  const end = endOf(Kind, call);
+  await end.openLater(call, path, sizes, options);
+  return new Kind(inside, end);
+}
 
 class Both {
   #end;
 
   constructor(key, end) {
-    if (key !== inside) throw new TypeError(`${new.target.name} is opened by its static methods`);
+    const name = new.target.name;
+    if (key !== inside) throw new TypeError(`${name} is opened by its static methods`);
     this.#end = end;
   }
 
   static end(bus) { return bus.#end; }
-
-  static open(Kind, Raw, call, path, sizes, options) {
-    const end = new End(new Raw(), call === 'connect' && Kind === RpcBus);
-    end.open(call, path, sizes, options);
-    return new Kind(inside, end);
-  }
-
-  static async openLater(Kind, Raw, call, path, sizes, options) {
-    const end = new End(new Raw(), call === 'connect' && Kind === RpcBus);
-    await end.openLater(call, path, sizes, options);
-    return new Kind(inside, end);
-  }
 
   get closed() { return this.#end.closed; }
   get state() { return this.#end.raw.state(); }
   get maxPayload() { return this.#end.check(this.#end.raw.maxPayload()); }
   stats() { return this.#end.struct(this.#end.raw.stats()); }
   peer() { return this.#end.struct(this.#end.raw.peer()); }
-  setPollingMode(mode) { this.#end.struct(this.#end.raw.setPollingMode(uint(mode, 'mode', 1))); }
+
+  setPollingMode(mode) {
+    this.#end.raw.setPollingMode(uint(mode, 'mode', 1));
+    this.#end.struct();
+  }
+
   close() { this.#end.end('close'); }
   abort() { this.#end.end('abort'); }
   [dispose]() { this.close(); }
@@ -56,19 +68,19 @@ function sending(end, data, typeId) {
 
 class Bus extends Both {
   static listen(path, capacity, options) {
-    return Both.open(Bus, native.RawBus, 'listen', path, [capacity], options);
+    return open(Bus, 'listen', path, [capacity], options);
   }
 
   static connect(path, options) {
-    return Both.open(Bus, native.RawBus, 'connect', path, [], options);
+    return open(Bus, 'connect', path, [], options);
   }
 
   static listenAsync(path, capacity, options) {
-    return Both.openLater(Bus, native.RawBus, 'listen', path, [capacity], options);
+    return openLater(Bus, 'listen', path, [capacity], options);
   }
 
   static connectAsync(path, options) {
-    return Both.openLater(Bus, native.RawBus, 'connect', path, [], options);
+    return openLater(Bus, 'connect', path, [], options);
   }
 
   setNumaNode(node) {
@@ -91,13 +103,15 @@ class Bus extends Both {
     uint(itemSize, 'itemSize');
     uint(typeId, 'typeId');
     end.tx = null;
-    return end.send((timeout) => end.raw.sendBatch(items, itemSize, typeId, timeout), options);
+    const attempt = (timeout) => end.raw.sendBatch(items, itemSize, typeId, timeout);
+    return end.send(attempt, options);
   }
 
   acquireTx(maxSize, options = undefined) {
     const end = Both.end(this);
     uint(maxSize, 'maxSize');
-    return new TxGuard(end, end.send((timeout) => end.raw.reserve(maxSize, timeout), options), maxSize);
+    const offset = end.send((timeout) => end.raw.reserve(maxSize, timeout), options);
+    return new TxGuard(end, offset, maxSize);
   }
 
   flush() {
@@ -115,15 +129,16 @@ class Bus extends Both {
     uint(itemSize, 'itemSize');
     uint(maxCount, 'maxCount');
     end.rx = null;
-    const attempt = (timeout) => end.raw.recvBatch(itemSize, maxCount, timeout) ?? -end.raw.error;
+    const attempt = (timeout) =>
+      end.raw.recvBatch(itemSize, maxCount, timeout) ?? -end.raw.error;
     const data = end.check(end.receive(attempt, end.spins, options));
     return { data, typeId: end.raw.typeId, count: data.length / itemSize };
   }
 
   acquireRx(spin = SPIN, options = undefined) {
     const end = Both.end(this);
-    const count = end.receiveOrNull((timeout) => end.raw.take(1, timeout), spin, options);
-    return count === null ? null : new RxGuard(end);
+    const attempt = (timeout) => end.raw.take(1, timeout);
+    return end.receiveOrNull(attempt, spin, options) && new RxGuard(end);
   }
 
   drainBatch(max, spin = SPIN, options = undefined) {
@@ -154,19 +169,19 @@ function replying(end, id, data, typeId) {
 
 class RpcBus extends Both {
   static rpcListen(path, forward, back, options) {
-    return Both.open(RpcBus, native.RawRpcBus, 'listen', path, [forward, back], options);
+    return open(RpcBus, 'listen', path, [forward, back], options);
   }
 
   static rpcConnect(path, options) {
-    return Both.open(RpcBus, native.RawRpcBus, 'connect', path, [], options);
+    return open(RpcBus, 'connect', path, [], options);
   }
 
   static rpcListenAsync(path, forward, back, options) {
-    return Both.openLater(RpcBus, native.RawRpcBus, 'listen', path, [forward, back], options);
+    return openLater(RpcBus, 'listen', path, [forward, back], options);
   }
 
   static rpcConnectAsync(path, options) {
-    return Both.openLater(RpcBus, native.RawRpcBus, 'connect', path, [], options);
+    return openLater(RpcBus, 'connect', path, [], options);
   }
 
   call(data, typeId = 0, options = undefined) {
@@ -182,7 +197,7 @@ class RpcBus extends Both {
   wait(id, spin = SPIN, options = undefined) {
     const end = Both.end(this);
     const reply = end.receiveOrNull((timeout) => end.reply(id, timeout), spin, options);
-    if (end.repliers.length > 0) setImmediate(() => end.pump()); // theirs may have come too
+    if (end.repliers.length > 0) setImmediate(() => end.pump()); // theirs may be here
     return reply && new RpcRxGuard(end, reply);
   }
 
@@ -200,7 +215,8 @@ class RpcBus extends Both {
   async callAsync(data, typeId = 0, options = undefined) {
     const end = Both.end(this);
     const until = performance.now() + (options?.timeout ?? Infinity);
-    const id = BigInt(await end.later(end.senders, calling(end, data, typeId), options));
+    const attempt = calling(end, data, typeId);
+    const id = BigInt(await end.later(end.senders, attempt, options));
     const timeout = Math.max(until - performance.now(), 1);
     try {
       return await this.waitAsync(id, { signal: options?.signal, timeout });
@@ -239,5 +255,6 @@ const { version } = native;
 module.exports = {
   Bus, RpcBus, TxGuard, RxGuard, RxBatch, RpcRxGuard,
   TachyonError, PeerDeadError, AbiMismatchError, ErrorCode, Role, State,
-  isTachyonError, isFull, isPeerDead, isAbiMismatch, makeTypeId, routeId, msgType, version,
+  isTachyonError, isFull, isPeerDead, isAbiMismatch,
+  makeTypeId, routeId, msgType, version,
 };

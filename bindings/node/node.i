@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What Node wants otherwise: bytes are Buffers and typed arrays, the ring is an ArrayBuffer
- * that keeps it mapped, correlation ids are BigInts. Errors are results below 0, which
- * index.js throws. watcher.h is what SWIG has no word for: a descriptor in the event loop.
+ * What Node wants otherwise: bytes are Buffers and typed arrays, the ring is an
+ * ArrayBuffer that keeps it mapped, correlation ids are BigInts. Errors are results
+ * below 0, which lib/end.js throws. watcher.h is what SWIG has no word for: a
+ * descriptor in the event loop.
  */
 %module tachyon
 #define TACHYON_ALL_ARGUMENTS
@@ -22,7 +23,7 @@
 #include "facade.h"
 #include "watcher.h"
 
-/* Workers load the module at the same time, and SWIG fills in its types at the first. */
+/* Workers load the module at the same time, and SWIG fills in its types once. */
 static std::mutex loading;
 #undef NODE_API_MODULE
 #define NODE_API_MODULE(name, init)                                                    \
@@ -36,7 +37,8 @@ static bool bytes_of(Napi::Env env, Napi::Value value, void **data, size_t *size
     bool detached = false;
     napi_value buffer;
     if (napi_get_buffer_info(env, value, data, size) == napi_ok) {
-        if (*size == 0 && napi_get_named_property(env, value, "buffer", &buffer) == napi_ok)
+        if (*size == 0 &&
+            napi_get_named_property(env, value, "buffer", &buffer) == napi_ok)
             napi_is_detached_arraybuffer(env, buffer, &detached);
         if (!detached)
             return true;
@@ -76,7 +78,7 @@ static char *within(Memory memory, size_t offset, size_t size) {
 %}
 %init %{ exports.Set("Watcher", Watcher::define(env)); %}
 
-/* Only index.js sees these classes, so that `this` is what it should be. */
+/* Only the layer sees these classes, so that `this` is what it should be. */
 %typemap(in) Bus *self, RpcBus *self "$1 = static_cast<$1_ltype>(this->self);"
 %typemap(in) (const void *data, size_t size), (const void *items, size_t size),
              (void *into, size_t room) {
@@ -84,7 +86,7 @@ static char *within(Memory memory, size_t offset, size_t size) {
     if (!bytes_of(env, $input, &bytes, &$2)) SWIG_fail;
     $1 = bytes;
 }
-%typemap(in) size_t, uint32_t, unsigned, int, double { /* whose range index.js has checked */
+%typemap(in) size_t, uint32_t, unsigned, int, double { /* the layer checks the range */
     double number = 0;
     if (napi_get_value_double(env, $input, &number) != napi_ok)
         SWIG_exception_fail(SWIG_TypeError, "a number is needed");
@@ -96,7 +98,8 @@ static char *within(Memory memory, size_t offset, size_t size) {
 %typemap(out) Memory "$result = lend(env, arg1, $1);"
 %typemap(in) uint64_t id {
     bool lossless = false;
-    if (napi_get_value_bigint_uint64(env, $input, &$1, &lossless) != napi_ok || !lossless)
+    if (napi_get_value_bigint_uint64(env, $input, &$1, &lossless) != napi_ok ||
+        !lossless)
         SWIG_exception_fail(SWIG_TypeError, "a BigInt of 64 bits is needed");
 }
 %apply uint64_t id { uint64_t schema };
@@ -105,7 +108,7 @@ static char *within(Memory memory, size_t offset, size_t size) {
 %include "tachyon.i"
 
 %extend Bus {
-    /* recv_into() with the type before the message: into[0..3], then from into[8] on. */
+    /* recv_into() with the type before the message: into[0..3], and from into[8] on. */
     Result receive(void *into, size_t room, double timeout) {
         Result size = Bus_recv_into($self, (char *)into + 8, room - 8, timeout);
         memcpy(into, &$self->type_id, sizeof $self->type_id);

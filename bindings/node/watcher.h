@@ -3,13 +3,14 @@
 #include <uv.h>
 
 /*
- * new Watcher(descriptor, bus): its ready() is called by the event loop while the descriptor
- * is readable, between start() and stop(), and in between it keeps the process alive.
+ * new Watcher(descriptor, bus): its ready() is called by the event loop while the
+ * descriptor is readable, between start() and stop(); in between it keeps the process
+ * alive.
  *
- * The handle belongs to the loop, which frees it some time after close(), the object's end or
- * the environment's. libuv touches the descriptor until then, so the bus, whose it is, is held
- * until the object's end; ready() is a property, since what C++ holds is never collected and
- * would hold this object in turn.
+ * The handle belongs to the loop, which frees it some time after close(), the object's
+ * end or the environment's. libuv touches the descriptor until then, so the bus, whose
+ * it is, is held until the object's end. ready() is a property, since what C++ holds is
+ * never collected and would hold this object in turn.
  */
 class Watcher : public Napi::ObjectWrap<Watcher> {
     struct Handle {
@@ -34,7 +35,7 @@ class Watcher : public Napi::ObjectWrap<Watcher> {
         if (!uv_is_closing(poll))
             uv_close(poll, release);
     }
-    /* Plain C here: an exception of C++, as when a worker is terminated, has no catcher. */
+    /* Plain C: an exception of C++, as when a worker is terminated, has no catcher. */
     static void ready(uv_poll_t *poll, int, int) {
         Watcher *watcher = reinterpret_cast<Handle *>(poll)->watcher;
         napi_env env = watcher->Env();
@@ -73,7 +74,8 @@ class Watcher : public Napi::ObjectWrap<Watcher> {
             end(nullptr, handle);
     }
     void start(const Napi::CallbackInfo &) {
-        if (handle && !active() && uv_poll_start(&handle->poll, UV_READABLE, ready) == 0)
+        if (handle && !active() &&
+            uv_poll_start(&handle->poll, UV_READABLE, ready) == 0)
             Ref();
     }
     void stop(const Napi::CallbackInfo &) {

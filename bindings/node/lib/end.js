@@ -3,7 +3,7 @@
 // One end of a bus, of either kind: how it opens, waits and closes. What may wait is an
 // attempt(seconds), which gives what it has got, or minus an ErrorCode.
 
-const { isMainThread, markAsUntransferable } = require('node:worker_threads');
+const { isMainThread } = require('node:worker_threads');
 const { native, ErrorCode } = require('./native.js');
 const { failure, aborted, typed, uint, seconds } = require('./errors.js');
 
@@ -12,18 +12,19 @@ const FOREVER = -1;
 const SLICE = 0.1; // seconds after which a worker that waits can be terminated
 const BURST = 256; // promises settled at once before the event loop has its turn
 const HEADER = 8; // bytes before a message that receive() has written
-const BORROW = process.env.TACHYON_NODE_COPY !== '1'; // look into the ring, not at copies
-const area = Buffer.alloc(HEADER + 65536); // where a message is on its way into a Buffer
+const COPY = process.env.TACHYON_NODE_COPY === '1'; // as if the runtime lent no memory
+const area = Buffer.alloc(HEADER + 65536); // a message on its way into its own Buffer
 const areaType = new Uint32Array(area.buffer, area.byteOffset, 1);
 
 const wouldWait = (result) => result === -Empty || result === -Full;
-const nothing = (result) => wouldWait(result) || result === -Timeout || result === -Interrupted;
+const nothing = (result) =>
+  wouldWait(result) || result === -Timeout || result === -Interrupted;
 
 class End {
   watcher = null; opening = false; closed = false;
   spins = native.TACHYON_DEFAULT_SPIN; burst = 0;
   tx = null; rx = null; // the guards in force
-  ring = BORROW ? undefined : null; table = this.ring; // null where only copies are allowed
+  ring = COPY ? null : undefined; table = this.ring; // null: only copies are allowed
   receivers = []; repliers = []; senders = []; // who awaits, in order
   replies = new Map(); // that have come while others were awaited
 
@@ -33,22 +34,26 @@ class End {
   }
 
   check(result) {
-    if (typeof result === 'number' && result < 0) throw failure(-result, this.raw.errorText());
-    return result;
+    if (typeof result !== 'number' || result >= 0) return result;
+    throw failure(-result, this.raw.errorText());
   }
 
   /** A struct that the core has filled in, as a plain object. */
   struct(value) {
     this.check(-this.raw.error);
     const plain = {};
-    for (const key in value) if (typeof value[key] !== 'function') plain[key] = value[key];
+    for (const key in value) {
+      if (typeof value[key] !== 'function') plain[key] = value[key];
+    }
     return plain;
   }
 
   // ---- Opening and closing ----
 
   start(call, path, sizes, options) {
-    if (typed(path, 'string', 'path').includes('\0')) throw new RangeError('path has a NUL in it');
+    if (typed(path, 'string', 'path').includes('\0')) {
+      throw new RangeError('path has a NUL in it');
+    }
     const made = new native.Options();
     made.timeout = seconds(options?.timeout, call.startsWith('listen') ? FOREVER : 0);
     made.mode = uint(options?.mode ?? 0, 'mode', 0o7777);
@@ -110,12 +115,12 @@ class End {
   }
 
   send(attempt, options) {
-    return this.check(this.wait(attempt, options === undefined ? 0 : seconds(options.timeout, 0)));
+    return this.check(this.wait(attempt, seconds(options?.timeout, 0)));
   }
 
   receive(attempt, spin, options) {
     if (spin !== this.spins) this.raw.spin = this.spins = uint(spin, 'spin');
-    return this.wait(attempt, options === undefined ? FOREVER : seconds(options.timeout, FOREVER));
+    return this.wait(attempt, seconds(options?.timeout, FOREVER));
   }
 
   /** null where nothing came in time. */
@@ -165,7 +170,7 @@ class End {
       this.watcher?.stop();
       return;
     }
-    if (this.raw.watchMessages && !this.opening) this.raw.watchMessages(receiving ? 1 : 0);
+    if (!this.opening) this.raw.watchMessages?.(receiving ? 1 : 0); // of an RPC bus
     if (!this.watcher) {
       this.watcher = new native.Watcher(this.check(this.raw.fileno()), this.raw);
       this.watcher.ready = () => this.pump();
@@ -191,7 +196,9 @@ class End {
     };
     while (this.receivers.length > 0 && serve(this.receivers[0]));
     const over = this.caller && !wouldWait(this.gather());
-    for (const waiter of [...this.repliers]) if (over || this.replies.has(waiter.id)) serve(waiter);
+    for (const waiter of [...this.repliers]) {
+      if (over || this.replies.has(waiter.id)) serve(waiter);
+    }
     while (this.senders.length > 0 && serve(this.senders[0]));
     this.watch();
   }
@@ -202,8 +209,8 @@ class End {
       try {
         message = await next();
       } catch (error) {
-        if (error.code === Closed && !this.closed) return; // the peer's end of the stream
-        throw error;
+        if (error.code !== Closed || this.closed) throw error;
+        return; // the peer's end of the stream
       }
       yield message;
     }
@@ -242,7 +249,7 @@ class End {
     return reply ?? this.held(this.raw.nextReply(id, timeout));
   }
 
-  /** Take all replies that are there, since they come in any order; why there are no more. */
+  /** Take all replies that are there, for whatever call; why there are no more. */
   gather() {
     for (;;) {
       const reply = this.held(this.raw.nextReply(0n, 0));
@@ -256,14 +263,15 @@ class End {
   memory() {
     if (this.ring === undefined) {
       const memory = this.raw.ringMemory();
-      if (memory) markAsUntransferable(memory);
       this.ring = memory && Buffer.from(memory);
     }
     return this.ring;
   }
 
   view(offset, length) {
-    return this.memory()?.subarray(offset, offset + length) ?? this.raw.peek(offset, length);
+    const ring = this.memory();
+    return ring ? ring.subarray(offset, offset + length)
+      : this.raw.peek(offset, length);
   }
 
   /** Offset, size, type and a zero for each message that was taken. */

@@ -15,8 +15,12 @@ class TachyonError extends Error {
 class PeerDeadError extends TachyonError {}
 class AbiMismatchError extends TachyonError {}
 
-const kinds = { [ErrorCode.PeerDead]: PeerDeadError, [ErrorCode.AbiMismatch]: AbiMismatchError };
-const failure = (code, text = native.strerror(code)) => new (kinds[code] ?? TachyonError)(text, code);
+const kinds = {
+  [ErrorCode.PeerDead]: PeerDeadError,
+  [ErrorCode.AbiMismatch]: AbiMismatchError,
+};
+const failure = (code, text = native.strerror(code)) =>
+  new (kinds[code] ?? TachyonError)(text, code);
 const aborted = (signal) => Object.assign(
   new Error('The operation was aborted', { cause: signal.reason }),
   { name: 'AbortError', code: 'ABORT_ERR' });
@@ -27,8 +31,8 @@ const isPeerDead = (error) => error instanceof PeerDeadError;
 const isAbiMismatch = (error) => error instanceof AbiMismatchError;
 
 function typed(value, type, name) {
-  if (typeof value !== type) throw new TypeError(`${name} must be a ${type}, not ${typeof value}`);
-  return value;
+  if (typeof value === type) return value;
+  throw new TypeError(`${name} must be a ${type}, not ${typeof value}`);
 }
 
 function uint(value, name, most = 0xffffffff) {
@@ -47,5 +51,7 @@ function seconds(timeout, otherwise) {
   return timeout === Infinity ? -1 : timeout / 1000;
 }
 
-module.exports = { TachyonError, PeerDeadError, AbiMismatchError, isTachyonError, isFull,
-  isPeerDead, isAbiMismatch, failure, aborted, typed, uint, seconds };
+module.exports = {
+  TachyonError, PeerDeadError, AbiMismatchError, isTachyonError, isFull, isPeerDead,
+  isAbiMismatch, failure, aborted, typed, uint, seconds,
+};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 'use strict';
-// Messages in place. A guard is in force until it is finished, or a later call on the same
-// side of the bus takes its place.
+// Messages in place. A guard is in force until it is finished, or a later call on the
+// same side of the bus takes its place.
 
 const { ErrorCode } = require('./native.js');
 const { failure, uint } = require('./errors.js');
@@ -11,7 +11,8 @@ const dispose = Symbol.dispose ?? Symbol.for('nodejs.dispose');
 function inForce(end, side, guard) {
   if (end.closed) throw failure(ErrorCode.Closed, 'the bus is closed');
   if (end[side] === guard) return end;
-  throw failure(ErrorCode.Empty, 'this guard is over: finished, or a later call took its place');
+  const why = 'this guard is over: finished, or a later call took its place';
+  throw failure(ErrorCode.Empty, why);
 }
 
 class TxGuard {
@@ -63,7 +64,8 @@ class Received {
   commit() {
     const end = Received.end(this);
     end.rx = null;
-    if (this.length !== 0 && end.raw.release) end.check(end.raw.release(0)); // RPC: copied
+    if (this.length === 0 || !end.raw.release) return; // or copied: of an RPC bus
+    end.check(end.raw.release(0));
   }
 
   [dispose]() { if (this.#end.rx === this) this.commit(); }
@@ -122,8 +124,8 @@ class RxBatch extends Received {
 
   #field(i, field) {
     Received.end(this);
-    if (!(i >= 0 && i < this.length)) throw new RangeError(`no message ${i} of ${this.length}`);
-    return this.#views[4 * i + field];
+    if (i >= 0 && i < this.length) return this.#views[4 * i + field];
+    throw new RangeError(`no message ${i} of ${this.length}`);
   }
 
   get memory() { return Received.end(this) && this.#memory; }
@@ -133,7 +135,8 @@ class RxBatch extends Received {
 
   at(i) {
     const offset = this.#field(i, 0), size = this.#views[4 * i + 1];
-    return { data: this.#memory.subarray(offset, offset + size), typeId: this.#views[4 * i + 2], size };
+    const data = this.#memory.subarray(offset, offset + size);
+    return { data, typeId: this.#views[4 * i + 2], size };
   }
 
   * [Symbol.iterator]() { for (let i = 0; i < this.length; i++) yield this.at(i); }

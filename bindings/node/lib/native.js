@@ -8,15 +8,19 @@ try {
   native = require(`../prebuilds/${host}/tachyon.node`);
 } catch (cause) {
   const why = cause.message.split('\n')[0];
-  throw new Error(`@tachyon-ipc/core has no module for ${host} that loads: ${why}`, { cause });
+  const what = `@tachyon-ipc/core has no module for ${host} that loads`;
+  throw new Error(`${what}: ${why}`, { cause });
 }
 
 /** ERR_PEER_DEAD becomes PeerDead. */
 function constants(prefix) {
-  const camel = (name) => name.toLowerCase().replace(/(?:^|_)(.)/g, (_, c) => c.toUpperCase());
-  const names = Object.getOwnPropertyNames(native).filter((name) => name.startsWith(prefix));
-  return Object.freeze(Object.fromEntries(
-    names.map((name) => [camel(name.slice(prefix.length)), native[name]])));
+  const found = {};
+  for (const name of Object.getOwnPropertyNames(native)) {
+    if (!name.startsWith(prefix)) continue;
+    const words = name.slice(prefix.length).toLowerCase();
+    found[words.replace(/(?:^|_)(.)/g, (_, c) => c.toUpperCase())] = native[name];
+  }
+  return Object.freeze(found);
 }
 
 module.exports = { native, ErrorCode: constants('ERR_'), Role: constants('ROLE_'),

@@ -20,13 +20,16 @@ const { how } = keys;
 const count = Number(keys.count);
 const sizes = keys.size.split(',').map(Number);
 const wait = { timeout: keys.wait * 1000 };
-const options = { timeout: keys.open * 1000, schema: BigInt(keys.schema), role: Number(keys.role) };
+const options = {
+  timeout: keys.open * 1000, schema: BigInt(keys.schema), role: Number(keys.role),
+};
 const batch = how === 'batch';
 const print = (line) => require('node:fs').writeSync(1, `${line}\n`);
 const none = ErrorCode[Number(keys.wait) ? 'Timeout' : 'Empty']; // what null stands for
 
 const sizeOf = (i) => sizes[(batch ? Math.floor(i / 100) : i) % sizes.length];
 const typeOf = (i) => (batch ? 1 : (i % 7) + 1);
+const item = (data, i, k) => data.subarray(k * sizeOf(i), (k + 1) * sizeOf(i));
 function message(i, data = Buffer.alloc(sizeOf(i))) {
   for (let j = 0; j < data.length; j++) data[j] = 31 * i + 7 * j + Number(keys.seed);
   return data;
@@ -37,9 +40,6 @@ function check(i, data, type) {
   process.exit(1);
 }
 
-const listens = keys.end === 'listen';
-const openBus = () => (listens ? Bus.listen(path, Number(keys.capacity), options)
-  : Bus.connect(path, options));
 function finish(bus) {
   if (keys.finish === 'kill') process.kill(process.pid, 'SIGKILL');
   if (keys.finish === 'close') bus.close();
@@ -60,7 +60,7 @@ function send(bus, i, waiting = wait) {
   if (batch) {
     const items = Math.min(100 - (i % 100), Math.max(count - i, 1));
     const data = Buffer.alloc(items * sizeOf(i));
-    for (let k = 0; k < items; k++) message(i + k, data.subarray(k * sizeOf(i), (k + 1) * sizeOf(i)));
+    for (let k = 0; k < items; k++) message(i + k, item(data, i, k));
     return bus.sendBatch(data, sizeOf(i), typeOf(i), waiting);
   }
   if (how === 'single') bus.send(message(i), typeOf(i), waiting);
@@ -74,9 +74,7 @@ function send(bus, i, waiting = wait) {
 function recv(bus, i) {
   if (batch) {
     const got = bus.recvBatch(sizeOf(i), 100, wait);
-    for (let k = 0; k < got.count; k++) {
-      check(i + k, got.data.subarray(k * sizeOf(i), (k + 1) * sizeOf(i)), got.typeId);
-    }
+    for (let k = 0; k < got.count; k++) check(i + k, item(got.data, i, k), got.typeId);
     return got.count;
   }
   if (how === 'single') {
@@ -116,16 +114,21 @@ const operations = {
     print('ready');
     for (const timeout of [0, wait.timeout]) {
       const empty = { timeout };
-      if (batch) print(repeat(1, () => bus.recvBatch(32, 100, empty).count)[1]);
-      else if (how === 'single') print(repeat(1, () => bus.recv(10_000, empty) && 1)[1]);
-      else if (bus.acquireRx(10_000, empty) === null) print(`error ${timeout ? 17 : 10}`);
+      print(repeat(1, () => {
+        if (batch) return bus.recvBatch(32, 100, empty).count;
+        if (how === 'single') return bus.recv(10_000, empty) && 1;
+        if (bus.acquireRx(10_000, empty)) return 1;
+        const code = timeout ? ErrorCode.Timeout : ErrorCode.Empty;
+        throw new TachyonError('nothing came', code);
+      })[1]);
     }
     bus.close();
   },
   misuse(bus) {
     bus.close();
     bus.close();
-    for (const call of [() => bus.send(Buffer.alloc(1)), () => bus.recv()]) print(repeat(1, call)[1]);
+    print(repeat(1, () => bus.send(Buffer.alloc(1)))[1]);
+    print(repeat(1, () => bus.recv())[1]);
     repeat(1, () => bus.flush());
   },
   serve(rpc) {
@@ -135,7 +138,8 @@ const operations = {
       while (requests.length < most) {
         const guard = rpc.serve(10_000, wait);
         if (guard === null) throw new TachyonError('nothing came', none);
-        requests.push([guard.correlationId, Buffer.from(guard.data()).reverse(), guard.typeId + 1]);
+        const { correlationId: id, typeId } = guard;
+        requests.push([id, Buffer.from(guard.data()).reverse(), typeId + 1]);
         guard.commit();
       }
       if (keys.order === 'reverse') requests.reverse();
@@ -173,10 +177,11 @@ const operations = {
 };
 
 function open() {
-  if (operation === 'serve') {
-    return RpcBus.rpcListen(path, Number(keys.capacity), Number(keys.capacity), options);
-  }
-  return operation === 'call' ? RpcBus.rpcConnect(path, options) : openBus();
+  const capacity = Number(keys.capacity);
+  if (operation === 'serve') return RpcBus.rpcListen(path, capacity, capacity, options);
+  if (operation === 'call') return RpcBus.rpcConnect(path, options);
+  return keys.end === 'listen' ? Bus.listen(path, capacity, options)
+    : Bus.connect(path, options);
 }
 
 let bus;

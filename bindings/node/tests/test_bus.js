@@ -4,38 +4,55 @@ const { test } = require('node:test');
 const assert = require('node:assert/strict');
 const core = require('./support.js');
 
-const { Bus, RpcBus, TxGuard, RxGuard, RxBatch, RpcRxGuard, ErrorCode, Role, State } = core;
+const { Bus, RpcBus, TxGuard, RxGuard, RxBatch, RpcRxGuard, ErrorCode, Role, State } =
+  core;
 const { pair, path, code, bytes } = core;
 
 test('every name of 0.5 is there', () => {
   const names = new Map([
     [Bus, 'listen connect'],
-    [Bus.prototype, 'close setNumaNode setPollingMode send acquireTx flush recv acquireRx drainBatch'],
+    [
+      Bus.prototype,
+      'close setNumaNode setPollingMode send acquireTx flush recv acquireRx drainBatch',
+    ],
     [TxGuard.prototype, 'bytes commit commitUnflushed rollback'],
     [RxGuard.prototype, 'data commit'],
     [RxBatch.prototype, 'at commit'],
     [RpcBus, 'rpcListen rpcConnect'],
     [RpcBus.prototype, 'call wait serve reply'],
     [RpcRxGuard.prototype, 'data commit'],
-    [core, 'TachyonError PeerDeadError AbiMismatchError isFull isPeerDead isAbiMismatch '
-      + 'isTachyonError makeTypeId routeId msgType'],
+    [
+      core,
+      'TachyonError PeerDeadError AbiMismatchError isFull isPeerDead isAbiMismatch ' +
+        'isTachyonError makeTypeId routeId msgType',
+    ],
   ]);
   for (const [where, words] of names) {
-    for (const word of words.split(' ')) assert.equal(typeof where[word], 'function', word);
+    for (const word of words.split(' '))
+      assert.equal(typeof where[word], 'function', word);
   }
   assert.equal(typeof ErrorCode, 'object');
 });
 
 test('a message arrives as it was sent', async () => {
   const [a, b] = await pair();
-  for (const data of [bytes('hello'), new Uint8Array([1, 2, 3]), new Float64Array([0.5]),
-    new DataView(new ArrayBuffer(3)), Buffer.alloc(0), Buffer.alloc(60_000, 'x'),
-    new Uint8Array(new SharedArrayBuffer(8)).fill(7), Buffer.from('part of more').subarray(5, 7)]) {
+  for (const data of [
+    bytes('hello'),
+    new Uint8Array([1, 2, 3]),
+    new Float64Array([0.5]),
+    new DataView(new ArrayBuffer(3)),
+    Buffer.alloc(0),
+    Buffer.alloc(60_000, 'x'),
+    new Uint8Array(new SharedArrayBuffer(8)).fill(7),
+    Buffer.from('part of more').subarray(5, 7),
+  ]) {
     a.send(data, 4294967295);
     const got = b.recv();
     assert.ok(Buffer.isBuffer(got.data));
-    assert.deepEqual(got, { typeId: 4294967295,
-      data: Buffer.from(data.buffer, data.byteOffset, data.byteLength) });
+    assert.deepEqual(got, {
+      typeId: 4294967295,
+      data: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
+    });
   }
   a.send(bytes('without a type'));
   assert.equal(b.recv().typeId, 0);
@@ -105,20 +122,28 @@ test('a message is read in place, and stays until it is committed', async () => 
 
 test('a batch is read in place', async () => {
   const [a, b] = await pair(8192);
-  for (let round = 0; round < 5; round++) { // the ring wraps
+  for (let round = 0; round < 5; round++) {
+    // the ring wraps
     for (let i = 0; i < 30; i++) a.send(Buffer.alloc(i, i), i);
     const batch = b.drainBatch(25);
     assert.equal(batch.length, 25);
-    [...batch].forEach((message, i) => assert.deepEqual(message,
-      { data: Buffer.alloc(i, i), typeId: i, size: i }));
+    [...batch].forEach((message, i) =>
+      assert.deepEqual(message, { data: Buffer.alloc(i, i), typeId: i, size: i }),
+    );
     for (let i = 0; i < batch.length; i++) {
       const at = batch.offset(i);
-      assert.deepEqual(batch.memory.subarray(at, at + batch.size(i)), Buffer.alloc(i, i));
+      assert.deepEqual(
+        batch.memory.subarray(at, at + batch.size(i)),
+        Buffer.alloc(i, i),
+      );
       assert.equal(batch.typeId(i), i);
     }
     batch.commit();
     const rest = b.drainBatch(1000);
-    assert.deepEqual([...rest].map((message) => message.typeId), [25, 26, 27, 28, 29]);
+    assert.deepEqual(
+      [...rest].map((message) => message.typeId),
+      [25, 26, 27, 28, 29],
+    );
     rest.commit();
   }
   const none = b.drainBatch(10, 100, { timeout: 0 });
@@ -149,7 +174,9 @@ test('a batch is copied', async () => {
 
 test('a full ring: at once without a time-out, later with one', async () => {
   const [a, b] = await pair(4096);
-  assert.throws(() => { for (;;) a.send(Buffer.alloc(64)); }, core.isFull);
+  assert.throws(() => {
+    for (;;) a.send(Buffer.alloc(64));
+  }, core.isFull);
   assert.throws(() => a.acquireTx(64), core.isFull);
   const start = performance.now();
   assert.throws(() => a.send(Buffer.alloc(64), 0, { timeout: 50 }), code('Timeout'));
@@ -180,8 +207,10 @@ test('opening tells what is wrong', async () => {
   assert.throws(() => Bus.listen('x'.repeat(200), 65536), code('InvalidSz'));
   const at = path();
   const listening = Bus.listenAsync(at, 4096, { schema: 1n });
-  await assert.rejects(Bus.connectAsync(at, { timeout: 5000, schema: 2n }),
-    { name: 'AbiMismatchError', code: ErrorCode.AbiMismatch });
+  await assert.rejects(Bus.connectAsync(at, { timeout: 5000, schema: 2n }), {
+    name: 'AbiMismatchError',
+    code: ErrorCode.AbiMismatch,
+  });
   const b = await Bus.connectAsync(at, { schema: 1n });
   (await listening).close();
   b.close();
@@ -189,8 +218,10 @@ test('opening tells what is wrong', async () => {
 
 test('roles are kept', async () => {
   const at = path();
-  const [a, b] = await Promise.all([Bus.listenAsync(at, 4096, { role: Role.Consumer }),
-    Bus.connectAsync(at, { timeout: 5000, role: Role.Producer })]);
+  const [a, b] = await Promise.all([
+    Bus.listenAsync(at, 4096, { role: Role.Consumer }),
+    Bus.connectAsync(at, { timeout: 5000, role: Role.Producer }),
+  ]);
   assert.throws(() => a.send(bytes('x')), code('Busy'));
   b.send(bytes('x'), 1);
   assert.equal(a.recv().typeId, 1);
@@ -205,13 +236,18 @@ test('state, statistics, peer and the ends', async () => {
   b.recv();
   assert.equal(b.stats().messages, 1);
   assert.equal(a.stats().capacity, 4096);
-  assert.deepEqual(a.peer(), { pid: process.pid, uid: process.getuid(), gid: process.getgid() });
+  assert.deepEqual(a.peer(), {
+    pid: process.pid,
+    uid: process.getuid(),
+    gid: process.getgid(),
+  });
   assert.equal(a.maxPayload, 4096 - 128);
   a.setPollingMode(1);
   a.setPollingMode(0);
   try {
     a.setNumaNode(0);
-  } catch (error) { // a kernel, or a container, without
+  } catch (error) {
+    // a kernel, or a container, without
     assert.equal(error.code, ErrorCode.System);
   }
   assert.equal(a.closed, false);

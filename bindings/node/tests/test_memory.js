@@ -7,8 +7,10 @@ const { readFileSync } = require('node:fs');
 const { pair, delay, bytes } = require('./support.js');
 
 const copies = process.env.TACHYON_NODE_COPY === '1';
-const mapped = () => readFileSync('/proc/self/maps', 'latin1').split('\n')
-  .filter((line) => line.includes('memfd:')).length;
+const mapped = () =>
+  readFileSync('/proc/self/maps', 'latin1')
+    .split('\n')
+    .filter((line) => line.includes('memfd:')).length;
 
 async function collect(until) {
   for (let i = 0; i < 50 && !until(); i++) {
@@ -83,9 +85,18 @@ test('who awaits keeps the bus', async () => {
   sender.close();
 });
 
-test('where outside buffers are forbidden, all works on copies', { skip: copies }, () => {
-  for (const name of ['bus', 'misuse', 'memory']) {
-    execFileSync(process.execPath, ['--expose-gc', '--test', require.resolve(`./test_${name}.js`)],
-      { env: { ...process.env, TACHYON_NODE_COPY: '1', NODE_TEST_CONTEXT: undefined } });
-  }
-});
+test(
+  'where outside buffers are forbidden, all works on copies',
+  { skip: copies },
+  () => {
+    for (const name of ['bus', 'misuse', 'memory']) {
+      execFileSync(
+        process.execPath,
+        ['--expose-gc', '--test', require.resolve(`./test_${name}.js`)],
+        {
+          env: { ...process.env, TACHYON_NODE_COPY: '1', NODE_TEST_CONTEXT: undefined },
+        },
+      );
+    }
+  },
+);

@@ -2,15 +2,42 @@
 'use strict';
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
-const { Bus, RpcBus, TxGuard, RxGuard, RxBatch, RpcRxGuard, path, pair, rpcPair, code, bytes } =
-  require('./support.js');
+const {
+  Bus,
+  RpcBus,
+  TxGuard,
+  RxGuard,
+  RxBatch,
+  RpcRxGuard,
+  path,
+  pair,
+  rpcPair,
+  code,
+  bytes,
+} = require('./support.js');
 
-const NUMBERS = [[-1, RangeError], [NaN, RangeError], [1.5, RangeError], [Infinity, RangeError],
-  [2 ** 53, RangeError], ['1', TypeError], [null, TypeError], [{}, TypeError], [1n, TypeError],
-  [Symbol('x'), TypeError], [true, TypeError]];
+const NUMBERS = [
+  [-1, RangeError],
+  [NaN, RangeError],
+  [1.5, RangeError],
+  [Infinity, RangeError],
+  [2 ** 53, RangeError],
+  ['1', TypeError],
+  [null, TypeError],
+  [{}, TypeError],
+  [1n, TypeError],
+  [Symbol('x'), TypeError],
+  [true, TypeError],
+];
 const DATA = [undefined, null, 1, 'text', {}, [1, 2], new ArrayBuffer(8), 1n, () => {}];
-const TIMES = [[-1, RangeError], [NaN, RangeError], ['1', TypeError], [1n, TypeError],
-  [null, TypeError], [{}, TypeError]];
+const TIMES = [
+  [-1, RangeError],
+  [NaN, RangeError],
+  ['1', TypeError],
+  [1n, TypeError],
+  [null, TypeError],
+  [{}, TypeError],
+];
 const IDS = [1, '1', null, undefined, -1n, 1n << 64n, {}];
 
 function detached() {
@@ -20,7 +47,13 @@ function detached() {
 }
 /** Both ways in which a call may fail. */
 async function refused(call, error, what) {
-  await assert.rejects(async () => { await call(); }, error, what);
+  await assert.rejects(
+    async () => {
+      await call();
+    },
+    error,
+    what,
+  );
 }
 const show = (value) => require('node:util').inspect(value);
 
@@ -52,7 +85,8 @@ test('numbers that are none, or out of range', async () => {
     allowedUids: (n) => Bus.listen(path(), 4096, { timeout: 1, allowedUids: [n] }),
   };
   for (const [name, call] of Object.entries(calls)) {
-    for (const [n, error] of NUMBERS) await refused(() => call(n), error, `${name}(${show(n)})`);
+    for (const [n, error] of NUMBERS)
+      await refused(() => call(n), error, `${name}(${show(n)})`);
   }
   await refused(() => a.acquireTx(10).commit(11), RangeError);
   await refused(() => a.acquireTx(2 ** 32 - 1), code('InvalidSz'));
@@ -93,7 +127,12 @@ test('data that are none', async () => {
 
 test('a buffer that is detached while it waits for room', async () => {
   const [a, b] = await pair(4096);
-  while (a.stats().full === 0) try { a.send(Buffer.alloc(64)); } catch { /* full */ }
+  while (a.stats().full === 0)
+    try {
+      a.send(Buffer.alloc(64));
+    } catch {
+      /* full */
+    }
   const data = new Uint8Array(64);
   const sending = a.sendAsync(data);
   structuredClone(data, { transfer: [data.buffer] });
@@ -126,24 +165,41 @@ test('times and options that are none', async () => {
   };
   for (const [name, call] of Object.entries(calls)) {
     for (const [timeout, error] of TIMES) {
-      await refused(() => call({ timeout }), error, `${name}({ timeout: ${show(timeout)} })`);
+      await refused(
+        () => call({ timeout }),
+        error,
+        `${name}({ timeout: ${show(timeout)} })`,
+      );
     }
   }
   for (const signal of [1, {}, 'x', null, new EventTarget()]) {
     await refused(() => b.recvAsync({ signal }), TypeError, show(signal));
-    await refused(() => Bus.listenAsync(path(), 4096, { signal }), TypeError, show(signal));
+    await refused(
+      () => Bus.listenAsync(path(), 4096, { signal }),
+      TypeError,
+      show(signal),
+    );
   }
   for (const schema of [1, '1', {}, -1n, 1n << 64n]) {
-    await refused(() => Bus.listen(path(), 4096, { schema, timeout: 1 }), TypeError, show(schema));
+    await refused(
+      () => Bus.listen(path(), 4096, { schema, timeout: 1 }),
+      TypeError,
+      show(schema),
+    );
   }
   await refused(() => Bus.listen(path(), 4096, { allowedUids: 5 }), TypeError);
   for (const bus of [a, b, callee, caller]) bus.close();
 });
 
 test('paths that are none', async () => {
-  for (const open of [(at) => Bus.listen(at, 4096), (at) => Bus.connect(at),
-    (at) => Bus.listenAsync(at, 4096), (at) => Bus.connectAsync(at),
-    (at) => RpcBus.rpcListen(at, 4096, 4096), (at) => RpcBus.rpcConnectAsync(at)]) {
+  for (const open of [
+    (at) => Bus.listen(at, 4096),
+    (at) => Bus.connect(at),
+    (at) => Bus.listenAsync(at, 4096),
+    (at) => Bus.connectAsync(at),
+    (at) => RpcBus.rpcListen(at, 4096, 4096),
+    (at) => RpcBus.rpcConnectAsync(at),
+  ]) {
     for (const at of [undefined, null, 1, {}, Buffer.from('x')]) {
       await refused(() => open(at), TypeError, show(at));
     }
@@ -156,8 +212,13 @@ test('paths that are none', async () => {
 test('correlation ids that are none', async () => {
   const [callee, caller] = await rpcPair();
   for (const id of IDS) {
-    for (const call of [() => caller.wait(id), () => caller.waitAsync(id), () => caller.cancel(id),
-      () => callee.reply(id, bytes('x')), () => callee.replyAsync(id, bytes('x'))]) {
+    for (const call of [
+      () => caller.wait(id),
+      () => caller.waitAsync(id),
+      () => caller.cancel(id),
+      () => callee.reply(id, bytes('x')),
+      () => callee.replyAsync(id, bytes('x')),
+    ]) {
       await refused(call, TypeError, show(id));
     }
   }
@@ -177,17 +238,39 @@ test('everything on a closed bus', async () => {
     bus.abort();
     assert.equal(bus.closed, true);
     assert.equal(typeof bus.state, 'number');
-    for (const call of [() => bus.maxPayload, () => bus.stats(), () => bus.peer(),
-      () => bus.setPollingMode(1)]) await refused(call, code('Closed'));
+    for (const call of [
+      () => bus.maxPayload,
+      () => bus.stats(),
+      () => bus.peer(),
+      () => bus.setPollingMode(1),
+    ])
+      await refused(call, code('Closed'));
   }
-  for (const call of [() => a.send(bytes('x')), () => a.sendAsync(bytes('x')), () => a.flush(),
-    () => a.sendBatch(bytes('x'), 1), () => a.acquireTx(1), () => a.setNumaNode(0), () => b.recv(),
-    () => b.recvAsync(), () => b.recvBatch(1), () => b.acquireRx(), () => b.drainBatch(1),
-    () => b.messages().next(), () => b.recvAsync({ timeout: 5 }), () => caller.call(bytes('x')),
-    () => caller.callAsync(bytes('x')), () => caller.wait(id), () => caller.waitAsync(id),
-    () => caller.cancel(id), () => callee.serve(), () => callee.serveAsync(),
-    () => callee.reply(id, bytes('x')), () => callee.replyAsync(id, bytes('x')),
-    () => callee.requests().next()]) {
+  for (const call of [
+    () => a.send(bytes('x')),
+    () => a.sendAsync(bytes('x')),
+    () => a.flush(),
+    () => a.sendBatch(bytes('x'), 1),
+    () => a.acquireTx(1),
+    () => a.setNumaNode(0),
+    () => b.recv(),
+    () => b.recvAsync(),
+    () => b.recvBatch(1),
+    () => b.acquireRx(),
+    () => b.drainBatch(1),
+    () => b.messages().next(),
+    () => b.recvAsync({ timeout: 5 }),
+    () => caller.call(bytes('x')),
+    () => caller.callAsync(bytes('x')),
+    () => caller.wait(id),
+    () => caller.waitAsync(id),
+    () => caller.cancel(id),
+    () => callee.serve(),
+    () => callee.serveAsync(),
+    () => callee.reply(id, bytes('x')),
+    () => callee.replyAsync(id, bytes('x')),
+    () => callee.requests().next(),
+  ]) {
     await refused(call, code('Closed'), String(call));
   }
 });
@@ -203,10 +286,17 @@ test('objects that no bus has made', async () => {
   const [a, b] = await pair();
   assert.throws(() => RpcBus.prototype.call.call(a, bytes('x')), TypeError);
   assert.throws(() => RpcBus.prototype.wait.call(a, 1n), TypeError);
-  for (const [Kind, name] of [[TxGuard, 'bytes'], [RxGuard, 'data'], [RpcRxGuard, 'data'],
-    [RxBatch, 'commit']]) assert.throws(() => Kind.prototype[name].call({}), TypeError);
+  for (const [Kind, name] of [
+    [TxGuard, 'bytes'],
+    [RxGuard, 'data'],
+    [RpcRxGuard, 'data'],
+    [RxBatch, 'commit'],
+  ])
+    assert.throws(() => Kind.prototype[name].call({}), TypeError);
   assert.throws(() => Bus.prototype.send.call({}, bytes('x')), TypeError);
-  assert.throws(() => require('@tachyon-ipc/core/lib/native.js'), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' });
+  assert.throws(() => require('@tachyon-ipc/core/lib/native.js'), {
+    code: 'ERR_PACKAGE_PATH_NOT_EXPORTED',
+  });
   a.close();
   b.close();
 });
@@ -215,8 +305,14 @@ test('guards that are over', async () => {
   const [a, b] = await pair();
   const over = code('Empty');
   const finished = [];
-  for (const finish of [(g) => g.commit(1, 1), (g) => g.commitUnflushed(1, 1), (g) => g.rollback(),
-    () => a.acquireTx(1), () => a.send(bytes('x')), () => a.sendBatch(bytes('x'), 1)]) {
+  for (const finish of [
+    (g) => g.commit(1, 1),
+    (g) => g.commitUnflushed(1, 1),
+    (g) => g.rollback(),
+    () => a.acquireTx(1),
+    () => a.send(bytes('x')),
+    () => a.sendBatch(bytes('x'), 1),
+  ]) {
     const guard = a.acquireTx(4);
     guard.bytes()[0] = 1;
     finish(guard);
@@ -224,18 +320,29 @@ test('guards that are over', async () => {
   }
   const never = a.acquireTx(4);
   for (const guard of finished) {
-    for (const call of [() => guard.bytes(), () => guard.commit(1), () => guard.rollback(),
-      () => guard.commitUnflushed(1)]) assert.throws(call, over);
+    for (const call of [
+      () => guard.bytes(),
+      () => guard.commit(1),
+      () => guard.rollback(),
+      () => guard.commitUnflushed(1),
+    ])
+      assert.throws(call, over);
   }
   never.commit(0);
   a.flush();
 
   const old = [];
-  for (const next of [(g) => g.commit(), () => b.acquireRx(), () => b.drainBatch(1), () => b.recv()]) {
+  for (const next of [
+    (g) => g.commit(),
+    () => b.acquireRx(),
+    () => b.drainBatch(1),
+    () => b.recv(),
+  ]) {
     const guard = b.acquireRx();
     next(guard);
     old.push(guard);
-    for (const call of [() => guard.data(), () => guard.commit()]) assert.throws(call, over);
+    for (const call of [() => guard.data(), () => guard.commit()])
+      assert.throws(call, over);
   }
   const batch = b.drainBatch(10);
   for (const index of [-1, batch.length, NaN, 'x', 2 ** 40]) {
@@ -246,14 +353,22 @@ test('guards that are over', async () => {
   const view = batch.at(0).data;
   const memory = batch.memory;
   batch.commit();
-  for (const call of [() => batch.at(0), () => batch.memory, () => batch.offset(0), () => [...batch],
-    () => batch.commit()]) assert.throws(call, over);
+  for (const call of [
+    () => batch.at(0),
+    () => batch.memory,
+    () => batch.offset(0),
+    () => [...batch],
+    () => batch.commit(),
+  ])
+    assert.throws(call, over);
   try {
     structuredClone(view, { transfer: [view.buffer] });
-  } catch (error) { // an error from Node 21 on, ignored before
+  } catch (error) {
+    // an error from Node 21 on, ignored before
     assert.equal(error.name, 'DataCloneError');
   }
-  if (process.env.TACHYON_NODE_COPY !== '1') assert.ok(memory.length > 0, 'still attached');
+  if (process.env.TACHYON_NODE_COPY !== '1')
+    assert.ok(memory.length > 0, 'still attached');
 
   const tx = a.acquireTx(4);
   a.close();
@@ -267,11 +382,25 @@ test('guards that are over', async () => {
 test('an object that is no options, and callbacks that throw', async () => {
   const [a, b] = await pair();
   const boom = new Error('boom');
-  const bad = { get timeout() { throw boom; } };
+  const bad = {
+    get timeout() {
+      throw boom;
+    },
+  };
   await refused(() => a.send(bytes('x'), 0, bad), boom);
   await refused(() => b.recvAsync(bad), boom);
   await refused(() => Bus.listenAsync(path(), 4096, bad), boom);
-  await refused(() => Bus.listen(path(), 4096, { allowedUids: { * [Symbol.iterator]() { throw boom; } } }), boom);
+  await refused(
+    () =>
+      Bus.listen(path(), 4096, {
+        allowedUids: {
+          *[Symbol.iterator]() {
+            throw boom;
+          },
+        },
+      }),
+    boom,
+  );
   a.send(bytes('x'), 1);
   assert.equal(b.recv().typeId, 1);
   a.close();

@@ -21,11 +21,14 @@ function folder(t) {
 test('the package is imported by ES modules', (t) => {
   const here = folder(t);
   fs.symlinkSync(modules, join(here, 'node_modules'));
-  fs.writeFileSync(join(here, 'main.mjs'), `
+  fs.writeFileSync(
+    join(here, 'main.mjs'),
+    `
     import core, { ${Object.keys(core).join(', ')} } from '@tachyon-ipc/core';
     const named = { ${Object.keys(core).join(', ')} };
     for (const name in named) if (named[name] !== core[name]) throw new Error(name);
-    console.log(Object.keys(named).length);`);
+    console.log(Object.keys(named).length);`,
+  );
   const out = execFileSync(process.execPath, ['main.mjs'], { cwd: here });
   assert.equal(Number(out), Object.keys(core).length);
 });
@@ -34,34 +37,74 @@ test('a machine without its module is told so', (t) => {
   const here = folder(t);
   fs.cpSync(join(modules, '@tachyon-ipc/core'), here, { recursive: true });
   fs.rmSync(join(here, 'prebuilds'), { recursive: true });
-  assert.throws(() => require(here), /@tachyon-ipc\/core has no module for linux-\w+ that loads/);
+  assert.throws(
+    () => require(here),
+    /@tachyon-ipc\/core has no module for linux-\w+ that loads/,
+  );
 });
 
 test('what is exported is what is typed', () => {
   const types = fs.readFileSync(join(modules, '@tachyon-ipc/core/index.d.ts'), 'utf8');
-  const typed = [...types.matchAll(/^export (?:class|const|function) (\w+)/gm)].map(([, name]) => name);
+  const typed = [...types.matchAll(/^export (?:class|const|function) (\w+)/gm)].map(
+    ([, name]) => name,
+  );
   assert.deepEqual(typed.sort(), Object.keys(core).sort());
   for (const [name, value] of Object.entries(core.ErrorCode)) {
     assert.match(types, new RegExp(`readonly ${name}: ${value};`));
   }
-  for (const Kind of [core.Bus, core.RpcBus, core.TxGuard, core.RxGuard, core.RxBatch]) {
+  for (const Kind of [
+    core.Bus,
+    core.RpcBus,
+    core.TxGuard,
+    core.RxGuard,
+    core.RxBatch,
+  ]) {
     for (const where of [Kind, Kind.prototype, Object.getPrototypeOf(Kind.prototype)]) {
       for (const name of Object.getOwnPropertyNames(where)) {
-        if (/^(constructor|prototype|length|name|end|open|openLater|__|to|has|is|prop|value)/.test(name)) continue;
+        if (
+          /^(constructor|prototype|length|name|end|__|to|has|is|prop|value)/.test(
+            name,
+          )
+        )
+          continue;
         assert.match(types, new RegExp(`\\b${name}\\b`), `${Kind.name}.${name}`);
       }
     }
   }
-  const { version } = JSON.parse(fs.readFileSync(join(modules, '@tachyon-ipc/core/package.json')));
+  const { version } = JSON.parse(
+    fs.readFileSync(join(modules, '@tachyon-ipc/core/package.json')),
+  );
   assert.equal(core.version(), version);
 });
 
-test('the types hold under --strict', { skip: !fs.existsSync(typescript) && 'no typescript' }, (t) => {
-  const here = folder(t);
-  fs.symlinkSync(modules, join(here, 'node_modules'));
-  fs.copyFileSync(join(__dirname, 'types.ts'), join(here, 'types.ts'));
-  execFileSync(process.execPath, [typescript, '--strict', '--noEmit', '--target', 'es2022',
-    '--lib', 'es2022,esnext.disposable', '--module', 'node16', '--moduleResolution', 'node16',
-    '--typeRoots', resolve(npm, '@types'), '--types', 'node', 'types.ts'],
-  { cwd: here, stdio: ['ignore', 'inherit', 'inherit'] });
-});
+test(
+  'the types hold under --strict',
+  { skip: !fs.existsSync(typescript) && 'no typescript' },
+  (t) => {
+    const here = folder(t);
+    fs.symlinkSync(modules, join(here, 'node_modules'));
+    fs.copyFileSync(join(__dirname, 'types.ts'), join(here, 'types.ts'));
+    execFileSync(
+      process.execPath,
+      [
+        typescript,
+        '--strict',
+        '--noEmit',
+        '--target',
+        'es2022',
+        '--lib',
+        'es2022,esnext.disposable',
+        '--module',
+        'node16',
+        '--moduleResolution',
+        'node16',
+        '--typeRoots',
+        resolve(npm, '@types'),
+        '--types',
+        'node',
+        'types.ts',
+      ],
+      { cwd: here, stdio: ['ignore', 'inherit', 'inherit'] },
+    );
+  },
+);

@@ -12,10 +12,13 @@ const { Bus, path, delay, bytes } = require('./support.js');
 
 const support = JSON.stringify(require.resolve('./support.js'));
 function worker(body, workerData) {
-  return new Worker(`
+  return new Worker(
+    `
     const { parentPort, workerData } = require('node:worker_threads');
     const { Bus, RpcBus, pair, rpcPair, bytes, path } = require(${support});
-    (async () => { ${body} })();`, { eval: true, workerData });
+    (async () => { ${body} })();`,
+    { eval: true, workerData },
+  );
 }
 async function ended(thread) {
   const [status] = await once(thread, 'exit');
@@ -23,23 +26,28 @@ async function ended(thread) {
 }
 
 test('several workers talk at once', async () => {
-  const workers = Array.from({ length: 4 }, () => worker(`
+  const workers = Array.from({ length: 4 }, () =>
+    worker(`
     const [a, b] = await pair(4096);
     (async () => { for (let i = 0; i < 2000; i++) await a.sendAsync(bytes(String(i)), i); a.close(); })();
     let n = 0;
     for await (const { data } of b) if (String(data) !== String(n++)) throw new Error('wrong');
     b.close();
-    if (n !== 2000) throw new Error(n);`));
+    if (n !== 2000) throw new Error(n);`),
+  );
   assert.deepEqual(await Promise.all(workers.map(ended)), [0, 0, 0, 0]);
 });
 
 test('one end in a worker, which blocks', async () => {
   const at = path();
-  const thread = worker(`
+  const thread = worker(
+    `
     const bus = Bus.listen(workerData, 4096);
     let n = 0;
     try { for (;;) { bus.recv(); n++; } } catch (error) { parentPort.postMessage([n, error.code]); }
-    bus.close();`, at);
+    bus.close();`,
+    at,
+  );
   const done = Promise.all([once(thread, 'message'), ended(thread)]);
   const bus = await Bus.connectAsync(at, { timeout: 10_000 });
   for (let i = 0; i < 1000; i++) await bus.sendAsync(bytes('x'));
@@ -50,19 +58,24 @@ test('one end in a worker, which blocks', async () => {
 });
 
 const waits = {
-  'recvAsync()': 'const [a, b] = await pair(); setTimeout(() => parentPort.postMessage(1), 5); await b.recvAsync(); a.close();',
-  'iteration': 'const [a, b] = await pair(); parentPort.postMessage(1); for await (const _ of b); a.close();',
+  'recvAsync()':
+    'const [a, b] = await pair(); setTimeout(() => parentPort.postMessage(1), 5); await b.recvAsync(); a.close();',
+  iteration:
+    'const [a, b] = await pair(); parentPort.postMessage(1); for await (const _ of b); a.close();',
   'views in hand': `const [a, b] = await pair(); a.send(bytes('x')); const view = b.acquireRx().data();
     a.acquireTx(9).bytes(); parentPort.postMessage(1); b.recv(); await b.recvAsync(); view[0] = a.closed;`,
   'listenAsync()': 'parentPort.postMessage(1); await Bus.listenAsync(path(), 4096);',
-  'connectAsync()': 'parentPort.postMessage(1); await Bus.connectAsync(path(), { timeout: Infinity });',
+  'connectAsync()':
+    'parentPort.postMessage(1); await Bus.connectAsync(path(), { timeout: Infinity });',
   'callAsync()': `const [callee, caller] = await rpcPair(); setTimeout(() => parentPort.postMessage(1), 5);
     await caller.callAsync(bytes('x')); callee.close();`,
   'listen()': 'parentPort.postMessage(1); Bus.listen(path(), 4096);',
-  'recv()': 'const [a, b] = await pair(); parentPort.postMessage(1); b.recv(); a.close();',
+  'recv()':
+    'const [a, b] = await pair(); parentPort.postMessage(1); b.recv(); a.close();',
   'send()': `const [a] = await pair(4096); globalThis.pair = a; parentPort.postMessage(1);
     for (;;) a.send(Buffer.alloc(64), 0, { timeout: Infinity });`,
-  'serve()': 'const [callee] = await rpcPair(); parentPort.postMessage(1); callee.serve();',
+  'serve()':
+    'const [callee] = await rpcPair(); parentPort.postMessage(1); callee.serve();',
 };
 for (const [name, body] of Object.entries(waits)) {
   test(`a worker is terminated in ${name}`, { timeout: 20_000 }, async () => {
@@ -76,7 +89,11 @@ for (const [name, body] of Object.entries(waits)) {
 }
 
 test('a process that exits while its workers wait', () => {
-  execFileSync(process.execPath, ['-e', `
+  execFileSync(
+    process.execPath,
+    [
+      '-e',
+      `
     const { Worker } = require('node:worker_threads');
     for (const body of ${JSON.stringify([waits['recv()'], waits['recvAsync()'], waits['listen()']])}) {
       new Worker(\`
@@ -84,11 +101,18 @@ test('a process that exits while its workers wait', () => {
         const { Bus, pair, path } = require(${support});
         (async () => { \${body} })();\`, { eval: true });
     }
-    setTimeout(() => process.exit(0), 300);`], { timeout: 20_000 });
+    setTimeout(() => process.exit(0), 300);`,
+    ],
+    { timeout: 20_000 },
+  );
 });
 
 test('workers that load the module at the same time, first', () => {
-  execFileSync(process.execPath, ['-e', `
+  execFileSync(
+    process.execPath,
+    [
+      '-e',
+      `
     const { Worker } = require('node:worker_threads');
     const { resolve } = require;
     for (let i = 0; i < 16; i++) {
@@ -96,7 +120,10 @@ test('workers that load the module at the same time, first', () => {
         const { Bus } = require('@tachyon-ipc/core');
         try { Bus.connect('@nobody'); } catch (error) { if (error.code !== 11) process.exit(1); }
       \`, { eval: true }).on('exit', (status) => { if (status) process.exit(1); });
-    }`], { timeout: 30_000 });
+    }`,
+    ],
+    { timeout: 30_000 },
+  );
 });
 
 test('two copies of the package in one process', async () => {
@@ -107,8 +134,10 @@ test('two copies of the package in one process', async () => {
     const other = require(to);
     assert.notEqual(other.Bus, Bus);
     const at = path();
-    const [a, b] = await Promise.all([Bus.listenAsync(at, 4096),
-      other.Bus.connectAsync(at, { timeout: 5000 })]);
+    const [a, b] = await Promise.all([
+      Bus.listenAsync(at, 4096),
+      other.Bus.connectAsync(at, { timeout: 5000 }),
+    ]);
     a.send(bytes('across'), 1);
     assert.equal(String((await b.recvAsync()).data), 'across');
     assert.throws(() => Bus.prototype.send.call(b, bytes('x')), TypeError);
@@ -116,7 +145,8 @@ test('two copies of the package in one process', async () => {
     a.close();
     await assert.rejects(b.recvAsync(), (error) => error instanceof other.TachyonError);
     b.close();
-    for (const name of Object.keys(require.cache)) if (name.startsWith(from)) delete require.cache[name];
+    for (const name of Object.keys(require.cache))
+      if (name.startsWith(from)) delete require.cache[name];
     const again = require('@tachyon-ipc/core'); // the same addon, loaded twice
     assert.throws(() => again.Bus.connect(path()), { code: 11 });
   } finally {

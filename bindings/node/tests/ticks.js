@@ -54,7 +54,8 @@ function produce(bus, { count, how, wait, print }) {
   }
   bus.flush();
   const end = now();
-  let qty = 0, price = 0;
+  let qty = 0,
+    price = 0;
   for (let i = 0; i < count; i++) {
     qty += i % 1000;
     price += 100 + i * 0.25;
@@ -64,13 +65,18 @@ function produce(bus, { count, how, wait, print }) {
 }
 
 function consume(bus, { how, wait, print }) {
-  let count = 0, qty = 0, price = 0, rest = 0, start = 0;
+  let count = 0,
+    qty = 0,
+    price = 0,
+    rest = 0,
+    start = 0;
   const add = (at) => {
     const word = at >>> 2;
     count++;
     price += doubles[(at >>> 3) + 1];
     qty += ints[word + 4];
-    rest += ints[word] + ints[word + 1] + ints[word + 5] + ints[word + 6] + ints[word + 7];
+    rest +=
+      ints[word] + ints[word + 1] + ints[word + 5] + ints[word + 6] + ints[word + 7];
   };
   const receive = () => {
     if (how === 'single') {
@@ -79,8 +85,12 @@ function consume(bus, { how, wait, print }) {
       add(locate(data));
       return;
     }
-    const taken = how === 'batch' ? bus.drainBatch(TICKS, 10_000, wait) : bus.acquireRx(10_000, wait);
-    if (taken === null || taken.length === 0) throw new TachyonError('nothing came', ErrorCode.Timeout);
+    const taken =
+      how === 'batch'
+        ? bus.drainBatch(TICKS, 10_000, wait)
+        : bus.acquireRx(10_000, wait);
+    if (taken === null || taken.length === 0)
+      throw new TachyonError('nothing came', ErrorCode.Timeout);
     start ||= now();
     if (how === 'batch') {
       const base = locate(taken.memory);

@@ -1,12 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // A program that uses all of the types; test_package.js has it checked, never run.
 import * as core from '@tachyon-ipc/core';
-import { Bus, RpcBus, TachyonError, ErrorCode, Role, State, isFull } from '@tachyon-ipc/core';
-import type { Message, RpcMessage, Stats, RpcStats, Peer, OpenOptions } from '@tachyon-ipc/core';
+import {
+  Bus,
+  RpcBus,
+  TachyonError,
+  ErrorCode,
+  Role,
+  State,
+  isFull,
+} from '@tachyon-ipc/core';
+import type {
+  Message,
+  RpcMessage,
+  Stats,
+  RpcStats,
+  Peer,
+  OpenOptions,
+} from '@tachyon-ipc/core';
 
 async function stream(signal: AbortSignal): Promise<void> {
-  const options: OpenOptions = { timeout: 10, mode: 0o600, role: Role.Producer, schema: 1n,
-    allowedUids: [0] };
+  const options: OpenOptions = {
+    timeout: 10,
+    mode: 0o600,
+    role: Role.Producer,
+    schema: 1n,
+    allowedUids: [0],
+  };
   using bus = Bus.listen('x', 4096, options);
   await using other = await Bus.connectAsync('x', { timeout: 10, signal });
   bus.send(new Float64Array(3), 7, { timeout: Infinity });
@@ -23,7 +43,13 @@ async function stream(signal: AbortSignal): Promise<void> {
   if (guard !== null) console.log(guard.data(), guard.typeId, guard.actualSize);
   const batch: core.RxBatch = other.drainBatch(10);
   for (const message of batch) console.log(message.data, message.size);
-  console.log(batch.memory, batch.offset(0), batch.size(0), batch.typeId(0), batch.at(0).typeId);
+  console.log(
+    batch.memory,
+    batch.offset(0),
+    batch.size(0),
+    batch.typeId(0),
+    batch.at(0).typeId,
+  );
   batch.commit();
   console.log(other.recvBatch(32).count, await other.recvAsync({ timeout: 1, signal }));
   for await (const message of other) console.log(message.data.length);
@@ -32,8 +58,19 @@ async function stream(signal: AbortSignal): Promise<void> {
   const peer: Peer = bus.peer();
   bus.setNumaNode(0);
   bus.setPollingMode(1);
-  console.log(went, data, typeId, stats.ringBytes, peer.pid, bus.maxPayload, bus.closed,
-    bus.state === State.Ready, core.routeId(core.makeTypeId(1, 2)), core.msgType(3), core.version());
+  console.log(
+    went,
+    data,
+    typeId,
+    stats.ringBytes,
+    peer.pid,
+    bus.maxPayload,
+    bus.closed,
+    bus.state === State.Ready,
+    core.routeId(core.makeTypeId(1, 2)),
+    core.msgType(3),
+    core.version(),
+  );
   bus.abort();
 }
 
@@ -63,7 +100,9 @@ async function calls(signal: AbortSignal): Promise<void> {
   const id: bigint = caller.call(Buffer.from('x'), 1);
   const reply: core.RpcRxGuard | null = caller.wait(id, 100, { timeout: 1 });
   reply?.commit();
-  const { correlationId, data, typeId }: RpcMessage = await callee.serveAsync({ signal });
+  const { correlationId, data, typeId }: RpcMessage = await callee.serveAsync({
+    signal,
+  });
   callee.reply(correlationId, data, typeId);
   for await (const request of callee.requests()) {
     await callee.replyAsync(request.correlationId, request.data);
@@ -71,7 +110,10 @@ async function calls(signal: AbortSignal): Promise<void> {
   const request = callee.serve();
   if (request) console.log(request.correlationId, request.msgType, request.data());
   caller.cancel(id);
-  console.log(await caller.callAsync(Buffer.from('x'), 1, { timeout: 5 }), await caller.waitAsync(id));
+  console.log(
+    await caller.callAsync(Buffer.from('x'), 1, { timeout: 5 }),
+    await caller.waitAsync(id),
+  );
   const stats: RpcStats = caller.stats();
   console.log(stats.outstanding, RpcBus.rpcListen, RpcBus.rpcConnect);
   caller.close();
@@ -81,6 +123,8 @@ try {
   wrong(Bus.connect('x'));
   stream(AbortSignal.timeout(5)).then(() => calls(new AbortController().signal));
 } catch (error) {
-  if (isFull(error) || core.isPeerDead(error) || core.isAbiMismatch(error)) console.log(error.code);
-  if (error instanceof TachyonError && error.code === ErrorCode.Timeout) console.log(error.message);
+  if (isFull(error) || core.isPeerDead(error) || core.isAbiMismatch(error))
+    console.log(error.code);
+  if (error instanceof TachyonError && error.code === ErrorCode.Timeout)
+    console.log(error.message);
 }
