@@ -135,18 +135,32 @@ func (b *Bus) RecvBatch(ctx context.Context, into []byte, size int) (count int, 
 	return
 }
 
-// A guard holds something in the ring, which stays mapped as long as there is a guard.
-type guard struct {
-	e      *endpoint
-	turn   uint64
+// An RxMsg is one message of a batch, and what a guard holds. It keeps the ring mapped.
+type RxMsg struct {
+	e      *endpoint // nil: it is a copy
+	turn   uint64    // of the guard that it belongs to
 	data   []byte
 	typeID uint32
 }
 
-// begin opens a guard of what is at the offset that the call gives, and of this size.
-func (e *endpoint) begin(ctx context.Context, call func(t float64) (offset int64, size int)) (guard, error) {
-	if err := e.enter(); err != nil {
-		return guard{}, err
+// Data is the message, to be read until it is committed; nil after that.
+func (m *RxMsg) Data() []byte {
+	if m.e != nil && m.turn != m.e.turn {
+		return nil
+	}
+	return m.data
+}
+
+// Size is the length of the message.
+func (m *RxMsg) Size() int { return len(m.data) }
+
+// TypeID is the type of the message.
+func (m *RxMsg) TypeID() uint32 { return m.typeID }
+
+// begin opens a guard of what the call finds in the ring, at an offset and of a size.
+func (e *endpoint) begin(ctx context.Context, call func(t float64) (offset int64, size int)) (m RxMsg, err error) {
+	if err = e.enter(); err != nil {
+		return
 	}
 	defer e.busy.Store(false)
 	if e.ring == nil && e.raw != 0 {
@@ -159,44 +173,34 @@ func (e *endpoint) begin(ctx context.Context, call func(t float64) (offset int64
 		offset, size = call(t)
 		return
 	})
-	if err != nil {
-		return guard{}, err
+	if err == nil {
+		e.turn++
+		m = RxMsg{e, e.turn, e.ring[at : at+size : at+size], e.fields.TypeID()}
 	}
-	e.turn++
-	return guard{e, e.turn, e.ring[at : at+size : at+size], e.fields.TypeID()}, nil
+	return
 }
 
-func (g *guard) open() bool { return g.e != nil && g.turn == g.e.turn }
-
-// finish ends the guard, unless the call refuses a size.
-func (g *guard) finish(call func() int64) error {
-	if g.e != nil {
-		if err := g.e.enter(); err != nil {
+// finish ends a guard, unless the call refuses a size.
+func (m *RxMsg) finish(call func() int64) error {
+	if m.e != nil {
+		if err := m.e.enter(); err != nil {
 			return err
 		}
-		defer g.e.busy.Store(false)
+		defer m.e.busy.Store(false)
 	}
-	if !g.open() {
+	if m.e == nil || m.turn != m.e.turn {
 		return failure(ErrEmpty, "the guard has ended")
 	}
 	result := call()
 	if result != -int64(ErrInvalidSize) && result != -int64(ErrBusy) {
-		g.e.turn++
+		m.e.turn++
 	}
-	_, err := g.e.check(result)
+	_, err := m.e.check(result)
 	return err
 }
 
-// view is what the guard holds, nil when it has ended.
-func (g *guard) view() []byte {
-	if !g.open() {
-		return nil
-	}
-	return g.data
-}
-
 // A TxGuard is room for one message, until it is committed or rolled back.
-type TxGuard struct{ guard }
+type TxGuard struct{ room RxMsg }
 
 // AcquireTx reserves room, if there is some; a reservation that is open ends.
 func (b *Bus) AcquireTx(size int) (*TxGuard, error) { return b.AcquireTxContext(NoWait, size) }
@@ -206,68 +210,50 @@ func (b *Bus) AcquireTxContext(ctx context.Context, size int) (*TxGuard, error) 
 	if size < 0 {
 		return nil, failure(ErrInvalidSize, "a message of %d bytes", size)
 	}
-	g := new(TxGuard)
-	var err error
-	g.guard, err = b.begin(ctx, func(t float64) (int64, int) { return b.raw.Reserve(int64(size), t), size })
-	return opened(g, err)
+	room, err := b.begin(ctx, func(t float64) (int64, int) { return b.raw.Reserve(int64(size), t), size })
+	return opened(&TxGuard{room}, err)
 }
 
 // Bytes is where to write, until the guard ends.
-func (g *TxGuard) Bytes() []byte { return g.view() }
+func (g *TxGuard) Bytes() []byte { return g.room.Data() }
 
 // Commit sends the first size bytes.
 func (g *TxGuard) Commit(size int, typeID uint32) error {
-	return g.finish(func() int64 { return g.e.raw.Publish(int64(size), uint(typeID)) })
+	return g.room.finish(func() int64 { return g.room.e.raw.Publish(int64(size), uint(typeID)) })
 }
 
 // CommitUnflushed lets them be seen with the next flush.
 func (g *TxGuard) CommitUnflushed(size int, typeID uint32) error {
-	return g.finish(func() int64 { return g.e.raw.Commit(int64(size), uint(typeID)) })
+	return g.room.finish(func() int64 { return g.room.e.raw.Commit(int64(size), uint(typeID)) })
 }
 
 // Rollback sends nothing.
-func (g *TxGuard) Rollback() error { return g.finish(func() int64 { return g.e.raw.Rollback() }) }
+func (g *TxGuard) Rollback() error {
+	return g.room.finish(func() int64 { return g.room.e.raw.Rollback() })
+}
 
 // An RxGuard is a message in the ring, until it is committed.
-type RxGuard struct{ guard }
+type RxGuard struct{ RxMsg }
 
 // AcquireRx waits for a message.
 func (b *Bus) AcquireRx(spin uint32) (*RxGuard, error) { return b.AcquireRxContext(b.spinning(spin)) }
 
 // AcquireRxContext is AcquireRx until the context ends.
 func (b *Bus) AcquireRxContext(ctx context.Context) (*RxGuard, error) {
-	g := new(RxGuard)
-	var err error
-	g.guard, err = b.begin(ctx, func(t float64) (int64, int) {
+	m, err := b.begin(ctx, func(t float64) (int64, int) {
 		offset := b.raw.Acquire(t)
 		return offset, b.fields.Size()
 	})
-	return opened(g, err)
+	return opened(&RxGuard{m}, err)
 }
-
-// Data is the message, to be read until the guard ends.
-func (g *RxGuard) Data() []byte { return g.view() }
-
-// Size is the length of the message.
-func (g *RxGuard) Size() int { return len(g.data) }
-
-// TypeID is the type of the message.
-func (g *RxGuard) TypeID() uint32 { return g.typeID }
 
 // Commit gives the room back.
 func (g *RxGuard) Commit() error { return g.finish(func() int64 { return g.e.raw.Release(0) }) }
 
 // An RxBatch is messages in the ring, until they are committed.
 type RxBatch struct {
-	guard
+	all  RxMsg
 	msgs []RxMsg
-}
-
-// An RxMsg is one of a batch.
-type RxMsg struct {
-	e      *endpoint // whose ring it is in
-	data   []byte
-	typeID uint32
 }
 
 type view struct{ offset, size, typeID, _ uint32 }
@@ -293,33 +279,37 @@ func (b *Bus) DrainBatchContext(ctx context.Context, max int) (*RxBatch, error) 
 	if max <= 0 {
 		return nil, failure(ErrInvalidSize, "a batch of %d messages", max)
 	}
-	batch, n := new(RxBatch), int64(0)
+	batch := new(RxBatch)
 	var err error
-	batch.guard, err = b.begin(ctx, func(t float64) (int64, int) {
-		n = b.raw.Take(uint(min(max, maxViews)), t)
-		return min(n, 0), 0
+	batch.all, err = b.begin(ctx, func(t float64) (int64, int) {
+		n := b.raw.Take(uint(min(max, maxViews)), t)
+		if n < 0 {
+			return n, 0
+		}
+		batch.msgs = b.taken(int(n))
+		return 0, 0
 	})
-	if err != nil {
-		return nil, err
+	return opened(batch, err)
+}
+
+// taken describes in Go what C has written down of a batch.
+func (e *endpoint) taken(n int) []RxMsg {
+	if e.views == nil {
+		memory := e.raw.ViewMemory()
+		runtime.AddCleanup(e, func(raw native.SwigcptrBus) { raw.Unref() }, e.raw)
+		e.views = unsafe.Slice((*view)(unsafe.Pointer(&memory[0])), maxViews)
+		e.batch = make([]RxMsg, maxViews)
 	}
-	if b.views == nil {
-		memory := b.raw.ViewMemory()
-		runtime.AddCleanup(&b.endpoint, func(raw native.SwigcptrBus) { raw.Unref() }, b.raw)
-		b.views = unsafe.Slice((*view)(unsafe.Pointer(&memory[0])), maxViews)
-		b.batch = make([]RxMsg, maxViews)
-	}
-	batch.msgs = b.batch[:n]
-	for i := range batch.msgs {
-		v := &b.views[i]
+	for i, v := range e.views[:n] {
 		end := int(v.offset) + int(v.size)
-		batch.msgs[i] = RxMsg{&b.endpoint, b.ring[v.offset:end:end], v.typeID}
+		e.batch[i] = RxMsg{e, e.turn + 1, e.ring[v.offset:end:end], v.typeID}
 	}
-	return batch, nil
+	return e.batch[:n]
 }
 
 // Len is how many messages there are, 0 after the commit.
 func (b *RxBatch) Len() int {
-	if !b.open() {
+	if b.all.Data() == nil {
 		return 0
 	}
 	return len(b.msgs)
@@ -338,17 +328,8 @@ func (b *RxBatch) Iter() iter.Seq[*RxMsg] {
 
 // Commit gives their room back.
 func (b *RxBatch) Commit() error {
-	if b.e == nil { // none were there
+	if b.all.e == nil { // none were there
 		return nil
 	}
-	return b.finish(func() int64 { return b.e.raw.Release(0) })
+	return b.all.finish(func() int64 { return b.all.e.raw.Release(0) })
 }
-
-// Data is the message, to be read until the batch is committed.
-func (m *RxMsg) Data() []byte { return m.data }
-
-// Size is the length of the message.
-func (m *RxMsg) Size() int { return len(m.data) }
-
-// TypeID is the type of the message.
-func (m *RxMsg) TypeID() uint32 { return m.typeID }
