@@ -61,6 +61,8 @@ bug(batch_commit_believes_the_views receive consumer.c
 bug(array_takes_any_size receive consumer.c
     "want.record.size == item_size && want.record.type_id == *type_id"
     "want.record.type_id == *type_id")
+bug(copy_larger_than_its_room receive consumer.c
+    "if (unlikely(record->size > room))" "if (false)")
 bug(stride_of_unlike_records receive consumer.c
     "views[i].actual_size != views[0].actual_size ||" "")
 # ---- Sending ----
@@ -75,7 +77,11 @@ bug(room_for_the_next_word_forgotten send ring.h
 bug(commit_larger_than_reserved send producer.c
     "if (unlikely(actual_size > bus->tx.reserved))" "if (false)")
 bug(array_left_unflushed send producer.c
-    "    tachyon_flush(bus);\n    return sent;" "    return sent;")
+    "return ty_bus_flush(bus) == TACHYON_SUCCESS ? sent : flushed;" "return sent;")
+bug(batch_larger_than_the_room send producer.c
+    "room < max_count ? room : max_count" "max_count")
+bug(batch_commits_more_than_it_has send producer.c
+    "if (unlikely(count > bus->tx.batch_count))" "if (false)")
 bug(wakes_without_end send ring.h
     "if (wanted == 0 || wanted == *woken ||" "if (wanted == 0 ||")
 # ---- Calls ----
