@@ -7,9 +7,9 @@
 // opened, says CLOSED. What it lends (guards, batches, views) points into its ring: it
 // may be moved meanwhile but must outlive them. One slot, and one message or batch, is
 // held at a time.
-// Errors: calls throw tachyon::error, whose code() compares with TACHYON_ERR_* and
-// TACHYON_KIND_*. A call named try_ throws nothing; when it has nothing to give,
-// last_error() says why. Threads: as in tachyon.h; close() and abort() from any.
+// Errors: calls throw tachyon::error; its code() compares with TACHYON_ERR_* and its
+// kind() with TACHYON_KIND_*. A call named try_ throws nothing; when it has nothing to
+// give, last_error() says why. Threads: as in tachyon.h; close() and abort() from any.
 #ifndef TACHYON_HPP
 #define TACHYON_HPP
 
@@ -36,26 +36,15 @@ namespace tachyon {
 
 // ---- Errors ----
 
-/// Of codes (TACHYON_ERR_*) or, as conditions that several codes meet, of kinds.
-template <class Enum> class category_type final : public std::error_category {
+class category_type final : public std::error_category {
     const char *name() const noexcept override { return "tachyon"; }
-    std::string message(int value) const override {
-        if constexpr (std::is_same_v<Enum, tachyon_error_t>)
-            return tachyon_strerror(static_cast<Enum>(value));
-        else return "errors of kind " + std::to_string(value);
-    }
-    bool equivalent(const std::error_code &code, int kind) const noexcept override {
-        return kind == tachyon_error_kind(static_cast<tachyon_error_t>(code.value())) &&
-               code.category() == category_type<tachyon_error_t>::instance();
-    }
-public:
-    static const std::error_category &instance() noexcept {
-        static const category_type category;
-        return category;
+    std::string message(int code) const override {
+        return tachyon_strerror(tachyon_error_t(code));
     }
 };
 inline const std::error_category &category() noexcept {
-    return category_type<tachyon_error_t>::instance();
+    static const category_type instance;
+    return instance;
 }
 
 /// Why the last call of this thread had nothing to give.
@@ -65,10 +54,13 @@ inline std::error_code last_error() noexcept {
 }
 
 struct error : std::system_error {
-    error(std::error_code code, const std::string &text, std::size_t items = 0)
+    error(std::error_code code, const std::string &text, size_t items = 0)
         : system_error(code), sent(items), text_(text) {}
     const char *what() const noexcept override { return text_.what(); }
-    std::size_t sent; ///< by send_batch() before it failed
+    tachyon_error_kind_t kind() const noexcept {
+        return tachyon_error_kind(tachyon_error_t(code().value()));
+    }
+    size_t sent; ///< by send_batch() before it failed
 private:
     std::runtime_error text_; // whose copies cannot fail
 };
@@ -79,11 +71,11 @@ struct timeout_error : error { using error::error; }; ///< also: full, empty
 struct interrupted_error : error { using error::error; };
 
 namespace detail {
-[[noreturn]] inline void raise(std::size_t sent = 0) {
+[[noreturn]] inline void raise(size_t sent = 0) {
     const bool open = tachyon_last_error() != TACHYON_ERR_NULL_PTR;
     const std::string text = open ? tachyon_last_error_message() : "it is not open";
     const std::error_code code = last_error();
-    switch (tachyon_error_kind(static_cast<tachyon_error_t>(code.value()))) {
+    switch (tachyon_error_kind(tachyon_error_t(code.value()))) {
     case TACHYON_KIND_CLOSED: throw closed_error(code, text, sent);
     case TACHYON_KIND_PEER_DEAD: throw peer_dead_error(code, text, sent);
     case TACHYON_KIND_ABORTED: throw aborted_error(code, text, sent);
@@ -97,24 +89,30 @@ inline void check(tachyon_error_t code) { if (code) raise(); }
 [[noreturn]] inline void refuse(tachyon_error_t code, const std::string &text) {
     throw error({code, category()}, text);
 }
-template <class T> void fits(bool right, std::size_t size) {
-    static_assert(std::is_trivially_copyable_v<T> && !std::is_pointer_v<T>);
-    static_assert(alignof(T) <= 32, "payloads are aligned to 32 bytes");
+template <class T, class Size> auto data_of(T &from, Size) -> decltype(from.data());
+template <class T> void data_of(T &, ...); // T is no container
+template <class T>
+using item_t = std::remove_pointer_t<decltype(data_of(std::declval<T &>(), 0))>;
+template <class T> // can be sent as it lies in memory
+constexpr bool is_value = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
+                          !std::is_null_pointer_v<T>;
+template <class T> void fits(bool right, size_t size) {
+    static_assert(is_value<T> && alignof(T) <= 32, "payloads are aligned to 32 bytes");
     if (!right)
         refuse(TACHYON_ERR_INVALID_SZ, std::to_string(size) + " bytes cannot hold a " +
                                            std::to_string(sizeof(T)) + "-byte value");
+}
+template <class Guard, class... Arguments>
+std::optional<Guard> given(const void *data, Arguments... arguments) noexcept {
+    return data ? std::optional<Guard>(std::in_place, arguments...) : std::nullopt;
 }
 template <class T> T must(std::optional<T> &&given) {
     if (!given) raise();
     return std::move(*given);
 }
 template <auto call> struct Call { // as a deleter
-    template <class Handle> void operator()(Handle *handle) const noexcept { call(handle); }
+    template <class H> void operator()(H *handle) const noexcept { call(handle); }
 };
-template <class T, class = void> constexpr bool is_container = false;
-template <class T>
-constexpr bool is_container<T, std::void_t<decltype(std::declval<T &>().data() +
-                                                    std::declval<T &>().size())>> = true;
 } // namespace detail
 
 // ---- Arguments ----
@@ -129,59 +127,43 @@ struct Timeout {
         if (!(seconds > 0))
             ns = 0;
         else if (seconds < 9.2e9) // 292 years
-            ns = (std::max)(nanoseconds::rep(1), duration_cast<nanoseconds>(wait).count());
+            ns = duration_cast<nanoseconds>(wait).count() + (seconds < 1e-9);
     }
-    std::int64_t ns; ///< as C has it
+    int64_t ns; ///< as C has it
 };
 inline constexpr Timeout forever{};
 inline constexpr Timeout no_wait{std::chrono::nanoseconds(0)};
 
-#if __cplusplus >= 202002L
-template <class T> using Span = std::span<T>;
-#else
-template <class T> struct Span { ///< as much of std::span as messages need
-    T *data() const noexcept { return first; }
-    std::size_t size() const noexcept { return count; }
-    T *begin() const noexcept { return first; }
-    T *end() const noexcept { return first + count; }
-    T &operator[](std::size_t i) const noexcept { return first[i]; }
-    T *first;
-    std::size_t count;
-};
-#endif
-
 /// What is to be sent: text, the items of a container, a value as it lies in memory.
 struct Bytes {
-    Bytes(const void *bytes, std::size_t count) noexcept : data(bytes), size(count) {}
+    Bytes(const void *bytes, size_t count) noexcept : data(bytes), size(count) {}
     Bytes(const char *text) noexcept : Bytes(text, text ? std::strlen(text) : 0) {}
-    template <class T, class = std::enable_if_t<!std::is_pointer_v<std::decay_t<const T>>>>
-    Bytes(const T &from) noexcept : data(&from), size(sizeof from) {
-        if constexpr (detail::is_container<const T>) {
-            using Item = std::decay_t<decltype(*from.data())>;
-            static_assert(std::is_trivially_copyable_v<Item>);
-            data = from.data();
-            size = from.size() * sizeof(Item);
-        } else {
-            static_assert(std::is_trivially_copyable_v<T> && !std::is_null_pointer_v<T>);
+    template <class T, class = std::enable_if_t<!std::is_pointer_v<std::decay_t<T>>>>
+    Bytes(const T &from) noexcept : Bytes(&from, sizeof from) {
+        using Item = detail::item_t<const T>;
+        if constexpr (std::is_void_v<Item>) static_assert(detail::is_value<T>);
+        else {
+            static_assert(detail::is_value<Item>);
+            *this = Bytes(from.data(), from.size() * sizeof(Item));
         }
     }
     const void *data;
-    std::size_t size;
+    size_t size;
 };
 
 struct Options {
     std::optional<Timeout> timeout{}; ///< none: listen for ever, connect in one try
-    std::uint32_t mode = 0;           ///< of the socket; 0 is 0600
+    uint32_t mode = 0;           ///< of the socket; 0 is 0600
     tachyon_role_t role = TACHYON_ROLE_NONE;
-    std::uint64_t schema = 0;
-    std::vector<std::uint32_t> allowed_uids{}; ///< none: only our own
+    uint64_t schema = 0;
+    std::vector<uint32_t> allowed_uids{}; ///< none: only our own
     bool restart = true;                       ///< a signal does not end a wait
     int interrupt_fd = 0;                      ///< readable, it ends waits; 0: none
     tachyon_options_t raw(bool listens) const noexcept {
-        std::int64_t ns = timeout ? timeout->ns : 0;
+        int64_t ns = timeout ? timeout->ns : 0;
         if (listens && timeout && !ns) ns = 1;
         const auto uids = allowed_uids.empty() ? nullptr : allowed_uids.data();
-        return {sizeof(tachyon_options_t), ns, mode, static_cast<std::uint32_t>(role), uids,
+        return {sizeof(tachyon_options_t), ns, mode, static_cast<uint32_t>(role), uids,
                 allowed_uids.size(), schema, nullptr, nullptr, restart, interrupt_fd};
     }
 };
@@ -190,9 +172,11 @@ struct Options {
 
 /// A message in the ring. as() copies, view() does not; another size is an error.
 struct View : tachyon_msg_view_t {
-    const std::byte *data() const noexcept { return static_cast<const std::byte *>(ptr); }
-    std::size_t size() const noexcept { return actual_size; }
-    Span<const std::byte> bytes() const noexcept { return {data(), size()}; }
+    auto data() const noexcept { return static_cast<const std::byte *>(ptr); }
+    size_t size() const noexcept { return actual_size; }
+#if __cplusplus >= 202002L
+    std::span<const std::byte> bytes() const noexcept { return {data(), size()}; }
+#endif
     std::string_view text() const noexcept {
         return {static_cast<const char *>(ptr), actual_size};
     }
@@ -202,16 +186,16 @@ struct View : tachyon_msg_view_t {
     }
     template <class T> T as() const { return view<T>(); }
 };
-static_assert(sizeof(View) == sizeof(tachyon_msg_view_t), "arrays of it are passed to C");
+static_assert(sizeof(View) == sizeof(tachyon_msg_view_t), "C takes arrays of it");
 
 /// A message that is held: released when destroyed, or by commit().
 template <class Handle, auto release> class Message : public View {
 public:
-    Message(Handle *handle, const View &view, std::uint64_t id = 0) noexcept
+    Message(Handle *handle, const View &view, uint64_t id = 0) noexcept
         : View(view), correlation_id(id), held_(handle) {}
     void commit() noexcept { held_.reset(); }
     void keep() noexcept { held_.release(); } ///< the next call gives it again
-    std::uint64_t correlation_id;             ///< of RPC, else 0
+    uint64_t correlation_id;             ///< of RPC, else 0
 private:
     std::unique_ptr<Handle, detail::Call<release>> held_;
 };
@@ -220,73 +204,79 @@ using Reply = Message<tachyon_rpc_bus_t, tachyon_rpc_commit_rx>;
 using Request = Message<tachyon_rpc_bus_t, tachyon_rpc_commit_serve>;
 
 /// Up to N messages for range-for, released together: when destroyed, or by commit().
-template <std::size_t N> class RxBatch {
+template <size_t N> class RxBatch {
 public:
-    RxBatch(tachyon_bus_t *bus, std::size_t max, std::uint32_t spin, Timeout wait, bool must)
-        : bus_(bus), count_(tachyon_drain_batch_timed(bus, views_, max < N ? max : N, spin,
-                                                      wait.ns)) {
+    RxBatch(tachyon_bus_t *bus, size_t max, uint32_t spin, int64_t ns, bool must)
+        : bus_(bus), count_(tachyon_drain_batch_timed(bus, views_, max, spin, ns)) {
         if (must && !count_) detail::raise();
     }
     RxBatch(const RxBatch &) = delete;
     ~RxBatch() { commit(); }
     const View *begin() const noexcept { return views_; }
     const View *end() const noexcept { return views_ + count_; }
-    const View &operator[](std::size_t i) const noexcept { return views_[i]; }
-    std::size_t size() const noexcept { return count_; }
+    const View &operator[](size_t i) const noexcept { return views_[i]; }
+    size_t size() const noexcept { return count_; }
     bool empty() const noexcept { return count_ == 0; }
     /// Bytes from each message to the next where they lie like an array, else 0.
-    std::size_t stride() const noexcept { return tachyon_batch_stride(views_, count_); }
+    size_t stride() const noexcept { return tachyon_batch_stride(views_, count_); }
     /// Release the first `count`; the others come again.
-    void commit(std::size_t count = N) noexcept {
-        const std::size_t had = std::exchange(count_, 0);
-        if (had && count) tachyon_commit_rx_batch(bus_, views_, count < had ? count : had);
+    void commit(size_t count = N) noexcept {
+        const size_t some = count < count_ ? count : count_;
+        if (some) tachyon_commit_rx_batch(bus_, views_, some);
+        count_ = 0;
     }
 private:
     tachyon_bus_t *bus_;
     View views_[N];
-    std::size_t count_;
+    size_t count_;
 };
 
 /// Room in the ring, aligned to 32 bytes: commit() sends it, else it is given back.
 template <class Handle, auto give_back> class Slot {
     static constexpr bool plain = std::is_same_v<Handle, tachyon_bus_t>;
 public:
-    Slot(Handle *handle, void *data, std::size_t size, std::uint64_t id = 0) noexcept
+    Slot(Handle *handle, void *data, size_t size, uint64_t id = 0) noexcept
         : held_(handle), data_(data), size_(size), id_(id) {}
     void rollback() noexcept { held_.reset(); }
     std::byte *data() const noexcept { return static_cast<std::byte *>(data_); }
-    std::size_t size() const noexcept { return size_; }
-    Span<std::byte> bytes() const noexcept { return {data(), size()}; }
+    size_t size() const noexcept { return size_; }
+#if __cplusplus >= 202002L
+    std::span<std::byte> bytes() const noexcept { return {data(), size()}; }
+#endif
     template <class T> T &as() const {
         detail::fits<T>(sizeof(T) <= size_, size_);
         return *static_cast<T *>(data_);
     }
     /// Send the first `size` bytes; of a call it returns the correlation id.
-    std::uint64_t commit(std::size_t size, std::uint32_t type_id = 0) {
+    uint64_t commit(size_t size, uint32_t type_id = 0) {
         Handle *handle = held_.get();
         commit_unflushed(size, type_id);
         if constexpr (plain) tachyon_flush(handle);
         return id_;
     }
-    void commit_unflushed(std::size_t size, std::uint32_t type_id = 0) {
+    void commit_unflushed(size_t size, uint32_t type_id = 0) {
         Handle *handle = held_.get();
         if (!handle) detail::refuse(TACHYON_ERR_EMPTY, "nothing is reserved any more");
-        if constexpr (plain) detail::check(tachyon_commit_tx(handle, size, type_id));
-        else if (id_) detail::check(tachyon_rpc_commit_reply(handle, id_, size, type_id));
-        else detail::check(tachyon_rpc_commit_call(handle, size, type_id, &id_));
+        tachyon_error_t code;
+        if constexpr (plain) code = tachyon_commit_tx(handle, size, type_id);
+        else if (id_) code = tachyon_rpc_commit_reply(handle, id_, size, type_id);
+        else code = tachyon_rpc_commit_call(handle, size, type_id, &id_);
+        detail::check(code);
         held_.release();
     }
 private:
     std::unique_ptr<Handle, detail::Call<give_back>> held_;
     void *data_;
-    std::size_t size_;
-    std::uint64_t id_;
+    size_t size_;
+    uint64_t id_;
 };
 using TxGuard = Slot<tachyon_bus_t, tachyon_rollback_tx>;
 using CallGuard = Slot<tachyon_rpc_bus_t, tachyon_rpc_rollback_call>;
 using ReplyGuard = Slot<tachyon_rpc_bus_t, tachyon_rpc_rollback_reply>;
 
 // ---- Connections ----
+
+using Path = const std::string &;
 
 /// A listen or connect in progress; destroyed, it is given up.
 template <class Self> class Opening {
@@ -299,20 +289,23 @@ public:
         const tachyon_error_t code = tachyon_opening_step(handle_.get(), wait.ns);
         if (code == TACHYON_ERR_EMPTY) return std::nullopt;
         detail::check(code);
-        typename Self::Handle *handle = nullptr;
-        detail::check(Self::finish(handle_.get(), &handle));
-        return Self(handle);
+        typename Self::Handle *end = nullptr;
+        if constexpr (std::is_same_v<typename Self::Handle, tachyon_bus_t>)
+            detail::check(tachyon_opening_finish_bus(handle_.get(), &end));
+        else
+            detail::check(tachyon_opening_finish_rpc(handle_.get(), &end));
+        return Self(end);
     }
 private:
     std::unique_ptr<Handle, detail::Call<tachyon_opening_cancel>> handle_;
 };
 
 /// What both kinds of connection can do.
-template <class H> class End {
+template <class Self, class H, class... Capacity> class End {
     static constexpr bool plain = std::is_same_v<H, tachyon_bus_t>;
-    template <class A, class B> static constexpr auto pick(A of_bus, B of_rpc) noexcept {
-        if constexpr (plain) return of_bus;
-        else return of_rpc;
+    template <class A, class B> static constexpr auto pick(A bus, B rpc) noexcept {
+        if constexpr (plain) return bus;
+        else return rpc;
     }
     struct Release {
         void operator()(H *handle) const noexcept {
@@ -322,18 +315,44 @@ template <class H> class End {
         }
         int exceptions = std::uncaught_exceptions();
     };
-    std::unique_ptr<H, Release> handle_;
+    template <class Result, class Call, class... Sizes>
+    static Result open(Call call, Path path, const Options &options, Sizes... sizes) {
+        if (path.find('\0') != path.npos)
+            detail::refuse(TACHYON_ERR_INVALID_SZ, "a NUL in the path");
+        const tachyon_options_t raw = options.raw(sizeof...(sizes) > 0);
+        typename Result::Handle *handle = nullptr;
+        detail::check(call(path.c_str(), sizes..., &raw, &handle));
+        return Result(handle);
+    }
     template <class T, class Call> T read(Call call) const {
         T value{};
         detail::check(call(get(), &value));
         return value;
     }
+    std::unique_ptr<H, Release> handle_;
 public:
     using Handle = H;
-    static constexpr auto finish = pick(tachyon_opening_finish_bus, tachyon_opening_finish_rpc);
     End() noexcept = default;
     explicit End(H *owned) noexcept : handle_(owned) {}
-    std::uint32_t spin = TACHYON_DEFAULT_SPIN; ///< looks before a wait sleeps
+    static Self listen(Path path, Capacity... bytes, const Options &o = {}) {
+        constexpr auto call = pick(tachyon_bus_listen_with, tachyon_rpc_listen_with);
+        return open<Self>(call, path, o, bytes...);
+    }
+    static Self connect(Path path, const Options &o = {}) {
+        constexpr auto call = pick(tachyon_bus_connect_with, tachyon_rpc_connect_with);
+        return open<Self>(call, path, o);
+    }
+    using Opens = Opening<Self>; ///< in steps, without waiting
+    static Opens start_listen(Path path, Capacity... bytes, const Options &o = {}) {
+        constexpr auto call = pick(tachyon_bus_listen_start, tachyon_rpc_listen_start);
+        return open<Opens>(call, path, o, bytes...);
+    }
+    static Opens start_connect(Path path, const Options &o = {}) {
+        constexpr auto call =
+            pick(tachyon_bus_connect_start, tachyon_rpc_connect_start);
+        return open<Opens>(call, path, o);
+    }
+    uint32_t spin = TACHYON_DEFAULT_SPIN; ///< looks before a wait sleeps
     H *get() const noexcept { return handle_.get(); } ///< for C; still owned by this
     /// End the stream; a producer flushes first. Idempotent.
     void close() noexcept { pick(tachyon_bus_close, tachyon_rpc_close)(get()); }
@@ -341,11 +360,11 @@ public:
     tachyon_state_t state() const noexcept {
         return pick(tachyon_get_state, tachyon_rpc_get_state)(get());
     }
-    std::size_t max_payload() const noexcept {
+    size_t max_payload() const noexcept {
         return pick(tachyon_max_payload, tachyon_rpc_max_payload)(get());
     }
-    void set_polling_mode(bool pure_spin) noexcept {
-        pick(tachyon_bus_set_polling_mode, tachyon_rpc_set_polling_mode)(get(), pure_spin);
+    void set_polling_mode(bool spins) noexcept {
+        pick(tachyon_bus_set_polling_mode, tachyon_rpc_set_polling_mode)(get(), spins);
     }
     tachyon_peer_t peer() const {
         return read<tachyon_peer_t>(pick(tachyon_bus_get_peer, tachyon_rpc_get_peer));
@@ -359,174 +378,138 @@ public:
         if (fd < 0) detail::raise();
         return fd;
     }
-protected:
-    template <class Result, class Call, class... Capacity>
-    static Result open(Call call, const std::string &path, const Options &options,
-                       Capacity... capacity) {
-        if (path.find('\0') != path.npos)
-            detail::refuse(TACHYON_ERR_INVALID_SZ, "a NUL in the path");
-        const tachyon_options_t raw = options.raw(sizeof...(capacity) > 0);
-        typename Result::Handle *handle = nullptr;
-        detail::check(call(path.c_str(), capacity..., &raw, &handle));
-        return Result(handle);
-    }
 };
 
-class Bus : public End<tachyon_bus_t> {
+class Bus : public End<Bus, tachyon_bus_t, size_t> {
 public:
     using End::End;
-    static Bus listen(const std::string &path, std::size_t capacity, const Options &o = {}) {
-        return open<Bus>(tachyon_bus_listen_with, path, o, capacity);
-    }
-    static Bus connect(const std::string &path, const Options &o = {}) {
-        return open<Bus>(tachyon_bus_connect_with, path, o);
-    }
-    static Opening<Bus> start_listen(const std::string &path, std::size_t capacity,
-                                     const Options &o = {}) {
-        return open<Opening<Bus>>(tachyon_bus_listen_start, path, o, capacity);
-    }
-    static Opening<Bus> start_connect(const std::string &path, const Options &o = {}) {
-        return open<Opening<Bus>>(tachyon_bus_connect_start, path, o);
-    }
-    bool try_send(Bytes data, std::uint32_t type_id = 0, Timeout wait = no_wait) noexcept {
+    bool try_send(Bytes data, uint32_t type_id = 0, Timeout wait = no_wait) noexcept {
         return !tachyon_send(get(), data.data, data.size, type_id, spin, wait.ns);
     }
-    void send(Bytes data, std::uint32_t type_id = 0, Timeout wait = forever) {
+    void send(Bytes data, uint32_t type_id = 0, Timeout wait = forever) {
         if (!try_send(data, type_id, wait)) detail::raise();
     }
-    /// One message for each `item_size` bytes; returns how many were sent.
-    std::size_t try_send_batch(Bytes items, std::size_t item_size, std::uint32_t type_id = 0,
-                               Timeout wait = no_wait) noexcept {
-        const std::size_t count = item_size ? items.size / item_size : 1;
-        return tachyon_send_batch(get(), items.data, item_size, count, type_id, spin, wait.ns);
-    }
-    /// One message for each item of a container. An error tells how many were `sent`.
+    /// One message for each item of a container; returns how many were sent.
     template <class C>
-    void send_batch(const C &items, std::uint32_t type_id = 0, Timeout wait = forever) {
-        const auto sent = try_send_batch(items, sizeof(*items.data()), type_id, wait);
-        if (sent < items.size()) detail::raise(sent);
+    size_t try_send_batch(const C &c, uint32_t type_id = 0, Timeout wait = no_wait) {
+        static_assert(detail::is_value<detail::item_t<const C>>);
+        const size_t size = sizeof(*c.data()), n = c.size();
+        return tachyon_send_batch(get(), c.data(), size, n, type_id, spin, wait.ns);
     }
-    std::optional<TxGuard> try_acquire_tx(std::size_t size, Timeout wait = no_wait) noexcept {
+    /// All of them. An error tells how many were `sent` before it.
+    template <class C>
+    void send_batch(const C &c, uint32_t type_id = 0, Timeout wait = forever) {
+        const size_t sent = try_send_batch(c, type_id, wait);
+        if (sent < c.size()) detail::raise(sent);
+    }
+    std::optional<TxGuard> try_acquire_tx(size_t size, Timeout wait = no_wait) {
         void *data = tachyon_acquire_tx_timed(get(), size, spin, wait.ns);
-        return data ? std::optional<TxGuard>(std::in_place, get(), data, size) : std::nullopt;
+        return detail::given<TxGuard>(data, get(), data, size);
     }
-    TxGuard acquire_tx(std::size_t size, Timeout wait = forever) {
-        return detail::must(try_acquire_tx(size, wait));
+    TxGuard acquire_tx(size_t size, Timeout wait = forever) {
+        void *data = tachyon_acquire_tx_timed(get(), size, spin, wait.ns);
+        if (!data) detail::raise();
+        return {get(), data, size};
     }
     void flush() noexcept { tachyon_flush(get()); }
 
     std::optional<RxGuard> try_acquire_rx(Timeout wait = no_wait) noexcept {
         View v{};
-        v.ptr = tachyon_acquire_rx_timed(get(), &v.type_id, &v.actual_size, spin, wait.ns);
-        return v.ptr ? std::optional<RxGuard>(std::in_place, get(), v) : std::nullopt;
+        auto &[data, size, room, type_id, gap] = static_cast<tachyon_msg_view_t &>(v);
+        data = tachyon_acquire_rx_timed(get(), &type_id, &size, spin, wait.ns);
+        return detail::given<RxGuard>(data, get(), v);
     }
-    RxGuard acquire_rx(Timeout wait = forever) { return detail::must(try_acquire_rx(wait)); }
+    RxGuard acquire_rx(Timeout wait = forever) {
+        return detail::must(try_acquire_rx(wait));
+    }
     /// A message that has the size of a T; another one stays in the ring.
-    template <class T> T recv(Timeout wait = forever, std::uint32_t *type_id = nullptr) {
+    template <class T> T recv(Timeout wait = forever, uint32_t *type_id = nullptr) {
         RxGuard message = acquire_rx(wait);
         if (message.size() != sizeof(T)) message.keep();
         if (type_id) *type_id = message.type_id;
         return message.template as<T>();
     }
     /// What is there, up to `max`.
-    template <std::size_t N = 256>
-    RxBatch<N> drain_batch(std::size_t max = N, Timeout wait = forever) {
-        return {get(), max, spin, wait, true};
+    template <size_t N = 256>
+    RxBatch<N> drain_batch(size_t max = N, Timeout wait = forever) {
+        return {get(), max < N ? max : N, spin, wait.ns, true};
     }
-    template <std::size_t N = 256> /// empty when nothing came
-    RxBatch<N> try_drain_batch(std::size_t max = N, Timeout wait = no_wait) noexcept {
-        return {get(), max, spin, wait, false};
-    }
-    /// Messages of `item_size` bytes, up to `max`, copied; returns how many.
-    std::size_t try_recv_batch(void *items, std::size_t item_size, std::size_t max,
-                               std::uint32_t &type_id, Timeout wait = no_wait) noexcept {
-        return tachyon_recv_batch(get(), items, item_size, max, &type_id, spin, wait.ns);
+    template <size_t N = 256> /// empty when nothing came
+    RxBatch<N> try_drain_batch(size_t max = N, Timeout wait = no_wait) noexcept {
+        return {get(), max < N ? max : N, spin, wait.ns, false};
     }
     /// Messages of the size of an item into the front of a container; returns how many.
     template <class C>
-    std::size_t recv_batch(C &into, std::uint32_t &type_id, Timeout wait = forever) {
-        static_assert(std::is_trivially_copyable_v<std::decay_t<decltype(*into.data())>>);
-        const auto count = try_recv_batch(into.data(), sizeof(*into.data()), into.size(),
-                                          type_id, wait);
-        if (!count) detail::raise();
-        return count;
+    size_t try_recv_batch(C &c, uint32_t &type_id, Timeout wait = no_wait) {
+        static_assert(detail::is_value<detail::item_t<C>>);
+        const size_t size = sizeof(*c.data()), max = c.size();
+        return tachyon_recv_batch(get(), c.data(), size, max, &type_id, spin, wait.ns);
     }
-    void set_numa_node(int node) { detail::check(tachyon_bus_set_numa_node(get(), node)); }
+    template <class C>
+    size_t recv_batch(C &c, uint32_t &type_id, Timeout wait = forever) {
+        const size_t count = try_recv_batch(c, type_id, wait);
+        return count ? count : (detail::raise(), 0);
+    }
+    void set_numa_node(int node) {
+        detail::check(tachyon_bus_set_numa_node(get(), node));
+    }
 };
 
-class RpcBus : public End<tachyon_rpc_bus_t> {
+class RpcBus : public End<RpcBus, tachyon_rpc_bus_t, size_t, size_t> {
 public:
     using End::End;
-    static RpcBus listen(const std::string &path, std::size_t forward, std::size_t back,
-                         const Options &o = {}) {
-        return open<RpcBus>(tachyon_rpc_listen_with, path, o, forward, back);
-    }
-    static RpcBus connect(const std::string &path, const Options &o = {}) {
-        return open<RpcBus>(tachyon_rpc_connect_with, path, o);
-    }
-    static Opening<RpcBus> start_listen(const std::string &path, std::size_t forward,
-                                        std::size_t back, const Options &o = {}) {
-        return open<Opening<RpcBus>>(tachyon_rpc_listen_start, path, o, forward, back);
-    }
-    static Opening<RpcBus> start_connect(const std::string &path, const Options &o = {}) {
-        return open<Opening<RpcBus>>(tachyon_rpc_connect_start, path, o);
-    }
     /// Send a request; returns its correlation id.
-    std::uint64_t call(Bytes data, std::uint32_t type_id = 0, Timeout wait = forever) {
-        std::uint64_t id = 0;
-        detail::check(tachyon_rpc_call_timed(get(), data.data, data.size, type_id, &id, spin,
-                                             wait.ns));
+    uint64_t call(Bytes data, uint32_t type_id = 0, Timeout wait = forever) {
+        const auto &[at, size] = data;
+        uint64_t id = 0;
+        detail::check(
+            tachyon_rpc_call_timed(get(), at, size, type_id, &id, spin, wait.ns));
         return id;
     }
-    CallGuard acquire_call(std::size_t size, Timeout wait = forever) {
+    CallGuard acquire_call(size_t size, Timeout wait = forever) {
         void *data = tachyon_rpc_acquire_tx_timed(get(), size, spin, wait.ns);
         if (!data) detail::raise();
         return {get(), data, size};
     }
     /// The reply to a call; with 0 to any.
-    std::optional<Reply> try_wait(std::uint64_t id, Timeout wait = no_wait) noexcept {
+    std::optional<Reply> try_wait(uint64_t id, Timeout wait = no_wait) noexcept {
         View v{};
         auto &[data, size, room, type, gap] = static_cast<tachyon_msg_view_t &>(v);
         data = id ? tachyon_rpc_wait_timed(get(), id, &size, &type, spin, wait.ns)
                   : tachyon_rpc_wait_any(get(), &id, &size, &type, spin, wait.ns);
-        return data ? std::optional<Reply>(std::in_place, get(), v, id) : std::nullopt;
+        return detail::given<Reply>(data, get(), v, id);
     }
-    Reply wait(std::uint64_t id, Timeout wait = forever) {
+    Reply wait(uint64_t id, Timeout wait = forever) {
         return detail::must(try_wait(id, wait));
     }
-    void cancel(std::uint64_t id) { detail::check(tachyon_rpc_cancel(get(), id)); }
+    void cancel(uint64_t id) { detail::check(tachyon_rpc_cancel(get(), id)); }
 
     std::optional<Request> try_serve(Timeout wait = no_wait) noexcept {
         View v{};
-        std::uint64_t id = 0;
-        v.ptr = tachyon_rpc_serve_timed(get(), &id, &v.type_id, &v.actual_size, spin, wait.ns);
-        return v.ptr ? std::optional<Request>(std::in_place, get(), v, id) : std::nullopt;
+        auto &[data, size, room, type, gap] = static_cast<tachyon_msg_view_t &>(v);
+        uint64_t id = 0;
+        data = tachyon_rpc_serve_timed(get(), &id, &type, &size, spin, wait.ns);
+        return detail::given<Request>(data, get(), v, id);
     }
     Request serve(Timeout wait = forever) { return detail::must(try_serve(wait)); }
-    void reply(std::uint64_t id, Bytes data, std::uint32_t type_id = 0,
-               Timeout wait = forever) {
-        detail::check(tachyon_rpc_reply_timed(get(), id, data.data, data.size, type_id, spin,
-                                              wait.ns));
+    void reply(uint64_t id, Bytes data, uint32_t type = 0, Timeout wait = forever) {
+        const auto &[at, size] = data;
+        detail::check(
+            tachyon_rpc_reply_timed(get(), id, at, size, type, spin, wait.ns));
     }
-    ReplyGuard acquire_reply(std::uint64_t id, std::size_t size, Timeout wait = forever) {
+    ReplyGuard acquire_reply(uint64_t id, size_t size, Timeout wait = forever) {
         if (!id) detail::refuse(TACHYON_ERR_INVALID_SZ, "there is no request 0");
         void *data = tachyon_rpc_acquire_reply_tx_timed(get(), size, spin, wait.ns);
         if (!data) detail::raise();
         return {get(), data, size, id};
     }
-    /// See tachyon_rpc_watch_messages().
-    void watch_messages(bool watch) noexcept { tachyon_rpc_watch_messages(get(), watch); }
+    void watch_messages(bool on) noexcept { tachyon_rpc_watch_messages(get(), on); }
 };
 
 } // namespace tachyon
 
 template <> struct std::is_error_code_enum<tachyon_error_t> : std::true_type {};
-template <> struct std::is_error_condition_enum<tachyon_error_kind_t> : std::true_type {};
 inline std::error_code make_error_code(tachyon_error_t code) noexcept {
     return {static_cast<int>(code), tachyon::category()};
-}
-inline std::error_condition make_error_condition(tachyon_error_kind_t kind) noexcept {
-    return {static_cast<int>(kind),
-            tachyon::category_type<tachyon_error_kind_t>::instance()};
 }
 #endif

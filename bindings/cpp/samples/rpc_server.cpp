@@ -17,9 +17,7 @@ int main(int argc, char **argv) try {
             for (char &c : text) c = static_cast<char>(std::toupper(c));
             rpc.reply(request.correlation_id, text, request.type_id);
         }
-    } catch (const tachyon::closed_error &) {
-        std::cout << "served " << count << '\n';
-    }
+    } catch (const tachyon::closed_error &) { std::cout << "served " << count << '\n'; }
 } catch (const std::exception &error) {
     std::cerr << "rpc_server: " << error.what() << '\n';
     return 1;

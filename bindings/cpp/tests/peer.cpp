@@ -17,9 +17,9 @@ namespace {
 constexpr std::size_t group_size = 100, tick_group = 1000;
 std::string path;
 std::map<std::string, std::string> keys = {
-    {"end", "connect"}, {"open", "20"}, {"capacity", "65536"},  {"schema", "0"},
-    {"role", "0"},      {"wait", "20"}, {"count", "1"},         {"size", "32"},
-    {"how", "single"},  {"seed", "0"},  {"finish", "close"},    {"outstanding", "1"},
+    {"end", "connect"}, {"open", "20"}, {"capacity", "65536"}, {"schema", "0"},
+    {"role", "0"},      {"wait", "20"}, {"count", "1"},        {"size", "32"},
+    {"how", "single"},  {"seed", "0"},  {"finish", "close"},   {"outstanding", "1"},
     {"order", "in"},    {"cancel", "0"}};
 std::vector<std::size_t> sizes;
 std::size_t count;
@@ -27,7 +27,9 @@ bool batch, in_place;
 Timeout wait_time;
 
 std::size_t number(const char *key) { return std::stoull(keys[key]); }
-Timeout seconds(const char *key) { return std::chrono::duration<double>(std::stod(keys[key])); }
+Timeout seconds(const char *key) {
+    return std::chrono::duration<double>(std::stod(keys[key]));
+}
 
 template <class... Words> void say(const Words &...words) {
     (std::cout << ... << words) << std::endl;
@@ -42,12 +44,12 @@ void expect(bool right, std::size_t i) {
 int code_of(const std::function<void()> &run) {
     try {
         run();
-    } catch (const error &e) {
-        return e.code().value();
-    }
+    } catch (const error &e) { return e.code().value(); }
     return 0;
 }
-void say_error(int code) { if (code) say("error ", code); }
+void say_error(int code) {
+    if (code) say("error ", code);
+}
 
 std::uint32_t type_of(std::size_t i) {
     return batch ? 1 : static_cast<std::uint32_t>(i % 7) + 1;
@@ -79,8 +81,9 @@ template <class End> End opened(const std::function<End()> &open) {
 }
 Bus open() {
     return opened<Bus>([] {
-        return keys["end"] == "listen" ? Bus::listen(path, number("capacity"), options())
-                                       : Bus::connect(path, options());
+        return keys["end"] == "listen"
+                   ? Bus::listen(path, number("capacity"), options())
+                   : Bus::connect(path, options());
     });
 }
 template <class End> void finish(End &end) {
@@ -99,8 +102,10 @@ void send_next(Bus &bus, std::size_t &i, Timeout wait) {
         i++;
     } else if (batch) {
         const std::size_t size = data.size(), first = i;
-        for (std::size_t k = i + 1; k < count && k % group_size; k++) data += message(k);
-        i += bus.try_send_batch(data, size, 1, wait);
+        for (std::size_t k = i + 1; k < count && k % group_size; k++)
+            data += message(k);
+        i += tachyon_send_batch(bus.get(), data.data(), size, data.size() / size, 1,
+                                bus.spin, wait.ns);
         if ((i - first) * size < data.size()) detail::raise();
     } else {
         bus.send(data, type_of(i++), wait);
@@ -108,16 +113,20 @@ void send_next(Bus &bus, std::size_t &i, Timeout wait) {
 }
 void recv_next(Bus &bus, std::size_t &i, Timeout wait) {
     if (in_place) {
-        for (const View &view : bus.drain_batch<group_size>(group_size, wait)) check(i++, view);
+        for (const View &view : bus.drain_batch<group_size>(group_size, wait))
+            check(i++, view);
     } else if (batch) {
         std::string expected = message(i), data(expected.size() * group_size, 0);
         std::uint32_t type = 0;
-        auto n = bus.try_recv_batch(data.data(), expected.size(), group_size - i % group_size,
-                                    type, wait);
+        const auto n =
+            tachyon_recv_batch(bus.get(), data.data(), expected.size(),
+                               group_size - i % group_size, &type, bus.spin, wait.ns);
         if (!n) detail::raise();
         for (std::size_t k = 0; k < n; k++, i++)
-            expect(data.compare(k * expected.size(), expected.size(), message(i)) == 0 &&
-                       type == 1, i);
+            expect(data.compare(k * expected.size(), expected.size(), message(i)) ==
+                           0 &&
+                       type == 1,
+                   i);
     } else {
         check(i++, bus.acquire_rx(wait));
     }
@@ -192,18 +201,22 @@ void op_misuse() {
 void op_serve() {
     const std::size_t capacity = number("capacity"), group = number("outstanding");
     const bool reverse = keys["order"] == "reverse";
-    RpcBus rpc = opened<RpcBus>([&] {
-        return RpcBus::listen(path, capacity, capacity, options());
-    });
+    RpcBus rpc = opened<RpcBus>(
+        [&] { return RpcBus::listen(path, capacity, capacity, options()); });
     std::size_t served = 0;
     const int code = code_of([&] {
         for (;;) {
-            struct Taken { std::uint64_t id; std::uint32_t type; std::string data; };
+            struct Taken {
+                std::uint64_t id;
+                std::uint32_t type;
+                std::string data;
+            };
             std::vector<Taken> taken;
             while (taken.size() < group) {
                 const Request request = rpc.serve(wait_time);
                 const auto text = request.text();
-                taken.push_back({request.correlation_id, request.type_id + 1,
+                taken.push_back({request.correlation_id,
+                                 request.type_id + 1,
                                  {text.rbegin(), text.rend()}});
             }
             for (std::size_t k = 0; k < group; k++, served++) {
@@ -234,7 +247,8 @@ void op_call() {
                 const Reply reply = rpc.wait(ids[i - first], wait_time);
                 std::string right = message(i);
                 expect(reply.text() == std::string(right.rbegin(), right.rend()) &&
-                           reply.type_id == type_of(i) + 1, i);
+                           reply.type_id == type_of(i) + 1,
+                       i);
                 answered++;
             }
         }
@@ -251,14 +265,15 @@ struct Tick {
     std::uint64_t ts;
 };
 Tick tick(std::size_t i) {
-    return {"TCHY", 100 + static_cast<double>(i) * 0.25, static_cast<std::uint32_t>(i % 1000),
-            0, i};
+    return {"TCHY", 100 + static_cast<double>(i) * 0.25,
+            static_cast<std::uint32_t>(i % 1000), 0, i};
 }
 struct Sums {
     std::size_t count = 0, qty = 0;
     double price = 0;
     void add(const Tick &t) {
-        expect(!std::memcmp(t.symbol, "TCHY\0\0\0", 8) && !t.pad && t.ts == count, count);
+        expect(!std::memcmp(t.symbol, "TCHY\0\0\0", 8) && !t.pad && t.ts == count,
+               count);
         count++;
         qty += t.qty;
         price += t.price;
@@ -278,8 +293,8 @@ void op_produce() {
     const auto start = std::chrono::steady_clock::now();
     for (std::size_t i = 0; i < count;) {
         if (batch) {
-            ticks.clear();
-            while (i < count && ticks.size() < tick_group) ticks.push_back(tick(i++));
+            ticks.resize(std::min(tick_group, count - i));
+            for (Tick &each : ticks) each = tick(i++);
             bus.send_batch(ticks, 7, wait_time);
         } else if (in_place) {
             TxGuard slot = bus.acquire_tx(sizeof(Tick), wait_time);
@@ -331,9 +346,9 @@ void op_consume() {
 
 int main(int argc, char **argv) {
     const std::map<std::string, void (*)()> operations = {
-        {"open", op_open},   {"send", op_send},       {"recv", op_recv},
-        {"fill", op_fill},   {"drain", op_drain},     {"hold", op_hold},
-        {"serve", op_serve}, {"call", op_call},       {"misuse", op_misuse},
+        {"open", op_open},       {"send", op_send},      {"recv", op_recv},
+        {"fill", op_fill},       {"drain", op_drain},    {"hold", op_hold},
+        {"serve", op_serve},     {"call", op_call},      {"misuse", op_misuse},
         {"produce", op_produce}, {"consume", op_consume}};
     if (argc < 3 || !operations.count(argv[1])) return 2;
     path = argv[2];
@@ -344,7 +359,8 @@ int main(int argc, char **argv) {
         keys[word.substr(0, at)] = word.substr(at + 1);
     }
     std::istringstream list(keys["size"]);
-    for (std::string size; std::getline(list, size, ',');) sizes.push_back(std::stoull(size));
+    for (std::string size; std::getline(list, size, ',');)
+        sizes.push_back(std::stoull(size));
     count = number("count");
     batch = keys["how"] == "batch";
     in_place = keys["how"] == "in_place";

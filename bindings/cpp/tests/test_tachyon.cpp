@@ -37,14 +37,15 @@ void throws(int line, tachyon_error_t code, const std::string &text,
     try {
         run();
     } catch (const Error &e) {
-        if (e.code() == code && std::string(e.what()).find(text) != std::string::npos) return;
+        if (e.code() == code && std::string(e.what()).find(text) != std::string::npos)
+            return;
         std::fprintf(stderr, "line %d: %s (%d)\n", line, e.what(), e.code().value());
         std::exit(1);
     }
     std::fprintf(stderr, "line %d: nothing thrown\n", line);
     std::exit(1);
 }
-#define THROWS(error_type, code, text, call)                                                \
+#define THROWS(error_type, code, text, call)                                           \
     throws<tachyon::error_type>(__LINE__, code, text, [&] { call; })
 
 std::string name() {
@@ -56,17 +57,22 @@ Options patient() {
     options.timeout = 10s;
     return options;
 }
-template <class End> struct Pair { End listener, connector; };
+template <class End> struct Pair {
+    End listener, connector;
+};
 template <class End, class... Capacity>
 Pair<End> pair(const Options &options, Capacity... capacity) {
     Pair<End> ends;
     const std::string path = name();
-    std::thread thread([&] { ends.listener = End::listen(path, capacity..., options); });
+    std::thread thread(
+        [&] { ends.listener = End::listen(path, capacity..., options); });
     ends.connector = End::connect(path, options);
     thread.join();
     return ends;
 }
-Pair<Bus> buses(const Options &options = patient()) { return pair<Bus>(options, 8192u); }
+Pair<Bus> buses(const Options &options = patient()) {
+    return pair<Bus>(options, 8192u);
+}
 Pair<RpcBus> rpcs() { return pair<RpcBus>(patient(), 8192u, 8192u); }
 
 struct Tick {
@@ -91,7 +97,7 @@ void values_texts_and_containers_arrive_as_they_were_sent() {
     const auto three = rx.acquire_rx().as<std::array<std::uint16_t, 3>>();
     CHECK(three[0] == 1 && three[2] == 3);
     tx.send({nullptr, 0});
-    CHECK(rx.acquire_rx().bytes().size() == 0);
+    CHECK(rx.acquire_rx().size() == 0);
 }
 
 void a_slot_is_sent_by_commit_only() {
@@ -106,12 +112,11 @@ void a_slot_is_sent_by_commit_only() {
     try {
         auto slot = tx.acquire_tx(4);
         throw 1;
-    } catch (int) {
-    }
+    } catch (int) {}
     tx.flush();
     CHECK(!rx.try_acquire_rx());
     auto slot = tx.acquire_tx(64);
-    CHECK(slot.bytes().size() == 64);
+    CHECK(slot.size() == 64);
     auto moved = std::move(slot);
     THROWS(error, TACHYON_ERR_EMPTY, "nothing is reserved", slot.commit(1));
     THROWS(error, TACHYON_ERR_INVALID_SZ, "65", moved.commit(65)); // it stays reserved
@@ -157,7 +162,8 @@ void batches_are_iterated_and_released_together() {
     tx.send_batch(ticks, 5);
     {
         auto batch = rx.drain_batch<8>();
-        CHECK(batch.size() == 8 && batch.stride() != 0 && batch[7].view<Tick>().quantity == 7);
+        CHECK(batch.size() == 8 && batch.stride() != 0 &&
+              batch[7].view<Tick>().quantity == 7);
         batch.commit(3);
         CHECK(batch.empty() && batch.begin() == batch.end());
     }
@@ -169,7 +175,8 @@ void batches_are_iterated_and_released_together() {
     CHECK(next == 13);
     std::vector<Tick> received(100);
     std::uint32_t type_id = 0;
-    CHECK(rx.recv_batch(received, type_id) == 7 && received[6].quantity == 19 && type_id == 5);
+    CHECK(rx.recv_batch(received, type_id) == 7 && received[6].quantity == 19 &&
+          type_id == 5);
     CHECK(rx.try_drain_batch().empty() && tachyon::last_error() == TACHYON_ERR_EMPTY);
     THROWS(timeout_error, TACHYON_ERR_TIMEOUT, "", rx.drain_batch(8, 1ms));
     THROWS(timeout_error, TACHYON_ERR_EMPTY, "", rx.recv_batch(received, type_id, 0s));
@@ -182,7 +189,6 @@ void a_full_ring_refuses_or_times_out() {
     std::size_t sent = 0;
     while (tx.try_send(Tick{})) sent++;
     CHECK(sent == 127 && tachyon::last_error() == TACHYON_ERR_FULL);
-    CHECK(tachyon::last_error() == TACHYON_KIND_WOULD_BLOCK);
     CHECK(!tx.try_acquire_tx(1));
     THROWS(timeout_error, TACHYON_ERR_TIMEOUT, "", tx.send("x", 0, 2ms));
     THROWS(timeout_error, TACHYON_ERR_FULL, "", tx.acquire_tx(1, tachyon::no_wait));
@@ -191,9 +197,7 @@ void a_full_ring_refuses_or_times_out() {
     try {
         tx.send_batch(std::vector<Tick>(9), 0, 1ms);
         CHECK(false);
-    } catch (const tachyon::timeout_error &e) {
-        CHECK(e.sent == 2);
-    }
+    } catch (const tachyon::timeout_error &e) { CHECK(e.sent == 2); }
     THROWS(error, TACHYON_ERR_INVALID_SZ, "8065", tx.acquire_tx(8065));
     CHECK(tx.max_payload() == 8064);
     CHECK(tx.stats().full > 0 && rx.stats().capacity == 8192);
@@ -214,13 +218,12 @@ void the_end_of_a_stream_is_told() {
     try { // leaving by an exception is no orderly end
         const Bus inner = std::move(tx);
         throw std::runtime_error("half");
-    } catch (const std::runtime_error &) {
-    }
+    } catch (const std::runtime_error &) {}
     try {
         rx.acquire_rx();
         CHECK(false);
     } catch (const tachyon::peer_dead_error &e) {
-        CHECK(e.code() == TACHYON_ERR_ABORTED && e.code() == TACHYON_KIND_ABORTED);
+        CHECK(e.code() == TACHYON_ERR_ABORTED && e.kind() == TACHYON_KIND_ABORTED);
         CHECK(dynamic_cast<const tachyon::aborted_error *>(&e) != nullptr);
     }
 }
@@ -241,7 +244,8 @@ void another_thread_may_close() {
 }
 
 // Every call on an object that is not open.
-template <class End> void says_closed(End &end, const std::vector<std::function<void()>> &calls) {
+template <class End>
+void says_closed(End &end, const std::vector<std::function<void()>> &calls) {
     for (const auto &call : calls) {
         try {
             call();
@@ -266,17 +270,19 @@ void what_is_not_open_says_so() {
         CHECK(!bus->try_send("x") && tachyon::last_error() == TACHYON_ERR_CLOSED);
         CHECK(!bus->try_acquire_rx() && bus->try_drain_batch().empty());
         says_closed(*bus, {[&] { bus->send("x"); }, [&] { bus->acquire_tx(1); },
-            [&] { bus->send_batch(room); }, [&] { bus->acquire_rx(); },
-            [&] { bus->recv<Tick>(); }, [&] { bus->drain_batch(); },
-            [&] { bus->recv_batch(room, type_id); }, [&] { bus->peer(); },
-            [&] { bus->stats(); }, [&] { bus->fileno(); }, [&] { bus->set_numa_node(0); }});
+                           [&] { bus->send_batch(room); }, [&] { bus->acquire_rx(); },
+                           [&] { bus->recv<Tick>(); }, [&] { bus->drain_batch(); },
+                           [&] { bus->recv_batch(room, type_id); },
+                           [&] { bus->peer(); }, [&] { bus->stats(); },
+                           [&] { bus->fileno(); }, [&] { bus->set_numa_node(0); }});
     }
     RpcBus none;
-    says_closed(none, {[&] { none.call("x"); }, [&] { none.acquire_call(1); },
-        [&] { none.wait(1); }, [&] { none.wait(0); }, [&] { none.serve(); },
-        [&] { none.reply(1, "x"); }, [&] { none.acquire_reply(1, 1); },
-        [&] { none.cancel(1); }, [&] { none.peer(); }, [&] { none.stats(); },
-        [&] { none.fileno(); }});
+    says_closed(none,
+                {[&] { none.call("x"); }, [&] { none.acquire_call(1); },
+                 [&] { none.wait(1); }, [&] { none.wait(0); }, [&] { none.serve(); },
+                 [&] { none.reply(1, "x"); }, [&] { none.acquire_reply(1, 1); },
+                 [&] { none.cancel(1); }, [&] { none.peer(); }, [&] { none.stats(); },
+                 [&] { none.fileno(); }});
     taken.send("still");
     CHECK(rx.acquire_rx().text() == "still");
     Bus &itself = taken;
@@ -310,7 +316,7 @@ void bad_arguments_are_refused() {
     THROWS(timeout_error, TACHYON_ERR_TIMEOUT, "", Bus::listen(name(), 4096, options));
     auto ends = buses();
     Bus &rx = ends.listener, &tx = ends.connector;
-    CHECK(tx.try_send_batch("abc", 0) == 0);
+    CHECK(!tx.try_send(std::string(9000, 'x')));
     CHECK(tachyon::last_error() == TACHYON_ERR_INVALID_SZ);
     THROWS(error, TACHYON_ERR_INVALID_SZ, "4 bytes", tx.acquire_tx(4).as<Tick>());
     THROWS(error, TACHYON_ERR_INVALID_SZ, "", tx.acquire_tx(SIZE_MAX));
@@ -325,8 +331,7 @@ void errors_are_error_codes() {
         const auto code = static_cast<tachyon_error_t>(i);
         const std::error_code error = code;
         CHECK(error.value() == i && error.message() == tachyon_strerror(code));
-        CHECK(error == tachyon_error_kind(code));
-        CHECK(error != static_cast<tachyon_error_kind_t>(tachyon_error_kind(code) + 1));
+        CHECK(tachyon::error(error, "").kind() == tachyon_error_kind(code));
     }
     CHECK(std::string(tachyon::category().name()) == "tachyon");
     try {
@@ -376,7 +381,8 @@ void opening_in_steps() {
     auto connecting = Bus::start_connect(path, patient());
     std::optional<Bus> rx, tx;
     while (!rx || !tx) {
-        pollfd fds[] = {{listening.fileno(), POLLIN, 0}, {connecting.fileno(), POLLIN, 0}};
+        pollfd fds[] = {{listening.fileno(), POLLIN, 0},
+                        {connecting.fileno(), POLLIN, 0}};
         poll(fds, 2, 1000);
         if (!rx) rx = listening.step();
         if (!tx) tx = connecting.step();
@@ -387,7 +393,8 @@ void opening_in_steps() {
     CHECK(poll(&readable, 1, 1000) == 1 && rx->acquire_rx().text() == "x");
     auto given_up = RpcBus::start_listen(path, 4096, 4096);
     auto moved = std::move(given_up);
-    THROWS(error, TACHYON_ERR_NETWORK, "", while (!RpcBus::start_connect(name()).step(1s)));
+    THROWS(error, TACHYON_ERR_NETWORK, "",
+           while (!RpcBus::start_connect(name()).step(1s)));
 }
 
 void a_descriptor_interrupts() {
@@ -402,7 +409,8 @@ void a_descriptor_interrupts() {
     });
     THROWS(interrupted_error, TACHYON_ERR_INTERRUPTED, "", rx.acquire_rx());
     interrupter.join();
-    THROWS(interrupted_error, TACHYON_ERR_INTERRUPTED, "", Bus::listen(name(), 4096, options));
+    THROWS(interrupted_error, TACHYON_ERR_INTERRUPTED, "",
+           Bus::listen(name(), 4096, options));
     eventfd_t value;
     eventfd_read(fd, &value);
     tx.send("on");
@@ -442,7 +450,8 @@ void calls_are_answered() {
     CHECK(one == 1 && two == 2 && three == 3);
     {
         const auto reply = caller.wait(one, 5s);
-        CHECK(reply.text() == "first" && reply.type_id == 1 && reply.correlation_id == one);
+        CHECK(reply.text() == "first" && reply.type_id == 1 &&
+              reply.correlation_id == one);
     }
     CHECK(caller.wait(two).as<Tick>().quantity == 2);
     CHECK(caller.wait(0).correlation_id == three); // any
