@@ -77,6 +77,16 @@ E(None, ROLE_NONE) E(Producer, ROLE_PRODUCER) E(Consumer, ROLE_CONSUMER)
 %typemap(cstype) int role "Role"
 %typemap(csin) int role "(int)$csinput"
 %typemap(csvarout, excode="") int role "get { return (Role)$imcall; }"
+%typemap(csconstruct) Options %{: this(Connection.Loaded(() => $imcall), true) { }
+%}
+%define ABOUT(name, text)
+%csmethodmodifiers name "/// <summary>" text "</summary>\n  public";
+%enddef
+ABOUT(timeout, "How long to listen, or to try to connect; unless set, for ever.")
+ABOUT(mode, "Permission bits of the socket; 0: 0600.")
+ABOUT(role, "What this end will do; None: what it does first.")
+ABOUT(schema, "Fingerprint of the message types; 0: not compared.")
+ABOUT(allow_uid, "Lets a user connect who is not our own; 4294967295: anyone.")
 %typemap(check) SWIGTYPE *self "if (!$1) return $null;" /* disposed: all is 0 */
 
 %typemap(csclassmodifiers) Bus, RpcBus "unsafe class"

@@ -24,8 +24,15 @@ public abstract unsafe partial class Connection : IDisposable {
     int users = 1;      // of the ring's memory: a guard, and we until we are closed
 
     internal Connection() {
+        Handle = Loaded(Native.new_RawBus);
+        if (Handle == IntPtr.Zero)
+            throw new TachyonException(TachyonError.Mem, "no memory for a bus");
+    }
+
+    /// Around what may be the first call into the native library.
+    internal static T Loaded<T>(Func<T> call) {
         try {
-            Handle = Native.new_RawBus();
+            return call();
         } catch (Exception e) when (e is DllNotFoundException ||
                                     e is BadImageFormatException ||
                                     e is EntryPointNotFoundException) {
@@ -34,8 +41,6 @@ public abstract unsafe partial class Connection : IDisposable {
                 "version's: put the one that comes with TachyonIpc.dll beside it, or " +
                 "its directory into LD_LIBRARY_PATH; Linux only. " + e.Message, e);
         }
-        if (Handle == IntPtr.Zero)
-            throw new TachyonException(TachyonError.Mem, "no memory for a bus");
     }
 
     /// <summary>Closes, if that was forgotten; what a guard shows stays.</summary>
@@ -47,7 +52,8 @@ public abstract unsafe partial class Connection : IDisposable {
     }
 
     /// <summary>Version of the native library.</summary>
-    public static string LibraryVersion => Tachyon.version();
+    public static string LibraryVersion =>
+        Marshal.PtrToStringAnsi(Loaded(Native.version));
 
     /// <summary>Of the connection, as this end sees it.</summary>
     public TachyonState State => (TachyonState)Check(Native.RawBus_State(Handle));

@@ -657,6 +657,20 @@ static class LifetimeTests {
         }
     }
 
+    public static void ACallThatFailedHoldsNothing() {
+        Collect();
+        int rings = Rings();
+        using (var pair = new Pair(4096)) {
+            Bus bus = pair.In, to = pair.Out;
+            True(!bus.TryReceive(out RxGuard _));
+            Raises<TachyonTimeoutException>(
+                TachyonError.Timeout, () => bus.AcquireRxBatch(0, Short));
+            Raises<TachyonException>(TachyonError.InvalidSz, () => to.AcquireTx(-1));
+            pair.Dispose();
+            Equal(rings, Rings());
+        }
+    }
+
     public static void AddRefAsksForOneMoreDispose() {
         using (var pair = new Pair(4096)) {
             pair.Out.AddRef();
@@ -999,15 +1013,22 @@ static class LoadingTests {
     }
 
     public static void AMissingLibraryIsNamedWithAWayOut() {
-        Type bus = Copy("missing", false).GetType("TachyonIpc.Bus");
-        try {
-            Call(null, bus, "Connect", "nowhere", null, CancellationToken.None);
-            True(false);
-        } catch (TargetInvocationException e) {
-            string text = ((DllNotFoundException)e.InnerException).Message;
-            True(text.Contains("libtachyon_csharp.so") &&
-                text.Contains("LD_LIBRARY_PATH"));
-        }
+        Assembly copy = Copy("missing", false);
+        Type bus = copy.GetType("TachyonIpc.Bus");
+        var calls = new Action[] {
+            () => Call(null, bus, "Connect", "nowhere", null, CancellationToken.None),
+            () => Call(null, bus.BaseType, "get_LibraryVersion"),
+            () => copy.GetType("TachyonIpc.Options").GetConstructor(Type.EmptyTypes)
+                .Invoke(null) };
+        foreach (Action call in calls)
+            try {
+                call();
+                True(false);
+            } catch (TargetInvocationException e) {
+                string text = ((DllNotFoundException)e.InnerException).Message;
+                True(text.Contains("libtachyon_csharp.so"));
+                True(text.Contains("LD_LIBRARY_PATH"));
+            }
         GC.Collect();
         GC.WaitForPendingFinalizers();
     }
