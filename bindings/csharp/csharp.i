@@ -13,11 +13,6 @@
 %{
 #include "facade.h"
 __attribute__((constructor)) static void set_host(void) { host.interruptible = 1; }
-/* Connection.Fields in C# is the start of struct Bus, to be read without a call. */
-_Static_assert(offsetof(Bus, error) == 16 && offsetof(Bus, spin) == 20 &&
-               offsetof(Bus, type_id) == 24 && offsetof(Bus, count) == 28 &&
-               offsetof(Bus, size) == 32 && offsetof(Bus, stride) == 40 &&
-               offsetof(Bus, id) == 48, "Connection.Fields");
 %}
 /* Nothing here calls C#, so SWIG's delegates for that are left out (by -D). */
 %pragma(csharp) imclasscode=%{
@@ -108,4 +103,8 @@ ABOUT(allow_uid, "Lets a user connect who is not our own; 4294967295: anyone.")
         return result < 0 ? result : Bus_flush($self);
     }
 }
+/* Where in the struct the last call has left it, to be read without a call. */
+%define AT(name, field) %constant int At##name = offsetof(Bus, field); %enddef
+AT(Error, error) AT(Spin, spin) AT(TypeId, type_id) AT(Count, count) AT(Size, size)
+AT(Stride, stride) AT(Id, id)
 %include "tachyon.i"

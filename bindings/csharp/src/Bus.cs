@@ -92,7 +92,7 @@ public sealed unsafe partial class Bus : Connection {
             result = Native.RawBus_RecvInto(Handle, p, (ulong)into.Length,
                                             Seconds(timeout));
         Check(result, token);
-        typeId = Last->TypeId;
+        typeId = LastTypeId;
         return (int)result;
     }
 
@@ -114,7 +114,7 @@ public sealed unsafe partial class Bus : Connection {
             result = Native.RawBus_RecvBatchInto(Handle, p, (ulong)into.Length,
                                                  (ulong)itemSize, Seconds(timeout));
         Check(result, token);
-        typeId = Last->TypeId;
+        typeId = LastTypeId;
         return (int)result;
     }
 

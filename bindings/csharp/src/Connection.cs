@@ -8,16 +8,15 @@ namespace TachyonIpc {
 /// <summary>What <see cref="Bus"/> and <see cref="RpcBus"/> share. One thread at a time
 /// sends or receives; any may dispose, abort or ask for the state.</summary>
 public abstract unsafe partial class Connection : IDisposable {
-    /// What the last call has left in the struct; csharp.i compares it with facade.h.
-    internal struct Fields {
-        internal IntPtr Bus, Rpc;
-        internal int Error;
-        internal uint Spin, TypeId, Count;
-        internal ulong Size, Stride, Id;
-    }
+    internal readonly IntPtr Handle; // the facade's struct lives until the finalizer
+    // What the last call has left in it.
+    int LastError => *(int*)(Handle + Tachyon.AtError);
+    internal uint LastTypeId => *(uint*)(Handle + Tachyon.AtTypeId);
+    internal int LastCount => *(int*)(Handle + Tachyon.AtCount);
+    internal long LastSize => *(long*)(Handle + Tachyon.AtSize);
+    internal long LastStride => *(long*)(Handle + Tachyon.AtStride);
+    internal ulong LastId => *(ulong*)(Handle + Tachyon.AtId);
 
-    internal readonly IntPtr Handle; // the struct lives until the finalizer
-    internal Fields* Last => (Fields*)Handle;
     internal uint Turn; // of the guard that holds; an older one is stale
     internal bool Held;
     int owners = 1;     // Dispose() closes when they are 0; less: it is closed
@@ -59,7 +58,10 @@ public abstract unsafe partial class Connection : IDisposable {
     public TachyonState State => (TachyonState)Check(Native.RawBus_State(Handle));
 
     /// <summary>How many looks a call takes before it sleeps.</summary>
-    public uint Spin { get => Last->Spin; set => Last->Spin = value; }
+    public uint Spin {
+        get => *(uint*)(Handle + Tachyon.AtSpin);
+        set => *(uint*)(Handle + Tachyon.AtSpin) = value;
+    }
 
     /// <summary>Bytes of the longest message that can be sent.</summary>
     public long MaxPayload => Check(Native.RawBus_MaxPayload(Handle));
@@ -179,7 +181,7 @@ public abstract unsafe partial class Connection : IDisposable {
 
     /// What a call gave that leaves its error in the struct.
     internal T Checked<T>(T value) {
-        Check(Handle == IntPtr.Zero ? -(long)TachyonError.Closed : -Last->Error);
+        Check(Handle == IntPtr.Zero ? -(long)TachyonError.Closed : -LastError);
         return value;
     }
 

@@ -85,8 +85,8 @@ public readonly unsafe struct TxBatch : IDisposable {
         hold = new Hold(bus);
         this.offset = offset;
         this.size = size;
-        stride = (long)bus.Last->Stride;
-        Count = (int)bus.Last->Count;
+        stride = bus.LastStride;
+        Count = bus.LastCount;
     }
 
     /// <summary>How many there is room for.</summary>
@@ -115,8 +115,8 @@ public readonly unsafe struct RxGuard : IDisposable {
     internal RxGuard(Bus bus, long offset) {
         hold = new Hold(bus);
         this.offset = offset;
-        ActualSize = (int)bus.Last->Size;
-        TypeId = bus.Last->TypeId;
+        ActualSize = (int)bus.LastSize;
+        TypeId = bus.LastTypeId;
     }
 
     /// <summary>The bytes; until the guard is done.</summary>

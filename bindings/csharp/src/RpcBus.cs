@@ -87,7 +87,7 @@ public sealed unsafe partial class RpcBus : Connection {
         var payload = new byte[Check(size, token)];
         fixed (byte* p = payload)
             Check(Native.RawRpcBus_CopyHeld(Handle, p, (ulong)size));
-        return new Message(payload, Last->TypeId, Last->Id);
+        return new Message(payload, LastTypeId, LastId);
     }
 }
 }
