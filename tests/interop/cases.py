@@ -130,6 +130,12 @@ def ends() -> Iterator[Case]:
         side("open", "opened", **listen),
     )  # fmt: skip
 
+
+def limits() -> Iterator[Case]:
+    def case(name: str, *sides: Side, **keys: object) -> Case:
+        return Case("limits", name, sides, **keys)  # type: ignore[arg-type]
+
+    listen = {"end": "listen"}
     # A ring that is full, and one that is empty.
     for how in HOW:
         yield case(f"full-{how}",
@@ -272,5 +278,5 @@ def calls() -> Iterator[Case]:
     )  # fmt: skip
 
 
-CASES = (*streams(), *ends(), *calls())
+CASES = (*streams(), *ends(), *limits(), *calls())
 GROUPS = tuple(dict.fromkeys(case.group for case in CASES))
