@@ -43,7 +43,7 @@ TARGETS = {
     "perl5": Target(("-perl5",), "perl"),
     "php7": Target(("-php7",), "php"),
     "python": Target(("-python", "-builtin"), "python"),
-    "r": Target(("-r",), "r", "tachyon_r.i"),
+    "r": Target(("-r",)),
     "ruby": Target(("-ruby",), "ruby"),
     "scilab": Target(("-scilab",)),
     "tcl8": Target(("-tcl8",), "tcl"),

@@ -97,11 +97,10 @@ ENTRY = {
     "java": "Java_.*|JNI_On(Load|Unload)",
     "lua": "luaopen_tachyon",
     "node": "napi_register_module_v1|node_api_module_get_api_version_v1|_register_.*",
-    "octave": "G__load_.*|.*swig.*|.*octave.*|_Z.*",
+    "octave": "Gtachyon",
     "perl": "boot_Tachyon",
     "php": "get_module",
     "python": "PyInit__native",
-    "r": "R_init_tachyon|R_swig_.*",
     "ruby": "Init_tachyon",
     "tcl": "Tachyon_Init",
 }
