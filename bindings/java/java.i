@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Java: NativeBus and NativeRpcBus are generated; TachyonBus and TachyonRpcBus extend
-   them. Payloads go by address, so that a call has no array to copy or to pin, and a
-   Result that may only mean "not yet" comes back as it is: Endpoint decides and throws. */
+   them. Payloads go by address, so that a call has no array to copy or to pin, and
+   exceptions are thrown in Java, from the Result. */
 %module(jniclassname="Native") Tachyon
 #define TACHYON_OWN_BYTES
 #define TACHYON_OWN_MEMORY
 #define TACHYON_ALL_ARGUMENTS
-#define TACHYON_RAISE(bus) /* the proxy does, from the Result */
+#define TACHYON_RAISE(bus)
 %rename("%(lowercamelcase)s", %$ismember) "";
 %rename("%(lowercamelcase)s", %$isfunction) "";
 %rename(NativeBus) Bus;
@@ -21,14 +21,9 @@
 %rename(Role) tachyon_role_t;
 %rename(listenAt) listen;
 %rename(connectTo) connect;
-%ignore Bus::recv;
-%ignore Bus::recv_batch;
-%ignore RpcBus::serve;
-%ignore RpcBus::wait_for;
-%ignore listen_start;
-%ignore connect_start;
-%ignore open_step;
+%rename("$ignore", regextarget=1) "^(recv(_batch)?|wait_for|serve|.*_start|open_step)$";
 %include "enums.swg"
+%include <typemaps/swigmacros.swg>
 %pragma(java) jniclasscode="static { Library.load(); }"
 %wrapper %{
 JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
@@ -104,7 +99,8 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 
     $javaclassname(long cPtr, boolean cMemoryOwn) {
         swigCPtr = cPtr;
-        owned = Library.CLEANER.register(this, () -> Native.delete_$javaclassname(cPtr));
+        owned = Library.CLEANER.register(this,
+                () -> Native.delete_$javaclassname(cPtr));
     }
 
     final void free() {
@@ -127,12 +123,6 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %typemap(jstype) int role "Role"
 %typemap(javain) int role "$javainput.swigValue()"
 %typemap(javaout) int role { return Role.swigToEnum($jnicall); }
-%typemap(javacode) Options %{
-    /** How long to wait for a listener or a connection; without it, listen() waits for ever. */
-    public void setTimeout(java.time.Duration timeout) {
-        setTimeout(Endpoint.seconds(timeout));
-    }
-%}
 %typemap(javaout) tachyon_peer_t, tachyon_stats_t, tachyon_rpc_stats_t {
     $javaclassname answer = new $javaclassname($jnicall, true);
     check(-getError());
@@ -144,28 +134,35 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %typemap(jstype) Result method "void"
 %typemap(javaout) Result method { check($jnicall); }
 %enddef
-VOID(Bus::flush) VOID(Bus::set_numa_node) VOID(RpcBus::cancel)
+%formacro(VOID, Bus::flush, Bus::set_numa_node, RpcBus::cancel)
 %define HIDDEN(method)
 %javamethodmodifiers method "";
 %enddef
-HIDDEN(Options::timeout) HIDDEN(Bus::error) HIDDEN(Bus::size) HIDDEN(Bus::count)
-HIDDEN(Bus::stride) HIDDEN(Bus::spin) HIDDEN(Bus::clear_interrupt)
-HIDDEN(Bus::error_text) HIDDEN(Bus::fileno) HIDDEN(Bus::view_memory)
-HIDDEN(Bus::ring_from) HIDDEN(Bus::last_type)
-HIDDEN(Bus::type_id) HIDDEN(Bus::commit) HIDDEN(Bus::commit_batch)
-HIDDEN(Bus::rollback) HIDDEN(Bus::acquire) HIDDEN(Bus::release)
-HIDDEN(RpcBus::error) HIDDEN(RpcBus::size) HIDDEN(RpcBus::spin) HIDDEN(RpcBus::id)
-HIDDEN(RpcBus::type_id) HIDDEN(RpcBus::clear_interrupt) HIDDEN(RpcBus::error_text)
-HIDDEN(RpcBus::fileno) HIDDEN(RpcBus::copy_held) HIDDEN(RpcBus::watch_messages)
-%define WAITS(method) /* the layer looks at the Result */
-%typemap(javaout) Result method { return $jnicall; }
+%formacro(HIDDEN, Bus::error, Bus::size, Bus::count, Bus::stride, Bus::spin)
+%formacro(HIDDEN, Bus::type_id, Bus::clear_interrupt, Bus::error_text, Bus::fileno)
+%formacro(HIDDEN, Bus::view_memory, Bus::ring_from, Bus::last_type, Bus::commit, Bus::commit_batch)
+%formacro(HIDDEN, Bus::rollback, Bus::release, Bus::listen, Bus::connect)
+%formacro(HIDDEN, RpcBus::error, RpcBus::size, RpcBus::spin, RpcBus::id)
+%formacro(HIDDEN, RpcBus::type_id, RpcBus::clear_interrupt, RpcBus::error_text)
+%formacro(HIDDEN, RpcBus::fileno, RpcBus::copy_held, RpcBus::watch_messages)
+%formacro(HIDDEN, RpcBus::listen, RpcBus::connect)
+
+/* Time is a Duration, and Endpoint waits as Java does. */
+%typemap(jstype) double timeout "java.time.Duration"
+%typemap(javain) double timeout "t"
+%typemap(javaout) void timeout { double t = Endpoint.seconds(value); $jnicall; }
+%typemap(javaout) double Options::timeout { return Endpoint.duration($jnicall); }
+%typemap(javaout) Result listen, Result connect { return $jnicall; }
+%define WAITS(method)
+%typemap(javaout) Result method { return await(timeout, t -> $jnicall); }
 HIDDEN(method)
 %enddef
-WAITS(Bus::listen) WAITS(Bus::connect) WAITS(Bus::send) WAITS(Bus::recv_into)
-WAITS(Bus::send_batch) WAITS(Bus::recv_batch_into) WAITS(Bus::reserve)
-WAITS(Bus::reserve_batch) WAITS(Bus::take) WAITS(RpcBus::listen)
-WAITS(RpcBus::connect) WAITS(RpcBus::call) WAITS(RpcBus::next_reply)
-WAITS(RpcBus::next_request) WAITS(RpcBus::reply)
+%formacro(WAITS, Bus::send, Bus::recv_into, Bus::recv_batch_into, Bus::reserve)
+%formacro(WAITS, Bus::reserve_batch, Bus::take, RpcBus::call, RpcBus::reply)
+%formacro(WAITS, RpcBus::next_reply, RpcBus::next_request, Bus::acquire)
+HIDDEN(Bus::send_batch)
+/* Without a first try: what that sent would be all. */
+%typemap(javaout) Result Bus::send_batch { return sleep(timeout, t -> $jnicall); }
 
 %include "tachyon.i"
 

@@ -90,7 +90,7 @@ internal class BusTest {
     }
 
     @Test
-    fun `time-outs and errors are exceptions, the end is the end of the flow`() = runBlocking<Unit> {
+    fun `errors are exceptions, the end is the end of the flow`() = runBlocking<Unit> {
         val (tx, rx) = buses()
         assertThrows(BusTimeoutException::class.java) { runBlocking { rx.recv(20.milliseconds) } }
         val e = assertThrows(TachyonException::class.java) { runBlocking { rx.recv(ZERO) } }

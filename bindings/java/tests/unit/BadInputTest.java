@@ -73,7 +73,8 @@ final class BadInputTest {
         mine.setSchema(1);
         theirs.setSchema(-1);
         Thread listener = new Thread(() ->
-                assertThrows(BusInterruptedException.class, () -> TachyonBus.listen(path, 4096, mine)));
+                assertThrows(BusInterruptedException.class,
+                        () -> TachyonBus.listen(path, 4096, mine)));
         listener.start();
         check(bad("schema", AbiMismatchException.class, () -> TachyonBus.connect(path, theirs)),
                 bad("RPC", AbiMismatchException.class, () -> TachyonRpcBus.rpcConnect(path, mine)),
@@ -86,6 +87,7 @@ final class BadInputTest {
         try (Pair pair = Pair.of(4096)) {
             TachyonBus tx = pair.tx();
             tx.send(new byte[0], 0);
+            ByteBuffer eight = ByteBuffer.allocate(8);
             check(
                     bad("null", NULL, () -> tx.send((byte[]) null, 1)),
                     bad("null", NULL, () -> tx.send((ByteBuffer) null, 1, null)),
@@ -95,9 +97,9 @@ final class BadInputTest {
                     bad("negative", ILLEGAL, () -> tx.acquireTx(-1)),
                     bad("huge", INVALID, () -> tx.acquireTx(Long.MAX_VALUE)),
                     bad("more than an int", INVALID, () -> tx.acquireTx((1L << 32) + 8)),
-                    bad("no items", INVALID, () -> tx.sendBatch(ByteBuffer.allocate(8), 0, 1, null)),
-                    bad("half items", INVALID, () -> tx.sendBatch(ByteBuffer.allocate(8), 3, 1, null)),
-                    bad("negative", ILLEGAL, () -> tx.sendBatch(ByteBuffer.allocate(8), -8, 1, null)),
+                    bad("no items", INVALID, () -> tx.sendBatch(eight, 0, 1, null)),
+                    bad("half items", INVALID, () -> tx.sendBatch(eight, 3, 1, null)),
+                    bad("negative", ILLEGAL, () -> tx.sendBatch(eight, -8, 1, null)),
                     bad("null", NULL, () -> tx.sendBatch(null, 8, 1, null)),
                     bad("receives", "TACHYON_ERR_BUSY", () -> tx.recv((Duration) null)),
                     bad("node", INVALID, () -> tx.setNumaNode(-1)),
@@ -136,13 +138,15 @@ final class BadInputTest {
         pair.close();
         pair.close();
         Class<?> closed = BusClosedException.class;
-        check(bad("commit", closed, () -> guard.commit(8, 1)), bad("rollback", closed, guard::rollback));
+        check(bad("commit", closed, () -> guard.commit(8, 1)),
+                bad("rollback", closed, guard::rollback));
         assertEquals(8, guard.getData().capacity());
         for (TachyonBus bus : new TachyonBus[] {pair.tx(), pair.rx(), new TachyonBus()}) {
             check(
                     bad("send", closed, () -> bus.send(new byte[1], 1)),
                     bad("send", closed, () -> bus.send(ByteBuffer.allocateDirect(1), 1, Pair.LONG)),
-                    bad("sendBatch", closed, () -> bus.sendBatch(ByteBuffer.allocate(8), 8, 1, null)),
+                    bad("sendBatch", closed,
+                            () -> bus.sendBatch(ByteBuffer.allocate(8), 8, 1, null)),
                     bad("recv", closed, () -> bus.recv((Duration) null)),
                     bad("recvBatch", closed,
                             () -> bus.recvBatch(ByteBuffer.allocateDirect(8), 8, null)),
@@ -176,7 +180,7 @@ final class BadInputTest {
         }
         assertTrue(TachyonException.of(9, "").getStackTrace().length == 0);
         assertTrue(TachyonException.of(17, "").getStackTrace().length > 0);
-        assertTrue(Stream.of(9, 13, 14, 15, 16, 17, 23)
-                .allMatch(code -> TachyonException.of(code, "").getClass() != TachyonException.class));
+        assertTrue(Stream.of(9, 13, 14, 15, 16, 17, 23).map(code -> TachyonException.of(code, ""))
+                .noneMatch(e -> e.getClass() == TachyonException.class));
     }
 }

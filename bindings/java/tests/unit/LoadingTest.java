@@ -20,7 +20,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 final class LoadingTest {
     private static Path jar() throws Exception {
-        return Path.of(TachyonBus.class.getProtectionDomain().getCodeSource().getLocation().toURI());
+        var source = TachyonBus.class.getProtectionDomain().getCodeSource();
+        return Path.of(source.getLocation().toURI());
     }
 
     /** TachyonBus as another loader has it, with a native module of its own. */
@@ -68,7 +69,8 @@ final class LoadingTest {
     @Test
     void a_jar_without_this_machine_says_so(@TempDir Path directory) throws Exception {
         Path bare = Files.copy(jar(), directory.resolve("bare.jar"));
-        try (var files = FileSystems.newFileSystem(bare); var natives = Files.walk(files.getPath("/"))) {
+        try (var files = FileSystems.newFileSystem(bare);
+                var natives = Files.walk(files.getPath("/"))) {
             for (Path file : natives.filter(f -> f.toString().endsWith(".so")).toList())
                 Files.delete(file);
         }

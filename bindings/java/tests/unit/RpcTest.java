@@ -46,7 +46,8 @@ final class RpcTest {
         try (Pair.Rpc rpc = Pair.Rpc.of(1 << 16)) {
             long id = rpc.caller().call(new byte[5000], 1);
             rpc.caller().cancel(id);
-            assertThrows(TachyonException.class, () -> rpc.caller().waitResponse(id, Duration.ZERO));
+            assertThrows(TachyonException.class,
+                    () -> rpc.caller().waitResponse(id, Duration.ZERO));
             assertThrows(TachyonException.class, () -> rpc.caller().cancel(id));
             assertThrows(TachyonException.class, () -> rpc.caller().waitResponse(12345));
             assertEquals(5000, bytes(rpc.callee().serve()).length);

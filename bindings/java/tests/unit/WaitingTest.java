@@ -105,7 +105,7 @@ final class WaitingTest {
         for (var wait : WAITS.entrySet()) {
             for (var end : List.<Consumer<TachyonBus>>of(TachyonBus::close, TachyonBus::abort)) {
                 try (Pair pair = Pair.of(4096)) {
-                    boolean sends = wait.getKey().contains("send") || wait.getKey().equals("acquireTx");
+                    boolean sends = wait.getKey().matches("send.*|acquireTx");
                     Throwable e = struck(() -> wait.getValue().accept(pair),
                             t -> end.accept(sends ? pair.tx() : pair.rx()), new AtomicBoolean());
                     if (e != null || !wait.getKey().equals("sendBatch"))

@@ -114,8 +114,9 @@ class RpcBus internal constructor(val java: TachyonRpcBus) : AutoCloseable by ja
     fun serve(spin: Int = 10_000, timeout: Duration = INFINITE): Flow<RpcMessage> =
         untilClosed { waiting(timeout) { java.look(spin); message(java.serve(it)) } }
 
-    suspend fun reply(id: Long, payload: ByteArray, msgType: Int = 0, timeout: Duration = INFINITE) =
-        waiting(timeout) { java.reply(id, payload, msgType, it) }
+    suspend fun reply(
+        id: Long, payload: ByteArray, msgType: Int = 0, timeout: Duration = INFINITE,
+    ) = waiting(timeout) { java.reply(id, payload, msgType, it) }
 
     fun abort() = java.abort()
 

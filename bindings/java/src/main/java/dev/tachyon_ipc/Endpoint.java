@@ -63,22 +63,27 @@ abstract class Endpoint implements AutoCloseable {
     /** What does not open is freed at once, its descriptor included. */
     final void open(Call call) {
         try {
-            await(null, call);
+            sleep(null, call);
         } catch (RuntimeException | Error e) {
             free();
             throw e;
         }
     }
 
-    final long await(Duration timeout, Call call) {
+    final long sleep(Duration timeout, Call call) {
         return check(new Wait().on(call, seconds(timeout)));
     }
 
-    /** Waits where the call, tried without waiting, had this result. */
-    final long await(long result, Duration timeout, Call call) {
+    /** First without waiting, which costs next to nothing. */
+    final long await(Duration timeout, Call call) {
+        long result = call.attempt(0);
+        return result >= 0 ? result : sleepWhere(result, timeout, call);
+    }
+
+    private long sleepWhere(long result, Duration timeout, Call call) {
         boolean notYet = result == -ErrorCode.ERR_FULL.swigValue()
                 || result == -ErrorCode.ERR_EMPTY.swigValue();
-        return notYet && seconds(timeout) != 0 ? await(timeout, call) : check(result);
+        return notYet && seconds(timeout) != 0 ? sleep(timeout, call) : check(result);
     }
 
     final long check(long result) {
@@ -90,6 +95,10 @@ abstract class Endpoint implements AutoCloseable {
     static double seconds(Duration timeout) {
         if (timeout == null) return -1;
         return Math.max(0, timeout.getSeconds() + timeout.getNano() / 1e9);
+    }
+
+    static Duration duration(double seconds) {
+        return seconds < 0 ? null : Duration.ofNanos(Math.round(seconds * 1e9));
     }
 
     final ByteBuffer scratch(int size) {

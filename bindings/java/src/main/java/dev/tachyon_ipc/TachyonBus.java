@@ -50,17 +50,12 @@ public final class TachyonBus extends NativeBus {
 
     /** The bytes from position to limit; neither moves. */
     public void send(ByteBuffer data, int typeId, Duration timeout) {
-        long from = address(data);
-        int size = data.remaining();
-        long result = send(from, size, typeId, 0);
-        if (result < 0) await(result, timeout, t -> send(from, size, typeId, t));
+        send(address(data), data.remaining(), typeId, timeout);
     }
 
     /** Messages of one size and type; how many went, fewer than all at an error. */
     public int sendBatch(ByteBuffer items, int itemSize, int typeId, Duration timeout) {
-        long from = address(items);
-        return (int) await(timeout,
-                t -> sendBatch(from, items.remaining(), itemSize, typeId, t));
+        return (int) sendBatch(address(items), items.remaining(), itemSize, typeId, timeout);
     }
 
     /** A copy of the next message; getTypeId() tells its type. */
@@ -87,18 +82,12 @@ public final class TachyonBus extends NativeBus {
 
     /** Into a direct buffer from its position on, which does not move; the size. */
     public int recv(ByteBuffer into, Duration timeout) {
-        long to = addressToWrite(into);
-        int room = into.remaining();
-        long size = recvInto(to, room, 0);
-        return (int) (size >= 0 ? size : await(size, timeout, t -> recvInto(to, room, t)));
+        return (int) recvInto(addressToWrite(into), into.remaining(), timeout);
     }
 
     /** Messages of itemSize bytes and one type into a direct buffer; how many. */
     public int recvBatch(ByteBuffer into, int itemSize, Duration timeout) {
-        long to = addressToWrite(into);
-        int room = into.remaining();
-        long count = recvBatchInto(to, room, itemSize, 0);
-        return (int) await(count, timeout, t -> recvBatchInto(to, room, itemSize, t));
+        return (int) recvBatchInto(addressToWrite(into), into.remaining(), itemSize, timeout);
     }
 
     /** Room for a message, or BufferFullException. */
@@ -107,9 +96,7 @@ public final class TachyonBus extends NativeBus {
     }
 
     public TxGuard acquireTx(long size, Duration timeout) {
-        long offset = reserve(size, 0);
-        if (offset < 0) offset = await(offset, timeout, t -> reserve(size, t));
-        TxGuard tx = new TxGuard(this, window(offset, (int) size, false));
+        TxGuard tx = new TxGuard(this, window(reserve(size, timeout), (int) size, false));
         guard = tx;
         return tx;
     }
@@ -121,7 +108,7 @@ public final class TachyonBus extends NativeBus {
     }
 
     public RxGuard acquireRx(Duration timeout) {
-        take(1, timeout);
+        takeViews(1, timeout);
         RxGuard rx = new RxGuard(this);
         guard = rx;
         return rx;
@@ -135,14 +122,13 @@ public final class TachyonBus extends NativeBus {
 
     public RxBatchGuard drainBatch(int max, Duration timeout) {
         if (max <= 0) throw new IllegalArgumentException("max is " + max);
-        RxBatchGuard batch = new RxBatchGuard(this, take(max, timeout));
+        RxBatchGuard batch = new RxBatchGuard(this, takeViews(max, timeout));
         guard = batch;
         return batch;
     }
 
-    private int take(int max, Duration timeout) {
-        long count = take(max, 0);
-        if (count < 0) count = await(count, timeout, t -> take(max, t));
+    private int takeViews(int max, Duration timeout) {
+        long count = take(max, timeout);
         if (views == null) views = viewMemory();
         return (int) count;
     }

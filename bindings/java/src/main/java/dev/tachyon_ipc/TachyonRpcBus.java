@@ -39,9 +39,7 @@ public final class TachyonRpcBus extends NativeRpcBus {
     }
 
     public long call(byte[] data, int msgType, Duration timeout) {
-        long from = address(ByteBuffer.wrap(data));
-        long id = call(from, data.length, msgType, 0);
-        return await(id, timeout, t -> call(from, data.length, msgType, t));
+        return call(address(ByteBuffer.wrap(data)), data.length, msgType, timeout);
     }
 
     /** The reply to that call; those to others are kept until they are asked for. */
@@ -55,8 +53,7 @@ public final class TachyonRpcBus extends NativeRpcBus {
     }
 
     public RpcRxGuard waitResponse(long id, Duration timeout) {
-        long size = nextReply(id, 0);
-        return copy(await(size, timeout, t -> nextReply(id, t)));
+        return copy(nextReply(id, timeout));
     }
 
     /** The next request. */
@@ -70,7 +67,7 @@ public final class TachyonRpcBus extends NativeRpcBus {
     }
 
     public RpcRxGuard serve(Duration timeout) {
-        return copy(await(nextRequest(0), timeout, this::nextRequest));
+        return copy(nextRequest(timeout));
     }
 
     public void reply(long id, byte[] data, int msgType) {
@@ -78,9 +75,7 @@ public final class TachyonRpcBus extends NativeRpcBus {
     }
 
     public void reply(long id, byte[] data, int msgType, Duration timeout) {
-        long from = address(ByteBuffer.wrap(data));
-        long result = reply(id, from, data.length, msgType, 0);
-        await(result, timeout, t -> reply(id, from, data.length, msgType, t));
+        reply(id, address(ByteBuffer.wrap(data)), data.length, msgType, timeout);
     }
 
     private RpcRxGuard copy(long size) {
