@@ -26,6 +26,14 @@
     $result.len = $result.cap = (intgo)$1.len;
 }
 
+/* A string, which SWIG would allocate in C and copy in a way that go vet dislikes. */
+%go_import("strings")
+%typemap(out) const char * {
+    $result.p = (char *)$1;
+    $result.n = (intgo)strlen($1);
+}
+%typemap(goout) const char * "$result = strings.Clone($1)"
+
 %insert(cgo_comment_typedefs) %{
 #cgo CFLAGS: -std=gnu11 -O2 -fvisibility=hidden
 #cgo CFLAGS: -I${SRCDIR}/../../../../core/include -I${SRCDIR}/../../../../swig
