@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tachyon._native. SWIG generates the API from the neutral swig/tachyon.i: the low-level
-   buses, constants, structs. What runs once a message is an overlay by hand (overlay/),
-   because buffers, vectorcall and guards cannot be expressed in SWIG; its types are
-   SWIG's, with slots of ours. The docstrings of both are in tachyon/_docs.py. */
+/* tachyon._native. SWIG generates the API from swig/tachyon.i: the low-level buses,
+   constants, structs. What runs once a message is an overlay by hand (overlay/), as
+   buffers, vectorcall and guards cannot be expressed in SWIG; its types are SWIG's,
+   with slots of ours. The docstrings of both are in tachyon/_docs.py. */
 %module(package="tachyon") _native
 %begin %{
 #define SWIG_TYPE_TABLE tachyon /* the base type is changed, so nobody shares it */
 %}
 %{
 #include "slots.h"
-/* Before all that SWIG does, which would touch what the main interpreter uses: its array
-   of slots names Py_mod_exec once, and so has one more. */
+/* Before all that SWIG does, which would touch what the main interpreter uses: its
+   array of slots names Py_mod_exec once, and so has one more. */
 enum { MOD_EXEC = Py_mod_exec };
 #undef Py_mod_exec
 #define Py_mod_exec MOD_EXEC, (void *)(uintptr_t)refuse_subinterpreters}, {MOD_EXEC
 %}
-%init %{
-    int restored = module_restore(m);
-    if (restored != 0) return restored < 0 ? -1 : 0; /* before SWIG makes new types */
-%}
+%init %{ if (module_restore(m)) return PyErr_Occurred() ? -1 : 0; /* no new types */ %}
 %include <stdint.i>
 %nodefaultctor;
 %nodefaultdtor;
@@ -26,11 +23,9 @@ enum { MOD_EXEC = Py_mod_exec };
 /* ---- Arguments and results ---- */
 
 %define INTEGER(TYPE, NAME, LEAST, LIMIT)
-%typemap(in) TYPE NAME {
-    uint64_t number = 0;
+%typemap(in) TYPE NAME (uint64_t number = 0) {
     if (parse_integer($input, "$1_name", LEAST, LIMIT, &number) < 0) SWIG_fail;
-    $1 = ($1_ltype)number;
-}
+    $1 = ($1_ltype)number; }
 %enddef
 INTEGER(size_t, capacity, 1, 1u << 31)
 %apply size_t capacity { size_t cap_fwd, size_t cap_rev };
@@ -55,56 +50,52 @@ INTEGER(tachyon_error_t, error, 0, INT_MAX)
 
 /* ---- Types ---- */
 
-%define SLOT(NAME, KIND, FUNCTION)
+%define SET(NAME, KIND, FUNCTION)
 %feature("python:" #KIND) NAME #FUNCTION;
 %enddef
 %define TYPE(NAME, FLAGS, PREFIX)
-SLOT(NAME, tp_flags, FLAGS) SLOT(NAME, tp_traverse, PREFIX##_traverse)
-SLOT(NAME, tp_dealloc, PREFIX##_dealloc)
+SET(NAME, tp_flags, FLAGS) SET(NAME, tp_traverse, PREFIX##_traverse)
+SET(NAME, tp_dealloc, PREFIX##_dealloc)
 %enddef
-%define VIEWED(NAME, PREFIX, METHODS, MEMBERS, BUFFER) /* by a buffer, made by a bus */
-TYPE(NAME, FINAL_TYPE, PREFIX) SLOT(NAME, tp_clear, PREFIX##_clear)
-SLOT(NAME, tp_new, no_new) SLOT(NAME, tp_methods, METHODS)
-SLOT(NAME, tp_members, MEMBERS) SLOT(NAME, bf_getbuffer, BUFFER##_getbuffer)
-SLOT(NAME, bf_releasebuffer, PREFIX##_releasebuffer)
+%define VIEWED(NAME, PREFIX, METHODS, MEMBERS, GETSET, BUFFER) /* made by a bus */
+TYPE(NAME, FINAL, PREFIX) SET(NAME, tp_new, no_new) SET(NAME, tp_methods, METHODS)
+SET(NAME, tp_members, MEMBERS) SET(NAME, tp_getset, GETSET)
+SET(NAME, tp_clear, PREFIX##_clear) SET(NAME, bf_getbuffer, BUFFER##_getbuffer)
+SET(NAME, bf_releasebuffer, PREFIX##_releasebuffer)
 typedef struct {} NAME;
 %enddef
 %define BASE(NAME, PREFIX, SHARED, INIT) /* of classes in Python */
-TYPE(NAME, BASE_TYPE, SHARED) SLOT(NAME, tp_new, PREFIX##_new)
-SLOT(NAME, tp_init, INIT) SLOT(NAME, tp_methods, PREFIX##_methods)
+TYPE(NAME, OPEN, SHARED) SET(NAME, tp_new, PREFIX##_new) SET(NAME, tp_init, INIT)
+SET(NAME, tp_methods, PREFIX##_methods)
 typedef struct {} NAME;
 %enddef
 %define LOW(NAME, PREFIX)
-SLOT(NAME, tp_flags, FINAL_TYPE) SLOT(NAME, tp_traverse, struct_traverse)
-SLOT(NAME, tp_dealloc, low_dealloc) SLOT(NAME, tp_new, PREFIX##_new)
-SLOT(NAME, tp_init, low_init)
+TYPE(NAME, FINAL, low) SET(NAME, tp_new, PREFIX##_new) SET(NAME, tp_init, low_init)
 %feature("action") NAME::close "if (!end_close(end_of(self))) SWIG_fail;"
 %feature("action") NAME::abort "if (!end_abort(end_of(self))) SWIG_fail;"
-%feature("action") NAME::fileno "if ((result = end_fileno(end_of(self))) < -1) SWIG_fail;"
-%feature("action") NAME::open_step "if ((result = end_step(end_of(self))) < 0) SWIG_fail;"
+%feature("action") NAME::fileno "if ((result = end_fileno(self)) < -1) SWIG_fail;"
+%feature("action") NAME::open_step "if ((result = end_step(self)) < 0) SWIG_fail;"
 %feature("kwargs") NAME::set_polling_mode;
-%rename("$ignore", regextarget=1, fullname=1) "^" #NAME "::(?!(abort|close|fileno|flush|"
-    "max_payload|open_step|peer|py_.*|set_.*|stats|unwatch|watch|watch_messages)$)";
+%rename("$ignore", regextarget=1, fullname=1) "^" #NAME "::(?!(abort|close|fileno|"
+    "flush|max_payload|open_step|peer|py_.*|set_.*|stats|watch_messages)$)";
 %enddef
 
-SLOT(TxGuard, tp_getset, tx_guard_getset) SLOT(RpcTxGuard, tp_getset, rpc_tx_getset)
-SLOT(RxGuard, tp_getset, rx_guard_getset) SLOT(RpcRxGuard, tp_getset, rx_guard_getset)
-SLOT(RxBatchGuard, sq_length, rx_batch_length) SLOT(RxBatchGuard, tp_iter, PySeqIter_New)
-SLOT(RxBatchGuard, sq_item, rx_batch_item)
-VIEWED(TxGuard, guard, tx_guard_methods, no_members, guard)
-VIEWED(RxGuard, guard, rx_guard_methods, rx_guard_members, guard)
-VIEWED(RpcTxGuard, guard, tx_guard_methods, rpc_tx_members, guard)
-VIEWED(RpcRxGuard, guard, rx_guard_methods, rpc_rx_members, guard)
-VIEWED(RxBatchGuard, guard, rx_batch_methods, no_members, rx_batch)
-VIEWED(RxMsgView, msg_view, msg_view_methods, msg_view_members, msg_view)
-SLOT(BusBase, tp_getset, bus_base_getset) SLOT(RpcBusBase, tp_getset, rpc_base_getset)
-SLOT(BusBase, tp_iter, PyObject_SelfIter) SLOT(BusBase, tp_iternext, bus_base_next)
-SLOT(ChannelBase, tp_iter, PyObject_SelfIter) SLOT(ChannelBase, tp_iternext, channel_next)
-SLOT(ChannelBase, tp_call, PyVectorcall_Call) SLOT(ChannelBase, tp_members, channel_members)
+SET(RxBatchGuard, sq_length, rx_batch_length) SET(RxBatchGuard, sq_item, rx_batch_item)
+SET(RxBatchGuard, tp_iter, PySeqIter_New) SET(ChannelBase, tp_call, PyVectorcall_Call)
+VIEWED(TxGuard, guard, tx_guard_methods, no_members, tx_guard_getset, guard)
+VIEWED(RxGuard, guard, rx_guard_methods, rx_guard_members, rx_guard_getset, guard)
+VIEWED(RpcTxGuard, guard, tx_guard_methods, rpc_tx_members, rpc_tx_getset, guard)
+VIEWED(RpcRxGuard, guard, rx_guard_methods, rpc_rx_members, rx_guard_getset, guard)
+VIEWED(RxBatchGuard, guard, rx_batch_methods, no_members, no_getset, rx_batch)
+VIEWED(RxMsgView, msg_view, msg_view_methods, msg_view_members, no_getset, msg_view)
+SET(BusBase, tp_getset, bus_base_getset) SET(RpcBusBase, tp_getset, rpc_base_getset)
+SET(BusBase, tp_iter, PyObject_SelfIter) SET(BusBase, tp_iternext, bus_base_next)
+SET(ChannelBase, tp_iter, PyObject_SelfIter) SET(ChannelBase, tp_iternext, channel_next)
+SET(ChannelBase, tp_members, channel_members)
 BASE(BusBase, bus_base, base, low_init) BASE(RpcBusBase, rpc_base, base, low_init)
 BASE(ChannelBase, channel, channel, channel_init)
-TYPE(tachyon_stats_t, FINAL_TYPE, struct) TYPE(tachyon_rpc_stats_t, FINAL_TYPE, struct)
-TYPE(tachyon_peer_t, FINAL_TYPE, struct)
+TYPE(tachyon_stats_t, FINAL, struct) TYPE(tachyon_rpc_stats_t, FINAL, struct)
+TYPE(tachyon_peer_t, FINAL, struct)
 LOW(Bus, low_bus) LOW(RpcBus, low_rpc)
 %feature("action") Bus::flush "result = end_of(self)->tx.waiting ? 0 : Bus_flush(arg1);"
 %ignore Options; %ignore error; %ignore type_id; %ignore size; %ignore count;
@@ -113,9 +104,8 @@ LOW(Bus, low_bus) LOW(RpcBus, low_rpc)
 /* ---- The interface ---- */
 
 PyObject *direct_calls(PyObject *cls);
-PyObject *integer(const char *name, PyObject *value, PyObject *least = NULL,
-                  PyObject *limit = NULL);
-PyObject *seconds_or_none(PyObject *timeout);
+PyObject *integer(const char *name, PyObject *value, PyObject *least = 0,
+                  PyObject *limit = 0);
 
 %rename(TachyonBus) Bus; %rename(TachyonRpcBus) RpcBus;
 %rename(destroy) close; %rename(opening_step) open_step;
@@ -127,10 +117,10 @@ PyObject *seconds_or_none(PyObject *timeout);
 
 /* Beside it: opening with options by name, and what event loops need. */
 %define OPENING(KIND, NAME, STEPS, CAPACITY, BACK, MODE, ROLE, ...)
-%rename(NAME) KIND::py_##NAME;
-%feature("kwargs") KIND::py_##NAME;
+%rename(NAME) KIND::py_##NAME; %feature("kwargs") KIND::py_##NAME;
 %extend KIND {
-    PyObject *py_##NAME(End *end, const char *socket_path, __VA_ARGS__) {
+    PyObject *py_##NAME(End *end, const char *socket_path, __VA_ARGS__,
+                        uint64_t schema = 0) {
         (void)self;
         return end_open(end, STEPS, socket_path, CAPACITY, BACK, timeout, MODE,
                         allowed_uids, ROLE, schema);
@@ -138,25 +128,22 @@ PyObject *seconds_or_none(PyObject *timeout);
 }
 %enddef
 %define OPENINGS(SUFFIX, STEPS)
-OPENING(Bus, listen##SUFFIX, STEPS, capacity, 0, mode, role, size_t capacity,
-        seconds_t timeout = -1, uint32_t mode = 0, PyObject *allowed_uids = NULL,
-        uint32_t role = 0, uint64_t schema = 0)
+OPENING(Bus, listen##SUFFIX, STEPS, capacity, 0, mode, role, size_t capacity, seconds_t
+        timeout = -1, uint32_t mode = 0, PyObject *allowed_uids = 0, uint32_t role = 0)
 OPENING(Bus, connect##SUFFIX, STEPS, 0, 0, 0, role, seconds_t timeout = 0,
-        PyObject *allowed_uids = NULL, uint32_t role = 0, uint64_t schema = 0)
-OPENING(RpcBus, listen##SUFFIX, STEPS, cap_fwd, cap_rev, mode, 0, size_t cap_fwd,
-        size_t cap_rev, seconds_t timeout = -1, uint32_t mode = 0,
-        PyObject *allowed_uids = NULL, uint64_t schema = 0)
+        PyObject *allowed_uids = 0, uint32_t role = 0)
+OPENING(RpcBus, listen##SUFFIX, STEPS, cap_fwd, cap_rev, mode, 0, size_t cap_fwd, size_t
+        cap_rev, seconds_t timeout = -1, uint32_t mode = 0, PyObject *allowed_uids = 0)
 OPENING(RpcBus, connect##SUFFIX, STEPS, 0, 1, 0, 0, seconds_t timeout = 0,
-        PyObject *allowed_uids = NULL, uint64_t schema = 0)
+        PyObject *allowed_uids = 0)
 %enddef
 OPENINGS(, false)
 OPENINGS(_start, true)
 
 %init %{
     types = (struct Types){SWIGTYPE_p_Bus, SWIGTYPE_p_RpcBus, SWIGTYPE_p_BusBase,
-                           SWIGTYPE_p_RpcBusBase, SWIGTYPE_p_ChannelBase,
-                           SWIGTYPE_p_TxGuard, SWIGTYPE_p_RxGuard,
-                           SWIGTYPE_p_RpcTxGuard, SWIGTYPE_p_RpcRxGuard,
-                           SWIGTYPE_p_RxBatchGuard, SWIGTYPE_p_RxMsgView};
+        SWIGTYPE_p_RpcBusBase, SWIGTYPE_p_ChannelBase, SWIGTYPE_p_TxGuard,
+        SWIGTYPE_p_RxGuard, SWIGTYPE_p_RpcTxGuard, SWIGTYPE_p_RpcRxGuard,
+        SWIGTYPE_p_RxBatchGuard, SWIGTYPE_p_RxMsgView};
     if (module_init(m) < 0) return -1;
 %}

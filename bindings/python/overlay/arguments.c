@@ -110,93 +110,28 @@ PyObject *integer(const char *name, PyObject *value, PyObject *least, PyObject *
     return PyLong_FromUnsignedLongLong(number);
 }
 
-/* True and False, NumPy's too, and the 1 and 0 of older code. */
 int parse_switch(PyObject *value, const char *name, int *out) {
-    const char *type = Py_TYPE(value)->tp_name;
-    uint64_t number = 0;
-    if (strcmp(type, "numpy.bool") == 0 || strcmp(type, "numpy.bool_") == 0)
-        number = PyObject_IsTrue(value) == 1;
-    else if (parse_integer(value, name, 0, 1, &number) < 0)
-        return -1;
-    *out = number != 0;
-    return 0;
-}
-
-static int refuse_seconds(PyObject *value) {
-    PyErr_Format(PyExc_ValueError,
-                 "timeout must be None or at least 0 seconds, not %.100R", value);
-    return -1;
-}
-
-/* An integer that no double can hold is centuries, or negative. */
-static int parse_vast_seconds(PyObject *value) {
-    PyObject *zero = PyLong_FromLong(0);
-    int negative = zero ? PyObject_RichCompareBool(value, zero, Py_LT) : -1;
-    Py_XDECREF(zero);
-    return negative > 0 ? refuse_seconds(value) : negative;
+    PyObject *answer = ask("switch", "(sO)", name, value);
+    *out = answer == Py_True;
+    Py_XDECREF(answer);
+    return answer ? 0 : -1;
 }
 
 int parse_seconds(PyObject *value, seconds_t *timeout_ns) {
-    PyNumberMethods *methods = Py_TYPE(value)->tp_as_number;
-    if (!methods || (!methods->nb_float && !methods->nb_index)) {
-        PyErr_Format(PyExc_TypeError, "timeout must be a number or None, not %.100R",
-                     value);
-        return -1;
-    }
-    double seconds = PyFloat_AsDouble(value);
-    if (seconds == -1.0 && PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
-            return -1;
+    double seconds = PyFloat_CheckExact(value)  ? PyFloat_AS_DOUBLE(value)
+                     : PyLong_CheckExact(value) ? PyLong_AsDouble(value)
+                                                : -1;
+    if (!(seconds >= 0)) {
         PyErr_Clear();
-        return parse_vast_seconds(value);
+        PyObject *answer = ask("seconds", "(O)", value);
+        if (!answer)
+            return -1;
+        seconds = PyFloat_AsDouble(answer);
+        Py_DECREF(answer);
     }
-    if (!(seconds >= 0))
-        return refuse_seconds(value);
     if (seconds < 9e9)
         *timeout_ns = (seconds_t)ceil(seconds * 1e9);
     return 0;
-}
-
-/* The same for Python: seconds as a float, or None. */
-PyObject *seconds_or_none(PyObject *timeout) {
-    seconds_t timeout_ns;
-    if (parse_timeout(timeout, &timeout_ns) < 0)
-        return NULL;
-    return timeout_ns < 0 ? Py_NewRef(Py_None)
-                          : PyFloat_FromDouble((double)timeout_ns / 1e9);
-}
-
-/* An iterable of user ids as an array, which the caller frees. */
-int parse_uids(PyObject *iterable, uint32_t **uids, size_t *count) {
-    *uids = NULL;
-    *count = 0;
-    if (!iterable || iterable == Py_None)
-        return 0;
-    PyObject *ids =
-        PySequence_Tuple(iterable); /* own: an __index__ may change a list */
-    if (!ids) {
-        if (PyErr_ExceptionMatches(PyExc_TypeError) && !Py_TYPE(iterable)->tp_iter) {
-            PyErr_Format(PyExc_TypeError,
-                         "allowed_uids must be an iterable of user ids, not %.100R",
-                         iterable);
-        }
-        return -1;
-    }
-    Py_ssize_t length = PyTuple_GET_SIZE(ids);
-    uint32_t *array = PyMem_Calloc((size_t)length + 1, sizeof *array);
-    if (!array)
-        PyErr_NoMemory();
-    for (Py_ssize_t i = 0; array && i < length; ++i) {
-        if (parse_u32(PyTuple_GET_ITEM(ids, i), "each of allowed_uids", &array[i]) <
-            0) {
-            PyMem_Free(array);
-            array = NULL;
-        }
-    }
-    Py_DECREF(ids);
-    *uids = array;
-    *count = (size_t)length;
-    return array ? 0 : -1;
 }
 
 char *path_of(PyObject *value, PyObject **path) {

@@ -104,14 +104,10 @@ static inline int parse_timeout(PyObject *value, seconds_t *timeout_ns) {
 /* True and False, NumPy's too, and the 1 and 0 of older code. */
 int parse_switch(PyObject *value, const char *name, int *out);
 
-/* An iterable of user ids as an array, which the caller frees; NULL for none. */
-int parse_uids(PyObject *iterable, uint32_t **uids, size_t *count);
-
 /* A path of any kind, which lives in *path. */
 char *path_of(PyObject *value, PyObject **path);
 
 /* What parameters in Python go through. */
 PyObject *integer(const char *name, PyObject *value, PyObject *least, PyObject *limit);
-PyObject *seconds_or_none(PyObject *timeout);
 
 #endif

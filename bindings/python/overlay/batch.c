@@ -11,16 +11,15 @@ enum { LOCKED_BYTES = 1 << 16, CHUNK_BYTES = 1 << 22 };
 /* ---- Items ---- */
 
 static void raise_not_contiguous(const Py_buffer *view) {
-    PyObject *strides = view->strides ? PyTuple_New(view->ndim) : NULL;
-    for (int i = 0; strides && i < view->ndim; ++i)
-        PyTuple_SET_ITEM(strides, i, PyLong_FromSsize_t(view->strides[i]));
-    if (!PyErr_Occurred()) {
+    PyObject *memory = PyMemoryView_FromBuffer(view);
+    PyObject *strides = memory ? PyObject_GetAttrString(memory, "strides") : NULL;
+    if (strides)
         PyErr_Format(PyExc_ValueError,
                      "the items must follow each other without gaps (C-contiguous), "
                      "not with strides %S",
-                     strides ? strides : Py_None);
-    }
+                     strides);
     Py_XDECREF(strides);
+    Py_XDECREF(memory);
 }
 
 static int check_items(const Items *items, bool writable) {

@@ -5,7 +5,6 @@
 
 #include "slots.h"
 
-#include <limits.h>
 #include <stdlib.h>
 
 typedef struct DLTensor {
@@ -134,61 +133,16 @@ static PyObject *export_capsule(PyObject *exporter, bool versioned, bool copy) {
     return capsule;
 }
 
-/* A pair of integers; None and nothing leave it as it is. */
-static int parse_pair(PyObject *value, const char *name, uint64_t *pair) {
-    if (!value || value == Py_None)
-        return 0;
-    if (!PyTuple_Check(value) || PyTuple_GET_SIZE(value) != 2) {
-        PyErr_Format(PyExc_TypeError, "%s must be a pair of integers or None, not %R",
-                     name, value);
-        return -1;
-    }
-    for (int i = 0; i < 2; ++i)
-        if (parse_integer(PyTuple_GET_ITEM(value, i), name, 0, INT_MAX, &pair[i]) < 0)
-            return -1;
-    return 0;
-}
-
-/* Messages are read-only, which only a capsule of version 1 can say. A consumer that
-   does not know of it would write to the ring, so it gets a copy where it asks for one
-   and else an error, as from NumPy: a copy that nobody asked for would hide what it
-   costs from those who came for none. */
 METHOD(dlpack) {
     BIND("__dlpack__", 0, 4, 4, {"stream", "max_version", "dl_device", "copy"});
-    uint64_t version[2] = {0, 0}, device[2] = {DL_CPU, 0};
-    if (parse_pair(bound[1], "max_version", version) < 0 ||
-        parse_pair(bound[2], "dl_device", device) < 0) {
-        return NULL;
-    }
-    PyObject *stream = bound[0];
-    int copy = bound[3] ? PyObject_IsTrue(bound[3]) : 0;
-    if (copy < 0)
-        return NULL;
-    if (stream && stream != Py_None) {
-        PyErr_Format(PyExc_BufferError,
-                     "a message lies in the CPU's memory, which has no streams: stream "
-                     "must be None, not %R",
-                     stream);
-        return NULL;
-    }
-    if (device[0] != DL_CPU || device[1] != 0) {
-        PyErr_Format(
-            PyExc_BufferError,
-            "a message lies in the CPU's memory: dl_device must be (1, 0), not "
-            "%R; copy it there from an array",
-            bound[2]);
-        return NULL;
-    }
-    bool versioned = version[0] >= 1;
-    if (!versioned && !copy) {
-        PyErr_SetString(PyExc_BufferError,
-                        "a message is read-only, which DLPack can say from version 1 "
-                        "on, and this consumer does not ask for that (max_version): "
-                        "give it numpy.array(message), a copy, or "
-                        "numpy.asarray(message), which is read-only in place");
-        return NULL;
-    }
-    return export_capsule(self, versioned, copy);
+    int versioned, copy;
+    for (int i = 0; i < 4; ++i)
+        bound[i] = bound[i] ? bound[i] : Py_None;
+    PyObject *answer =
+        ask("dlpack_request", "(OOOO)", bound[0], bound[1], bound[2], bound[3]);
+    bool granted = answer && PyArg_ParseTuple(answer, "pp", &versioned, &copy);
+    Py_XDECREF(answer);
+    return granted ? export_capsule(self, versioned, copy) : NULL;
 }
 
 PyObject *dlpack_device(PyObject *self, PyObject *unused) {

@@ -61,6 +61,10 @@ int low_init(PyObject *self, PyObject *args, PyObject *kwargs) {
     return -1;
 }
 
+int low_traverse(PyObject *self, visitproc visit, void *arg) {
+    return struct_traverse(self, visit, arg);
+}
+
 void low_dealloc(PyObject *self) {
     End *end = end_of(self);
     PyObject_GC_UnTrack(self);
@@ -167,12 +171,16 @@ PyObject *end_open(End *end, bool steps, const char *path, size_t capacity, size
                        .mode = mode,
                        .role = (int)role,
                        .schema = schema};
-    /* First: what yields the user ids may use the bus. */
-    if (parse_uids(allowed_uids, &options.uids, &options.uid_count) < 0)
-        return NULL;
+    PyObject *uids = NULL; /* first: what yields them may use the bus */
+    if (allowed_uids && allowed_uids != Py_None) {
+        if (!(uids = ask("user_ids", "(O)", allowed_uids)))
+            return NULL;
+        options.uids = (uint32_t *)(void *)PyBytes_AS_STRING(uids);
+        options.uid_count = (size_t)PyBytes_GET_SIZE(uids) / sizeof *options.uids;
+    }
     int begun = begin(end, capacity != 0, timeout_ns);
     Result result = begun < 0 ? -1 : start(end, steps, path, capacity, back, &options);
-    PyMem_Free(options.uids);
+    Py_XDECREF(uids);
     if (begun < 0)
         return NULL;
     if (!steps)
@@ -188,7 +196,8 @@ PyObject *end_open(End *end, bool steps, const char *path, size_t capacity, size
 }
 
 /* 1: the bus is open; 0: not yet; less: an exception. */
-Result end_step(End *end) {
+Result end_step(PyObject *self) {
+    End *end = end_of(self);
     if (!end->steps) {
         PyErr_SetString(TachyonError, "the bus is not being opened in steps");
         return -1;
@@ -245,36 +254,27 @@ PyObject *end_abort(End *end) {
     return finish_with(end, Bus_abort);
 }
 
-/* What ends a generator, or a program well, ends the stream well too; any other
-   exception has cut it off. */
-static bool is_failure(PyObject *exception) {
-    if (PyErr_GivenExceptionMatches(exception, PyExc_GeneratorExit))
-        return false;
-    if (!PyErr_GivenExceptionMatches(exception, PyExc_SystemExit) ||
-        PyType_Check(exception))
-        return true;
-    PyObject *code = PyObject_GetAttrString(exception, "code");
-    bool well =
-        code && (code == Py_None || (PyLong_Check(code) && PyObject_IsTrue(code) == 0));
-    PyErr_Clear();
-    Py_XDECREF(code);
-    return !well;
-}
-
 PyObject *end_leave(End *end, PyObject *exception) {
     if (!exception)
         return end_close(end);
     if (!end->open)
         Py_RETURN_NONE;
+    PyObject *failure = ask("is_failure", "(O)", exception);
+    bool aborts = failure != Py_False;
+    PyErr_Clear();
+    Py_XDECREF(failure);
+    if (!end->open) /* the question may have let another thread close it */
+        Py_RETURN_NONE;
     views_of(end);
-    return finish_with(end, is_failure(exception) ? Bus_abort : Bus_close);
+    return finish_with(end, aborts ? Bus_abort : Bus_close);
 }
 
 /* ---- Event loops ---- */
 
 /* -1 of a closed bus, as of a closed socket: selectors can then unregister it. Less: an
    exception. */
-Result end_fileno(End *end) {
+Result end_fileno(PyObject *self) {
+    const End *end = end_of(self);
     if (!end->open)
         return -1;
     const Side *waiting = end->tx.waiting ? &end->tx : &end->rx;
@@ -296,7 +296,7 @@ PyObject *low_watch(PyObject *self, PyObject *unused) {
     End *end = end_of(self);
     if (!end->open)
         return raise_not_open(end);
-    Result fd = end_fileno(end);
+    Result fd = end_fileno(self);
     if (fd < 0)
         return NULL;
     ++end->watches;

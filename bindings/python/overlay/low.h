@@ -91,8 +91,8 @@ PyObject *end_leave(End *end, PyObject *exception);
 PyObject *end_open(End *end, bool steps, const char *path, size_t capacity, size_t back,
                    seconds_t timeout_ns, uint32_t mode, PyObject *allowed_uids,
                    uint32_t role, uint64_t schema);
-Result end_step(End *end);
-Result end_fileno(End *end);
+Result end_step(PyObject *self);
+Result end_fileno(PyObject *self);
 
 /* ---- Waiting without the interpreter's lock ---- */
 

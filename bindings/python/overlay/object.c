@@ -29,6 +29,18 @@ PyObject *import_from(const char *module, const char *name) {
     return found;
 }
 
+PyObject *ask(const char *function, const char *format, ...) {
+    PyObject *callable = import_from("tachyon.arguments", function);
+    va_list values;
+    va_start(values, format);
+    PyObject *arguments = callable ? Py_VaBuildValue(format, values) : NULL;
+    va_end(values);
+    PyObject *answer = arguments ? PyObject_CallObject(callable, arguments) : NULL;
+    Py_XDECREF(arguments);
+    Py_XDECREF(callable);
+    return answer;
+}
+
 /* Give a class the methods in C of its base once more, as its own: the interpreter goes
    straight to a function only where that belongs to exactly the object's type. */
 PyObject *direct_calls(PyObject *cls) {
@@ -139,3 +151,4 @@ void struct_dealloc(PyObject *self) {
 }
 
 PyMemberDef no_members[] = {{NULL, 0, 0, 0, NULL}};
+PyGetSetDef no_getset[] = {{NULL, NULL, NULL, NULL, NULL}};

@@ -24,8 +24,8 @@ extern struct Types {
 } types;
 
 enum {
-    FINAL_TYPE = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    BASE_TYPE = FINAL_TYPE | Py_TPFLAGS_BASETYPE
+    FINAL = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    OPEN = FINAL | Py_TPFLAGS_BASETYPE
 };
 
 /* A row of a method table; its docstring is in tachyon/_docs.py. */
@@ -69,5 +69,8 @@ PyObject *struct_object(swig_type_info *info, const void *data, size_t size);
 
 int add_methods(swig_type_info *info, PyMethodDef *methods);
 PyObject *import_from(const char *module, const char *name);
+
+/* What is slow anyway is written in Python, in tachyon.arguments mostly. */
+PyObject *ask(const char *function, const char *format, ...);
 
 #endif

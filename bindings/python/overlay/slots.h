@@ -26,6 +26,7 @@ void struct_dealloc(PyObject *self);
 PyObject *low_bus_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 PyObject *low_rpc_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 int low_init(PyObject *self, PyObject *args, PyObject *kwargs);
+int low_traverse(PyObject *self, visitproc visit, void *arg);
 void low_dealloc(PyObject *self);
 PyObject *low_watch(PyObject *self, PyObject *unused);
 PyObject *low_unwatch(PyObject *self, PyObject *unused);
@@ -46,7 +47,7 @@ int guard_getbuffer(PyObject *self, Py_buffer *view, int flags);
 void guard_releasebuffer(PyObject *self, Py_buffer *view);
 PyObject *guard_get_buf(PyObject *self, void *unused);
 extern PyMethodDef tx_guard_methods[], rx_guard_methods[], rx_batch_methods[];
-extern PyGetSetDef tx_guard_getset[], rx_guard_getset[], rpc_tx_getset[];
+extern PyGetSetDef no_getset[], tx_guard_getset[], rx_guard_getset[], rpc_tx_getset[];
 extern PyMemberDef no_members[], rx_guard_members[], rpc_tx_members[], rpc_rx_members[];
 
 Py_ssize_t rx_batch_length(PyObject *self);

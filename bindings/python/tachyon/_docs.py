@@ -21,13 +21,6 @@ def integer(name, value, least=0, limit=2**64 - 1, /):
     """
 
 
-def seconds_or_none(timeout, /):
-    """Return a time-out as a float, or None for one that is for ever.
-
-    ValueError and TypeError as integer().
-    """
-
-
 class _Receiving:
     """What both ways to hold an RPC bus have."""
 

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from . import _native
+from .arguments import seconds_or_none
 from .message import Message
 
 Result = TypeVar("Result")
@@ -395,7 +396,7 @@ def wake(waiter: Waiter) -> bool:
 
 def deadline_after(timeout: float | None) -> Deadline | None:
     """Return when `timeout` seconds from now are over; None: never."""
-    seconds = _native.seconds_or_none(timeout)
+    seconds = seconds_or_none(timeout)
     if seconds is None:
         return None
     deadline = Deadline(time.monotonic() + seconds)
