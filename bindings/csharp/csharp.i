@@ -12,7 +12,12 @@
 
 %{
 #include "facade.h"
-__attribute__((constructor)) static void set_host(void) { host.interruptible = 1; }
+static _Atomic int exiting; /* the runtime ends, and waits for the threads that wait */
+static int is_exiting(void *context) { (void)context; return exiting; }
+__attribute__((constructor)) static void set_host(void) {
+    host.interruptible = 1;
+    host.pending = is_exiting;
+}
 %}
 /* Nothing here calls C#, so SWIG's delegates for that are left out (by -D). */
 %pragma(csharp) imclasscode=%{
@@ -107,4 +112,5 @@ ABOUT(allow_uid, "Lets a user connect who is not our own; 4294967295: anyone.")
 %define AT(name, field) %constant int At##name = offsetof(Bus, field); %enddef
 AT(Error, error) AT(Spin, spin) AT(TypeId, type_id) AT(Count, count) AT(Size, size)
 AT(Stride, stride) AT(Id, id)
+%inline %{ void end_waits(void) { exiting = 1; } %}
 %include "tachyon.i"

@@ -12,6 +12,7 @@ public sealed unsafe partial class Bus : Connection {
     internal struct View { internal uint Offset, Size, TypeId, Reserved; }
     internal byte* Ring; // mapped twice in a row
     internal View* Views;
+    byte[] scratch = new byte[256];
 
     Bus() { }
 
@@ -99,8 +100,17 @@ public sealed unsafe partial class Bus : Connection {
     /// <summary>Takes one message.</summary>
     public Message Receive(TimeSpan? timeout = null,
                            CancellationToken token = default) {
-        using (RxGuard guard = AcquireRx(timeout, token))
-            return new Message(guard.Data.ToArray(), guard.TypeId);
+        double seconds = Seconds(timeout);
+        long result, room;
+        using (Until(token))
+            do { // again with more room, if that was too little: it waits no more
+                room = scratch?.Length ?? 0;
+                fixed (byte* p = scratch)
+                    result = Native.RawBus_RecvInto(Handle, p, (ulong)room, seconds);
+            } while (result == -(long)TachyonError.InvalidSz && LastSize > room &&
+                     (scratch = new byte[LastSize]) != null);
+        Check(result, token);
+        return new Message(scratch.AsSpan(0, (int)result).ToArray(), LastTypeId);
     }
 
     /// <summary>Takes messages of one size and type into an array: waits for the first,

@@ -19,6 +19,7 @@ public abstract unsafe partial class Connection : IDisposable {
 
     internal uint Turn; // of the guard that holds; an older one is stale
     internal bool Held;
+    static int exitWatched;
     int owners = 1;     // Dispose() closes when they are 0; less: it is closed
     int users = 1;      // of the ring's memory: a guard, and we until we are closed
 
@@ -26,6 +27,9 @@ public abstract unsafe partial class Connection : IDisposable {
         Handle = Loaded(Native.new_RawBus);
         if (Handle == IntPtr.Zero)
             throw new TachyonException(TachyonError.Mem, "no memory for a bus");
+        // mono does not exit before the threads that wait, which a signal wakes up.
+        if (Interlocked.Exchange(ref exitWatched, 1) == 0)
+            AppDomain.CurrentDomain.ProcessExit += (sender, e) => Native.EndWaits();
     }
 
     /// Around what may be the first call into the native library.
