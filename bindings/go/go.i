@@ -39,6 +39,9 @@
 #cgo CFLAGS: -I${SRCDIR}/../../../../core/include -I${SRCDIR}/../../../../swig
 #cgo LDFLAGS: -lm
 #include "facade.h"
+// To cgo a void * may lead to Go pointers, which it would look for in each call.
+typedef struct { char *array; intgo len; intgo cap; } bytes;
+#define _goslice_ bytes
 %}
 
 /* What a call leaves in the object, read and set without calling C. */

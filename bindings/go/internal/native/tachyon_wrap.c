@@ -224,7 +224,7 @@ SWIGINTERN Result Bus_publish(Bus *self,size_t size,uint32_t type_id){
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_86c59cf633a46740(void *_swig_go_0) {
+void _wrap_Swig_free_native_bda36adc4c9534ac(void *_swig_go_0) {
   void *arg1 = 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -234,7 +234,7 @@ void _wrap_Swig_free_native_86c59cf633a46740(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_86c59cf633a46740(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_bda36adc4c9534ac(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -247,7 +247,7 @@ void *_wrap_Swig_malloc_native_86c59cf633a46740(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_SUCCESS_native_86c59cf633a46740() {
+intgo _wrap_SUCCESS_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -259,7 +259,7 @@ intgo _wrap_SUCCESS_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_NULL_PTR_native_86c59cf633a46740() {
+intgo _wrap_ERR_NULL_PTR_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -271,7 +271,7 @@ intgo _wrap_ERR_NULL_PTR_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_MEM_native_86c59cf633a46740() {
+intgo _wrap_ERR_MEM_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -283,7 +283,7 @@ intgo _wrap_ERR_MEM_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_OPEN_native_86c59cf633a46740() {
+intgo _wrap_ERR_OPEN_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -295,7 +295,7 @@ intgo _wrap_ERR_OPEN_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_TRUNCATE_native_86c59cf633a46740() {
+intgo _wrap_ERR_TRUNCATE_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -307,7 +307,7 @@ intgo _wrap_ERR_TRUNCATE_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_CHMOD_native_86c59cf633a46740() {
+intgo _wrap_ERR_CHMOD_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -319,7 +319,7 @@ intgo _wrap_ERR_CHMOD_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_SEAL_native_86c59cf633a46740() {
+intgo _wrap_ERR_SEAL_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -331,7 +331,7 @@ intgo _wrap_ERR_SEAL_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_MAP_native_86c59cf633a46740() {
+intgo _wrap_ERR_MAP_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -343,7 +343,7 @@ intgo _wrap_ERR_MAP_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_INVALID_SZ_native_86c59cf633a46740() {
+intgo _wrap_ERR_INVALID_SZ_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -355,7 +355,7 @@ intgo _wrap_ERR_INVALID_SZ_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_FULL_native_86c59cf633a46740() {
+intgo _wrap_ERR_FULL_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -367,7 +367,7 @@ intgo _wrap_ERR_FULL_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_EMPTY_native_86c59cf633a46740() {
+intgo _wrap_ERR_EMPTY_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -379,7 +379,7 @@ intgo _wrap_ERR_EMPTY_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_NETWORK_native_86c59cf633a46740() {
+intgo _wrap_ERR_NETWORK_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -391,7 +391,7 @@ intgo _wrap_ERR_NETWORK_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_SYSTEM_native_86c59cf633a46740() {
+intgo _wrap_ERR_SYSTEM_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -403,7 +403,7 @@ intgo _wrap_ERR_SYSTEM_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_INTERRUPTED_native_86c59cf633a46740() {
+intgo _wrap_ERR_INTERRUPTED_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -415,7 +415,7 @@ intgo _wrap_ERR_INTERRUPTED_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_ABI_MISMATCH_native_86c59cf633a46740() {
+intgo _wrap_ERR_ABI_MISMATCH_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -427,7 +427,7 @@ intgo _wrap_ERR_ABI_MISMATCH_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_PEER_DEAD_native_86c59cf633a46740() {
+intgo _wrap_ERR_PEER_DEAD_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -439,7 +439,7 @@ intgo _wrap_ERR_PEER_DEAD_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_CLOSED_native_86c59cf633a46740() {
+intgo _wrap_ERR_CLOSED_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -451,7 +451,7 @@ intgo _wrap_ERR_CLOSED_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_TIMEOUT_native_86c59cf633a46740() {
+intgo _wrap_ERR_TIMEOUT_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -463,7 +463,7 @@ intgo _wrap_ERR_TIMEOUT_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_BUSY_native_86c59cf633a46740() {
+intgo _wrap_ERR_BUSY_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -475,7 +475,7 @@ intgo _wrap_ERR_BUSY_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_CORRUPT_native_86c59cf633a46740() {
+intgo _wrap_ERR_CORRUPT_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -487,7 +487,7 @@ intgo _wrap_ERR_CORRUPT_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_ADDR_IN_USE_native_86c59cf633a46740() {
+intgo _wrap_ERR_ADDR_IN_USE_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -499,7 +499,7 @@ intgo _wrap_ERR_ADDR_IN_USE_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_PERMISSION_native_86c59cf633a46740() {
+intgo _wrap_ERR_PERMISSION_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -511,7 +511,7 @@ intgo _wrap_ERR_PERMISSION_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_FORKED_native_86c59cf633a46740() {
+intgo _wrap_ERR_FORKED_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -523,7 +523,7 @@ intgo _wrap_ERR_FORKED_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ERR_ABORTED_native_86c59cf633a46740() {
+intgo _wrap_ERR_ABORTED_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -535,7 +535,7 @@ intgo _wrap_ERR_ABORTED_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_NONE_native_86c59cf633a46740() {
+intgo _wrap_KIND_NONE_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -547,7 +547,7 @@ intgo _wrap_KIND_NONE_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_ARGUMENT_native_86c59cf633a46740() {
+intgo _wrap_KIND_ARGUMENT_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -559,7 +559,7 @@ intgo _wrap_KIND_ARGUMENT_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_MEMORY_native_86c59cf633a46740() {
+intgo _wrap_KIND_MEMORY_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -571,7 +571,7 @@ intgo _wrap_KIND_MEMORY_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_SYSTEM_native_86c59cf633a46740() {
+intgo _wrap_KIND_SYSTEM_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -583,7 +583,7 @@ intgo _wrap_KIND_SYSTEM_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_CONNECTION_native_86c59cf633a46740() {
+intgo _wrap_KIND_CONNECTION_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -595,7 +595,7 @@ intgo _wrap_KIND_CONNECTION_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_PERMISSION_native_86c59cf633a46740() {
+intgo _wrap_KIND_PERMISSION_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -607,7 +607,7 @@ intgo _wrap_KIND_PERMISSION_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_WOULD_BLOCK_native_86c59cf633a46740() {
+intgo _wrap_KIND_WOULD_BLOCK_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -619,7 +619,7 @@ intgo _wrap_KIND_WOULD_BLOCK_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_TIMEOUT_native_86c59cf633a46740() {
+intgo _wrap_KIND_TIMEOUT_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -631,7 +631,7 @@ intgo _wrap_KIND_TIMEOUT_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_INTERRUPTED_native_86c59cf633a46740() {
+intgo _wrap_KIND_INTERRUPTED_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -643,7 +643,7 @@ intgo _wrap_KIND_INTERRUPTED_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_CLOSED_native_86c59cf633a46740() {
+intgo _wrap_KIND_CLOSED_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -655,7 +655,7 @@ intgo _wrap_KIND_CLOSED_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_PEER_DEAD_native_86c59cf633a46740() {
+intgo _wrap_KIND_PEER_DEAD_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -667,7 +667,7 @@ intgo _wrap_KIND_PEER_DEAD_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_STATE_native_86c59cf633a46740() {
+intgo _wrap_KIND_STATE_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -679,7 +679,7 @@ intgo _wrap_KIND_STATE_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_CORRUPT_native_86c59cf633a46740() {
+intgo _wrap_KIND_CORRUPT_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -691,7 +691,7 @@ intgo _wrap_KIND_CORRUPT_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_KIND_ABORTED_native_86c59cf633a46740() {
+intgo _wrap_KIND_ABORTED_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -703,7 +703,7 @@ intgo _wrap_KIND_ABORTED_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_STATE_UNINITIALIZED_native_86c59cf633a46740() {
+intgo _wrap_STATE_UNINITIALIZED_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -715,7 +715,7 @@ intgo _wrap_STATE_UNINITIALIZED_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_STATE_INITIALIZING_native_86c59cf633a46740() {
+intgo _wrap_STATE_INITIALIZING_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -727,7 +727,7 @@ intgo _wrap_STATE_INITIALIZING_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_STATE_READY_native_86c59cf633a46740() {
+intgo _wrap_STATE_READY_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -739,7 +739,7 @@ intgo _wrap_STATE_READY_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_STATE_DISCONNECTED_native_86c59cf633a46740() {
+intgo _wrap_STATE_DISCONNECTED_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -751,7 +751,7 @@ intgo _wrap_STATE_DISCONNECTED_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_STATE_FATAL_ERROR_native_86c59cf633a46740() {
+intgo _wrap_STATE_FATAL_ERROR_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -763,7 +763,7 @@ intgo _wrap_STATE_FATAL_ERROR_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_STATE_UNKNOWN_native_86c59cf633a46740() {
+intgo _wrap_STATE_UNKNOWN_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -775,7 +775,7 @@ intgo _wrap_STATE_UNKNOWN_native_86c59cf633a46740() {
 }
 
 
-_gostring_ _wrap_version_native_86c59cf633a46740() {
+_gostring_ _wrap_version_native_bda36adc4c9534ac() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -789,7 +789,7 @@ _gostring_ _wrap_version_native_86c59cf633a46740() {
 }
 
 
-_gostring_ _wrap_strerror_native_86c59cf633a46740(intgo _swig_go_0) {
+_gostring_ _wrap_strerror_native_bda36adc4c9534ac(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -805,7 +805,7 @@ _gostring_ _wrap_strerror_native_86c59cf633a46740(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_error_name_native_86c59cf633a46740(intgo _swig_go_0) {
+_gostring_ _wrap_error_name_native_bda36adc4c9534ac(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -821,7 +821,7 @@ _gostring_ _wrap_error_name_native_86c59cf633a46740(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_error_kind_native_86c59cf633a46740(intgo _swig_go_0) {
+intgo _wrap_error_kind_native_bda36adc4c9534ac(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   tachyon_error_kind_t result;
   intgo _swig_go_result;
@@ -834,7 +834,7 @@ intgo _wrap_error_kind_native_86c59cf633a46740(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_ROLE_NONE_native_86c59cf633a46740() {
+intgo _wrap_ROLE_NONE_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -846,7 +846,7 @@ intgo _wrap_ROLE_NONE_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ROLE_PRODUCER_native_86c59cf633a46740() {
+intgo _wrap_ROLE_PRODUCER_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -858,7 +858,7 @@ intgo _wrap_ROLE_PRODUCER_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_ROLE_CONSUMER_native_86c59cf633a46740() {
+intgo _wrap_ROLE_CONSUMER_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
   
@@ -870,7 +870,7 @@ intgo _wrap_ROLE_CONSUMER_native_86c59cf633a46740() {
 }
 
 
-intgo _wrap_Peer_Pid_get_native_86c59cf633a46740(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Pid_get_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -883,7 +883,7 @@ intgo _wrap_Peer_Pid_get_native_86c59cf633a46740(tachyon_peer_t *_swig_go_0) {
 }
 
 
-intgo _wrap_Peer_Uid_get_native_86c59cf633a46740(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Uid_get_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -896,7 +896,7 @@ intgo _wrap_Peer_Uid_get_native_86c59cf633a46740(tachyon_peer_t *_swig_go_0) {
 }
 
 
-intgo _wrap_Peer_Gid_get_native_86c59cf633a46740(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Gid_get_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -909,7 +909,7 @@ intgo _wrap_Peer_Gid_get_native_86c59cf633a46740(tachyon_peer_t *_swig_go_0) {
 }
 
 
-tachyon_peer_t *_wrap_new_Peer_native_86c59cf633a46740() {
+tachyon_peer_t *_wrap_new_Peer_native_bda36adc4c9534ac() {
   tachyon_peer_t *result = 0 ;
   tachyon_peer_t *_swig_go_result;
   
@@ -920,7 +920,7 @@ tachyon_peer_t *_wrap_new_Peer_native_86c59cf633a46740() {
 }
 
 
-void _wrap_delete_Peer_native_86c59cf633a46740(tachyon_peer_t *_swig_go_0) {
+void _wrap_delete_Peer_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   
   arg1 = *(tachyon_peer_t **)&_swig_go_0; 
@@ -930,7 +930,7 @@ void _wrap_delete_Peer_native_86c59cf633a46740(tachyon_peer_t *_swig_go_0) {
 }
 
 
-long long _wrap_Stats_Capacity_get_native_86c59cf633a46740(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Capacity_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -943,7 +943,7 @@ long long _wrap_Stats_Capacity_get_native_86c59cf633a46740(tachyon_stats_t *_swi
 }
 
 
-long long _wrap_Stats_Used_get_native_86c59cf633a46740(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Used_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -956,7 +956,7 @@ long long _wrap_Stats_Used_get_native_86c59cf633a46740(tachyon_stats_t *_swig_go
 }
 
 
-long long _wrap_Stats_Messages_get_native_86c59cf633a46740(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Messages_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -969,7 +969,7 @@ long long _wrap_Stats_Messages_get_native_86c59cf633a46740(tachyon_stats_t *_swi
 }
 
 
-long long _wrap_Stats_RingBytes_get_native_86c59cf633a46740(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_RingBytes_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -982,7 +982,7 @@ long long _wrap_Stats_RingBytes_get_native_86c59cf633a46740(tachyon_stats_t *_sw
 }
 
 
-long long _wrap_Stats_Flushes_get_native_86c59cf633a46740(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Flushes_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -995,7 +995,7 @@ long long _wrap_Stats_Flushes_get_native_86c59cf633a46740(tachyon_stats_t *_swig
 }
 
 
-long long _wrap_Stats_Full_get_native_86c59cf633a46740(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Full_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1008,7 +1008,7 @@ long long _wrap_Stats_Full_get_native_86c59cf633a46740(tachyon_stats_t *_swig_go
 }
 
 
-long long _wrap_Stats_Sleeps_get_native_86c59cf633a46740(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Sleeps_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1021,7 +1021,7 @@ long long _wrap_Stats_Sleeps_get_native_86c59cf633a46740(tachyon_stats_t *_swig_
 }
 
 
-long long _wrap_Stats_Wakes_get_native_86c59cf633a46740(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Wakes_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1034,7 +1034,7 @@ long long _wrap_Stats_Wakes_get_native_86c59cf633a46740(tachyon_stats_t *_swig_g
 }
 
 
-tachyon_stats_t *_wrap_new_Stats_native_86c59cf633a46740() {
+tachyon_stats_t *_wrap_new_Stats_native_bda36adc4c9534ac() {
   tachyon_stats_t *result = 0 ;
   tachyon_stats_t *_swig_go_result;
   
@@ -1045,7 +1045,7 @@ tachyon_stats_t *_wrap_new_Stats_native_86c59cf633a46740() {
 }
 
 
-void _wrap_delete_Stats_native_86c59cf633a46740(tachyon_stats_t *_swig_go_0) {
+void _wrap_delete_Stats_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   
   arg1 = *(tachyon_stats_t **)&_swig_go_0; 
@@ -1055,7 +1055,7 @@ void _wrap_delete_Stats_native_86c59cf633a46740(tachyon_stats_t *_swig_go_0) {
 }
 
 
-long long _wrap_RpcStats_Calls_get_native_86c59cf633a46740(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Calls_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1068,7 +1068,7 @@ long long _wrap_RpcStats_Calls_get_native_86c59cf633a46740(tachyon_rpc_stats_t *
 }
 
 
-long long _wrap_RpcStats_Replies_get_native_86c59cf633a46740(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Replies_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1081,7 +1081,7 @@ long long _wrap_RpcStats_Replies_get_native_86c59cf633a46740(tachyon_rpc_stats_t
 }
 
 
-long long _wrap_RpcStats_Dropped_get_native_86c59cf633a46740(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Dropped_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1094,7 +1094,7 @@ long long _wrap_RpcStats_Dropped_get_native_86c59cf633a46740(tachyon_rpc_stats_t
 }
 
 
-long long _wrap_RpcStats_Kept_get_native_86c59cf633a46740(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Kept_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1107,7 +1107,7 @@ long long _wrap_RpcStats_Kept_get_native_86c59cf633a46740(tachyon_rpc_stats_t *_
 }
 
 
-long long _wrap_RpcStats_Outstanding_get_native_86c59cf633a46740(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Outstanding_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1120,7 +1120,7 @@ long long _wrap_RpcStats_Outstanding_get_native_86c59cf633a46740(tachyon_rpc_sta
 }
 
 
-tachyon_rpc_stats_t *_wrap_new_RpcStats_native_86c59cf633a46740() {
+tachyon_rpc_stats_t *_wrap_new_RpcStats_native_bda36adc4c9534ac() {
   tachyon_rpc_stats_t *result = 0 ;
   tachyon_rpc_stats_t *_swig_go_result;
   
@@ -1131,7 +1131,7 @@ tachyon_rpc_stats_t *_wrap_new_RpcStats_native_86c59cf633a46740() {
 }
 
 
-void _wrap_delete_RpcStats_native_86c59cf633a46740(tachyon_rpc_stats_t *_swig_go_0) {
+void _wrap_delete_RpcStats_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   
   arg1 = *(tachyon_rpc_stats_t **)&_swig_go_0; 
@@ -1141,7 +1141,7 @@ void _wrap_delete_RpcStats_native_86c59cf633a46740(tachyon_rpc_stats_t *_swig_go
 }
 
 
-void _wrap_Options_Timeout_set_native_86c59cf633a46740(Options *_swig_go_0, double _swig_go_1) {
+void _wrap_Options_Timeout_set_native_bda36adc4c9534ac(Options *_swig_go_0, double _swig_go_1) {
   Options *arg1 = 0 ;
   double arg2 ;
   
@@ -1153,7 +1153,7 @@ void _wrap_Options_Timeout_set_native_86c59cf633a46740(Options *_swig_go_0, doub
 }
 
 
-double _wrap_Options_Timeout_get_native_86c59cf633a46740(Options *_swig_go_0) {
+double _wrap_Options_Timeout_get_native_bda36adc4c9534ac(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   double result;
   double _swig_go_result;
@@ -1166,7 +1166,7 @@ double _wrap_Options_Timeout_get_native_86c59cf633a46740(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Mode_set_native_86c59cf633a46740(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_Mode_set_native_bda36adc4c9534ac(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   unsigned int arg2 ;
   
@@ -1178,7 +1178,7 @@ void _wrap_Options_Mode_set_native_86c59cf633a46740(Options *_swig_go_0, intgo _
 }
 
 
-intgo _wrap_Options_Mode_get_native_86c59cf633a46740(Options *_swig_go_0) {
+intgo _wrap_Options_Mode_get_native_bda36adc4c9534ac(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   unsigned int result;
   intgo _swig_go_result;
@@ -1191,7 +1191,7 @@ intgo _wrap_Options_Mode_get_native_86c59cf633a46740(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Role_set_native_86c59cf633a46740(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_Role_set_native_bda36adc4c9534ac(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   int arg2 ;
   
@@ -1203,7 +1203,7 @@ void _wrap_Options_Role_set_native_86c59cf633a46740(Options *_swig_go_0, intgo _
 }
 
 
-intgo _wrap_Options_Role_get_native_86c59cf633a46740(Options *_swig_go_0) {
+intgo _wrap_Options_Role_get_native_bda36adc4c9534ac(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1216,7 +1216,7 @@ intgo _wrap_Options_Role_get_native_86c59cf633a46740(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Schema_set_native_86c59cf633a46740(Options *_swig_go_0, long long _swig_go_1) {
+void _wrap_Options_Schema_set_native_bda36adc4c9534ac(Options *_swig_go_0, long long _swig_go_1) {
   Options *arg1 = 0 ;
   uint64_t arg2 ;
   
@@ -1228,7 +1228,7 @@ void _wrap_Options_Schema_set_native_86c59cf633a46740(Options *_swig_go_0, long 
 }
 
 
-long long _wrap_Options_Schema_get_native_86c59cf633a46740(Options *_swig_go_0) {
+long long _wrap_Options_Schema_get_native_bda36adc4c9534ac(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1241,7 +1241,7 @@ long long _wrap_Options_Schema_get_native_86c59cf633a46740(Options *_swig_go_0) 
 }
 
 
-Options *_wrap_new_Options_native_86c59cf633a46740() {
+Options *_wrap_new_Options_native_bda36adc4c9534ac() {
   Options *result = 0 ;
   Options *_swig_go_result;
   
@@ -1252,7 +1252,7 @@ Options *_wrap_new_Options_native_86c59cf633a46740() {
 }
 
 
-void _wrap_delete_Options_native_86c59cf633a46740(Options *_swig_go_0) {
+void _wrap_delete_Options_native_bda36adc4c9534ac(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   
   arg1 = *(Options **)&_swig_go_0; 
@@ -1262,7 +1262,7 @@ void _wrap_delete_Options_native_86c59cf633a46740(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_AllowUid_native_86c59cf633a46740(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_AllowUid_native_bda36adc4c9534ac(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -1274,7 +1274,7 @@ void _wrap_Options_AllowUid_native_86c59cf633a46740(Options *_swig_go_0, intgo _
 }
 
 
-intgo _wrap_Bus_Error_get_native_86c59cf633a46740(Bus *_swig_go_0) {
+intgo _wrap_Bus_Error_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1289,7 +1289,7 @@ intgo _wrap_Bus_Error_get_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_TypeId_get_native_86c59cf633a46740(Bus *_swig_go_0) {
+intgo _wrap_Bus_TypeId_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1304,7 +1304,7 @@ intgo _wrap_Bus_TypeId_get_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Size_get_native_86c59cf633a46740(Bus *_swig_go_0) {
+long long _wrap_Bus_Size_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1319,7 +1319,7 @@ long long _wrap_Bus_Size_get_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_Count_get_native_86c59cf633a46740(Bus *_swig_go_0) {
+intgo _wrap_Bus_Count_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1334,7 +1334,7 @@ intgo _wrap_Bus_Count_get_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Stride_get_native_86c59cf633a46740(Bus *_swig_go_0) {
+long long _wrap_Bus_Stride_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1349,7 +1349,7 @@ long long _wrap_Bus_Stride_get_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Spin_set_native_86c59cf633a46740(Bus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Bus_Spin_set_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -1363,7 +1363,7 @@ void _wrap_Bus_Spin_set_native_86c59cf633a46740(Bus *_swig_go_0, intgo _swig_go_
 }
 
 
-intgo _wrap_Bus_Spin_get_native_86c59cf633a46740(Bus *_swig_go_0) {
+intgo _wrap_Bus_Spin_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1378,7 +1378,7 @@ intgo _wrap_Bus_Spin_get_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-Bus *_wrap_new_Bus_native_86c59cf633a46740() {
+Bus *_wrap_new_Bus_native_bda36adc4c9534ac() {
   Bus *result = 0 ;
   Bus *_swig_go_result;
   
@@ -1389,7 +1389,7 @@ Bus *_wrap_new_Bus_native_86c59cf633a46740() {
 }
 
 
-void _wrap_delete_Bus_native_86c59cf633a46740(Bus *_swig_go_0) {
+void _wrap_delete_Bus_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1401,7 +1401,7 @@ void _wrap_delete_Bus_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Connect_native_86c59cf633a46740(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_Bus_Connect_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -1433,7 +1433,7 @@ long long _wrap_Bus_Connect_native_86c59cf633a46740(Bus *_swig_go_0, _gostring_ 
 }
 
 
-long long _wrap_Bus_ConnectStart_native_86c59cf633a46740(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_Bus_ConnectStart_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -1465,7 +1465,7 @@ long long _wrap_Bus_ConnectStart_native_86c59cf633a46740(Bus *_swig_go_0, _gostr
 }
 
 
-long long _wrap_Bus_OpenStep_native_86c59cf633a46740(Bus *_swig_go_0) {
+long long _wrap_Bus_OpenStep_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -1486,7 +1486,7 @@ long long _wrap_Bus_OpenStep_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Close_native_86c59cf633a46740(Bus *_swig_go_0) {
+void _wrap_Bus_Close_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1498,7 +1498,7 @@ void _wrap_Bus_Close_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Abort_native_86c59cf633a46740(Bus *_swig_go_0) {
+void _wrap_Bus_Abort_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1510,7 +1510,7 @@ void _wrap_Bus_Abort_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Interrupt_native_86c59cf633a46740(Bus *_swig_go_0) {
+void _wrap_Bus_Interrupt_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1522,7 +1522,7 @@ void _wrap_Bus_Interrupt_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_ClearInterrupt_native_86c59cf633a46740(Bus *_swig_go_0) {
+void _wrap_Bus_ClearInterrupt_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1534,7 +1534,7 @@ void _wrap_Bus_ClearInterrupt_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_State_native_86c59cf633a46740(Bus *_swig_go_0) {
+intgo _wrap_Bus_State_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1549,7 +1549,7 @@ intgo _wrap_Bus_State_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_Bus_ErrorText_native_86c59cf633a46740(Bus *_swig_go_0) {
+_gostring_ _wrap_Bus_ErrorText_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1567,7 +1567,7 @@ _gostring_ _wrap_Bus_ErrorText_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Fileno_native_86c59cf633a46740(Bus *_swig_go_0) {
+long long _wrap_Bus_Fileno_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -1588,7 +1588,7 @@ long long _wrap_Bus_Fileno_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_MaxPayload_native_86c59cf633a46740(Bus *_swig_go_0) {
+long long _wrap_Bus_MaxPayload_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -1609,7 +1609,7 @@ long long _wrap_Bus_MaxPayload_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_SetPollingMode_native_86c59cf633a46740(Bus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Bus_SetPollingMode_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   int arg2 ;
   
@@ -1629,7 +1629,7 @@ void _wrap_Bus_SetPollingMode_native_86c59cf633a46740(Bus *_swig_go_0, intgo _sw
 }
 
 
-tachyon_peer_t *_wrap_Bus_Peer_native_86c59cf633a46740(Bus *_swig_go_0) {
+tachyon_peer_t *_wrap_Bus_Peer_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   tachyon_peer_t result;
   tachyon_peer_t *_swig_go_result;
@@ -1654,7 +1654,7 @@ tachyon_peer_t *_wrap_Bus_Peer_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Listen_native_86c59cf633a46740(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
+long long _wrap_Bus_Listen_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -1688,7 +1688,7 @@ long long _wrap_Bus_Listen_native_86c59cf633a46740(Bus *_swig_go_0, _gostring_ _
 }
 
 
-long long _wrap_Bus_ListenStart_native_86c59cf633a46740(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
+long long _wrap_Bus_ListenStart_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -1722,7 +1722,7 @@ long long _wrap_Bus_ListenStart_native_86c59cf633a46740(Bus *_swig_go_0, _gostri
 }
 
 
-long long _wrap_Bus_SetNumaNode_native_86c59cf633a46740(Bus *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_Bus_SetNumaNode_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   int arg2 ;
   Result result;
@@ -1745,7 +1745,7 @@ long long _wrap_Bus_SetNumaNode_native_86c59cf633a46740(Bus *_swig_go_0, intgo _
 }
 
 
-tachyon_stats_t *_wrap_Bus_Stats_native_86c59cf633a46740(Bus *_swig_go_0) {
+tachyon_stats_t *_wrap_Bus_Stats_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   tachyon_stats_t result;
   tachyon_stats_t *_swig_go_result;
@@ -1770,7 +1770,7 @@ tachyon_stats_t *_wrap_Bus_Stats_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Send_native_86c59cf633a46740(Bus *_swig_go_0, _goslice_ _swig_go_1, intgo _swig_go_2, double _swig_go_3) {
+long long _wrap_Bus_Send_native_bda36adc4c9534ac(Bus *_swig_go_0, _goslice_ _swig_go_1, intgo _swig_go_2, double _swig_go_3) {
   Bus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -1801,7 +1801,7 @@ long long _wrap_Bus_Send_native_86c59cf633a46740(Bus *_swig_go_0, _goslice_ _swi
 }
 
 
-long long _wrap_Bus_RecvInto_native_86c59cf633a46740(Bus *_swig_go_0, _goslice_ _swig_go_1, double _swig_go_2) {
+long long _wrap_Bus_RecvInto_native_bda36adc4c9534ac(Bus *_swig_go_0, _goslice_ _swig_go_1, double _swig_go_2) {
   Bus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -1830,7 +1830,7 @@ long long _wrap_Bus_RecvInto_native_86c59cf633a46740(Bus *_swig_go_0, _goslice_ 
 }
 
 
-long long _wrap_Bus_SendBatch_native_86c59cf633a46740(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
+long long _wrap_Bus_SendBatch_native_bda36adc4c9534ac(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
   Bus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -1863,7 +1863,7 @@ long long _wrap_Bus_SendBatch_native_86c59cf633a46740(Bus *_swig_go_0, _goslice_
 }
 
 
-long long _wrap_Bus_RecvBatchInto_native_86c59cf633a46740(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, double _swig_go_3) {
+long long _wrap_Bus_RecvBatchInto_native_bda36adc4c9534ac(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, double _swig_go_3) {
   Bus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -1894,7 +1894,7 @@ long long _wrap_Bus_RecvBatchInto_native_86c59cf633a46740(Bus *_swig_go_0, _gosl
 }
 
 
-_goslice_ _wrap_Bus_RingMemory_native_86c59cf633a46740(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_RingMemory_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -1918,7 +1918,7 @@ _goslice_ _wrap_Bus_RingMemory_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-_goslice_ _wrap_Bus_ViewMemory_native_86c59cf633a46740(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_ViewMemory_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -1942,7 +1942,7 @@ _goslice_ _wrap_Bus_ViewMemory_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Reserve_native_86c59cf633a46740(Bus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
+long long _wrap_Bus_Reserve_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   double arg3 ;
@@ -1967,7 +1967,7 @@ long long _wrap_Bus_Reserve_native_86c59cf633a46740(Bus *_swig_go_0, long long _
 }
 
 
-long long _wrap_Bus_Commit_native_86c59cf633a46740(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_Commit_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -1992,7 +1992,7 @@ long long _wrap_Bus_Commit_native_86c59cf633a46740(Bus *_swig_go_0, long long _s
 }
 
 
-long long _wrap_Bus_ReserveBatch_native_86c59cf633a46740(Bus *_swig_go_0, long long _swig_go_1, long long _swig_go_2, double _swig_go_3) {
+long long _wrap_Bus_ReserveBatch_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _swig_go_1, long long _swig_go_2, double _swig_go_3) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -2019,7 +2019,7 @@ long long _wrap_Bus_ReserveBatch_native_86c59cf633a46740(Bus *_swig_go_0, long l
 }
 
 
-long long _wrap_Bus_CommitBatch_native_86c59cf633a46740(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_CommitBatch_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -2044,7 +2044,7 @@ long long _wrap_Bus_CommitBatch_native_86c59cf633a46740(Bus *_swig_go_0, long lo
 }
 
 
-long long _wrap_Bus_Rollback_native_86c59cf633a46740(Bus *_swig_go_0) {
+long long _wrap_Bus_Rollback_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2065,7 +2065,7 @@ long long _wrap_Bus_Rollback_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Flush_native_86c59cf633a46740(Bus *_swig_go_0) {
+long long _wrap_Bus_Flush_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2086,7 +2086,7 @@ long long _wrap_Bus_Flush_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Acquire_native_86c59cf633a46740(Bus *_swig_go_0, double _swig_go_1) {
+long long _wrap_Bus_Acquire_native_bda36adc4c9534ac(Bus *_swig_go_0, double _swig_go_1) {
   Bus *arg1 = 0 ;
   double arg2 ;
   Result result;
@@ -2109,7 +2109,7 @@ long long _wrap_Bus_Acquire_native_86c59cf633a46740(Bus *_swig_go_0, double _swi
 }
 
 
-long long _wrap_Bus_Take_native_86c59cf633a46740(Bus *_swig_go_0, intgo _swig_go_1, double _swig_go_2) {
+long long _wrap_Bus_Take_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go_1, double _swig_go_2) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   double arg3 ;
@@ -2134,7 +2134,7 @@ long long _wrap_Bus_Take_native_86c59cf633a46740(Bus *_swig_go_0, intgo _swig_go
 }
 
 
-long long _wrap_Bus_Release_native_86c59cf633a46740(Bus *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_Bus_Release_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   Result result;
@@ -2157,7 +2157,7 @@ long long _wrap_Bus_Release_native_86c59cf633a46740(Bus *_swig_go_0, intgo _swig
 }
 
 
-_goslice_ _wrap_Bus_Self_native_86c59cf633a46740(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_Self_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -2175,7 +2175,7 @@ _goslice_ _wrap_Bus_Self_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Unref_native_86c59cf633a46740(Bus *_swig_go_0) {
+void _wrap_Bus_Unref_native_bda36adc4c9534ac(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -2187,7 +2187,7 @@ void _wrap_Bus_Unref_native_86c59cf633a46740(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Publish_native_86c59cf633a46740(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_Publish_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -2206,7 +2206,7 @@ long long _wrap_Bus_Publish_native_86c59cf633a46740(Bus *_swig_go_0, long long _
 }
 
 
-intgo _wrap_RpcBus_Error_get_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_Error_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -2221,7 +2221,7 @@ intgo _wrap_RpcBus_Error_get_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-intgo _wrap_RpcBus_TypeId_get_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_TypeId_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -2236,7 +2236,7 @@ intgo _wrap_RpcBus_TypeId_get_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Size_get_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Size_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2251,7 +2251,7 @@ long long _wrap_RpcBus_Size_get_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Id_get_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Id_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -2266,7 +2266,7 @@ long long _wrap_RpcBus_Id_get_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Spin_set_native_86c59cf633a46740(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_Spin_set_native_bda36adc4c9534ac(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -2280,7 +2280,7 @@ void _wrap_RpcBus_Spin_set_native_86c59cf633a46740(RpcBus *_swig_go_0, intgo _sw
 }
 
 
-intgo _wrap_RpcBus_Spin_get_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_Spin_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -2295,7 +2295,7 @@ intgo _wrap_RpcBus_Spin_get_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-RpcBus *_wrap_new_RpcBus_native_86c59cf633a46740() {
+RpcBus *_wrap_new_RpcBus_native_bda36adc4c9534ac() {
   RpcBus *result = 0 ;
   RpcBus *_swig_go_result;
   
@@ -2306,7 +2306,7 @@ RpcBus *_wrap_new_RpcBus_native_86c59cf633a46740() {
 }
 
 
-void _wrap_delete_RpcBus_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+void _wrap_delete_RpcBus_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2318,7 +2318,7 @@ void _wrap_delete_RpcBus_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Connect_native_86c59cf633a46740(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_RpcBus_Connect_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -2350,7 +2350,7 @@ long long _wrap_RpcBus_Connect_native_86c59cf633a46740(RpcBus *_swig_go_0, _gost
 }
 
 
-long long _wrap_RpcBus_ConnectStart_native_86c59cf633a46740(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_RpcBus_ConnectStart_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -2382,7 +2382,7 @@ long long _wrap_RpcBus_ConnectStart_native_86c59cf633a46740(RpcBus *_swig_go_0, 
 }
 
 
-long long _wrap_RpcBus_OpenStep_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_OpenStep_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2403,7 +2403,7 @@ long long _wrap_RpcBus_OpenStep_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Close_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Close_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2415,7 +2415,7 @@ void _wrap_RpcBus_Close_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Abort_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Abort_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2427,7 +2427,7 @@ void _wrap_RpcBus_Abort_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Interrupt_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Interrupt_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2439,7 +2439,7 @@ void _wrap_RpcBus_Interrupt_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_ClearInterrupt_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_ClearInterrupt_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2451,7 +2451,7 @@ void _wrap_RpcBus_ClearInterrupt_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-intgo _wrap_RpcBus_State_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_State_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -2466,7 +2466,7 @@ intgo _wrap_RpcBus_State_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_RpcBus_ErrorText_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+_gostring_ _wrap_RpcBus_ErrorText_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2484,7 +2484,7 @@ _gostring_ _wrap_RpcBus_ErrorText_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Fileno_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Fileno_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2505,7 +2505,7 @@ long long _wrap_RpcBus_Fileno_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_MaxPayload_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_MaxPayload_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2526,7 +2526,7 @@ long long _wrap_RpcBus_MaxPayload_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_SetPollingMode_native_86c59cf633a46740(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_SetPollingMode_native_bda36adc4c9534ac(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   int arg2 ;
   
@@ -2546,7 +2546,7 @@ void _wrap_RpcBus_SetPollingMode_native_86c59cf633a46740(RpcBus *_swig_go_0, int
 }
 
 
-tachyon_peer_t *_wrap_RpcBus_Peer_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+tachyon_peer_t *_wrap_RpcBus_Peer_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   tachyon_peer_t result;
   tachyon_peer_t *_swig_go_result;
@@ -2571,7 +2571,7 @@ tachyon_peer_t *_wrap_RpcBus_Peer_native_86c59cf633a46740(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Listen_native_86c59cf633a46740(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
+long long _wrap_RpcBus_Listen_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -2607,7 +2607,7 @@ long long _wrap_RpcBus_Listen_native_86c59cf633a46740(RpcBus *_swig_go_0, _gostr
 }
 
 
-long long _wrap_RpcBus_ListenStart_native_86c59cf633a46740(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
+long long _wrap_RpcBus_ListenStart_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -2643,7 +2643,7 @@ long long _wrap_RpcBus_ListenStart_native_86c59cf633a46740(RpcBus *_swig_go_0, _
 }
 
 
-tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_86c59cf633a46740(RpcBus *_swig_go_0) {
+tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   tachyon_rpc_stats_t result;
   tachyon_rpc_stats_t *_swig_go_result;
@@ -2668,7 +2668,7 @@ tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_86c59cf633a46740(RpcBus *_swig_go
 }
 
 
-long long _wrap_RpcBus_Call_native_86c59cf633a46740(RpcBus *_swig_go_0, _goslice_ _swig_go_1, intgo _swig_go_2, double _swig_go_3) {
+long long _wrap_RpcBus_Call_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _goslice_ _swig_go_1, intgo _swig_go_2, double _swig_go_3) {
   RpcBus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -2699,7 +2699,7 @@ long long _wrap_RpcBus_Call_native_86c59cf633a46740(RpcBus *_swig_go_0, _goslice
 }
 
 
-long long _wrap_RpcBus_NextReply_native_86c59cf633a46740(RpcBus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
+long long _wrap_RpcBus_NextReply_native_bda36adc4c9534ac(RpcBus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   double arg3 ;
@@ -2724,7 +2724,7 @@ long long _wrap_RpcBus_NextReply_native_86c59cf633a46740(RpcBus *_swig_go_0, lon
 }
 
 
-long long _wrap_RpcBus_NextRequest_native_86c59cf633a46740(RpcBus *_swig_go_0, double _swig_go_1) {
+long long _wrap_RpcBus_NextRequest_native_bda36adc4c9534ac(RpcBus *_swig_go_0, double _swig_go_1) {
   RpcBus *arg1 = 0 ;
   double arg2 ;
   Result result;
@@ -2747,7 +2747,7 @@ long long _wrap_RpcBus_NextRequest_native_86c59cf633a46740(RpcBus *_swig_go_0, d
 }
 
 
-long long _wrap_RpcBus_CopyHeld_native_86c59cf633a46740(RpcBus *_swig_go_0, _goslice_ _swig_go_1) {
+long long _wrap_RpcBus_CopyHeld_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _goslice_ _swig_go_1) {
   RpcBus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -2774,7 +2774,7 @@ long long _wrap_RpcBus_CopyHeld_native_86c59cf633a46740(RpcBus *_swig_go_0, _gos
 }
 
 
-long long _wrap_RpcBus_Reply_native_86c59cf633a46740(RpcBus *_swig_go_0, long long _swig_go_1, _goslice_ _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
+long long _wrap_RpcBus_Reply_native_bda36adc4c9534ac(RpcBus *_swig_go_0, long long _swig_go_1, _goslice_ _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   void *arg3 = 0 ;
@@ -2807,7 +2807,7 @@ long long _wrap_RpcBus_Reply_native_86c59cf633a46740(RpcBus *_swig_go_0, long lo
 }
 
 
-long long _wrap_RpcBus_Cancel_native_86c59cf633a46740(RpcBus *_swig_go_0, long long _swig_go_1) {
+long long _wrap_RpcBus_Cancel_native_bda36adc4c9534ac(RpcBus *_swig_go_0, long long _swig_go_1) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   Result result;
@@ -2830,7 +2830,7 @@ long long _wrap_RpcBus_Cancel_native_86c59cf633a46740(RpcBus *_swig_go_0, long l
 }
 
 
-void _wrap_RpcBus_WatchMessages_native_86c59cf633a46740(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_WatchMessages_native_bda36adc4c9534ac(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   int arg2 ;
   
