@@ -253,7 +253,7 @@ class End {
   gather() {
     for (;;) {
       const reply = this.held(this.raw.nextReply(0n, 0));
-      if (reply < 0) return reply;
+      if (typeof reply === 'number') return reply;
       this.replies.set(reply.correlationId, reply);
     }
   }
