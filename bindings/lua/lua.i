@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors are tables {code=, name=, message=}, integers are integers, Ctrl-C ends a wait. */
+/* Errors are tables {code=, name=, message=}, integers integers; Ctrl-C ends a wait. */
 %module tachyon
 %typemap(in, checkfn="lua_isnumber") int, unsigned, uint32_t, size_t, uint64_t {
     lua_Integer integer = luaL_checkinteger(L, $input);
@@ -17,7 +17,8 @@ static _Thread_local lua_State *waiting;
 #undef SWIG_isptrtype
 #define SWIG_isptrtype(L, i) (lua_isnil(L, i) || is_object(L, i))
 static int is_object(lua_State *L, int i) {
-    return lua_isuserdata(L, i) && luaL_getmetafield(L, i, ".type") && (lua_pop(L, 1), 1);
+    return lua_isuserdata(L, i) && luaL_getmetafield(L, i, ".type") &&
+           (lua_pop(L, 1), 1);
 }
 /* At Ctrl-C, lua sets a hook for everything in its main thread. */
 static lua_State *hooked(lua_State *L) {
@@ -38,7 +39,8 @@ static void push_error(lua_State *L, const Bus *bus) {
 %include "tachyon.i"
 %init %{
     host.pending = pending;
-    luaL_dostring(L, "local shown = {__tostring = function(e) return e.message end} return "
-        "function(c, n, m) return setmetatable({code=c, name=n, message=m}, shown) end");
+    luaL_dostring(L, "local shown = {__tostring = function(e) return e.message end}"
+        "return function(c, n, m) return "
+        "setmetatable({code=c, name=n, message=m}, shown) end");
     lua_setfield(L, LUA_REGISTRYINDEX, "tachyon.error");
 %}

@@ -12,7 +12,7 @@ static void raise_error(const Bus *bus) {
     std::string id = tachyon_error_name((tachyon_error_t)bus->error);
     error_with_id(id.replace(0, 8, "Tachyon:").c_str(), "%s", bus->text);
 }
-/* Octave leaves Ctrl-C to a thread of its own, which would not end a wait of this one. */
+/* Octave leaves Ctrl-C to a thread of its own, which ends no wait of this one. */
 static void wait_for_signals(void (*call)(void *), void *context) {
     sigset_t interrupt, before;
     sigemptyset(&interrupt); sigaddset(&interrupt, SIGINT);
@@ -44,5 +44,6 @@ static int interrupted(void) { octave_quit(); return 0; }
 #define TACHYON_RAISE(bus) raise_error(bus)
 %include "tachyon.i"
 %init %{
-    host.wait = wait_for_signals; host.pending = pending; host.interrupted = interrupted;
+    host.wait = wait_for_signals; host.pending = pending;
+    host.interrupted = interrupted;
 %}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tachyon::Error has a code, a name and a message. Signal handlers run while a call waits;
-   one that dies ends it. Attributes are methods too: $bus->{id} is a tied hash's, slow. */
+/* Tachyon::Error has a code, a name and a message. Signal handlers run while a call
+   waits; one that dies ends it. Attributes are methods too: those of the tied hash, as
+   $bus->{id}, are slow. */
 %module Tachyon
 %{
 #include "facade.h"

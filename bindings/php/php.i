@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All is in the namespace Tachyon. Tachyon\Error has its code in getCode() and a name. With
-   pcntl_async_signals(true) signal handlers run while a call waits; one that throws ends
-   it. */
+/* All is in the namespace Tachyon. Tachyon\Error has its code in getCode() and a name.
+   With pcntl_async_signals(true) signal handlers run while a call waits; one that throws
+   ends it. */
 %module tachyon
 %pragma(php) version="1.0.0"
 %{
 #include "facade.h"
 #undef INIT_CLASS_ENTRY
 #define INIT_CLASS_ENTRY(entry, name, functions) \
-    INIT_CLASS_ENTRY_EX(entry, "Tachyon\\" name, sizeof("Tachyon\\" name) - 1, functions)
+    INIT_CLASS_ENTRY_EX(entry, "Tachyon\\" name, sizeof("Tachyon\\" name) - 1,          \
+                        functions)
 #undef PHP_FE
 #define PHP_FE(name, arguments) ZEND_NS_FE("Tachyon", name, arguments)
 #undef SWIG_LONG_CONSTANT
@@ -22,8 +23,8 @@ static void raise_error(const Bus *bus) {
     zend_update_property_string(error_class, error, "name", 4, name);
 }
 /* SWIG would make 0 of what is no number, and a string of anything. */
-#define WRONG(input, ...) do { \
-    zend_argument_type_error((uint32_t)(&input - args) + 1, __VA_ARGS__); return; } while (0)
+#define WRONG(input, what) do { \
+    zend_argument_type_error((uint32_t)(&input - args) + 1, what); return; } while (0)
 static volatile bool *pended(void) { return (volatile bool *)&EG(vm_interrupt); }
 static int pending(void *context) { (void)context; return *pended(); }
 static int interrupted(void) {
@@ -40,16 +41,19 @@ static int interrupted(void) {
 %typemap(out) Bytes "RETVAL_STRINGL($1.data, $1.len);"
 %typemap(newfree) Bytes "bytes_taken(arg1);"
 %typemap(in) const char *path {
-    if (Z_TYPE($input) != IS_STRING || CHECK_NULL_PATH(Z_STRVAL($input), Z_STRLEN($input)))
+    if (Z_TYPE($input) != IS_STRING ||
+        CHECK_NULL_PATH(Z_STRVAL($input), Z_STRLEN($input)))
         WRONG($input, "must be a string without null bytes");
     $1 = Z_STRVAL($input);
 }
 %typemap(in) double {
-    if (!zend_parse_arg_double(&$input, &$1, NULL, 0, 0)) WRONG($input, "must be of type float");
+    if (!zend_parse_arg_double(&$input, &$1, NULL, 0, 0))
+        WRONG($input, "must be of type float");
 }
 %typemap(in) int, unsigned, uint32_t, size_t, uint64_t {
     zend_long value;
-    if (!zend_parse_arg_long(&$input, &value, NULL, 0, 0)) WRONG($input, "must be of type int");
+    if (!zend_parse_arg_long(&$input, &value, NULL, 0, 0))
+        WRONG($input, "must be of type int");
     $1 = ($1_ltype)value;
     if ((zend_long)$1 != value) WRONG($input, "is out of range");
 }
@@ -63,7 +67,8 @@ static int interrupted(void) {
     host.pending = pending; host.interrupted = interrupted;
 %}
 %rinit %{ /* the classes are there: no object without its constructor */
+    zend_class_entry *classes[] = {SWIG_Php_ce_Bus, SWIG_Php_ce_RpcBus,
+                                   SWIG_Php_ce_Options};
     for (int i = 0; i < 3; ++i)
-        (zend_class_entry *[]){SWIG_Php_ce_Bus, SWIG_Php_ce_RpcBus, SWIG_Php_ce_Options}[i]
-            ->ce_flags |= ZEND_ACC_FINAL | ZEND_ACC_NOT_SERIALIZABLE;
+        classes[i]->ce_flags |= ZEND_ACC_FINAL | ZEND_ACC_NOT_SERIALIZABLE;
 %}

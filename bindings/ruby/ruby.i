@@ -9,7 +9,8 @@ static VALUE error_class;
 static void raise_error(const Bus *bus) {
     VALUE error = rb_exc_new_cstr(error_class, bus->text);
     rb_iv_set(error, "@code", INT2FIX(bus->error));
-    rb_iv_set(error, "@name", rb_str_new_cstr(tachyon_error_name((tachyon_error_t)bus->error)));
+    const char *name = tachyon_error_name((tachyon_error_t)bus->error);
+    rb_iv_set(error, "@name", rb_str_new_cstr(name));
     rb_exc_raise(error);
 }
 struct waiting { void (*call)(void *); void *context; };
@@ -30,7 +31,7 @@ static int interrupted(void) { rb_thread_check_ints(); return 0; }
 %}
 #define TACHYON_OWN_BYTES
 %typemap(in) (const void *data, size_t size), (const void *items, size_t size) {
-    $input = rb_str_new_frozen(StringValue($input)); /* other threads may change theirs */
+    $input = rb_str_new_frozen(StringValue($input)); /* others may change theirs */
     $1 = RSTRING_PTR($input); $2 = (size_t)RSTRING_LEN($input);
 }
 %typemap(out) Bytes "$result = rb_str_new($1.data, (long)$1.len);"
@@ -40,6 +41,7 @@ static int interrupted(void) { rb_thread_check_ints(); return 0; }
 %include "tachyon.i"
 %init %{
     error_class = rb_define_class_under(mTachyon, "Error", rb_eStandardError);
-    rb_define_attr(error_class, "code", 1, 0); rb_define_attr(error_class, "name", 1, 0);
+    rb_define_attr(error_class, "code", 1, 0);
+    rb_define_attr(error_class, "name", 1, 0);
     host.wait = wait_unlocked; host.pending = pending; host.interrupted = interrupted;
 %}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Payloads are byte arrays. errorCode is {TACHYON name code}: trap {TACHYON ERR_CLOSED}.
+/* Payloads are byte arrays. errorCode is {TACHYON name code}: trap {TACHYON ERR_FULL}.
    Tcl's asynchronous handlers (a signal's, a cancel's) run while a call waits; one that
    fails ends it. */
 %module tachyon

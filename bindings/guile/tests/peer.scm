@@ -167,7 +167,16 @@
     (end rpc RpcBus-close RpcBus-abort)))
 (define (run-produce bus)
   (let ((start (get-internal-real-time)))
-    (receive (sent code) (send bus 0 (key 'count) (key 'wait))
+    (receive (sent code)
+        (if batch
+            (send bus 0 (key 'count) (key 'wait))
+            (let ((count (key 'count)) (wait (key 'wait))) ; as a program would
+              (values count
+                      (failure
+                       (do ((i 0 (+ i 1))) ((= i count))
+                         (let ((bytes (make-bytevector 32)))
+                           (put-message! bytes 0 i)
+                           (Bus-send bus bytes 7 wait)))))))
       (when code (stop "error " code))
       (Bus-flush bus)
       (let ((stop (get-internal-real-time)) (all (iota (key 'count))))

@@ -155,7 +155,16 @@ local function report(qty, price, seconds)
 end
 function run.produce(bus)
   local start, qty, price = os.clock(), 0, 0 -- of the processor: Lua has no other
-  local _, code = send(bus, 0, key.count, key.wait)
+  local _, code
+  if batched then
+    _, code = send(bus, 0, key.count, key.wait)
+  else -- as a program would
+    _, code = try({ all = function()
+      for i = 0, key.count - 1 do
+        bus:send(TICK:pack("TCHY", 100 + i * 0.25, i % 1000, 0, i), 7, key.wait)
+      end
+    end }, "all")
+  end
   bus:flush()
   local stopped = os.clock()
   if code then stop("error %d", code) end

@@ -163,7 +163,12 @@ my %run = (
     },
     produce => sub {
         my ($bus, $start, $qty, $price) = ($_[0], time, 0, 0);
-        my (undef, $code) = send_from($bus, 0, $key{count}, $key{wait});
+        my $wait = $key{wait};
+        my $code = $batch ? (send_from($bus, 0, $key{count}, $wait))[1] : failure {
+            for my $i (0 .. $key{count} - 1) {    # as a program would
+                $bus->send(pack($TICK, 'TCHY', 100 + $i * 0.25, $i % 1000, 0, $i), 7, $wait);
+            }
+        };
         stop("error $code") if $code;
         $bus->flush;
         my $stop = time;

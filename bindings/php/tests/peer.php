@@ -200,7 +200,16 @@ $run = [
     },
     'produce' => function (Bus $bus) use ($key) {
         $start = hrtime(true);
-        [, $code] = send($bus, 0, $key['count'], $key['wait']);
+        if (BATCH) {
+            [, $code] = send($bus, 0, $key['count'], $key['wait']);
+        } else { // as a program would
+            ['count' => $count, 'wait' => $wait] = $key;
+            $code = failure(function () use ($bus, $count, $wait) {
+                for ($i = 0; $i < $count; $i++) {
+                    $bus->send(pack('a8dLLQ', 'TCHY', 100 + $i * 0.25, $i % 1000, 0, $i), 7, $wait);
+                }
+            });
+        }
         if ($code) {
             stop("error $code");
         }

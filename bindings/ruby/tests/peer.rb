@@ -161,7 +161,14 @@ RUN = {
   },
   produce: lambda { |bus|
     start = now
-    _, code = send_from(bus, 0, KEY[:count], KEY[:wait])
+    if BATCH
+      _, code = send_from(bus, 0, KEY[:count], KEY[:wait])
+    else # as a program would
+      count, wait = KEY.values_at(:count, :wait)
+      code = failure do
+        count.times { |i| bus.send(["TCHY", 100 + i * 0.25, i % 1000, 0, i].pack(TICK), 7, wait) }
+      end
+    end
     stop "error #{code}" if code
     bus.flush
     stopped = now

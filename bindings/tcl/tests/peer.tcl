@@ -190,9 +190,19 @@ proc run_call rpc {
     finish $rpc
 }
 proc run_produce bus {
-    global key
+    global key batch
     set start [clock microseconds]
-    lassign [send_from $bus 0 $key(count) $key(wait)] _ code
+    if {$batch} {
+        lassign [send_from $bus 0 $key(count) $key(wait)] _ code
+    } else { # as a program would
+        lassign [list $key(count) $key(wait)] count wait
+        set code [failure {
+            for {set i 0} {$i < $count} {incr i} {
+                $bus send [binary format a8diiw TCHY [expr {100 + $i * 0.25}] \
+                    [expr {$i % 1000}] 0 $i] 7 $wait
+            }
+        }]
+    }
     if {$code ne ""} { stop "error $code" }
     $bus flush
     set us [expr {[clock microseconds] - $start}]
