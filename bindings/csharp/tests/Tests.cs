@@ -570,7 +570,13 @@ static class WaitingTests {
         using (var pair = new Pair(4096)) {
             Bus bus = pair.In;
             Task<Message> waiting = bus.ReceiveAsync();
-            Thread.Sleep(100);
+            for (bool inside = false; !inside;)
+                try {
+                    Thread.Sleep(50);
+                    bus.Receive(TimeSpan.Zero);
+                } catch (TachyonException e) {
+                    inside = e.Error == TachyonError.Busy;
+                }
             Raises<TachyonException>(TachyonError.Busy, () => bus.Receive());
             Raises<TachyonException>(TachyonError.Busy, () => bus.AcquireRx());
             pair.Out.Send(Text("x"));
@@ -649,9 +655,10 @@ static class LifetimeTests {
         Collect();
         Equal("still here", Text(batch.Data(0)));
         Equal(6u, batch.TypeId(1));
-        True(Rings() > rings);
+        int held = Rings();
         batch.Dispose();
-        Equal(rings, Rings()); // without waiting for a collection
+        True(Rings() < held); // without waiting for a collection
+        True(Rings() <= rings);
         Raises<TachyonException>(TachyonError.Empty, () => batch.Data(0));
     }
 
@@ -671,10 +678,11 @@ static class LifetimeTests {
         Collect();
         int rings = Rings();
         using (var pair = new Pair(4096)) {
-            True(Rings() > rings);
+            int open = Rings();
             for (int i = 0; i < 3; ++i)
                 pair.Dispose();
-            Equal(rings, Rings());
+            True(Rings() < open);
+            True(Rings() <= rings);
             Equal(TachyonState.Disconnected, pair.In.State);
         }
     }
@@ -689,7 +697,7 @@ static class LifetimeTests {
                 TachyonError.Timeout, () => bus.AcquireRxBatch(0, Short));
             Raises<TachyonException>(TachyonError.InvalidSz, () => to.AcquireTx(-1));
             pair.Dispose();
-            Equal(rings, Rings());
+            True(Rings() <= rings);
         }
     }
 
