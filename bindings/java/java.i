@@ -22,6 +22,9 @@
 %rename(listenAt) listen;
 %rename(connectTo) connect;
 %rename("$ignore", regextarget=1) "^(recv(_batch)?|wait_for|serve|.*_start|open_step)$";
+%rename("$ignore", regextarget=1) "^(acquire|(reserve|commit)_batch|fileno|watch_.*)$";
+%ignore Bus::count;
+%ignore Bus::stride;
 %include "enums.swg"
 %include <typemaps/swigmacros.swg>
 %pragma(java) jniclasscode="static { Library.load(); }"
@@ -79,7 +82,7 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %typemap(jni) Memory "jobject"
 %typemap(jtype) Memory "java.nio.ByteBuffer"
 %typemap(jstype) Memory "java.nio.ByteBuffer"
-%typemap(javaout) Memory { return share($jnicall, swigCPtr); }
+%typemap(javaout) Memory { return share($jnicall, swigCPtr, getError()); }
 %typemap(out) Memory {
     jlong length = $1.len < INT32_MAX ? (jlong)$1.len : INT32_MAX;
     $result = $1.data ? JCALL2(NewDirectByteBuffer, jenv, $1.data, length) : NULL;
@@ -138,14 +141,12 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %define HIDDEN(method)
 %javamethodmodifiers method "";
 %enddef
-%formacro(HIDDEN, Bus::error, Bus::size, Bus::count, Bus::stride, Bus::spin)
-%formacro(HIDDEN, Bus::type_id, Bus::clear_interrupt, Bus::error_text, Bus::fileno)
-%formacro(HIDDEN, Bus::view_memory, Bus::ring_from, Bus::last_type, Bus::commit, Bus::commit_batch)
-%formacro(HIDDEN, Bus::rollback, Bus::release, Bus::listen, Bus::connect)
+%formacro(HIDDEN, Bus::error, Bus::size, Bus::spin, Bus::type_id, Bus::clear_interrupt)
+%formacro(HIDDEN, Bus::error_text, Bus::view_memory, Bus::ring_from, Bus::last_type)
+%formacro(HIDDEN, Bus::commit, Bus::rollback, Bus::release, Bus::listen, Bus::connect)
 %formacro(HIDDEN, RpcBus::error, RpcBus::size, RpcBus::spin, RpcBus::id)
 %formacro(HIDDEN, RpcBus::type_id, RpcBus::clear_interrupt, RpcBus::error_text)
-%formacro(HIDDEN, RpcBus::fileno, RpcBus::copy_held, RpcBus::watch_messages)
-%formacro(HIDDEN, RpcBus::listen, RpcBus::connect)
+%formacro(HIDDEN, RpcBus::copy_held, RpcBus::listen, RpcBus::connect)
 
 /* Time is a Duration, and Endpoint waits as Java does. */
 %typemap(jstype) double timeout "java.time.Duration"
@@ -158,8 +159,8 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 HIDDEN(method)
 %enddef
 %formacro(WAITS, Bus::send, Bus::recv_into, Bus::recv_batch_into, Bus::reserve)
-%formacro(WAITS, Bus::reserve_batch, Bus::take, RpcBus::call, RpcBus::reply)
-%formacro(WAITS, RpcBus::next_reply, RpcBus::next_request, Bus::acquire)
+%formacro(WAITS, Bus::take, RpcBus::call, RpcBus::reply, RpcBus::next_reply)
+WAITS(RpcBus::next_request)
 HIDDEN(Bus::send_batch)
 /* Without a first try: what that sent would be all. */
 %typemap(javaout) Result Bus::send_batch { return sleep(timeout, t -> $jnicall); }

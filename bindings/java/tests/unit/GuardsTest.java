@@ -60,7 +60,9 @@ final class GuardsTest {
 
     @Test
     void what_is_not_committed_is_not_sent() {
-        tx.acquireTx(8).close();
+        TxGuard dropped = tx.acquireTx(8);
+        dropped.close();
+        assertThrows(IllegalStateException.class, () -> dropped.commit(8, 1));
         tx.acquireTx(8).rollback();
         commit(5, 1);
         tx.flush();

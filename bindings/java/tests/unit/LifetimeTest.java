@@ -3,6 +3,7 @@ package dev.tachyon_ipc;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -12,6 +13,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -102,6 +105,31 @@ final class LifetimeTest {
         }
         assertTrue(descriptors() < before + 10, descriptors() + " descriptors");
         kept.forEach(TachyonBus::close);
+    }
+
+    @Test
+    void a_close_in_the_middle_of_use_is_an_exception() throws Exception {
+        for (int i = 0; i < 300; i++) {
+            Pair pair = Pair.of(4096);
+            Queue<Throwable> thrown = new ConcurrentLinkedQueue<>();
+            Runnable[] uses = {
+                () -> pair.rx().acquireRx(100).close(),
+                () -> pair.tx().acquireTx(16, null).commit(16, 1)};
+            List<Thread> threads = new ArrayList<>();
+            for (Runnable use : uses) {
+                Thread thread = new Thread(() -> {
+                    for (;;) use.run();
+                });
+                thread.setUncaughtExceptionHandler((t, e) -> thrown.add(e));
+                thread.start();
+                threads.add(thread);
+            }
+            if (i % 4 == 0) Thread.sleep(1);
+            (i % 2 == 0 ? pair.tx() : pair.rx()).close();
+            pair.close();
+            for (Thread thread : threads) thread.join();
+            for (Throwable e : thrown) assertInstanceOf(BusClosedException.class, e);
+        }
     }
 
     @Tag("long") /* touches gigabytes */

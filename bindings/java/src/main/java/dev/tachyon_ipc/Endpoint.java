@@ -129,9 +129,10 @@ abstract class Endpoint implements AutoCloseable {
     }
 
     /** Memory of a bus, which stays mapped until nothing refers to the buffer any more. */
-    static ByteBuffer share(ByteBuffer memory, long bus) {
-        if (memory != null) Library.CLEANER.register(memory, () -> Tachyon.unref(bus));
-        return memory == null ? null : memory.order(ByteOrder.nativeOrder());
+    final ByteBuffer share(ByteBuffer memory, long bus, int error) {
+        check(-error);
+        Library.CLEANER.register(memory, () -> Tachyon.unref(bus));
+        return memory.order(ByteOrder.nativeOrder());
     }
 
     /** For C: UTF-8, with a NUL at the end and nowhere else. */
