@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -182,6 +183,37 @@ func TestBatchesAreCopied(t *testing.T) {
 	no(t, err)
 	if count := <-total; n*32 != len(much) || count != n+sent {
 		t.Fatal(n, count, sent)
+	}
+}
+
+func TestValuesAreSentAsTheyLieInMemory(t *testing.T) {
+	type tick struct {
+		Symbol   [8]byte
+		Price    float64
+		Quantity uint32
+		Sides    [2]struct{ A, B int16 }
+	}
+	tx, rx := pair(t)
+	ticks := make([]tick, 100)
+	for i := range ticks {
+		ticks[i] = tick{[8]byte{'T'}, float64(i) / 4, uint32(i), [2]struct{ A, B int16 }{{1, 2}, {3, int16(i)}}}
+	}
+	n, err := tachyon.SendItems(background, tx, ticks, 3)
+	no(t, err)
+	got := make([]tick, 200)
+	count, typeID, err := tachyon.RecvItems(background, rx, got)
+	no(t, err)
+	if n != 100 || count != 100 || typeID != 3 || !slices.Equal(got[:100], ticks) {
+		t.Fatal(n, count, typeID)
+	}
+	is(t, second(tachyon.SendItems(background, tx, []string{"no"}, 0)), tachyon.ErrInvalidSize)
+	is(t, second(tachyon.SendItems(background, tx, []*tick{nil}, 0)), tachyon.ErrInvalidSize)
+	is(t, second(tachyon.SendItems(background, tx, []struct{ P any }{{1}}, 0)), tachyon.ErrInvalidSize)
+	is(t, second(tachyon.SendItems(background, tx, make([]struct{}, 5), 0)), tachyon.ErrInvalidSize)
+	is(t, third(tachyon.RecvItems(background, rx, make([]bool, 8))), tachyon.ErrInvalidSize)
+	is(t, third(tachyon.RecvItems(background, rx, []int64(nil))), tachyon.ErrNullPtr)
+	if n, err := tachyon.SendItems(background, tx, []tick(nil), 0); n != 0 || err != nil {
+		t.Fatal(n, err)
 	}
 }
 

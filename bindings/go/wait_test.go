@@ -235,11 +235,11 @@ func TestACancelledContextEndsEveryWait(t *testing.T) {
 
 func TestADeadlineEndsEveryWait(t *testing.T) {
 	eachWait(t, func(t *testing.T, w wait) {
+		start := time.Now()
 		ctx, cancel := context.WithTimeout(background, 30*time.Millisecond)
 		defer cancel()
-		start := time.Now()
 		err := w.call(ctx)
-		if took := time.Since(start); took < 25*time.Millisecond || took > 10*time.Second {
+		if took := time.Since(start); took < 30*time.Millisecond || took > 10*time.Second {
 			t.Error("it took", took)
 		}
 		is(t, err, context.DeadlineExceeded)
@@ -322,13 +322,11 @@ func TestOthersGoOnWhileSomeWait(t *testing.T) {
 			results <- err
 		}()
 	}
-	turns := 0
-	for end := time.Now().Add(50 * time.Millisecond); time.Now().Before(end); turns++ {
-		runtime.Gosched()
-	}
-	if turns < 100 {
-		t.Fatal(turns, "turns")
-	}
+	within(t, func() {
+		for range 10000 {
+			runtime.Gosched()
+		}
+	})
 	for _, b := range buses {
 		no(t, b.Close())
 	}
