@@ -25,7 +25,7 @@ static void wait_outside(void (*call)(void *), void *context) {
 /* A second look is after a signal. A thread of Guile's queues the handler: it gets a
    moment for that. */
 static int pending(void *context) { (void)context; return looks++ > 0; }
-static int interrupted(void) { scm_std_usleep(2000); scm_async_tick(); return 0; }
+static int interrupted(void) { scm_std_usleep(10000); scm_async_tick(); return 0; }
 %}
 #define TACHYON_OWN_BYTES
 %typemap(in) (const void *data, size_t size) {
