@@ -14,6 +14,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) < 2 {
+		log.Fatal("usage: recv PATH")
+	}
 	bus, err := tachyon.Listen(os.Args[1], 65536)
 	if err != nil {
 		log.Fatal(err)

@@ -14,6 +14,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) < 2 {
+		log.Fatal("usage: rpc_client PATH WORD...")
+	}
 	ctx := context.Background()
 	bus, err := tachyon.RpcConnectContext(ctx, os.Args[1], &tachyon.Options{Timeout: 10 * time.Second})
 	if err != nil {

@@ -16,6 +16,9 @@ import (
 )
 
 func main() {
+	if len(os.Args) < 2 {
+		log.Fatal("usage: rpc_server PATH")
+	}
 	bus, err := tachyon.RpcListen(os.Args[1], 65536, 65536)
 	if err != nil {
 		log.Fatal(err)

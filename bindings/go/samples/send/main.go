@@ -15,9 +15,15 @@ import (
 )
 
 func main() {
+	if len(os.Args) < 2 {
+		log.Fatal("usage: send PATH [COUNT]")
+	}
 	count := 10
 	if len(os.Args) > 2 {
-		count, _ = strconv.Atoi(os.Args[2])
+		var err error
+		if count, err = strconv.Atoi(os.Args[2]); err != nil {
+			log.Fatal(err)
+		}
 	}
 	ctx := context.Background()
 	bus, err := tachyon.ConnectContext(ctx, os.Args[1], &tachyon.Options{Timeout: 10 * time.Second})
