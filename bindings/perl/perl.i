@@ -35,6 +35,13 @@ static int interrupted(void) { dTHX; PERL_ASYNC_CHECK(); return 0; }
 for my $class (qw(Bus RpcBus)) {
     no strict 'refs';
     *{"Tachyon::${class}::CLONE_SKIP"} = sub { 1 };    # not of another thread's
+    my $free = \&{"Tachyon::${class}::DESTROY"};
+    no warnings 'redefine';
+    *{"Tachyon::${class}::DESTROY"} = sub {             # by hand too, then it is closed
+        my $inner = tied %{ $_[0] };
+        $free->(@_);
+        $$inner = 0 if $inner;
+    };
     *{"Tachyon::${class}::$_"} = \&{"Tachyonc::${class}_${_}_get"}
         for qw(error type_id size count stride id spin);
 }

@@ -78,7 +78,8 @@ for my $object (1, 'x', {}, [], undef, Tachyon::Options->new, $rpc, *STDOUT{IO})
 }
 my $gone = Tachyon::Bus->new;
 $gone->DESTROY;
-check(!eval { $gone->recv(0); 1 });
+check(!eval { $gone->recv(0); 1 } && $@->code == $Tachyon::ERR_CLOSED, $@);
+$gone->DESTROY;
 check(!eval { $a->{error} = 1 } && !eval { $a->{nonsense} = 1; $a->{nonsense} });
 
 # Every byte, and every bit of an integer.
