@@ -78,10 +78,12 @@ Py_ssize_t rx_batch_length(PyObject *self) {
 
 /* ---- As one array in the ring ---- */
 
-enum { /* NOLINTNEXTLINE(misc-redundant-expression): each has the bits of STRIDES */
-       ANY_CONTIGUOUS =
-           (PyBUF_C_CONTIGUOUS | PyBUF_F_CONTIGUOUS | PyBUF_ANY_CONTIGUOUS) &
-           ~PyBUF_STRIDES
+/* The bits that ask for contiguity, beside those of PyBUF_STRIDES in each. */
+enum {
+    IN_ORDER_OF_C = PyBUF_C_CONTIGUOUS & ~PyBUF_STRIDES,
+    IN_ORDER_OF_F = PyBUF_F_CONTIGUOUS & ~PyBUF_STRIDES,
+    IN_EITHER = PyBUF_ANY_CONTIGUOUS & ~PyBUF_STRIDES,
+    ANY_CONTIGUOUS = IN_ORDER_OF_C | IN_ORDER_OF_F | IN_EITHER
 };
 
 /* Find the batch's shape and strides, and whether a view may be had with `flags`. */
