@@ -840,7 +840,8 @@ TACHYON_ABI const void *tachyon_rpc_wait_timed(tachyon_rpc_bus_t *rpc,
                                                int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /**
- * Wait for a reply to any outstanding call: the one that came first. Release it with
+ * Wait for a reply to any outstanding call. Of those that were taken off the ring while
+ * another was awaited, that to the oldest call comes first. Release it with
  * tachyon_rpc_commit_rx().
  *
  * @param out_cid  Set to its correlation id; must not be NULL.
