@@ -18,6 +18,7 @@
 
 #include "facade.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -35,6 +36,7 @@ typedef struct Whole {
     int interrupt_fd;
     Memory ring;
     enum held held; /* what bytes_taken() releases; the bus is busy until then */
+    pthread_t holder; /* whose call that was: to all others the bus is busy */
     const void *held_data;
     unsigned released; /* of the views of the last Bus_take() */
     char *scratch;

@@ -174,16 +174,26 @@ static Bytes hold(Call *call, enum held held) {
     call->bus->type_id = call->type_id;
     call->bus->size = call->size;
     call->bus->id = call->id;
-    w->held = held;
     w->held_data = call->data;
+    w->holder = pthread_self();
+    w->held = held;
     return (Bytes){call->data, call->size};
 }
 
-/* One that was never copied is not in the way of the next. */
-static void drop_held(Bus *bus) {
-    if (whole(bus)->held != HELD_NONE)
-        leave(bus);
+static void let_go(Bus *bus) {
     whole(bus)->held = HELD_NONE;
+    leave(bus);
+}
+
+static bool holds(Bus *bus) {
+    Whole *w = whole(bus);
+    return w->held != HELD_NONE && pthread_equal(w->holder, pthread_self());
+}
+
+/* One that was never copied is not in the way of the thread's next. */
+static void drop_held(Bus *bus) {
+    if (holds(bus))
+        let_go(bus);
 }
 
 void bytes_taken(Bus *bus) {
@@ -194,7 +204,8 @@ void bytes_taken(Bus *bus) {
         tachyon_rpc_commit_rx(bus->rpc);
     else if (held == HELD_REQUEST)
         tachyon_rpc_commit_serve(bus->rpc);
-    drop_held(bus);
+    if (held != HELD_NONE)
+        let_go(bus);
 }
 
 static bool try_recv(Call *call, int64_t timeout_ns) {
@@ -368,8 +379,8 @@ static bool try_serve(Call *call, int64_t timeout_ns) {
 
 Bytes RpcBus_wait_for(Bus *bus, uint64_t id, double timeout) {
     Whole *w = whole(bus);
-    if (w->held == HELD_REPLY && (id == 0 || id == bus->id)) /* not copied yet */
-        return (Bytes){w->held_data, bus->size};
+    if (holds(bus) && w->held == HELD_REPLY && (id == 0 || id == bus->id))
+        return (Bytes){w->held_data, bus->size}; /* not copied yet */
     Call call = {.bus = bus, .id = id};
     drop_held(bus);
     if (perform(try_wait, &call, timeout) < 0)

@@ -253,6 +253,32 @@ TEST(calls_are_answered_and_a_reply_waits_for_room) {
     delete_ends(ends);
 }
 
+static void *every_other_receives(void *bus) {
+    CHECK(!RpcBus_serve(bus, 0).data);
+    CHECK_EQ(((Bus *)bus)->error, TACHYON_ERR_BUSY);
+    CHECK_EQ(RpcBus_next_request(bus, 0), -TACHYON_ERR_BUSY);
+    CHECK_EQ(RpcBus_next_reply(bus, 0, 0), -TACHYON_ERR_BUSY);
+    return NULL;
+}
+
+TEST(what_one_thread_is_to_copy_no_other_takes_away) {
+    struct ends ends = open_rpc();
+    char into[8] = {0};
+    Result first = RpcBus_call(ends.sender, "one", 3, 4, -1);
+    CHECK(first > 0 && RpcBus_call(ends.sender, "fourth", 6, 4, -1) > 0);
+    CHECK_EQ(RpcBus_next_request(ends.receiver, -1), 3);
+    test_join(test_thread(every_other_receives, ends.receiver));
+    CHECK_EQ(RpcBus_copy_held(ends.receiver, into, 3), 3);
+    CHECK(memcmp(into, "one", 3) == 0);
+    CHECK_EQ(RpcBus_reply(ends.receiver, (uint64_t)first, into, 3, 5, -1), 0);
+    CHECK_EQ(RpcBus_next_reply(ends.sender, 0, -1), 3);
+    test_join(test_thread(every_other_receives, ends.sender));
+    CHECK_EQ(RpcBus_copy_held(ends.sender, into, 3), 3);
+    CHECK_EQ(RpcBus_next_request(ends.receiver, -1), 6); /* not lost */
+    CHECK_EQ(RpcBus_next_request(ends.receiver, -1), 6); /* nor in its own way */
+    delete_ends(ends);
+}
+
 /* ---- Who keeps it mapped ---- */
 
 TEST(a_view_keeps_the_ring_mapped_past_close_and_delete) {
