@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.tachyon_ipc;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -149,6 +152,40 @@ final class WaitingTest {
                 assertEquals(null, failed.get());
             }
         }
+    }
+
+    /** Neither the buffer nor the message of the first. */
+    @Test
+    void a_second_thread_is_refused_and_touches_nothing() throws Exception {
+        byte[] message = new byte[900], other = new byte[900];
+        Arrays.fill(message, (byte) 7);
+        try (Pair pair = Pair.of(4096)) {
+            AtomicReference<byte[]> received = new AtomicReference<>();
+            Throwable thrown = struck(() -> received.set(pair.rx().recv((Duration) null)), t -> {
+                for (int i = 0; i < 3; i++) {
+                    assertBusy(() -> pair.rx().recv((Duration) null));
+                    assertBusy(() -> pair.rx().send(new byte[100_000], 1));
+                    System.gc();
+                }
+                pair.tx().send(message, 1);
+            }, new AtomicBoolean());
+            assertNull(thrown);
+            assertArrayEquals(message, received.get());
+            ByteBuffer filler = ByteBuffer.allocateDirect(900);
+            assertThrows(TachyonException.class,
+                    () -> endless(() -> pair.tx().send(filler, 1, Duration.ZERO)));
+            thrown = struck(() -> pair.tx().send(message, 1), t -> {
+                assertBusy(() -> pair.tx().send(other, 1));
+                pair.rx().drainBatch(9, Pair.LONG).commit();
+            }, new AtomicBoolean());
+            assertNull(thrown);
+            assertArrayEquals(message, pair.rx().recv(Pair.LONG));
+        }
+    }
+
+    private static void assertBusy(Runnable call) {
+        var e = assertThrows(TachyonException.class, call::run);
+        assertEquals("TACHYON_ERR_BUSY", e.getName());
     }
 
     @Test

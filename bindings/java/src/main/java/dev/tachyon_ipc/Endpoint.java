@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package dev.tachyon_ipc;
 
+import java.lang.ref.Reference;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.ReadOnlyBufferException;
@@ -8,14 +9,17 @@ import java.nio.channels.AsynchronousCloseException;
 import java.nio.channels.spi.AbstractInterruptibleChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.concurrent.atomic.AtomicReference;
 
 /** What both kinds of bus share: waiting that Thread.interrupt() ends, and buffers. */
 abstract class Endpoint implements AutoCloseable {
-    /** For payloads that have to be copied to where C sees them; grows to the largest. */
-    ByteBuffer scratch = ByteBuffer.allocateDirect(4096);
+    /** For payloads that have to be copied to where C sees them; grows to the largest. A
+        call takes it out, so that no second thread writes there before it is refused. */
+    private final AtomicReference<ByteBuffer> scratch = new AtomicReference<>();
     private int spin = TachyonConstants.TACHYON_DEFAULT_SPIN;
-    private ByteBuffer located; /* the buffer that was used last, and where it is */
-    private long locatedAt;
+    private Located located; /* the buffer that was used last */
+
+    private record Located(ByteBuffer buffer, long at) {}
 
     abstract String errorText();
 
@@ -101,25 +105,34 @@ abstract class Endpoint implements AutoCloseable {
         return seconds < 0 ? null : Duration.ofNanos(Math.round(seconds * 1e9));
     }
 
-    final ByteBuffer scratch(int size) {
-        if (size > scratch.capacity()) scratch = ByteBuffer.allocateDirect(size);
-        return scratch;
+    final ByteBuffer takeScratch(int size) {
+        ByteBuffer taken = scratch.getAndSet(null);
+        return taken != null && size <= taken.capacity() ? taken.clear()
+                : ByteBuffer.allocateDirect(Math.max(size, 4096));
     }
 
-    /** Where C finds the bytes from position to limit, of a heap buffer in a copy. */
-    final long address(ByteBuffer data) {
-        int position = data.position();
-        if (!data.isDirect()) {
-            data = scratch(data.remaining()).put(0, data, position, data.remaining());
-            position = 0;
-        } else if (data.hasRemaining()) {
-            data.get(position); /* throws where its arena is closed */
+    /** After the call, up to which the buffer must not be collected. */
+    final void keep(ByteBuffer direct, boolean taken) {
+        if (taken) scratch.lazySet(direct);
+        Reference.reachabilityFence(direct);
+    }
+
+    /** The bytes from position to limit, of a heap buffer in a copy. */
+    final ByteBuffer direct(ByteBuffer data) {
+        int size = data.remaining();
+        return data.isDirect() ? data
+                : takeScratch(size).put(0, data, data.position(), size).limit(size);
+    }
+
+    /** Where C finds the bytes from position to limit. */
+    final long address(ByteBuffer direct) {
+        int position = direct.position();
+        if (direct.hasRemaining()) direct.get(position); /* throws where its arena is closed */
+        Located at = located; /* once: another thread may be about to be refused */
+        if (at == null || at.buffer != direct) {
+            located = at = new Located(direct, Tachyon.address(direct));
         }
-        if (data != located) {
-            locatedAt = Tachyon.address(data);
-            located = data;
-        }
-        return locatedAt + position;
+        return at.at + position;
     }
 
     final long addressToWrite(ByteBuffer into) {

@@ -50,26 +50,42 @@ public final class TachyonBus extends NativeBus {
 
     /** The bytes from position to limit; neither moves. */
     public void send(ByteBuffer data, int typeId, Duration timeout) {
-        send(address(data), data.remaining(), typeId, timeout);
+        ByteBuffer from = direct(data);
+        try {
+            send(address(from), from.remaining(), typeId, timeout);
+        } finally {
+            keep(from, from != data);
+        }
     }
 
     /** Messages of one size and type; how many went, fewer than all at an error. */
     public int sendBatch(ByteBuffer items, int itemSize, int typeId, Duration timeout) {
-        return (int) sendBatch(address(items), items.remaining(), itemSize, typeId, timeout);
+        ByteBuffer from = direct(items);
+        try {
+            return (int) sendBatch(address(from), from.remaining(), itemSize, typeId, timeout);
+        } finally {
+            keep(from, from != items);
+        }
     }
 
     /** A copy of the next message; getTypeId() tells its type. */
     public byte[] recv(Duration timeout) {
-        int size;
+        ByteBuffer into = takeScratch(0);
         try {
-            size = recv(scratch.clear(), timeout);
-        } catch (TachyonException e) {
-            if (getSize() <= scratch.capacity()) throw e;
-            size = recv(scratch((int) getSize()), timeout);
+            int size;
+            try {
+                size = recv(into, timeout);
+            } catch (TachyonException e) {
+                if (getSize() <= into.capacity()) throw e;
+                into = ByteBuffer.allocateDirect((int) getSize());
+                size = recv(into, timeout);
+            }
+            byte[] data = new byte[size];
+            into.get(0, data);
+            return data;
+        } finally {
+            keep(into, true);
         }
-        byte[] data = new byte[size];
-        scratch.get(0, data);
-        return data;
     }
 
     /** Type of the last message that recv() or recvBatch() copied. */
@@ -82,12 +98,20 @@ public final class TachyonBus extends NativeBus {
 
     /** Into a direct buffer from its position on, which does not move; the size. */
     public int recv(ByteBuffer into, Duration timeout) {
-        return (int) recvInto(addressToWrite(into), into.remaining(), timeout);
+        try {
+            return (int) recvInto(addressToWrite(into), into.remaining(), timeout);
+        } finally {
+            keep(into, false);
+        }
     }
 
     /** Messages of itemSize bytes and one type into a direct buffer; how many. */
     public int recvBatch(ByteBuffer into, int itemSize, Duration timeout) {
-        return (int) recvBatchInto(addressToWrite(into), into.remaining(), itemSize, timeout);
+        try {
+            return (int) recvBatchInto(addressToWrite(into), into.remaining(), itemSize, timeout);
+        } finally {
+            keep(into, false);
+        }
     }
 
     /** Room for a message, or BufferFullException. */

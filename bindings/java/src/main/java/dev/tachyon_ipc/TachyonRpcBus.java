@@ -39,7 +39,12 @@ public final class TachyonRpcBus extends NativeRpcBus {
     }
 
     public long call(byte[] data, int msgType, Duration timeout) {
-        return call(address(ByteBuffer.wrap(data)), data.length, msgType, timeout);
+        ByteBuffer from = direct(ByteBuffer.wrap(data));
+        try {
+            return call(address(from), data.length, msgType, timeout);
+        } finally {
+            keep(from, true);
+        }
     }
 
     /** The reply to that call; those to others are kept until they are asked for. */
@@ -75,15 +80,22 @@ public final class TachyonRpcBus extends NativeRpcBus {
     }
 
     public void reply(long id, byte[] data, int msgType, Duration timeout) {
-        reply(id, address(ByteBuffer.wrap(data)), data.length, msgType, timeout);
+        ByteBuffer from = direct(ByteBuffer.wrap(data));
+        try {
+            reply(id, address(from), data.length, msgType, timeout);
+        } finally {
+            keep(from, true);
+        }
     }
 
     private RpcRxGuard copy(long size) {
         byte[] data = new byte[(int) size];
-        ByteBuffer copy = scratch(data.length).clear();
-        copyHeld(address(copy), size);
-        copy.get(0, data);
         ByteBuffer heap = ByteBuffer.wrap(data).order(ByteOrder.nativeOrder());
-        return new RpcRxGuard(heap, getId(), getTypeId());
+        RpcRxGuard message = new RpcRxGuard(heap, getId(), getTypeId());
+        ByteBuffer copy = takeScratch(data.length);
+        copyHeld(address(copy), size); /* from here on another thread may receive */
+        copy.get(0, data);
+        keep(copy, true);
+        return message;
     }
 }
