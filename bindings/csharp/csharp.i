@@ -51,7 +51,7 @@ E(Uninitialized, STATE_UNINITIALIZED) E(Initializing, STATE_INITIALIZING)
 E(Ready, STATE_READY) E(Disconnected, STATE_DISCONNECTED)
 E(FatalError, STATE_FATAL_ERROR) E(Unknown, STATE_UNKNOWN)
 E(None, ROLE_NONE) E(Producer, ROLE_PRODUCER) E(Consumer, ROLE_CONSUMER)
-%pragma(csharp) moduleclassmodifiers="static class"
+%pragma(csharp) moduleclassmodifiers="static unsafe class"
 %typemap(csclassmodifiers) tachyon_error_kind_t "enum" /* public are the exceptions */
 
 /* ---- Types ---- */
@@ -112,5 +112,8 @@ ABOUT(allow_uid, "Lets a user connect who is not our own; 4294967295: anyone.")
 %define AT(name, field) %constant int At##name = offsetof(Bus, field); %enddef
 AT(Error, error) AT(Spin, spin) AT(TypeId, type_id) AT(Count, count) AT(Size, size)
 AT(Stride, stride) AT(Id, id)
-%inline %{ void end_waits(void) { exiting = 1; } %}
+%inline %{
+void end_waits(void) { exiting = 1; }
+void *ended(void) { return bus_none(); }
+%}
 %include "tachyon.i"

@@ -138,7 +138,7 @@ public sealed unsafe partial class Bus : Connection {
         double seconds = Seconds(timeout);
         long result = 0;
         using (Until(token)) {
-            bool mine = Hold();
+            bool held = Hold();
             switch (op) {
             case Op.Reserve:
                 result = Native.RawBus_Reserve(Handle, (ulong)size, seconds);
@@ -154,11 +154,11 @@ public sealed unsafe partial class Bus : Connection {
                 result = Native.RawBus_Take(Handle, (uint)count, seconds);
                 break;
             }
-            if (result < 0 && mine)
-                Drop();
+            if (held)
+                Drop(result >= 0);
         }
         if (result >= 0)
-            ++Turn; // a guard that was out is stale
+            Turn = ++LastTurn; // a guard that was out is stale
         else if (!quiet || Tried(result))
             Check(result, token);
         return result;

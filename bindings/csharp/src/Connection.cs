@@ -8,7 +8,7 @@ namespace TachyonIpc {
 /// <summary>What <see cref="Bus"/> and <see cref="RpcBus"/> share. One thread at a time
 /// sends or receives; any may dispose, abort or ask for the state.</summary>
 public abstract unsafe partial class Connection : IDisposable {
-    internal readonly IntPtr Handle; // the facade's struct lives until the finalizer
+    internal IntPtr Handle { get; private set; } // until the finalizer; then a closed one
     // What the last call has left in it.
     int LastError => *(int*)(Handle + Tachyon.AtError);
     internal uint LastTypeId => *(uint*)(Handle + Tachyon.AtTypeId);
@@ -17,11 +17,12 @@ public abstract unsafe partial class Connection : IDisposable {
     internal long LastStride => *(long*)(Handle + Tachyon.AtStride);
     internal ulong LastId => *(ulong*)(Handle + Tachyon.AtId);
 
-    internal uint Turn; // of the guard that holds; an older one is stale
-    internal bool Held;
+    internal ulong Turn; // of the guard in force, 0: none; an older one is stale
+    internal ulong LastTurn;
     static int exitWatched;
     int owners = 1;     // Dispose() closes when they are 0; less: it is closed
-    int users = 1;      // of the ring's memory: a guard, and we until we are closed
+    int users = 1;      // of the ring's memory: calls for a guard, and we until closed
+    int lent; // 1: a guard has shown it, and a span may outlive guard and Dispose()
 
     internal Connection() {
         Handle = Loaded(Native.new_RawBus);
@@ -46,12 +47,17 @@ public abstract unsafe partial class Connection : IDisposable {
         }
     }
 
-    /// <summary>Closes, if that was forgotten; what a guard shows stays.</summary>
+    /// <summary>Closes, if that was forgotten, and unmaps.</summary>
     ~Connection() {
         if (Handle == IntPtr.Zero)
             return;
         Close();
-        Native.delete_RawBus(Handle);
+        if (lent != 0)
+            Leave();
+        IntPtr gone = Handle;
+        Handle = (IntPtr)Native.Ended(); // for what is finalized after us, and still uses us
+        Turn = 0;
+        Native.delete_RawBus(gone);
     }
 
     /// <summary>Version of the native library.</summary>
@@ -91,8 +97,8 @@ public abstract unsafe partial class Connection : IDisposable {
     }
 
     /// <summary>Ends the stream, and every call that waits, from any thread. What was
-    /// committed is flushed. The ring is unmapped at once, or when the last guard is
-    /// done. Harmless when repeated, unless <see cref="AddRef"/> was called.</summary>
+    /// committed is flushed. The ring is unmapped at once, or once a guard has shown it
+    /// by the finalizer. Harmless when repeated, unless <see cref="AddRef"/> was called.</summary>
     public void Dispose() {
         if (Interlocked.Decrement(ref owners) == 0)
             Close();
@@ -123,18 +129,19 @@ public abstract unsafe partial class Connection : IDisposable {
             Unmap();
     }
 
-    /// For a guard, before the call that gives it memory. False: one is out already.
+    /// Before a call that gives a guard memory. False: it is mapped for good.
     internal bool Hold() {
-        if (Held)
+        if (lent != 0)
             return false;
         if (Interlocked.Increment(ref users) <= 0) // unmapped
             throw new TachyonDisposedException(GetType().Name);
-        return Held = true;
+        return true;
     }
 
-    internal void Drop() {
-        Held = false;
-        Leave();
+    /// After it: what was not given, or not as the first, needs no hold.
+    internal void Drop(bool given) {
+        if (!given || Interlocked.Exchange(ref lent, 1) != 0)
+            Leave();
     }
 
     // ---- Opening, waiting, results ----

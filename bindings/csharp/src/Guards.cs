@@ -4,17 +4,17 @@ using System.Runtime.InteropServices;
 
 namespace TachyonIpc {
 
-/// What a guard knows of its bus, which keeps the ring mapped until the guard is done.
+/// What a guard knows of its bus, which keeps the ring mapped until it is finalized.
 readonly unsafe struct Hold {
     readonly Bus bus;
-    readonly uint turn;
+    readonly ulong turn;
 
     internal Hold(Bus bus) {
         this.bus = bus;
         turn = bus.Turn;
     }
 
-    internal bool IsValid => bus != null && bus.Held && bus.Turn == turn;
+    internal bool IsValid => bus != null && turn != 0 && bus.Turn == turn;
 
     internal Bus Bus => IsValid ? bus : throw new TachyonException(
         TachyonError.Empty, "the guard is done, or another one has taken its place");
@@ -26,7 +26,7 @@ readonly unsafe struct Hold {
     /// The result of the call that ends it; InvalidSz leaves it as it is.
     internal void Done(long result) {
         if (result != -(long)TachyonError.InvalidSz)
-            bus.Drop();
+            bus.Turn = 0;
         bus.Check(result);
     }
 
@@ -40,7 +40,7 @@ readonly unsafe struct Hold {
             Native.RawBus_Rollback(bus.Handle);
         else
             Native.RawBus_Release(bus.Handle, 0);
-        bus.Drop();
+        bus.Turn = 0;
     }
 }
 

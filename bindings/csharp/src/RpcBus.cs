@@ -85,9 +85,10 @@ public sealed unsafe partial class RpcBus : Connection {
 
     Message Copy(CancellationToken token, long size) {
         var payload = new byte[Check(size, token)];
-        fixed (byte* p = payload)
+        var message = new Message(payload, LastTypeId, LastId);
+        fixed (byte* p = payload) // from here on another thread may receive
             Check(Native.RawRpcBus_CopyHeld(Handle, p, (ulong)size));
-        return new Message(payload, LastTypeId, LastId);
+        return message;
     }
 }
 }
