@@ -7,8 +7,10 @@ import (
 	"errors"
 	"math"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -271,5 +273,55 @@ func TestManyGoroutinesAtOnce(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		cancel()
 		within(t, group.Wait)
+	}
+}
+
+// They are refused, or they get what nobody else gets.
+func TestManyGoroutinesReceiveEveryReplyOnce(t *testing.T) {
+	caller, callee := rpcPair(t)
+	const count = 100_000
+	go func() {
+		for request, err := callee.Serve(100); err == nil; request, err = callee.Serve(100) {
+			callee.ReplyContext(background, request.CorrelationID(), request.Data(), request.TypeID())
+		}
+	}()
+	ctx, cancel := context.WithTimeout(background, 20*time.Second)
+	defer cancel()
+	var got atomic.Int64
+	seen := make([]atomic.Bool, count)
+	receive := func() {
+		for got.Load() < count && ctx.Err() == nil {
+			m, err := caller.WaitContext(tachyon.NoWait, 0)
+			if err != nil {
+				runtime.Gosched()
+				continue
+			}
+			got.Add(1)
+			i := int(m.TypeID())
+			if seen[i].Swap(true) || m.Size() != i%300+1 || m.Data()[i%300] != byte(i) {
+				t.Errorf("reply %d of %d bytes", i, m.Size())
+			}
+		}
+	}
+	var group sync.WaitGroup
+	for range 3 {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			receive()
+		}()
+	}
+	for i := 0; i < count && ctx.Err() == nil; {
+		data := make([]byte, i%300+1)
+		data[i%300] = byte(i)
+		if _, err := caller.Call(data, uint32(i)); err == nil {
+			i++
+		} else {
+			runtime.Gosched()
+		}
+	}
+	group.Wait()
+	if got.Load() != count {
+		t.Errorf("%d replies of %d", got.Load(), count)
 	}
 }

@@ -106,6 +106,10 @@ type RpcRxGuard struct {
 }
 
 func (b *RpcBus) receive(ctx context.Context, call func(t float64) int64) (*RpcRxGuard, error) {
+	if err := b.enter(); err != nil {
+		return nil, err
+	}
+	defer b.busy.Store(false)
 	g := new(RpcRxGuard)
 	_, err := b.wait(ctx, func(t float64) int64 {
 		n := call(t)
