@@ -96,6 +96,18 @@ Result facade_refuse(Bus *bus) {
                        "another thread is in a call of this bus");
 }
 
+/* One opens at a time, too: the handshake's state is no more than one thread's. */
+static bool enter_opening(Bus *bus) {
+    return !atomic_exchange(&whole(bus)->busy, true);
+}
+
+static Result refuse_opening(Bus *bus) {
+    return atomic_load(&whole(bus)->ended)
+               ? facade_fail_closed(bus)
+               : facade_fail(bus, TACHYON_ERR_BUSY,
+                             "another thread is in a call of this bus");
+}
+
 int bus_enter(Bus *bus) {
     return enter(bus);
 }
@@ -111,13 +123,28 @@ struct waiting {
     Call *call;
     int64_t timeout_ns;
     bool done;
+    tachyon_error_t error;
+    int system_errno;
+    char text[sizeof((Bus *)0)->text];
 };
 
+/* The error is kept here: it is this thread's right now, and what the object says is of
+   others as long as these have the interpreter's lock. */
 static void run(void *context) {
     struct waiting *waiting = context;
     waiting->done = waiting->attempt(waiting->call, waiting->timeout_ns);
-    if (!waiting->done) /* here: the error is this thread's, right now */
-        facade_fail_last(waiting->call->bus);
+    if (waiting->done)
+        return;
+    waiting->error = tachyon_last_error();
+    waiting->system_errno = tachyon_last_errno();
+    snprintf(waiting->text, sizeof waiting->text, "%s", tachyon_last_error_message());
+}
+
+static Result failed(const struct waiting *waiting) {
+    Bus *bus = waiting->call->bus;
+    Result result = facade_fail(bus, waiting->error, waiting->text);
+    bus->system_errno = waiting->system_errno;
+    return result;
 }
 
 static int64_t now_ns(void) {
@@ -140,29 +167,63 @@ static bool take_interrupt(Bus *bus) {
     return taken;
 }
 
-/* `within`: the call has entered; it stays inside when it is done, else it leaves. */
-static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns, bool within) {
+static Result by_a_signal(Bus *bus) {
+    return facade_fail(bus, TACHYON_ERR_INTERRUPTED, "interrupted by a signal");
+}
+
+/* Run the language's handlers, outside, for they may jump, or call us. 0: back inside. */
+static Result resume(Bus *bus) {
+    leave(bus);
+    return host.interrupted() ? by_a_signal(bus) : enter(bus) ? 0 : facade_refuse(bus);
+}
+
+/* The same for an opening, which is left where it is: after a jump whoever opens next
+   gives it up. When it is lost, to a handler or to a thread, call->done is 1. */
+static Result resume_opening(Call *call) {
+    Whole *w = whole(call->bus);
+    tachyon_opening_t *ours = w->opening;
+    w->left = true;
+    leave(call->bus);
+    bool stops = host.interrupted() != 0;
+    if (enter_opening(call->bus)) {
+        if (w->left && w->opening == ours) {
+            w->left = false;
+            return stops ? by_a_signal(call->bus) : 0;
+        }
+        leave(call->bus);
+    }
+    call->done = 1;
+    return atomic_load(&w->ended)
+               ? facade_fail_closed(call->bus)
+               : facade_fail(call->bus, TACHYON_ERR_BUSY, "it was opened meanwhile");
+}
+
+/* 0: done, and still inside. Less: the error; an opening is still inside, unless it is
+   lost, and any other call is outside. */
+static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns, bool opens) {
     Bus *bus = call->bus;
     int64_t deadline = timeout_ns > 0 ? now_ns() + timeout_ns : 0;
-    struct waiting waiting = {attempt, call, timeout_ns, false};
+    struct waiting waiting = {
+        .attempt = attempt, .call = call, .timeout_ns = timeout_ns};
     for (;;) {
         host.wait(run, &waiting);
         if (waiting.done) {
             bus->error = 0; /* of an attempt that a signal has ended */
             return 0;
         }
-        if (within)
-            leave(bus);
-        if (bus->error != TACHYON_ERR_INTERRUPTED)
-            return -(Result)bus->error;
-        if (atomic_load(&whole(bus)->ended)) /* by whoever was ending it */
-            return facade_fail_closed(bus);
-        if (take_interrupt(bus) || !host.interrupted)
-            return -(Result)bus->error;
-        if (host.interrupted())
-            return facade_fail(bus, TACHYON_ERR_INTERRUPTED, "interrupted by a signal");
-        if (within && !enter(bus))
-            return facade_refuse(bus);
+        Result result = failed(&waiting);
+        bool interrupted = waiting.error == TACHYON_ERR_INTERRUPTED;
+        if (interrupted && atomic_load(&whole(bus)->ended)) { /* by whoever ended it */
+            result = facade_fail_closed(bus);
+            interrupted = false;
+        }
+        if (!interrupted || take_interrupt(bus) || !host.interrupted) {
+            if (!opens)
+                leave(bus);
+            return result;
+        }
+        if ((result = opens ? resume_opening(call) : resume(bus)) < 0)
+            return result;
         if (deadline) {
             int64_t left = deadline - now_ns();
             waiting.timeout_ns = left > 0 ? left : 1;
@@ -174,7 +235,7 @@ Result facade_wait(Attempt *attempt, Call *call, double timeout) {
     tachyon_error_t error = tachyon_last_error();
     if (timeout != 0 && (error == TACHYON_ERR_FULL || error == TACHYON_ERR_EMPTY)) {
         if (!isnan(timeout))
-            return wait_on(attempt, call, to_ns(timeout), true);
+            return wait_on(attempt, call, to_ns(timeout), false);
         leave(call->bus);
         return not_a_time(call->bus);
     }
@@ -297,6 +358,11 @@ static Result start(Bus *bus, const struct address *at, const Options *given) {
     bus->error = 0;
     if (atomic_load(&w->ended))
         return facade_fail_closed(bus);
+    if (w->left) { /* a handler has jumped out of the call that opened */
+        w->left = false;
+        tachyon_opening_cancel(w->opening);
+        w->opening = NULL;
+    }
     if (bus->bus || bus->rpc || w->opening)
         return facade_fail(bus, TACHYON_ERR_BUSY, "the bus is open already");
     if (isnan(timeout))
@@ -328,6 +394,7 @@ static Result finish(Bus *bus, Result outcome) {
         outcome = checked(bus, error);
     }
     w->opening = NULL;
+    w->left = false;
     tachyon_opening_cancel(opening);
     if (outcome == 0) {
         if (!rpc)
@@ -350,20 +417,69 @@ static bool try_step(Call *call, int64_t timeout_ns) {
 }
 
 static Result open_at(Bus *bus, const struct address *at, const Options *options) {
+    Call call = {.bus = bus};
+    if (!enter_opening(bus))
+        return refuse_opening(bus);
     Result result = start(bus, at, options);
-    return result < 0 ? result
-                      : finish(bus, wait_on(try_step, &(Call){.bus = bus}, -1, false));
+    if (result == 0) {
+        result = wait_on(try_step, &call, -1, true);
+        if (call.done)
+            return result;
+        result = finish(bus, result);
+    }
+    leave(bus);
+    return result;
+}
+
+static Result start_at_once(Bus *bus, const struct address *at,
+                            const Options *options) {
+    if (!enter_opening(bus))
+        return refuse_opening(bus);
+    Result result = start(bus, at, options);
+    leave(bus);
+    return result;
+}
+
+static Result step(Bus *bus) {
+    Whole *w = whole(bus);
+    if (!w->opening)
+        return facade_fail_closed(bus);
+    tachyon_error_t error = tachyon_opening_step(w->opening, 0);
+    if (error == TACHYON_ERR_EMPTY && !atomic_load(&w->ended))
+        return 0;
+    if (error == TACHYON_ERR_INTERRUPTED)
+        take_interrupt(bus); /* it has ended this one */
+    Result result = finish(bus, checked(bus, error));
+    return result < 0 ? result : 1;
 }
 
 Result Bus_open_step(Bus *bus) {
-    if (!whole(bus)->opening)
-        return atomic_load(&whole(bus)->visitors) & CLOSED ? facade_fail_closed(bus)
-                                                           : 1;
-    tachyon_error_t error = tachyon_opening_step(whole(bus)->opening, 0);
-    if (error == TACHYON_ERR_EMPTY && !atomic_load(&whole(bus)->ended))
-        return 0;
-    Result result = finish(bus, checked(bus, error));
-    return result < 0 ? result : 1;
+    if (!(atomic_load(&whole(bus)->visitors) & CLOSED))
+        return 1;
+    if (!enter_opening(bus))
+        return refuse_opening(bus);
+    Result result = step(bus);
+    leave(bus);
+    return result;
+}
+
+static Result fileno_of(Bus *bus) {
+    tachyon_opening_t *opening = whole(bus)->opening;
+    if (!opening && (atomic_load(&whole(bus)->visitors) & CLOSED))
+        return facade_fail_closed(bus);
+    int fd = opening    ? tachyon_opening_fileno(opening)
+             : bus->rpc ? tachyon_rpc_fileno(bus->rpc)
+                        : tachyon_bus_fileno(bus->bus);
+    return fd < 0 ? facade_fail_last(bus) : fd;
+}
+
+Result Bus_fileno(Bus *bus) {
+    bus->error = 0;
+    if (!enter_opening(bus))
+        return refuse_opening(bus);
+    Result result = fileno_of(bus);
+    leave(bus);
+    return result;
 }
 
 #define TO_LISTEN(...) (&(struct address){path, true, __VA_ARGS__})
@@ -388,20 +504,20 @@ Result RpcBus_connect(Bus *bus, const char *path, const Options *options) {
 
 Result Bus_listen_start(Bus *bus, const char *path, size_t capacity,
                         const Options *options) {
-    return start(bus, TO_LISTEN(false, capacity, 0), options);
+    return start_at_once(bus, TO_LISTEN(false, capacity, 0), options);
 }
 
 Result Bus_connect_start(Bus *bus, const char *path, const Options *options) {
-    return start(bus, TO_CONNECT(false), options);
+    return start_at_once(bus, TO_CONNECT(false), options);
 }
 
 Result RpcBus_listen_start(Bus *bus, const char *path, size_t forward, size_t back,
                            const Options *options) {
-    return start(bus, TO_LISTEN(true, forward, back), options);
+    return start_at_once(bus, TO_LISTEN(true, forward, back), options);
 }
 
 Result RpcBus_connect_start(Bus *bus, const char *path, const Options *options) {
-    return start(bus, TO_CONNECT(true), options);
+    return start_at_once(bus, TO_CONNECT(true), options);
 }
 
 /* ---- The end ---- */

@@ -31,8 +31,9 @@ typedef struct Whole {
     _Atomic unsigned shares; /* handed out: the mapping stays */
     _Atomic unsigned owners; /* shares, and the language's object: the struct stays */
     _Atomic bool ended;
-    _Atomic bool gone; /* there is no handle to release, yet or any more */
-    tachyon_opening_t *opening;
+    _Atomic bool gone;          /* there is no handle to release, yet or any more */
+    tachyon_opening_t *opening; /* of whoever is `busy` */
+    bool left;                  /* it waits for a handler of the language's */
     int interrupt_fd;
     Memory ring;
     enum held held; /* what bytes_taken() releases; the bus is busy until then */
@@ -142,13 +143,16 @@ typedef bool Attempt(Call *call, int64_t timeout_ns);
 /* After an attempt without waiting has failed: as perform(). */
 Result facade_wait(Attempt *attempt, Call *call, double timeout);
 
-/* 0: done, and still inside; less: the error, and outside. First without waiting, and so
- * without giving up the interpreter's lock. */
-static inline Result perform(Attempt *attempt, Call *call, double timeout) {
-    if (!enter(call->bus))
-        return facade_refuse(call->bus);
+/* For who has entered. 0: done, and still inside; less: the error, and outside. First
+ * without waiting, and so without giving up the interpreter's lock. */
+static inline Result perform_inside(Attempt *attempt, Call *call, double timeout) {
     call->bus->error = 0;
     return attempt(call, 0) ? 0 : facade_wait(attempt, call, timeout);
+}
+
+static inline Result perform(Attempt *attempt, Call *call, double timeout) {
+    return enter(call->bus) ? perform_inside(attempt, call, timeout)
+                            : facade_refuse(call->bus);
 }
 
 /* The same for what needs nothing from the handle afterwards. */

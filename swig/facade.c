@@ -21,17 +21,6 @@ const char *Bus_error_text(Bus *bus) {
     return bus->text;
 }
 
-static Result described(Bus *bus, int fd) {
-    return fd < 0 ? facade_fail_last(bus) : fd;
-}
-
-Result Bus_fileno(Bus *bus) {
-    if (whole(bus)->opening)
-        return described(bus, tachyon_opening_fileno(whole(bus)->opening));
-    ENTERED(described(bus, bus->rpc ? tachyon_rpc_fileno(bus->rpc)
-                                    : tachyon_bus_fileno(bus->bus)));
-}
-
 Result Bus_max_payload(Bus *bus) {
     VISITED((Result)(bus->rpc ? tachyon_rpc_max_payload(bus->rpc)
                               : tachyon_max_payload(bus->bus)));
@@ -112,7 +101,9 @@ Result Bus_send_batch(Bus *bus, const void *items, size_t size, size_t item_size
     Result result = perform_whole(try_send_batch, &call, timeout);
     if (result < 0 && call.done == 0)
         return result;
-    bus->error = 0; /* the next call says what was the matter */
+    if (result == -TACHYON_ERR_INTERRUPTED)
+        Bus_interrupt(bus); /* it was for the whole of it */
+    bus->error = 0;         /* the next call says what was the matter */
     return (Result)call.done;
 }
 
@@ -190,9 +181,10 @@ static bool holds(Bus *bus) {
     return w->held != HELD_NONE && pthread_equal(w->holder, pthread_self());
 }
 
-/* One that was never copied is not in the way of the thread's next. */
+/* One that was never copied is not in the way of the thread's next, which is the same
+ * again; but a reply, which the core gives once, has to be copied. */
 static void drop_held(Bus *bus) {
-    if (holds(bus))
+    if (holds(bus) && whole(bus)->held != HELD_REPLY)
         let_go(bus);
 }
 
@@ -223,15 +215,18 @@ Bytes Bus_recv(Bus *bus, double timeout) {
 }
 
 static bool try_recv_into(Call *call, int64_t timeout_ns) {
-    return tachyon_recv(call->bus->bus, call->room, call->count, &call->bus->size,
-                        &call->bus->type_id, call->bus->spin,
-                        timeout_ns) == TACHYON_SUCCESS;
+    tachyon_error_t error =
+        tachyon_recv(call->bus->bus, call->room, call->count, &call->size,
+                     &call->bus->type_id, call->bus->spin, timeout_ns);
+    if (error == TACHYON_SUCCESS || error == TACHYON_ERR_INVALID_SZ)
+        call->bus->size = call->size;
+    return error == TACHYON_SUCCESS;
 }
 
 Result Bus_recv_into(Bus *bus, void *into, size_t room, double timeout) {
     Call call = {.bus = bus, .room = into, .count = room};
     Result result = perform_whole(try_recv_into, &call, timeout);
-    return result < 0 ? result : (Result)bus->size;
+    return result < 0 ? result : (Result)call.size;
 }
 
 static bool try_recv_batch(Call *call, int64_t timeout_ns) {
@@ -250,30 +245,48 @@ Result Bus_recv_batch_into(Bus *bus, void *into, size_t room, size_t item_size,
     return result < 0 ? result : (Result)call.done;
 }
 
+/* Room for `room` bytes of the object's own: inside, since another thread, or a handler
+ * that runs while this one waits, may make it larger. */
+static bool make_scratch(Whole *w, size_t room) {
+    char *grown = room > w->scratch_size ? realloc(w->scratch, room) : w->scratch;
+    if (!grown)
+        return room == 0;
+    if (room > w->scratch_size)
+        w->scratch_size = room;
+    w->scratch = grown;
+    return true;
+}
+
+static bool try_recv_scratch(Call *call, int64_t timeout_ns) {
+    call->room = whole(call->bus)->scratch;
+    return try_recv_batch(call, timeout_ns);
+}
+
 Bytes Bus_recv_batch(Bus *bus, size_t item_size, size_t max_count, double timeout) {
     Whole *w = whole(bus);
-    Result largest = Bus_max_payload(bus);
-    if (largest < 0)
-        return (Bytes){NULL, 0};
-    if (item_size == 0 || item_size > (size_t)largest || max_count == 0) {
+    Call call = {.bus = bus, .size = item_size};
+    Bytes none = {NULL, 0};
+    if (!enter(bus)) {
+        facade_refuse(bus);
+        return none;
+    }
+    if (item_size == 0 || item_size > tachyon_max_payload(bus->bus) || max_count == 0) {
         facade_fail(bus, TACHYON_ERR_INVALID_SZ,
                     "item_size or max_count is 0, or no such item fits the ring");
-        return (Bytes){NULL, 0};
+        leave(bus);
+        return none;
     }
     size_t most = w->ring.len / 2 / item_size; /* never more than the ring holds */
-    size_t room = item_size * (max_count < most ? max_count : most);
-    if (room > w->scratch_size) {
-        char *grown = realloc(w->scratch, room);
-        if (!grown) {
-            facade_fail(bus, TACHYON_ERR_MEM, "no memory for the batch");
-            return (Bytes){NULL, 0};
-        }
-        w->scratch = grown;
-        w->scratch_size = room;
+    call.count = max_count < most ? max_count : most;
+    if (!make_scratch(w, item_size * call.count)) {
+        facade_fail(bus, TACHYON_ERR_MEM, "no memory for the batch");
+        leave(bus);
+        return none;
     }
-    Result count = Bus_recv_batch_into(bus, w->scratch, room, item_size, timeout);
-    return count < 0 ? (Bytes){NULL, 0}
-                     : (Bytes){w->scratch, (size_t)count * item_size};
+    if (perform_inside(try_recv_scratch, &call, timeout) < 0)
+        return none;
+    leave(bus);
+    return (Bytes){w->scratch, call.done * item_size};
 }
 
 Memory Bus_ring_memory(Bus *bus) {
@@ -295,20 +308,23 @@ Memory Bus_view_memory(Bus *bus) {
     return (Memory){(char *)whole(bus)->views, sizeof whole(bus)->views};
 }
 
-Result Bus_acquire(Bus *bus, double timeout) {
-    Call call = {.bus = bus};
-    Result result = perform(try_recv, &call, timeout);
-    if (result < 0)
-        return result;
-    bus->type_id = call.type_id;
-    bus->size = call.size;
-    return offset_of(bus, call.data);
-}
-
 static bool try_take(Call *call, int64_t timeout_ns) {
     call->done = tachyon_drain_batch_timed(call->bus->bus, whole(call->bus)->raw,
                                            call->count, call->bus->spin, timeout_ns);
     return call->done > 0;
+}
+
+Result Bus_acquire(Bus *bus, double timeout) {
+    Whole *w = whole(bus);
+    Call call = {.bus = bus, .count = 1};
+    Result result = perform(try_take, &call, timeout);
+    if (result < 0)
+        return result;
+    w->released = 0;
+    bus->count = 1;
+    bus->type_id = w->raw[0].type_id;
+    bus->size = w->raw[0].actual_size;
+    return offset_of(bus, w->raw[0].ptr);
 }
 
 Result Bus_take(Bus *bus, uint32_t max_count, double timeout) {
@@ -334,7 +350,7 @@ static tachyon_error_t release(Whole *w, uint32_t count) {
         return tachyon_commit_rx(bus->bus);
     }
     if (count > bus->count - w->released) /* the core says so */
-        count = (uint32_t)MAX_VIEWS - w->released;
+        count = (uint32_t)MAX_VIEWS + 1;
     tachyon_error_t error =
         tachyon_commit_rx_batch(bus->bus, w->raw + w->released, count);
     if (error == TACHYON_SUCCESS)
@@ -382,6 +398,10 @@ Bytes RpcBus_wait_for(Bus *bus, uint64_t id, double timeout) {
     if (holds(bus) && w->held == HELD_REPLY && (id == 0 || id == bus->id))
         return (Bytes){w->held_data, bus->size}; /* not copied yet */
     Call call = {.bus = bus, .id = id};
+    if (holds(bus) && w->held == HELD_REPLY) {
+        facade_fail(bus, TACHYON_ERR_BUSY, "the last reply has not been copied yet");
+        return (Bytes){NULL, 0};
+    }
     drop_held(bus);
     if (perform(try_wait, &call, timeout) < 0)
         return (Bytes){NULL, 0};

@@ -4,6 +4,7 @@
 #include "harness.h"
 
 #include <math.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -466,5 +467,158 @@ TEST(a_signal_ends_a_wait_when_the_language_says_so) {
              -TACHYON_ERR_INTERRUPTED);
     delete_Bus(nobody);
     test_join(thread);
+    delete_ends(ends);
+}
+
+/* ---- What others do meanwhile ---- */
+
+static Bus *looked_at;
+
+static void wait_while_others_look(void (*call)(void *), void *context) {
+    call(context);
+    Bus_stats(looked_at); /* another thread, before this one has the lock again */
+}
+
+TEST(an_error_is_of_the_call_that_failed) {
+    struct ends ends = open_ends();
+    host.wait = wait_while_others_look;
+    looked_at = ends.receiver;
+    CHECK_EQ(received(ends.receiver, 0.01), -TACHYON_ERR_TIMEOUT);
+    CHECK_EQ(ends.receiver->error, TACHYON_ERR_TIMEOUT);
+    CHECK(strcmp(Bus_error_text(ends.receiver),
+                 tachyon_strerror(TACHYON_ERR_TIMEOUT)) == 0);
+    CHECK_EQ(Bus_send(ends.sender, "a", 1, 0, -1), 0);
+    CHECK_EQ(received(ends.receiver, 0.01), 1);
+    delete_ends(ends);
+}
+
+TEST(one_thread_opens_at_a_time) {
+    if (test_race_detector()) /* the refusal is an error of the same object */
+        test_skip("misuse by two threads is a race however it is refused");
+    host.interruptible = 1;
+    Bus *bus = new_Bus();
+    pthread_t thread = test_thread(listen_for_ever, bus);
+    test_sleep_ms(30);
+    CHECK_EQ(Bus_open_step(bus), -TACHYON_ERR_BUSY);
+    CHECK_EQ(Bus_fileno(bus), -TACHYON_ERR_BUSY);
+    CHECK_EQ(Bus_listen(bus, test_path("more"), 4096, NULL), -TACHYON_ERR_BUSY);
+    CHECK_EQ(Bus_connect_start(bus, test_path("more"), NULL), -TACHYON_ERR_BUSY);
+    CHECK_EQ(received(bus, -1), -TACHYON_ERR_CLOSED);
+    Bus_close(bus);
+    CHECK_EQ((intptr_t)test_join(thread), -TACHYON_ERR_CLOSED);
+    delete_Bus(bus);
+}
+
+static struct ends handled;
+static jmp_buf out_of_it;
+
+static int raise_pending(void *context) {
+    (void)context;
+    return handled.receiver != NULL;
+}
+
+static int receive_in_handler(void) {
+    struct ends ends = handled;
+    handled.receiver = NULL;
+    CHECK(!Bus_recv_batch(ends.receiver, 1, 60000, 0).data); /* a larger buffer */
+    CHECK_EQ(Bus_send_batch(ends.sender, "abc", 3, 1, 0, 0), 3);
+    return 0;
+}
+
+static int jump_out(void) {
+    handled.receiver = NULL;
+    longjmp(out_of_it, 1);
+}
+
+TEST(a_handler_may_receive_meanwhile) {
+    struct ends ends = open_ends();
+    host.pending = raise_pending;
+    host.interrupted = receive_in_handler;
+    handled = ends;
+    Bytes bytes = Bus_recv_batch(ends.receiver, 1, 10, 5);
+    CHECK_EQ(bytes.len, 3);
+    CHECK(bytes.data && memcmp(bytes.data, "abc", 3) == 0);
+    delete_ends(ends);
+}
+
+TEST(a_handler_may_jump_out_of_an_opening) {
+    static Bus *bus;
+    size_t fds = test_count_fds();
+    Options *options = new_Options();
+    options->timeout = 0.02;
+    bus = new_Bus();
+    host.pending = raise_pending;
+    host.interrupted = jump_out;
+    handled.receiver = bus;
+    if (setjmp(out_of_it) == 0) {
+        Bus_listen(bus, test_path("left"), 4096, NULL);
+        CHECK(!"reached");
+    }
+    CHECK_EQ(Bus_listen(bus, test_path("left"), 4096, options), -TACHYON_ERR_TIMEOUT);
+    CHECK_EQ(test_count_fds(), fds);
+    delete_Options(options);
+    delete_Bus(bus);
+}
+
+TEST(an_interrupt_that_meets_half_a_batch_ends_the_next_call) {
+    static char items[100 * 1000];
+    host.interruptible = 1;
+    struct ends ends = open_ends();
+    Bus_interrupt(ends.sender);
+    Result sent = Bus_send_batch(ends.sender, items, sizeof items, 1000, 0, 5);
+    CHECK(sent > 0);
+    CHECK(sent < 100);
+    CHECK_EQ(Bus_send_batch(ends.sender, items, 1000, 1000, 0, 0.1),
+             -TACHYON_ERR_INTERRUPTED);
+    CHECK_EQ(Bus_send_batch(ends.sender, items, 1000, 1000, 0, 0.1),
+             -TACHYON_ERR_TIMEOUT);
+    delete_ends(ends);
+}
+
+TEST(a_reply_that_is_not_copied_yet_is_not_lost) {
+    struct ends ends = open_rpc();
+    Bus *caller = ends.sender, *callee = ends.receiver;
+    char into[8] = {0};
+    Result ids[2];
+    for (int i = 0; i < 2; i++) {
+        ids[i] = RpcBus_call(caller, "one", 3, 4, -1);
+        CHECK_EQ(RpcBus_next_request(callee, -1), 3);
+        CHECK_EQ(RpcBus_copy_held(callee, into, sizeof into), 3);
+        CHECK_EQ(RpcBus_reply(callee, callee->id, into, 3, 5, -1), 0);
+    }
+    CHECK_EQ(RpcBus_next_reply(caller, (uint64_t)ids[0], -1), 3);
+    CHECK_EQ(RpcBus_next_reply(caller, (uint64_t)ids[1], -1), -TACHYON_ERR_BUSY);
+    CHECK_EQ(RpcBus_next_request(caller, 0), -TACHYON_ERR_BUSY);
+    CHECK_EQ(RpcBus_copy_held(caller, into, sizeof into), 3);
+    CHECK_EQ(caller->id, ids[0]);
+    CHECK_EQ(RpcBus_next_reply(caller, (uint64_t)ids[1], -1), 3);
+    CHECK_EQ(RpcBus_copy_held(caller, into, sizeof into), 3);
+    delete_ends(ends);
+}
+
+TEST(what_is_released_was_handed_out) {
+    static const char items[MAX_VIEWS + 1];
+    struct ends ends = open_ends();
+    CHECK_EQ(Bus_send(ends.sender, "a", 1, 0, -1), 0);
+    CHECK(Bus_acquire(ends.receiver, -1) >= 0);
+    CHECK_EQ(Bus_release(ends.receiver, 2), -TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(Bus_release(ends.receiver, 1), 0);
+    CHECK_EQ(Bus_release(ends.receiver, 1), -TACHYON_ERR_EMPTY);
+    CHECK_EQ(Bus_send_batch(ends.sender, items, MAX_VIEWS - 1, 1, 0, 0), MAX_VIEWS - 1);
+    CHECK_EQ(Bus_take(ends.receiver, 0, 0), MAX_VIEWS - 1);
+    CHECK_EQ(Bus_release(ends.receiver, 0), 0);
+    delete_ends(ends);
+
+    ends = (struct ends){new_Bus(), new_Bus()};
+    const char *path = test_path("wide");
+    CHECK_EQ(Bus_listen_start(ends.sender, path, 1 << 17, NULL), 0);
+    CHECK_EQ(Bus_connect_start(ends.receiver, path, NULL), 0);
+    step_both(ends.sender, ends.receiver);
+    CHECK_EQ(Bus_send_batch(ends.sender, items, MAX_VIEWS + 1, 1, 0, 0), MAX_VIEWS + 1);
+    CHECK_EQ(Bus_take(ends.receiver, 0, 0), MAX_VIEWS);
+    CHECK_EQ(Bus_release(ends.receiver, MAX_VIEWS), 0);
+    CHECK_EQ(Bus_release(ends.receiver, 1), -TACHYON_ERR_EMPTY);
+    CHECK_EQ(Bus_acquire(ends.receiver, 0) >= 0, 1);
+    CHECK_EQ(Bus_release(ends.receiver, 1), 0);
     delete_ends(ends);
 }
