@@ -47,10 +47,17 @@ inline const std::error_category &category() noexcept {
     return instance;
 }
 
+namespace detail {
+inline bool is_open() noexcept { // else what is NULL is the handle
+    const std::string_view text = tachyon_last_error_message();
+    return tachyon_last_error() != TACHYON_ERR_NULL_PTR ||
+           (text != "bus is NULL" && text != "rpc is NULL" && text != "opening is NULL");
+}
+} // namespace detail
+
 /// Why the last call of this thread had nothing to give.
 inline std::error_code last_error() noexcept {
-    const tachyon_error_t code = tachyon_last_error(); // without a handle: not open
-    return {code == TACHYON_ERR_NULL_PTR ? TACHYON_ERR_CLOSED : code, category()};
+    return {detail::is_open() ? tachyon_last_error() : TACHYON_ERR_CLOSED, category()};
 }
 
 struct error : std::system_error {
@@ -72,8 +79,7 @@ struct interrupted_error : error { using error::error; };
 
 namespace detail {
 [[noreturn]] inline void raise(size_t sent = 0) {
-    const bool open = tachyon_last_error() != TACHYON_ERR_NULL_PTR;
-    const std::string text = open ? tachyon_last_error_message() : "it is not open";
+    const std::string text = is_open() ? tachyon_last_error_message() : "it is not open";
     const std::error_code code = last_error();
     switch (tachyon_error_kind(tachyon_error_t(code.value()))) {
     case TACHYON_KIND_CLOSED: throw closed_error(code, text, sent);

@@ -290,6 +290,17 @@ void what_is_not_open_says_so() {
     taken.send("still");
 }
 
+// CLOSED is the end of the stream, and no other mistake is taken for it.
+void what_is_null_is_not_the_end() {
+    auto ends = buses();
+    std::vector<Tick> no_room;
+    std::uint32_t type_id;
+    THROWS(error, TACHYON_ERR_NULL_PTR, "payload is NULL",
+           ends.connector.send(tachyon::Bytes(nullptr, 5)));
+    THROWS(error, TACHYON_ERR_NULL_PTR, "items is NULL",
+           ends.listener.recv_batch(no_room, type_id));
+}
+
 void bad_arguments_are_refused() {
     const struct {
         const char *path;
@@ -480,6 +491,7 @@ int main() {
     RUN(the_end_of_a_stream_is_told);
     RUN(another_thread_may_close);
     RUN(what_is_not_open_says_so);
+    RUN(what_is_null_is_not_the_end);
     RUN(bad_arguments_are_refused);
     RUN(errors_are_error_codes);
     RUN(durations_are_time_outs);
