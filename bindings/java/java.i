@@ -82,7 +82,7 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %typemap(jni) Memory "jobject"
 %typemap(jtype) Memory "java.nio.ByteBuffer"
 %typemap(jstype) Memory "java.nio.ByteBuffer"
-%typemap(javaout) Memory { return share($jnicall, swigCPtr, getError()); }
+%typemap(javaout) Memory { return share($jnicall, swigCPtr); }
 %typemap(out) Memory {
     jlong length = $1.len < INT32_MAX ? (jlong)$1.len : INT32_MAX;
     $result = $1.data ? JCALL2(NewDirectByteBuffer, jenv, $1.data, length) : NULL;
@@ -128,10 +128,10 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %typemap(javaout) int role { return Role.swigToEnum($jnicall); }
 %typemap(javaout) tachyon_peer_t, tachyon_stats_t, tachyon_rpc_stats_t {
     $javaclassname answer = new $javaclassname($jnicall, true);
-    check(-getError());
+    maxPayload(); /* throws when closed; the error is of whoever receives meanwhile */
     return answer;
 }
-%typemap(javaout) void set_polling_mode { $jnicall; check(-getError()); }
+%typemap(javaout) void set_polling_mode { $jnicall; maxPayload(); }
 %typemap(javaout) Result { return check($jnicall); }
 %define VOID(method)
 %typemap(jstype) Result method "void"

@@ -10,7 +10,6 @@ namespace TachyonIpc {
 public abstract unsafe partial class Connection : IDisposable {
     internal IntPtr Handle { get; private set; } // until the finalizer; then a closed one
     // What the last call has left in it.
-    int LastError => *(int*)(Handle + Tachyon.AtError);
     internal uint LastTypeId => *(uint*)(Handle + Tachyon.AtTypeId);
     internal int LastCount => *(int*)(Handle + Tachyon.AtCount);
     internal long LastSize => *(long*)(Handle + Tachyon.AtSize);
@@ -190,9 +189,11 @@ public abstract unsafe partial class Connection : IDisposable {
         }
     }
 
-    /// What a call gave that leaves its error in the struct.
+    /// What a call gave that only a closed one fails. The error in the struct may be
+    /// another thread's by now.
     internal T Checked<T>(T value) {
-        Check(Handle == IntPtr.Zero ? -(long)TachyonError.Closed : -LastError);
+        Check(Handle == IntPtr.Zero ? -(long)TachyonError.Closed
+                                    : Native.RawBus_MaxPayload(Handle));
         return value;
     }
 

@@ -585,6 +585,23 @@ static class WaitingTests {
         }
     }
 
+    public static void LetsOthersLook() {
+        using (var pair = new Pair(4096)) {
+            Bus bus = pair.In;
+            bool done = false;
+            Task polling = Task.Run(() => {
+                while (!Volatile.Read(ref done))
+                    bus.TryReceive(out RxGuard _);
+            });
+            for (int i = 0; i < 20000; i++) {
+                Equal(4096UL, bus.Stats.Capacity);
+                True(bus.Peer.Pid > 0);
+            }
+            Volatile.Write(ref done, true);
+            polling.Wait();
+        }
+    }
+
     public static void ForAGuardEndsWithADispose() {
         using (var pair = new Pair(4096)) {
             Bus bus = pair.In;

@@ -119,6 +119,25 @@ final class WaitingTest {
     }
 
     @Test
+    void others_may_look_while_one_receives() throws Exception {
+        try (Pair pair = Pair.of(4096)) {
+            AtomicBoolean done = new AtomicBoolean();
+            Thread polling = new Thread(() -> {
+                while (!done.get()) {
+                    assertThrows(TachyonException.class, () -> pair.rx().recv(Duration.ZERO));
+                }
+            });
+            polling.start();
+            for (int i = 0; i < 20000; i++) {
+                assertEquals(4096, pair.rx().stats().getCapacity());
+                assertTrue(pair.rx().peer().getPid() > 0);
+            }
+            done.set(true);
+            polling.join();
+        }
+    }
+
+    @Test
     void a_thread_that_is_interrupted_already_takes_what_is_there() {
         try (Pair pair = Pair.of(4096)) {
             pair.tx().send(new byte[3], 1);

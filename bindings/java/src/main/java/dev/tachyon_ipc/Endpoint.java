@@ -142,8 +142,8 @@ abstract class Endpoint implements AutoCloseable {
     }
 
     /** Memory of a bus, which stays mapped until nothing refers to the buffer any more. */
-    final ByteBuffer share(ByteBuffer memory, long bus, int error) {
-        check(-error);
+    final ByteBuffer share(ByteBuffer memory, long bus) {
+        if (memory == null) check(-ErrorCode.ERR_CLOSED.swigValue());
         Library.CLEANER.register(memory, () -> Tachyon.unref(bus));
         return memory.order(ByteOrder.nativeOrder());
     }
