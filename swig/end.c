@@ -358,6 +358,9 @@ static Result start(Bus *bus, const struct address *at, const Options *given) {
     bus->error = 0;
     if (atomic_load(&w->ended))
         return facade_fail_closed(bus);
+    if (host.interruptible && options.interrupt_fd == 0)
+        return facade_fail(bus, TACHYON_ERR_OPEN,
+                           "no descriptor was left for interrupts");
     if (w->left) { /* a handler has jumped out of the call that opened */
         w->left = false;
         tachyon_opening_cancel(w->opening);

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct ends {
@@ -468,6 +469,22 @@ TEST(a_signal_ends_a_wait_when_the_language_says_so) {
     delete_Bus(nobody);
     test_join(thread);
     delete_ends(ends);
+}
+
+TEST(what_cannot_be_interrupted_does_not_open) {
+    host.interruptible = 1;
+    struct rlimit limit, none;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none = limit;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+    Bus *bus = new_Bus();
+    setrlimit(RLIMIT_NOFILE, &limit);
+    Options *options = new_Options();
+    options->timeout = 0.01;
+    CHECK_EQ(Bus_listen(bus, test_path("mute"), 4096, options), -TACHYON_ERR_OPEN);
+    delete_Options(options);
+    delete_Bus(bus);
 }
 
 /* ---- What others do meanwhile ---- */
