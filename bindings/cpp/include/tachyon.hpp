@@ -199,6 +199,7 @@ template <class Handle, auto release> class Message : public View {
 public:
     Message(Handle *handle, const View &view, uint64_t id = 0) noexcept
         : View(view), correlation_id(id), held_(handle) {}
+    Message(Message &&) noexcept = default; ///< not assigned: it would hold two
     void commit() noexcept { held_.reset(); }
     void keep() noexcept { held_.release(); } ///< the next call gives it again
     uint64_t correlation_id;             ///< of RPC, else 0
@@ -243,6 +244,7 @@ template <class Handle, auto give_back> class Slot {
 public:
     Slot(Handle *handle, void *data, size_t size, uint64_t id = 0) noexcept
         : held_(handle), data_(data), size_(size), id_(id) {}
+    Slot(Slot &&) noexcept = default; ///< not assigned: it would hold two
     void rollback() noexcept { held_.reset(); }
     std::byte *data() const noexcept { return static_cast<std::byte *>(data_); }
     size_t size() const noexcept { return size_; }

@@ -290,6 +290,15 @@ void what_is_not_open_says_so() {
     taken.send("still");
 }
 
+// In `guard = bus.acquire_rx()` the old one would release what the new one holds.
+template <class Guard>
+constexpr bool only_moves = std::is_nothrow_move_constructible_v<Guard> &&
+                            !std::is_move_assignable_v<Guard> &&
+                            !std::is_copy_constructible_v<Guard>;
+static_assert(only_moves<tachyon::RxGuard> && only_moves<tachyon::TxGuard>);
+static_assert(only_moves<tachyon::Reply> && only_moves<tachyon::Request>);
+static_assert(only_moves<tachyon::CallGuard> && only_moves<tachyon::ReplyGuard>);
+
 // CLOSED is the end of the stream, and no other mistake is taken for it.
 void what_is_null_is_not_the_end() {
     auto ends = buses();
