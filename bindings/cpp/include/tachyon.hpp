@@ -50,8 +50,7 @@ inline const std::error_category &category() noexcept {
 namespace detail {
 inline bool is_open() noexcept { // else what is NULL is the handle
     const std::string_view text = tachyon_last_error_message();
-    return tachyon_last_error() != TACHYON_ERR_NULL_PTR ||
-           (text != "bus is NULL" && text != "rpc is NULL" && text != "opening is NULL");
+    return text != "bus is NULL" && text != "rpc is NULL" && text != "opening is NULL";
 }
 } // namespace detail
 
@@ -79,7 +78,8 @@ struct interrupted_error : error { using error::error; };
 
 namespace detail {
 [[noreturn]] inline void raise(size_t sent = 0) {
-    const std::string text = is_open() ? tachyon_last_error_message() : "it is not open";
+    const bool open = is_open();
+    const std::string text = open ? tachyon_last_error_message() : "it is not open";
     const std::error_code code = last_error();
     switch (tachyon_error_kind(tachyon_error_t(code.value()))) {
     case TACHYON_KIND_CLOSED: throw closed_error(code, text, sent);
