@@ -40,6 +40,7 @@ typedef struct Whole {
     pthread_t holder; /* whose call that was: to all others the bus is busy */
     const void *held_data;
     unsigned released; /* of the views of the last Bus_take() */
+    bool one;          /* Bus_acquire() was later, and has no view */
     char *scratch;
     size_t scratch_size;
     View views[MAX_VIEWS];

@@ -316,15 +316,14 @@ static bool try_take(Call *call, int64_t timeout_ns) {
 
 Result Bus_acquire(Bus *bus, double timeout) {
     Whole *w = whole(bus);
-    Call call = {.bus = bus, .count = 1};
-    Result result = perform(try_take, &call, timeout);
+    Call call = {.bus = bus};
+    Result result = perform(try_recv, &call, timeout);
     if (result < 0)
         return result;
-    w->released = 0;
-    bus->count = 1;
-    bus->type_id = w->raw[0].type_id;
-    bus->size = w->raw[0].actual_size;
-    return offset_of(bus, w->raw[0].ptr);
+    w->one = true;
+    bus->type_id = call.type_id;
+    bus->size = call.size;
+    return offset_of(bus, call.data);
 }
 
 Result Bus_take(Bus *bus, uint32_t max_count, double timeout) {
@@ -338,6 +337,7 @@ Result Bus_take(Bus *bus, uint32_t max_count, double timeout) {
         w->views[i] = (View){(uint32_t)((const char *)w->raw[i].ptr - w->ring.data),
                              (uint32_t)w->raw[i].actual_size, w->raw[i].type_id, 0};
     w->released = 0;
+    w->one = false;
     bus->count = (uint32_t)call.done;
     leave(bus);
     return (Result)call.done;
@@ -345,8 +345,9 @@ Result Bus_take(Bus *bus, uint32_t max_count, double timeout) {
 
 static tachyon_error_t release(Whole *w, uint32_t count) {
     Bus *bus = &w->bus;
-    if (count == 0) {
+    if (count == 0 || (count == 1 && w->one)) {
         bus->count = w->released = 0;
+        w->one = false;
         return tachyon_commit_rx(bus->bus);
     }
     if (count > bus->count - w->released) /* the core says so */

@@ -109,7 +109,7 @@ typedef struct Bus {
     int system_errno;       /* errno behind an error, 0: none */
     uint32_t spin;          /* looks before going to sleep; TACHYON_DEFAULT_SPIN */
     uint32_t type_id;       /* of the last message received */
-    uint32_t count;         /* messages that the last such call gave, or reserved */
+    uint32_t count;         /* messages that Bus_take() or Bus_reserve_batch() gave */
     size_t size;            /* bytes of the last message received, or too long to be */
     size_t stride;          /* bytes from one to the next of Bus_reserve_batch() */
     uint64_t id;            /* of the last request or reply received */
