@@ -16,8 +16,8 @@
  * nobody is in a call and no memory is handed out. So a view of the ring is never of
  * unmapped memory, and who hands out none leaves nothing behind.
  *
- * Threads: one at a time sends, receives or calls, a second is refused with BUSY; the
- * rest of the calls are for any thread, at any time.
+ * Threads: one at a time opens, sends, receives or calls, a second is refused with BUSY;
+ * the rest of the calls are for any thread, at any time.
  */
 #ifndef TACHYON_FACADE_H
 #define TACHYON_FACADE_H
@@ -147,7 +147,8 @@ void bytes_taken(Bus *bus);
  * may be tried again.
  *
  * Result: 0; or the error of that call; BUSY: it is open already; CLOSED: it has been
- * closed, perhaps by another thread meanwhile; INTERRUPTED.
+ * closed, perhaps by another thread meanwhile; INTERRUPTED. One that host.interrupted()
+ * has jumped out of is given up by the next.
  */
 Result Bus_listen(Bus *bus, const char *path, size_t capacity, const Options *options);
 Result Bus_connect(Bus *bus, const char *path, const Options *options);
