@@ -166,7 +166,7 @@ static Bytes hold(Call *call, enum held held) {
     call->bus->size = call->size;
     call->bus->id = call->id;
     w->held_data = call->data;
-    w->holder = pthread_self();
+    w->holder = pthread_self(); /* first: others look whether it is theirs */
     w->held = held;
     return (Bytes){call->data, call->size};
 }
