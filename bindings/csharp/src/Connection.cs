@@ -19,6 +19,7 @@ public abstract unsafe partial class Connection : IDisposable {
     internal ulong Turn; // of the guard in force, 0: none; an older one is stale
     internal ulong LastTurn;
     static int exitWatched;
+    static int kept; // rings that a Dispose() has left to the finalizer
     int owners = 1;     // Dispose() closes when they are 0; less: it is closed
     int users = 1;      // of the ring's memory: calls for a guard, and we until closed
     int lent; // 1: a guard has shown it, and a span may outlive guard and Dispose()
@@ -99,8 +100,12 @@ public abstract unsafe partial class Connection : IDisposable {
     /// committed is flushed. The ring is unmapped at once, or once a guard has shown it
     /// by the finalizer. Harmless when repeated, unless <see cref="AddRef"/> was called.</summary>
     public void Dispose() {
-        if (Interlocked.Decrement(ref owners) == 0)
-            Close();
+        if (Interlocked.Decrement(ref owners) != 0)
+            return;
+        Close();
+        // Each has descriptors, which are few; the collector counts managed bytes only.
+        if (lent != 0 && Interlocked.Increment(ref kept) % 64 == 0)
+            GC.Collect();
     }
 
     /// <summary>Asks for one more Dispose.</summary>

@@ -714,6 +714,18 @@ static class LifetimeTests {
         GC.KeepAlive(pair.Out);
     }
 
+    public static void RingsThatWereShownDoNotPileUp() {
+        Collect();
+        int descriptors = Descriptors(), most = 0;
+        for (int i = 0; i < 200; ++i)
+            using (var pair = new Pair(4096)) {
+                pair.Out.AcquireTx(4).Commit(4);
+                pair.In.AcquireRx().Commit();
+                most = Math.Max(most, Descriptors() - descriptors);
+            }
+        True(most < 400); // of 1200
+    }
+
     /// Finalizers run in no order: its bus may be gone.
     sealed class LateUser {
         internal static readonly List<Exception> Caught = new List<Exception>();
