@@ -187,7 +187,7 @@ export class RpcBus extends Both implements AsyncIterable<RpcMessage> {
 
   /** Send a request; its correlation id. */
   call(data: NodeJS.ArrayBufferView, msgType?: number, options?: WaitOptions): bigint;
-  /** The reply to it; null when none came in time. */
+  /** The reply to it, with 0n to any call; null when none came in time. */
   wait(id: bigint, spin?: number, options?: WaitOptions): RpcRxGuard | null;
   /** Give a call up. */
   cancel(id: bigint): void;

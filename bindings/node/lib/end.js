@@ -196,8 +196,8 @@ class End {
     };
     while (this.receivers.length > 0 && serve(this.receivers[0]));
     const over = this.caller && !wouldWait(this.gather());
-    for (const waiter of [...this.repliers]) {
-      if (over || this.replies.has(waiter.id)) serve(waiter);
+    for (const waiter of [...this.repliers].sort((a, b) => (a.id ? 0 : 1) - (b.id ? 0 : 1))) {
+      if (over || this.replies.has(this.gathered(waiter.id))) serve(waiter);
     }
     while (this.senders.length > 0 && serve(this.senders[0]));
     this.watch();
@@ -243,9 +243,12 @@ class End {
 
   request(timeout) { return this.held(this.raw.nextRequest(timeout)); }
 
+  /** Of those that were gathered: to this call, or with 0n to any. */
+  gathered(id) { return id === 0n ? this.replies.keys().next().value : id; }
+
   reply(id, timeout) {
-    const reply = this.replies.get(id);
-    this.replies.delete(id);
+    const key = this.gathered(id), reply = this.replies.get(key);
+    this.replies.delete(key);
     return reply ?? this.held(this.raw.nextReply(id, timeout));
   }
 

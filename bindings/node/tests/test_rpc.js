@@ -224,3 +224,28 @@ test('opening tells what is wrong', async () => {
   a.close();
   b.close();
 });
+
+test('0n waits for the reply to any call, also for one that came early', async () => {
+  const [callee, caller] = await rpcPair();
+  const [first, second, third] = ['1', '2', '3'].map((text) => caller.call(bytes(text)));
+  for (let i = 0; i < 3; i++) callee.serve();
+  const mine = caller.waitAsync(first);
+  callee.reply(second, bytes('two'));
+  await delay(20); // it has been taken, while another was awaited
+  const any = [caller.waitAsync(0n), caller.waitAsync(0n)];
+  assert.equal(String((await any[0]).data), 'two');
+  callee.reply(first, bytes('one'));
+  callee.reply(third, bytes('three'));
+  assert.equal(String((await mine).data), 'one');
+  assert.equal(String((await any[1]).data), 'three');
+  const early = caller.call(bytes('4')), late = caller.call(bytes('5'));
+  callee.serve();
+  callee.serve();
+  const awaited = caller.waitAsync(late);
+  callee.reply(early, bytes('four'));
+  await delay(20);
+  assert.equal(String(caller.wait(0n, 1, { timeout: 1000 })?.data()), 'four');
+  caller.close();
+  await assert.rejects(awaited, code('Closed'));
+  callee.close();
+});
