@@ -111,7 +111,8 @@ ABOUT(allow_uid, "Lets a user connect who is not our own; 4294967295: anyone.")
 /* Where in the struct the last call has left it, to be read without a call. */
 %define AT(name, field) %constant int At##name = offsetof(Bus, field); %enddef
 AT(Spin, spin) AT(TypeId, type_id) AT(Count, count) AT(Size, size)
-AT(Stride, stride) AT(Id, id)
+AT(Stride, stride) AT(Id, id) AT(Text, text)
+%constant int TextBytes = sizeof(((Bus *)0)->text);
 %inline %{
 void end_waits(void) { exiting = 1; }
 void *ended(void) { return bus_none(); }

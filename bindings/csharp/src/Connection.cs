@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Threading;
 
 namespace TachyonIpc {
@@ -212,8 +213,17 @@ public abstract unsafe partial class Connection : IDisposable {
             ? new TachyonCanceledException(token)
         : error == TachyonError.Closed && owners < 0
             ? new TachyonDisposedException(GetType().Name)
-        : TachyonException.Of(
-            error, Marshal.PtrToStringAnsi(Native.RawBus_ErrorText(Handle)));
+        : TachyonException.Of(error, LastText());
+
+    /// Of what lies there now: another thread may be writing the text of its own error.
+    string LastText() {
+        if (Handle == IntPtr.Zero)
+            return "the bus was never opened";
+        var text = new byte[Tachyon.TextBytes];
+        Marshal.Copy(Handle + Tachyon.AtText, text, 0, text.Length);
+        int end = Array.IndexOf(text, (byte)0);
+        return Encoding.UTF8.GetString(text, 0, end < 0 ? text.Length : end);
+    }
 
     internal static double Seconds(TimeSpan? time) {
         long ticks = time.GetValueOrDefault(Timeout.InfiniteTimeSpan).Ticks;

@@ -828,6 +828,26 @@ static class LifetimeTests {
 }
 
 static class RpcTests {
+    public static void ManyThreadsAreRefusedAtOnce() {
+        using (var pair = new RpcPair(4096)) {
+            RpcBus bus = pair.Caller;
+            Action[] calls = { () => bus.Call(new byte[5000]), () => bus.Cancel(77),
+                               () => bus.Wait(0, TimeSpan.Zero) };
+            var others = new List<Exception>();
+            Task.WaitAll(calls.Select(call => Meanwhile(() => {
+                for (int i = 0; i < 50000; ++i)
+                    try {
+                        call();
+                    } catch (Exception e) {
+                        if (!(e is ITachyonError)) // whosever text it has
+                            lock (others)
+                                others.Add(e);
+                    }
+            })).ToArray());
+            Equal(0, others.Count);
+        }
+    }
+
     public static void AnswersComeToTheirCalls() {
         using (var pair = new RpcPair(4096)) {
             ulong[] ids = Enumerable.Range(0, 3)
