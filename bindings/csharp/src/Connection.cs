@@ -9,7 +9,7 @@ namespace TachyonIpc {
 /// <summary>What <see cref="Bus"/> and <see cref="RpcBus"/> share. One thread at a time
 /// sends or receives; any may dispose, abort or ask for the state.</summary>
 public abstract unsafe partial class Connection : IDisposable {
-    internal IntPtr Handle { get; private set; } // until the finalizer; then a closed one
+    internal IntPtr Handle { get; private set; } // a closed one after the finalizer
     // What the last call has left in it.
     internal uint LastTypeId => *(uint*)(Handle + Tachyon.AtTypeId);
     internal int LastCount => *(int*)(Handle + Tachyon.AtCount);
@@ -56,7 +56,7 @@ public abstract unsafe partial class Connection : IDisposable {
         if (lent != 0)
             Leave();
         IntPtr gone = Handle;
-        Handle = (IntPtr)Native.Ended(); // for what is finalized after us, and still uses us
+        Handle = (IntPtr)Native.Ended(); // for what is finalized later, and uses us
         Turn = 0;
         Native.delete_RawBus(gone);
     }
@@ -99,7 +99,8 @@ public abstract unsafe partial class Connection : IDisposable {
 
     /// <summary>Ends the stream, and every call that waits, from any thread. What was
     /// committed is flushed. The ring is unmapped at once, or once a guard has shown it
-    /// by the finalizer. Harmless when repeated, unless <see cref="AddRef"/> was called.</summary>
+    /// by the finalizer. Harmless when repeated, unless <see cref="AddRef"/> was called.
+    /// </summary>
     public void Dispose() {
         if (Interlocked.Decrement(ref owners) != 0)
             return;
