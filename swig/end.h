@@ -36,7 +36,8 @@ typedef struct Whole {
     bool left;                  /* it waits for a handler of the language's */
     int interrupt_fd;
     Memory ring;
-    _Atomic enum held held; /* what bytes_taken() releases; the bus is busy until then */
+    _Atomic enum held
+        held; /* what bytes_taken() releases; the bus is busy until then */
     _Atomic pthread_t holder; /* whose call that was: to others the bus is busy */
     const void *held_data;
     unsigned released; /* of the views of the last Bus_take() */

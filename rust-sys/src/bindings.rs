@@ -1055,7 +1055,8 @@ extern "C" {
     ) -> *const ::core::ffi::c_void;
 }
 extern "C" {
-    /** Wait for a reply to any outstanding call: the one that came first. Release it with
+    /** Wait for a reply to any outstanding call. Of those that were taken off the ring while
+ another was awaited, that to the oldest call comes first. Release it with
  tachyon_rpc_commit_rx().
 
  @param out_cid  Set to its correlation id; must not be NULL.
