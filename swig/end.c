@@ -2,7 +2,6 @@
 /* Opening, waiting and ending, whatever is sent or called in between. */
 #include "end.h"
 
-#include <linux/membarrier.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -49,19 +48,22 @@ static Result not_a_time(Bus *bus) {
 
 bool facade_fences;
 
+/* Of linux/membarrier.h, which not every C library comes with. */
+enum { MEMBARRIER_PRIVATE_EXPEDITED = 1 << 3, MEMBARRIER_REGISTER_PRIVATE = 1 << 4 };
+
 static int membarrier_now(int command) {
     return (int)syscall(SYS_membarrier, command, 0, 0);
 }
 
 static void ask_for_membarrier(void) {
-    facade_fences = membarrier_now(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) != 0;
+    facade_fences = membarrier_now(MEMBARRIER_REGISTER_PRIVATE) != 0;
 }
 
 /* Pairs with leave(): either it sees `ended`, or we see that it has left. */
 static void order_leavers(void) {
     atomic_thread_fence(memory_order_seq_cst);
     if (!facade_fences)
-        membarrier_now(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+        membarrier_now(MEMBARRIER_PRIVATE_EXPEDITED);
 }
 
 /* An interrupt may come late: the descriptor goes with the handle, not with the object,
