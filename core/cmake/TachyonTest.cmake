@@ -59,8 +59,8 @@ endfunction()
 # tachyon_add_pytest(<name> <file.py> [TIMEOUT <seconds>] [SERIAL] [LONG]
 #                    [SELECT <expression>] [ENVIRONMENT VAR=value...])
 # One pytest file as one CTest test, or those of its tests that -k selects, run by the
-# interpreter of the venv. A test that
-# hangs is ended a little before CTest would do it, with a traceback.
+# interpreter of the venv. A test that hangs is ended a little before CTest would do it,
+# with a traceback.
 function(tachyon_add_pytest name file)
     cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL;LONG" "TIMEOUT;SELECT" "ENVIRONMENT")
     set(kind "")
