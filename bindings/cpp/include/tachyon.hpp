@@ -19,6 +19,8 @@
 #include <cstddef>
 #include <cstring>
 #include <exception>
+#include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -95,18 +97,28 @@ inline void check(tachyon_error_t code) { if (code) raise(); }
 [[noreturn]] inline void refuse(tachyon_error_t code, const std::string &text) {
     throw error({code, category()}, text);
 }
-template <class T, class Size> auto data_of(T &from, Size) -> decltype(from.data());
+template <class T> auto data_of(T &from, int) -> decltype(std::data(from));
 template <class T> void data_of(T &, ...); // T is no container
 template <class T>
 using item_t = std::remove_pointer_t<decltype(data_of(std::declval<T &>(), 0))>;
+template <class T> constexpr bool points = std::is_pointer_v<T>; // elsewhere
+template <> inline constexpr bool points<std::nullptr_t> = true;
+template <class T> inline constexpr bool points<std::reference_wrapper<T>> = true;
+template <class T> inline constexpr bool points<std::initializer_list<T>> = true;
+template <class C> inline constexpr bool points<std::basic_string_view<C>> = true;
+#if __cplusplus >= 202002L
+template <class T, size_t n> inline constexpr bool points<std::span<T, n>> = true;
+#endif
 template <class T> // can be sent as it lies in memory
-constexpr bool is_value = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
-                          !std::is_null_pointer_v<T>;
+constexpr bool is_value =
+    std::is_trivially_copyable_v<T> && !points<std::remove_cv_t<T>>;
+[[noreturn]] inline void misfit(size_t size, size_t value) { // out of the way
+    refuse(TACHYON_ERR_INVALID_SZ, std::to_string(size) + " bytes cannot hold a " +
+                                       std::to_string(value) + "-byte value");
+}
 template <class T> void fits(bool right, size_t size) {
     static_assert(is_value<T> && alignof(T) <= 32, "payloads are aligned to 32 bytes");
-    if (!right)
-        refuse(TACHYON_ERR_INVALID_SZ, std::to_string(size) + " bytes cannot hold a " +
-                                           std::to_string(sizeof(T)) + "-byte value");
+    if (!right) misfit(size, sizeof(T));
 }
 template <class Guard, class... Arguments>
 std::optional<Guard> given(const void *data, Arguments... arguments) noexcept {
@@ -150,7 +162,7 @@ struct Bytes {
         if constexpr (std::is_void_v<Item>) static_assert(detail::is_value<T>);
         else {
             static_assert(detail::is_value<Item>);
-            *this = Bytes(from.data(), from.size() * sizeof(Item));
+            *this = Bytes(std::data(from), std::size(from) * sizeof(Item));
         }
     }
     const void *data;
@@ -401,14 +413,14 @@ public:
     template <class C>
     size_t try_send_batch(const C &c, uint32_t type_id = 0, Timeout wait = no_wait) {
         static_assert(detail::is_value<detail::item_t<const C>>);
-        const size_t size = sizeof(*c.data()), n = c.size();
-        return tachyon_send_batch(get(), c.data(), size, n, type_id, spin, wait.ns);
+        const size_t size = sizeof(*std::data(c)), n = std::size(c);
+        return tachyon_send_batch(get(), std::data(c), size, n, type_id, spin, wait.ns);
     }
     /// All of them. An error tells how many were `sent` before it.
     template <class C>
     void send_batch(const C &c, uint32_t type_id = 0, Timeout wait = forever) {
         const size_t sent = try_send_batch(c, type_id, wait);
-        if (sent < c.size()) detail::raise(sent);
+        if (sent < std::size(c)) detail::raise(sent);
     }
     std::optional<TxGuard> try_acquire_tx(size_t size, Timeout wait = no_wait) {
         void *data = tachyon_acquire_tx_timed(get(), size, spin, wait.ns);
@@ -450,8 +462,9 @@ public:
     template <class C>
     size_t try_recv_batch(C &c, uint32_t &type_id, Timeout wait = no_wait) {
         static_assert(detail::is_value<detail::item_t<C>>);
-        const size_t size = sizeof(*c.data()), max = c.size();
-        return tachyon_recv_batch(get(), c.data(), size, max, &type_id, spin, wait.ns);
+        const size_t size = sizeof(*std::data(c)), max = std::size(c);
+        void *to = std::data(c);
+        return tachyon_recv_batch(get(), to, size, max, &type_id, spin, wait.ns);
     }
     template <class C>
     size_t recv_batch(C &c, uint32_t &type_id, Timeout wait = forever) {

@@ -96,9 +96,20 @@ void values_texts_and_containers_arrive_as_they_were_sent() {
     tx.send(std::vector<std::uint16_t>{1, 2, 3});
     const auto three = rx.acquire_rx().as<std::array<std::uint16_t, 3>>();
     CHECK(three[0] == 1 && three[2] == 3);
+    tx.send(std::initializer_list<std::uint16_t>{4, 5, 6});
+    CHECK((rx.acquire_rx().as<std::array<std::uint16_t, 3>>()[2] == 6));
     tx.send({nullptr, 0});
     CHECK(rx.acquire_rx().size() == 0);
 }
+// What only points to what is meant would arrive as an address.
+template <class... Each> constexpr bool values = (tachyon::detail::is_value<Each> && ...);
+template <class... Each> constexpr bool points = !(tachyon::detail::is_value<Each> || ...);
+static_assert(values<int, Tick, const Tick, std::array<Tick, 2>>);
+static_assert(points<int *, const std::nullptr_t, std::reference_wrapper<int>,
+                     const std::initializer_list<int>, std::string_view>);
+#if __cplusplus >= 202002L
+static_assert(points<std::span<int>, std::span<const int, 4>>);
+#endif
 
 void a_slot_is_sent_by_commit_only() {
     auto ends = buses();
