@@ -18,6 +18,8 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 /* For slow paths: keeps their stack and saved registers out of the fast path. */
 #define out_of_line __attribute__((noinline))
+/* For fast paths that the compiler would take for too long to be worth it. */
+#define forced_inline inline __attribute__((always_inline))
 
 int64_t ty_now_ns(void);
 /* Absolute deadline of a time-out; negative time-outs never end. */

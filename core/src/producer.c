@@ -120,7 +120,7 @@ static out_of_line tachyon_error_t flush_carefully(struct tachyon_bus *bus) {
 }
 
 /* CLOSED: nothing was shown, and never will be. */
-static inline tachyon_error_t flush(struct tachyon_bus *bus) {
+static forced_inline tachyon_error_t flush(struct tachyon_bus *bus) {
     if (bus->tx.first_word == 0)
         return TACHYON_SUCCESS;
     if (unlikely(

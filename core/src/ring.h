@@ -11,7 +11,8 @@
  *   record word    producer: 0 "nothing here yet", else the record it publishes
  *   tail           consumer: everything before it may be overwritten
  *   wanted_head    consumer: position whose publication it sleeps for, 0 when awake
- *   wanted_tail    producer: tail it sleeps for, 0 when awake
+ *   wanted_tail    producer: tail it sleeps for, 0 when awake; RING_EVICTED: what this
+ *                  consumer has not released may be overwritten
  *   *_side         either, by one compare-and-swap: who claimed that direction
  *
  * A record's first line begins with the publication word and the correlation id. A
@@ -55,6 +56,10 @@
 /* No message's own offset, and next to 0: one comparison tells both from a message. */
 #define RING_BATCH 1u
 
+/* A wanted_tail that is no position, and that each release has reached: so the consumer
+ * learns of it where it would wake the producer. */
+#define RING_EVICTED 1u
+
 #define RING_LENGTH_BITS 0x7FFFFFFFu
 #define RING_NEXT_LINE_BIT 0x80000000u
 
@@ -70,10 +75,10 @@ struct ring_shared {
         uint64_t max_payload_bytes;
     } about; /* for people and tools; neither end reads it back */
     alignas(128) _Atomic uint32_t producer_side;
-    _Atomic uint32_t consumer_side;
     alignas(128) _Atomic uint64_t wanted_tail;
     alignas(4096) _Atomic uint64_t tail;
     alignas(128) _Atomic uint64_t wanted_head;
+    alignas(128) _Atomic uint32_t consumer_side;
 };
 _Static_assert(sizeof(struct ring_shared) <= RING_SHARED_BYTES, "fits two pages");
 
@@ -91,16 +96,18 @@ extern struct ring_line ty_ring_idle_line;
 
 struct ring_producer {
     uint8_t *data;
-    uint64_t mask;       /* capacity - 1 */
-    uint64_t head;       /* where the next record starts */
-    uint64_t limit;      /* last valid tail + capacity; 0 while disarmed */
-    uint64_t cleared;    /* beyond head, a position whose word is known to be 0 */
-    uint64_t first;      /* first unflushed record ... */
-    uint64_t first_word; /* ... and its word; 0 when everything is flushed */
+    uint64_t mask;    /* capacity - 1 */
+    uint64_t head;    /* where the next record starts */
+    uint64_t limit;   /* last valid tail + capacity; 0 while disarmed */
+    uint64_t cleared; /* beyond head, a position whose word is known to be 0 */
+    /* Everything before it is published, in the accept step's eyes too, ... */
+    _Atomic uint64_t flushed;
+    uint64_t first_word; /* ... word of the record there; 0: it is where head is */
     uint64_t reserved;   /* bytes of the open reservation, of each message in it */
     uint32_t offset;     /* payload's distance from head, RING_BATCH, or 0: none */
     uint32_t unflushed;
-    struct ring_shared *shared;
+    /* Whose wanted_head a flush looks at; in broadcast the accept step turns it. */
+    struct ring_shared *_Atomic shared;
     uint64_t capacity; /* 0 while disarmed */
     uint64_t woken;    /* value of wanted_head already answered */
     uint64_t messages, flushes, full;
@@ -167,8 +174,16 @@ static inline void ring_take_over(struct ring_line *line) {
 #endif
 }
 
+static inline struct ring_shared *ring_producer_shared(const struct ring_producer *p) {
+    return atomic_load_explicit(&p->shared, memory_order_relaxed);
+}
+
+static inline uint64_t ring_flushed(const struct ring_producer *p) {
+    return atomic_load_explicit(&p->flushed, memory_order_relaxed); /* our own */
+}
+
 static inline void ring_producer_disarm(struct ring_producer *p) {
-    p->shared = &ty_ring_idle_shared;
+    atomic_store_explicit(&p->shared, &ty_ring_idle_shared, memory_order_relaxed);
     p->capacity = 0;
     p->limit = 0;
     p->offset = 0;
@@ -226,9 +241,10 @@ static inline void ring_reserve_batch(struct ring_producer *p, uint64_t stride,
 static inline bool ring_refresh(struct ring_producer *p) {
     /* Pairs with the release store in ring_release(): the consumer has read what we
      * are about to overwrite. */
-    uint64_t tail = atomic_load_explicit(&p->shared->tail, memory_order_acquire);
+    uint64_t tail =
+        atomic_load_explicit(&ring_producer_shared(p)->tail, memory_order_acquire);
     uint64_t seen = p->limit - p->capacity;
-    uint64_t published = p->first_word ? p->first : p->head;
+    uint64_t published = ring_flushed(p);
     if (tail - seen > published - seen || tail % RING_LINE != 0)
         return false;
     p->limit = tail + p->capacity;
@@ -248,12 +264,10 @@ static inline void ring_commit(struct ring_producer *p, size_t size, uint32_t ty
         atomic_store_explicit(&ring_line_at(p->data, p->mask, next)->word, 0,
                               memory_order_relaxed);
     line->correlation_id = correlation_id;
-    if (p->first_word == 0) {
-        p->first = p->head;
+    if (p->first_word == 0)
         p->first_word = word;
-    } else { /* invisible behind the first; ordered by ring_publish() */
+    else /* invisible behind the first; ordered by ring_publish() */
         atomic_store_explicit(&line->word, word, memory_order_relaxed);
-    }
     p->head = next;
     p->offset = 0;
     if (__builtin_expect(next + RING_AHEAD_BYTES + RING_LINE <= p->limit, 1))
@@ -277,12 +291,10 @@ static inline void ring_commit_batch(struct ring_producer *p, uint64_t count,
     for (uint64_t at = p->head; at != next; at += p->batch_stride) {
         struct ring_line *line = ring_line_at(p->data, p->mask, at);
         line->correlation_id = 0;
-        if (p->first_word == 0) {
-            p->first = at;
+        if (p->first_word == 0)
             p->first_word = word;
-        } else { /* invisible behind the first; ordered by ring_publish() */
+        else /* invisible behind the first; ordered by ring_publish() */
             atomic_store_explicit(&line->word, word, memory_order_relaxed);
-        }
     }
     p->head = next;
     p->offset = 0;
@@ -293,8 +305,11 @@ static inline void ring_commit_batch(struct ring_producer *p, uint64_t count,
 /* Show everything committed, at once. The first record's word is the last store. */
 static inline void ring_publish(struct ring_producer *p) {
     /* Pairs with the acquire load in ring_look_at(). */
-    atomic_store_explicit(&ring_line_at(p->data, p->mask, p->first)->word,
+    atomic_store_explicit(&ring_line_at(p->data, p->mask, ring_flushed(p))->word,
                           p->first_word, memory_order_release);
+    /* Pairs with the acquire load of who lets a consumer in: it begins at a word that
+     * has been cleared. */
+    atomic_store_explicit(&p->flushed, p->head, memory_order_release);
     p->first_word = 0;
     p->unflushed = 0;
     /* Clear the word that a one-line record will need, now that waiting is free:
@@ -312,15 +327,16 @@ static inline void ring_publish(struct ring_producer *p) {
 /* Must the consumer be woken? The caller has ordered this load after the publication:
  * see ty_link_order_waker(). */
 static inline bool ring_consumer_sleeps(struct ring_producer *p) {
-    return ring_must_wake(
-        atomic_load_explicit(&p->shared->wanted_head, memory_order_relaxed), p->head,
-        &p->woken);
+    return ring_must_wake(atomic_load_explicit(&ring_producer_shared(p)->wanted_head,
+                                               memory_order_relaxed),
+                          p->head, &p->woken);
 }
 
 /* The producer is about to sleep until `size` bytes fit, or (0) is awake again. */
 static inline void ring_want_space(struct ring_producer *p, uint64_t record_bytes) {
     uint64_t tail = record_bytes ? p->head + record_bytes + RING_LINE - p->capacity : 0;
-    atomic_store_explicit(&p->shared->wanted_tail, tail, memory_order_relaxed);
+    atomic_store_explicit(&ring_producer_shared(p)->wanted_tail, tail,
+                          memory_order_relaxed);
 }
 
 /* ---- Consumer ---- */

@@ -460,6 +460,36 @@ TEST(a_tail_that_no_peer_may_write_is_refused) {
     arena_free(&arena);
 }
 
+TEST(flushed_is_always_the_end_of_what_is_published) {
+    struct arena arena = arena_make(4096);
+    struct ring_producer *p = &arena.producer;
+    CHECK_EQ(ring_flushed(p), 0);
+    send_one(&arena, 32, 32, 1, 1);
+    send_one(&arena, 100, 100, 1, 2);
+    CHECK_EQ(ring_flushed(p), 0);
+    ring_publish(p);
+    CHECK_EQ(ring_flushed(p), 64 + 192);
+    CHECK(ring_reserve(p, 8)); /* an open reservation is not published either */
+    CHECK_EQ(ring_flushed(p), 64 + 192);
+    ring_reserve_batch(p, 64, 3);
+    ring_commit_batch(p, 3, 1);
+    CHECK_EQ(ring_flushed(p), 64 + 192);
+    ring_publish(p);
+    CHECK_EQ(ring_flushed(p), p->head);
+    CHECK_EQ(p->head, 64 + 192 + 3 * 64);
+    arena_free(&arena);
+}
+
+TEST(an_evicted_consumer_learns_of_it_at_its_next_release) {
+    struct arena arena = arena_make(4096);
+    send_one(&arena, 32, 8, 1, 1);
+    ring_publish(&arena.producer);
+    atomic_store(&arena.shared->wanted_tail, RING_EVICTED);
+    take_one(&arena, 8, 1, 1);
+    CHECK(ring_producer_sleeps(&arena.consumer));
+    arena_free(&arena);
+}
+
 /* ---- The list model ---- */
 
 struct model_message {

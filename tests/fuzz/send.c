@@ -10,9 +10,10 @@ static unguided void check_bounds(const struct tachyon_bus *bus) {
     if (p->limit == 0)
         return; /* disarmed */
     uint64_t tail = p->limit - p->capacity;
-    uint64_t published = p->first_word ? p->first : p->head;
+    uint64_t published = ring_flushed(p);
     CHECK(tail % RING_LINE == 0 && p->head % RING_LINE == 0);
     CHECK(tail <= published && published <= p->head);
+    CHECK(p->first_word != 0 || published == p->head);
     CHECK(p->head + RING_LINE <= p->limit); /* I2 */
 }
 
