@@ -67,28 +67,55 @@ static void order_leavers(void) {
 }
 
 /* An interrupt may come late: the descriptor goes with the handle, not with the object,
-   for which a collector may take its time. */
-static pthread_mutex_t interrupting = PTHREAD_MUTEX_INITIALIZER;
-
-static void drop_interrupt_fd(Whole *w) {
-    pthread_mutex_lock(&interrupting);
-    if (w->interrupt_fd > 0)
-        close(w->interrupt_fd);
-    w->interrupt_fd = -1;
-    pthread_mutex_unlock(&interrupting);
+   for which a collector may take its time. Counted, without a lock: a process may fork
+   while a thread of it interrupts. */
+static bool take_interrupt_fd(Whole *w) {
+    unsigned others = atomic_load(&w->interrupters);
+    while (others &&
+           !atomic_compare_exchange_weak(&w->interrupters, &others, others + 1))
+        ;
+    return others != 0;
 }
 
-void facade_settle(Whole *w) {
-    atomic_thread_fence(memory_order_seq_cst); /* what we gave back, then the rest */
-    if (!atomic_load(&w->ended) || atomic_load(&w->busy) ||
-        atomic_load(&w->visitors) != CLOSED || atomic_load(&w->shares) != 0 ||
-        atomic_exchange(&w->gone, true))
-        return;
+static void give_interrupt_fd(Whole *w) {
+    if (atomic_fetch_sub(&w->interrupters, 1) == 1)
+        close(w->interrupt_fd);
+}
+
+static void drop_interrupt_fd(Whole *w) {
+    if (atomic_exchange(&w->interruptible, false))
+        give_interrupt_fd(w);
+}
+
+static bool becomes(Whole *w, enum left from, enum left to) {
+    return atomic_compare_exchange_strong(&w->remains, &from, to);
+}
+
+static void release_handle(Whole *w) {
     tachyon_bus_destroy(w->bus.bus);
     tachyon_rpc_destroy(w->bus.rpc);
     w->bus.bus = NULL;
     w->bus.rpc = NULL;
     drop_interrupt_fd(w);
+}
+
+void facade_settle(Whole *w) {
+    atomic_thread_fence(memory_order_seq_cst); /* what we gave back, then the rest */
+    while (atomic_load(&w->ended) && !atomic_load(&w->busy) &&
+           atomic_load(&w->visitors) == CLOSED) {
+        if (atomic_load(&w->shares) == 0) {
+            if (becomes(w, LEFT_WHOLE, LEFT_NOTHING) ||
+                becomes(w, LEFT_MEMORY, LEFT_NOTHING))
+                release_handle(w);
+            return;
+        }
+        if (!becomes(w, LEFT_WHOLE, LEFT_HANGING_UP))
+            return;
+        tachyon_bus_hang_up(w->bus.bus);
+        tachyon_rpc_hang_up(w->bus.rpc);
+        drop_interrupt_fd(w);
+        atomic_store(&w->remains, LEFT_MEMORY); /* whose last share may have gone */
+    }
 }
 
 Result facade_refuse(Bus *bus) {
@@ -162,10 +189,10 @@ static int64_t to_ns(double seconds) {
 /* Was it Bus_interrupt()? */
 static bool take_interrupt(Bus *bus) {
     uint64_t count;
-    pthread_mutex_lock(&interrupting);
-    bool taken = whole(bus)->interrupt_fd > 0 &&
-                 read(whole(bus)->interrupt_fd, &count, sizeof count) == sizeof count;
-    pthread_mutex_unlock(&interrupting);
+    if (!take_interrupt_fd(whole(bus)))
+        return false;
+    bool taken = read(whole(bus)->interrupt_fd, &count, sizeof count) == sizeof count;
+    give_interrupt_fd(whole(bus));
     return taken;
 }
 
@@ -274,8 +301,7 @@ void Options_allow_uid(Options *options, uint32_t uid) {
 
 /* ---- Opening ---- */
 
-static Whole none = {
-    .visitors = CLOSED, .ended = true, .gone = true, .shares = 1, .owners = 1};
+static Whole none = {.visitors = CLOSED, .ended = true, .shares = 1, .owners = 1};
 
 Bus *bus_none(void) {
     return &none.bus;
@@ -288,21 +314,18 @@ Bus *new_Bus(void) {
     if (!w)
         return NULL;
     w->visitors = CLOSED;
-    w->gone = true;
     w->owners = 1;
     w->bus.spin = TACHYON_DEFAULT_SPIN;
     w->interrupt_fd = host.interruptible ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
+    w->interruptible = w->interrupt_fd > 0;
+    w->interrupters = w->interruptible;
     return &w->bus;
 }
 
 static void disown(Whole *w) {
     if (atomic_fetch_sub(&w->owners, 1) != 1)
         return;
-    if (!atomic_exchange(&w->gone, true)) {
-        tachyon_bus_destroy(w->bus.bus);
-        tachyon_rpc_destroy(w->bus.rpc);
-    }
-    drop_interrupt_fd(w);
+    release_handle(w); /* if a call that was jumped out of has kept it */
     free(w->scratch);
     free(w);
 }
@@ -323,6 +346,18 @@ void bus_ref(Bus *bus) {
 void bus_unref(Bus *bus) {
     atomic_fetch_sub(&whole(bus)->shares, 1);
     facade_settle(whole(bus));
+    disown(whole(bus));
+}
+
+int bus_watch(Bus *bus) {
+    if (!visit(bus))
+        return 0;
+    atomic_fetch_add(&whole(bus)->owners, 1);
+    return 1;
+}
+
+void bus_unwatch(Bus *bus) {
+    depart(bus);
     disown(whole(bus));
 }
 
@@ -405,7 +440,7 @@ static Result finish(Bus *bus, Result outcome) {
         if (!rpc)
             w->ring.data = tachyon_bus_memory(bus->bus, &w->ring.len);
         atomic_fetch_add(&w->visitors, 1); /* so that nobody settles in between */
-        atomic_store(&w->gone, false);
+        atomic_store(&w->remains, LEFT_WHOLE);
         atomic_fetch_and(&w->visitors, ~CLOSED);
         depart(bus);
     }
@@ -562,10 +597,10 @@ void Bus_abort(Bus *bus) {
 
 void Bus_interrupt(Bus *bus) {
     const uint64_t one = 1;
-    pthread_mutex_lock(&interrupting);
-    if (whole(bus)->interrupt_fd > 0)
-        (void)!write(whole(bus)->interrupt_fd, &one, sizeof one);
-    pthread_mutex_unlock(&interrupting);
+    if (!take_interrupt_fd(whole(bus)))
+        return;
+    (void)!write(whole(bus)->interrupt_fd, &one, sizeof one);
+    give_interrupt_fd(whole(bus));
 }
 
 void Bus_clear_interrupt(Bus *bus) {

@@ -3,7 +3,8 @@
  * Inside the facade: who is in the core, and how a call waits. end.c opens and ends what
  * facade.c sends and receives with.
  *
- * The handle goes when an ended bus has nobody in it and no memory handed out. Two words
+ * The handle hangs up when an ended bus has nobody in it, which leaves its memory, and goes
+ * when none of that is handed out. Two words
  * say who is: `busy`, the one call that sends, receives or calls, and `visitors`, what any
  * thread may do beside it, with CLOSED until the bus is open and again from its close on.
  * Whoever finds CLOSED turns back; whoever leaves, and whoever gives back memory, looks
@@ -22,6 +23,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+/* What there is of the handle. */
+enum left { LEFT_NOTHING, LEFT_WHOLE, LEFT_HANGING_UP, LEFT_MEMORY };
+
 enum held { HELD_NONE, HELD_MESSAGE, HELD_REPLY, HELD_REQUEST };
 
 typedef struct Whole {
@@ -31,10 +35,12 @@ typedef struct Whole {
     _Atomic unsigned shares; /* handed out: the mapping stays */
     _Atomic unsigned owners; /* shares, and the language's object: the struct stays */
     _Atomic bool ended;
-    _Atomic bool gone;          /* there is no handle to release, yet or any more */
+    _Atomic enum left remains;
     tachyon_opening_t *opening; /* of whoever is `busy` */
     bool left;                  /* it waits for a handler of the language's */
     int interrupt_fd;
+    _Atomic bool interruptible;    /* that descriptor is kept open for the object */
+    _Atomic unsigned interrupters; /* who may use it now: those in a call, the object */
     Memory ring;
     _Atomic enum held
         held; /* what bytes_taken() releases; the bus is busy until then */

@@ -12,9 +12,9 @@
  *
  * Lifetime: an object is counted. The language's own part holds one share until
  * delete_Bus(), each Memory handed out another until bus_unref(), which any thread may
- * call, a finalizer's too. Bus_close() ends the stream; the ring is unmapped as soon as
- * nobody is in a call and no memory is handed out. So a view of the ring is never of
- * unmapped memory, and who hands out none leaves nothing behind.
+ * call, a finalizer's too. Bus_close() ends the stream. As soon as nobody is in a call, all
+ * descriptors are closed, and if no memory is handed out, the ring is unmapped. So a view of
+ * the ring is never of unmapped memory, and one that is never collected costs memory alone.
  *
  * Threads: one at a time opens, sends, receives or calls, a second is refused with BUSY;
  * the rest of the calls are for any thread, at any time.
@@ -130,6 +130,11 @@ Bus *bus_none(void);
 /* One share more, and one less, from any thread. The last one frees everything. */
 void bus_ref(Bus *bus);
 void bus_unref(Bus *bus);
+
+/* For an event loop that polls Bus_fileno(): the descriptor stays until the loop has let go
+ * of it, in spite of a close, which makes it readable. 0: the bus is not open. */
+int bus_watch(Bus *bus);
+void bus_unwatch(Bus *bus);
 
 /* For a language that calls the core by itself, without the interpreter's lock: who is
  * inside keeps the handle, and no close flushes under it. 0: the bus is not open. */

@@ -109,6 +109,31 @@ func TestClosingGivesEverythingBack(t *testing.T) {
 	collectUntil(t, "descriptors stay open", func() bool { return descriptors(t) <= files })
 }
 
+// Before any collection, however many messages are still looked at.
+func TestAViewKeepsNoDescriptor(t *testing.T) {
+	var views []*tachyon.RxGuard
+	files := descriptors(t)
+	for range 1000 {
+		tx, rx := unowned(t)
+		g, err := tx.AcquireTx(1)
+		no(t, err)
+		no(t, g.Commit(1, 0))
+		message, err := rx.AcquireRx(0)
+		no(t, err)
+		views = append(views, message)
+		no(t, tx.Close())
+		no(t, rx.Close())
+	}
+	if now := descriptors(t); now > files+10 { // the runtime's own come and go
+		t.Error(now-files, "descriptors are open")
+	}
+	for _, view := range views {
+		if view.Size() != 1 || len(view.Data()) != 1 {
+			t.Fatal(view.Data())
+		}
+	}
+}
+
 func TestABusThatIsForgottenEndsTheStream(t *testing.T) {
 	rx := func() *tachyon.Bus {
 		tx, rx := unowned(t)

@@ -305,6 +305,17 @@ TACHYON_ABI void tachyon_bus_destroy(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 TACHYON_ABI void tachyon_bus_close(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
 /**
+ * The last tachyon_bus_destroy(), but for the memory: it stays mapped for those who still
+ * look at it, and every call fails with TACHYON_ERR_CLOSED, until tachyon_bus_destroy(),
+ * which is still needed. For a language that has lent the ring and does not know when it
+ * is given back: no descriptor waits for that. Idempotent; NULL is ignored.
+ *
+ * Threads: no other in a call that does not block.  Blocks: until a blocked call has left.
+ * System calls: yes.
+ */
+TACHYON_ABI void tachyon_bus_hang_up(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
+
+/**
  * Cut the stream off: tachyon_bus_close() for an end that has failed, so that half of a
  * stream is never taken for the whole. The peer, sending or receiving, gets everything
  * whose flush had returned, and then TACHYON_ERR_ABORTED instead of CLOSED. This end's
@@ -723,6 +734,9 @@ TACHYON_ABI void tachyon_rpc_destroy(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
 
 /** As tachyon_bus_close(). */
 TACHYON_ABI void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
+
+/** As tachyon_bus_hang_up(). */
+TACHYON_ABI void tachyon_rpc_hang_up(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
 
 /** As tachyon_bus_abort(). Requests and replies that were sent still arrive. */
 TACHYON_ABI void tachyon_rpc_abort(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;

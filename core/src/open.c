@@ -64,13 +64,19 @@ static tachyon_error_t set_up(struct tachyon_bus *bus, enum handshake_kind kind,
     return error;
 }
 
+static void hang_up(struct tachyon_bus *bus) {
+    ty_link_join(&bus->link); /* a thread may still be blocked in a call */
+    bus->tx.offset = 0;
+    tachyon_flush(bus);
+    ty_link_close(&bus->link);
+    ty_link_free(&bus->link);
+}
+
 static void release(struct tachyon_bus *bus, enum handshake_kind kind) {
     if (!bus || atomic_fetch_sub_explicit(&bus->owners, 1, memory_order_acq_rel) != 1)
         return;
     int cancel = ty_cancel_off();
-    ty_link_join(&bus->link); /* a thread may still be blocked in a call */
-    bus->tx.offset = 0;
-    tachyon_flush(bus);
+    hang_up(bus);
     ty_bus_free(bus);
     deallocate(bus, kind);
     ty_cancel_back(cancel);
@@ -458,6 +464,18 @@ void tachyon_bus_abort(tachyon_bus_t *bus) {
 
 void tachyon_rpc_abort(tachyon_rpc_bus_t *rpc) {
     tachyon_bus_abort(rpc_bus(rpc));
+}
+
+void tachyon_bus_hang_up(tachyon_bus_t *bus) {
+    if (!bus)
+        return;
+    int cancel = ty_cancel_off();
+    hang_up(bus);
+    ty_cancel_back(cancel);
+}
+
+void tachyon_rpc_hang_up(tachyon_rpc_bus_t *rpc) {
+    tachyon_bus_hang_up(rpc_bus(rpc));
 }
 
 void tachyon_bus_destroy(tachyon_bus_t *bus) {

@@ -305,6 +305,16 @@ extern "C" {
     pub fn tachyon_bus_close(bus: *mut tachyon_bus_t);
 }
 extern "C" {
+    /** The last tachyon_bus_destroy(), but for the memory: it stays mapped for those who still
+ look at it, and every call fails with TACHYON_ERR_CLOSED, until tachyon_bus_destroy(),
+ which is still needed. For a language that has lent the ring and does not know when it
+ is given back: no descriptor waits for that. Idempotent; NULL is ignored.
+
+ Threads: no other in a call that does not block.  Blocks: until a blocked call has left.
+ System calls: yes.*/
+    pub fn tachyon_bus_hang_up(bus: *mut tachyon_bus_t);
+}
+extern "C" {
     /** Cut the stream off: tachyon_bus_close() for an end that has failed, so that half of a
  stream is never taken for the whole. The peer, sending or receiving, gets everything
  whose flush had returned, and then TACHYON_ERR_ABORTED instead of CLOSED. This end's
@@ -871,6 +881,10 @@ extern "C" {
 extern "C" {
     /// As tachyon_bus_close().
     pub fn tachyon_rpc_close(rpc: *mut tachyon_rpc_bus_t);
+}
+extern "C" {
+    /// As tachyon_bus_hang_up().
+    pub fn tachyon_rpc_hang_up(rpc: *mut tachyon_rpc_bus_t);
 }
 extern "C" {
     /// As tachyon_bus_abort(). Requests and replies that were sent still arrive.

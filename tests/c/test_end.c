@@ -740,3 +740,51 @@ TEST(destroy_waits_for_a_call_that_sleeps_before_it_tells) {
     CHECK_EQ(loop.error, TACHYON_ERR_CLOSED);
     pair_close(&loop.pair);
 }
+
+/* ---- Hanging up: the end, but for the memory ---- */
+
+TEST(a_handle_that_hangs_up_keeps_its_memory_and_no_descriptor) {
+    size_t fds = test_count_fds();
+    struct pair pair = pair_open(4096);
+    CHECK(tachyon_bus_fileno(pair.listener) >= 0);
+    CHECK_OK(tachyon_send(pair.connector, "first", 5, 1, 0, 0));
+    const char *held = tachyon_acquire_rx(pair.listener, &type, &size);
+    void *slot = tachyon_acquire_tx(pair.connector, 6);
+    CHECK(held && slot);
+    memcpy(slot, "second", 6);
+    CHECK_OK(tachyon_commit_tx(pair.connector, 6, 1)); /* not flushed yet */
+    CHECK(tachyon_acquire_tx(pair.connector, 7));      /* rolled back */
+    tachyon_bus_hang_up(pair.connector);
+    tachyon_bus_hang_up(pair.connector);
+    CHECK_OK(tachyon_commit_rx(pair.listener));
+    held = tachyon_acquire_rx(pair.listener, &type, &size);
+    CHECK(held && size == 6);
+    tachyon_bus_hang_up(pair.listener);
+    CHECK_EQ(test_count_fds(), fds);
+    CHECK(memcmp(held, "second", 6) == 0 && memcmp(slot, "second", 6) == 0);
+    CHECK_REFUSED(tachyon_acquire_tx(pair.connector, 1), TACHYON_ERR_CLOSED);
+    CHECK_REFUSED(tachyon_acquire_rx_timed(pair.listener, &type, &size, 0, -1),
+                  TACHYON_ERR_CLOSED);
+    CHECK_EQ(tachyon_get_state(pair.connector), TACHYON_STATE_DISCONNECTED);
+    CHECK(tachyon_bus_fileno(pair.listener) < 0);
+    CHECK_EQ(test_count_fds(), fds);
+    tachyon_bus_hang_up(NULL);
+    pair_close(&pair);
+}
+
+TEST(hanging_up_ends_a_blocked_call) {
+    struct pair pair = pair_open(4096);
+    struct rpc_ends ends = rpc_open();
+    struct blocked blocked = {.bus = pair.listener};
+    pthread_t thread = test_thread(blocked_body, &blocked);
+    while (atomic_load(&pair.listener->link.sleeps) == 0)
+        test_sleep_ms(1);
+    tachyon_bus_hang_up(pair.listener);
+    test_join(thread);
+    CHECK_EQ(blocked.error, TACHYON_ERR_CLOSED);
+    CHECK_EQ(tachyon_get_state(pair.connector), TACHYON_STATE_DISCONNECTED);
+    pair_close(&pair);
+    tachyon_rpc_hang_up(ends.caller);
+    CHECK_REFUSED(tachyon_rpc_acquire_tx(ends.caller, 1), TACHYON_ERR_CLOSED);
+    rpc_close(&ends);
+}

@@ -4,9 +4,11 @@
 #include "harness.h"
 
 #include <math.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -45,6 +47,11 @@ static struct ends open_rpc(void) { /* sender calls, receiver serves */
 static void delete_ends(struct ends ends) {
     delete_Bus(ends.sender);
     delete_Bus(ends.receiver);
+}
+
+static bool is_mapped(const void *page) {
+    unsigned char resident;
+    return mincore((void *)(uintptr_t)page, 1, &resident) == 0;
 }
 
 static Result received(Bus *bus, double timeout) {
@@ -293,11 +300,77 @@ TEST(a_view_keeps_the_ring_mapped_past_close_and_delete) {
     Bus_close(ends.receiver);
     CHECK_EQ(received(ends.receiver, -1), -TACHYON_ERR_CLOSED);
     delete_Bus(ends.receiver);
+    CHECK(test_count_fds() < fds); /* before the memory */
     CHECK(memcmp(ring.data + offset, "abc", 3) == 0);
     bus_unref(ends.receiver);
     CHECK_EQ(views.data[0], 0); /* the struct is still there */
     bus_unref(ends.receiver);
-    CHECK(test_count_fds() < fds);
+    CHECK(!is_mapped(ring.data));
+    delete_Bus(ends.sender);
+}
+
+TEST(a_view_that_is_never_collected_costs_no_descriptor) {
+    enum { PAIRS = 1000 };
+    static struct ends pairs[PAIRS];
+    host.interruptible = 1;
+    size_t fds = test_count_fds();
+    for (int i = 0; i < PAIRS; i++) {
+        pairs[i] = open_ends();
+        Memory sent = Bus_ring_memory(pairs[i].sender),
+               received = Bus_ring_memory(pairs[i].receiver);
+        CHECK(sent.data && received.data);
+        CHECK(Bus_fileno(pairs[i].receiver) >= 0);
+        Result room = Bus_reserve(pairs[i].sender, 1, -1);
+        CHECK(room >= 0);
+        sent.data[room] = 'x';
+        CHECK_EQ(Bus_commit(pairs[i].sender, 1, 0), 0);
+        delete_Bus(pairs[i].sender); /* flushes */
+        Result offset = Bus_acquire(pairs[i].receiver, -1);
+        CHECK(offset >= 0 && received.data[offset] == 'x');
+        delete_Bus(pairs[i].receiver);
+        CHECK_EQ(test_count_fds(), fds);
+        CHECK(is_mapped(sent.data) && is_mapped(received.data));
+    }
+    for (int i = 0; i < PAIRS; i++) {
+        bus_unref(pairs[i].sender);
+        bus_unref(pairs[i].receiver);
+    }
+    host.interruptible = 0;
+}
+
+static void *every_other_gives_back(void *bus) {
+    bus_unref(bus);
+    return NULL;
+}
+
+TEST(a_close_may_meet_the_last_view) {
+    for (int i = 0; i < 300; i++) {
+        struct ends ends = open_ends();
+        size_t fds = test_count_fds();
+        Memory ring = Bus_ring_memory(ends.receiver);
+        pthread_t other = test_thread(every_other_gives_back, ends.receiver);
+        Bus_close(ends.receiver);
+        test_join(other);
+        CHECK(!is_mapped(ring.data));
+        CHECK(test_count_fds() < fds);
+        delete_ends(ends);
+    }
+}
+
+TEST(whoever_polls_the_descriptor_keeps_it_past_a_close) {
+    struct ends ends = open_ends();
+    size_t fds = test_count_fds();
+    struct pollfd polled = {.fd = (int)Bus_fileno(ends.receiver), .events = POLLIN};
+    CHECK(bus_watch(ends.receiver));
+    Memory ring = Bus_ring_memory(ends.receiver);
+    delete_Bus(ends.receiver);
+    CHECK_EQ(poll(&polled, 1, 0), 1);
+    CHECK_EQ(polled.revents, POLLIN);
+    bus_unwatch(ends.receiver);
+    CHECK(test_count_fds() < fds && is_mapped(ring.data));
+    bus_unref(ends.receiver);
+    CHECK(!is_mapped(ring.data));
+    CHECK(!bus_watch(bus_none()));
     delete_Bus(ends.sender);
 }
 

@@ -3,7 +3,7 @@
 const { test } = require('node:test');
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
-const { readFileSync } = require('node:fs');
+const { readdirSync, readFileSync } = require('node:fs');
 const { pair, delay, bytes } = require('./support.js');
 
 const copies = process.env.TACHYON_NODE_COPY === '1';
@@ -54,8 +54,25 @@ test('a bus without views is unmapped when it is closed', async () => {
   assert.equal(mapped(), 0);
 });
 
+const descriptors = () => readdirSync('/proc/self/fd').length;
+
+test('a view keeps no descriptor', async () => {
+  const views = [];
+  const before = descriptors();
+  for (let i = 0; i < 1000; i++) {
+    const [a, b] = await pair(4096);
+    const slot = a.acquireTx(1);
+    slot.bytes()[0] = i;
+    slot.commit(1, 1);
+    views.push(b.acquireRx().data());
+    a.close();
+    b.close();
+  }
+  assert.ok(descriptors() < before + 10, `${descriptors()} descriptors`);
+  views.forEach((view, i) => assert.equal(view[0], i % 256));
+});
+
 test('buses that are dropped leave neither memory nor descriptors', async () => {
-  const descriptors = () => require('node:fs').readdirSync('/proc/self/fd').length;
   const before = descriptors();
   const use = async (i) => {
     const [a, b] = await pair(65536);

@@ -299,8 +299,9 @@ PyObject *low_watch(PyObject *self, PyObject *unused) {
     Result fd = end_fileno(self);
     if (fd < 0)
         return NULL;
+    if (!bus_watch(end->bus))
+        return raise_not_open(end);
     ++end->watches;
-    bus_ref(end->bus);
     return PyLong_FromLongLong(fd);
 }
 
@@ -312,7 +313,7 @@ PyObject *low_unwatch(PyObject *self, PyObject *unused) {
         return NULL;
     }
     --end->watches;
-    bus_unref(end->bus);
+    bus_unwatch(end->bus);
     Py_RETURN_NONE;
 }
 

@@ -108,6 +108,23 @@ final class LifetimeTest {
     }
 
     @Test
+    void a_view_keeps_no_descriptor() throws Exception {
+        long before = descriptors();
+        List<ByteBuffer> views = new ArrayList<>();
+        for (int i = 0; i < 1000; i++) {
+            Pair pair = Pair.of(4096);
+            try (TxGuard tx = pair.tx().acquireTx(1)) {
+                tx.getData().put(0, (byte) i);
+                tx.commit(1, 1);
+            }
+            views.add(pair.rx().acquireRx(Pair.LONG).getData());
+            pair.close();
+        }
+        assertTrue(descriptors() < before + 10, descriptors() + " descriptors");
+        for (int i = 0; i < 1000; i++) assertEquals((byte) i, views.get(i).get(0));
+    }
+
+    @Test
     void a_close_in_the_middle_of_use_is_an_exception() throws Exception {
         for (int i = 0; i < 300; i++) {
             Pair pair = Pair.of(4096);
