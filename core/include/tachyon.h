@@ -105,7 +105,8 @@ typedef enum {
     TACHYON_ERR_ADDR_IN_USE = 20,  /**< the path is taken: a listener or a file */
     TACHYON_ERR_PERMISSION = 21,   /**< access refused by mode or user id */
     TACHYON_ERR_FORKED = 22,       /**< the handle belongs to the parent process */
-    TACHYON_ERR_ABORTED = 23       /**< the peer gave up in the middle */
+    TACHYON_ERR_ABORTED = 23,      /**< the peer gave up in the middle */
+    TACHYON_ERR_LAGGED = 24        /**< what was to be read is overwritten, or may be */
 } tachyon_error_t;
 
 /** What kind of failure an error is: what a caller does about it, and what class of its
@@ -124,7 +125,7 @@ typedef enum {
     TACHYON_KIND_PEER_DEAD = 10,  /**< PEER_DEAD */
     TACHYON_KIND_STATE = 11,      /**< not with this handle, or not now: BUSY, FORKED */
     TACHYON_KIND_CORRUPT = 12,    /**< CORRUPT */
-    TACHYON_KIND_ABORTED = 13     /**< the stream is cut off: ABORTED */
+    TACHYON_KIND_ABORTED = 13     /**< the stream is cut off: ABORTED, LAGGED */
 } tachyon_error_kind_t;
 
 /** State of a connection as this end sees it. */
@@ -204,6 +205,25 @@ typedef enum {
     TACHYON_ROLE_CONSUMER = 2
 } tachyon_role_t;
 
+/** What a producer with many consumers does with one that is slow. */
+typedef enum {
+    TACHYON_SLOW_BLOCK = 0,     /**< wait for it, as long as it lives */
+    TACHYON_SLOW_DISCONNECT = 1 /**< after options.slow_after_ns let it go: LAGGED */
+} tachyon_slow_peer_t;
+
+/** What a producer with many consumers does while there is none. */
+typedef enum {
+    TACHYON_WITHOUT_PEERS_WAIT = 0,    /**< fill the ring, then wait for one */
+    TACHYON_WITHOUT_PEERS_FREE_RUN = 1 /**< go on and overwrite */
+} tachyon_without_peers_t;
+
+/** Where a consumer of a producer with many consumers begins. */
+typedef enum {
+    TACHYON_START_NOW = 0,     /**< with what is flushed from now on */
+    TACHYON_START_OLDEST = 1,  /**< with the oldest message that is still there */
+    TACHYON_START_POSITION = 2 /**< at options.start_position */
+} tachyon_start_t;
+
 /**
  * Options of listen and connect. Zero every field but `size`: zero is the default.
  * The struct may grow at its end; `size` tells which fields the caller knows.
@@ -232,6 +252,25 @@ typedef struct tachyon_options {
                                with TACHYON_ERR_INTERRUPTED; a call that need not wait
                                does not look at it. Only its owner makes it unreadable
                                again. It must be open as long as the handle. 0: none */
+    /* One listener, many peers. */
+    uint32_t max_peers; /**< listen: peers at a time, 1 to 1024, with `role` set; see
+                                 "One listener, many peers". 0: a single peer, ever */
+    uint32_t slow_peer; /**< listen as producer, max_peers above 1: a
+                                 tachyon_slow_peer_t */
+    uint32_t without_peers;  /**< likewise: a tachyon_without_peers_t */
+    uint32_t start;          /**< connect as consumer: a tachyon_start_t. Of no meaning
+                                 where the producer has one consumer, but a position is
+                                 refused there: LAGGED */
+    int64_t slow_after_ns;   /**< with SLOW_DISCONNECT: the time a peer is waited for */
+    uint64_t start_position; /**< with START_POSITION: what tachyon_bus_position() of an
+                                  earlier connection said, a multiple of 64, ... */
+    uint64_t start_epoch;    /**< ... and the epoch it said */
+    const char
+        *name; /**< connect: at most 31 bytes; at one listener no two living peers
+                           of one user have the same. NULL or empty: none */
+    int64_t
+        keep_place_ns; /**< as slow_peer: how long the place of a consumer with a name
+                                that died is kept for the next of that name, 0: not */
 } tachyon_options_t;
 
 /**

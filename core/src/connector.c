@@ -17,11 +17,6 @@
 #define RETRY_NS (2 * MILLISECOND)       /* between two tries at first, and ... */
 #define RETRY_MOST_NS (32 * MILLISECOND) /* ... when there have been many */
 
-static bool is_foreign(const struct greeting *answer, size_t received) {
-    return (received >= sizeof answer->magic && answer->magic != WIRE_MAGIC) ||
-           (received >= 2 * sizeof answer->magic && answer->version != WIRE_VERSION);
-}
-
 /* Keep the descriptors that came with a message; more than could be right are closed.
  */
 static void keep_descriptors(struct connector *connector, struct msghdr *message) {
@@ -68,13 +63,14 @@ static tachyon_error_t receive_answer(struct connector *connector) {
     connector->received += (size_t)count;
     /* A foreign one may be shorter; its first words say enough. */
     return connector->received == sizeof connector->answer ||
-                   is_foreign(&connector->answer, connector->received)
+                   ty_handshake_foreign(&connector->answer, connector->received)
                ? TACHYON_SUCCESS
                : TACHYON_ERR_EMPTY;
 }
 
 /* The status is the listener's word; anything but a few known causes is noise. */
-static tachyon_error_t refusal(const struct greeting *answer) {
+static tachyon_error_t refusal(const struct greeting *hello,
+                               const struct greeting *answer) {
     switch (answer->status) {
     case TACHYON_SUCCESS:
         return TACHYON_SUCCESS;
@@ -82,7 +78,14 @@ static tachyon_error_t refusal(const struct greeting *answer) {
         return ty_fail(TACHYON_ERR_PERMISSION, EPERM,
                        "the listener does not allow our user id");
     case TACHYON_ERR_BUSY:
-        return ty_fail(TACHYON_ERR_BUSY, 0, "the listener declared our role its own");
+        return ty_fail(TACHYON_ERR_BUSY, 0,
+                       "the listener has no place for another peer now, or one of our "
+                       "name lives");
+    case TACHYON_ERR_LAGGED:
+        return ty_fail(TACHYON_ERR_LAGGED, 0,
+                       "what is asked for, position %" PRIu64 " of epoch %016" PRIx64
+                       ", is not there: the listener is in epoch %016" PRIx64,
+                       hello->position, hello->epoch, answer->epoch);
     default:
         return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0,
                        "the listener refused this client (status %" PRIu32 ")",
@@ -110,12 +113,11 @@ static tachyon_error_t begin_try(struct connector *connector) {
     if ((error = ty_handshake_check_peer(connector->socket, &connector->options,
                                          &connector->peer)) != TACHYON_SUCCESS)
         return error;
-    struct greeting hello = ty_handshake_greeting(connector->kind, &connector->options);
-    hello.flags = connector->flags = ty_handshake_flags();
+    connector->hello.flags = ty_handshake_flags();
     connector->due = ty_earlier(connector->deadline, ty_now_ns() + ANSWER_NS);
     /* A listener of another version may be gone already; what it wrote tells. */
-    if (!ty_handshake_send(connector->socket, &hello, NULL, 0) && errno != EPIPE &&
-        errno != ECONNRESET)
+    if (!ty_handshake_send(connector->socket, &connector->hello, NULL, 0) &&
+        errno != EPIPE && errno != ECONNRESET)
         return ty_fail(TACHYON_ERR_NETWORK, errno, "cannot greet the listener");
     if (!ty_door_watch(connector->door, connector->socket, EPOLLIN))
         return ty_fail(TACHYON_ERR_SYSTEM, errno, "cannot watch the connection");
@@ -131,7 +133,8 @@ static tachyon_error_t accept_offer(struct connector *connector, struct session 
     /* What we find ourselves says more than the listener's status. */
     tachyon_error_t error =
         ty_handshake_check(answer, connector->kind, &connector->options);
-    if (error != TACHYON_SUCCESS || (error = refusal(answer)) != TACHYON_SUCCESS)
+    if (error != TACHYON_SUCCESS ||
+        (error = refusal(&connector->hello, answer)) != TACHYON_SUCCESS)
         return error;
     if (connector->fd_count != needed)
         return ty_fail(TACHYON_ERR_CORRUPT, 0,
@@ -155,7 +158,8 @@ static tachyon_error_t accept_offer(struct connector *connector, struct session 
                             .peer = connector->peer};
     memcpy(out->regions, regions, sizeof regions);
     connector->socket = -1;
-    ty_handshake_establish(out, &connector->options, connector->flags, answer->flags);
+    ty_handshake_establish(out, &connector->options, connector->hello.flags,
+                           answer->flags);
     return TACHYON_SUCCESS;
 
 fail:
@@ -229,6 +233,7 @@ void ty_connector_init(struct connector *connector, enum handshake_kind kind,
         .door = door,
         .kind = kind,
         .options = *options,
+        .hello = ty_handshake_greeting(kind, options),
         .once = once,
         .began = ty_now_ns(),
         .deadline = ty_deadline(once ? ANSWER_NS : options->timeout_ns),

@@ -21,8 +21,8 @@ struct connector {
     int64_t deadline; /* of all tries */
     int64_t due;      /* of the answer; between two tries: of the next one */
     int socket;       /* -1 between two tries */
-    uint32_t flags;   /* that we have said of ourselves */
     tachyon_peer_t peer;
+    struct greeting hello;
     struct greeting answer; /* so far */
     size_t received;
     int fds[CONNECTOR_MAX_FDS];

@@ -47,6 +47,7 @@ static const struct {
     ROW(ERR_PERMISSION, PERMISSION, "permission denied"),
     ROW(ERR_FORKED, STATE, "the handle belongs to the parent process"),
     ROW(ERR_ABORTED, ABORTED, "the peer gave up in the middle"),
+    ROW(ERR_LAGGED, ABORTED, "what was to be read next may be overwritten"),
 };
 
 static bool is_error(tachyon_error_t error) {

@@ -19,8 +19,83 @@ static const char *kind_name(uint32_t kind) {
                                    : "something unknown";
 }
 
+/* An option that is given although nothing looks at it is a mistake. */
+static tachyon_error_t misplaced(const char *name, const char *where) {
+    return ty_fail(TACHYON_ERR_INVALID_SZ, 0, "options.%s is for %s only", name, where);
+}
+
+static tachyon_error_t above(const char *name, uint32_t value, uint32_t most) {
+    return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                   "options.%s is %" PRIu32 ", above %" PRIu32, name, value, most);
+}
+
+/* Those of a listener with many peers; zero on any other. */
+static tachyon_error_t check_listener(const tachyon_options_t *options,
+                                      enum handshake_kind kind, bool listens) {
+    bool many = kind == HANDSHAKE_BUS && options->role == TACHYON_ROLE_PRODUCER &&
+                options->max_peers > 1;
+    const char *given = options->slow_peer       ? "slow_peer"
+                        : options->without_peers ? "without_peers"
+                        : options->slow_after_ns ? "slow_after_ns"
+                        : options->keep_place_ns ? "keep_place_ns"
+                                                 : NULL;
+    if (options->max_peers && !listens)
+        return misplaced("max_peers", "listen");
+    if (given && !(listens && many))
+        return misplaced(given, "listen as producer with max_peers above 1");
+    if (options->max_peers > HANDSHAKE_MAX_PEERS)
+        return above("max_peers", options->max_peers, HANDSHAKE_MAX_PEERS);
+    if (options->max_peers && kind == HANDSHAKE_BUS &&
+        options->role == TACHYON_ROLE_NONE)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "options.max_peers is %" PRIu32
+                       " and options.role 0: who may have many peers says which way "
+                       "messages go",
+                       options->max_peers);
+    if (options->slow_peer > TACHYON_SLOW_DISCONNECT)
+        return above("slow_peer", options->slow_peer, TACHYON_SLOW_DISCONNECT);
+    if (options->without_peers > TACHYON_WITHOUT_PEERS_FREE_RUN)
+        return above("without_peers", options->without_peers,
+                     TACHYON_WITHOUT_PEERS_FREE_RUN);
+    if ((options->slow_peer == TACHYON_SLOW_DISCONNECT) != (options->slow_after_ns > 0))
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "options.slow_after_ns is %" PRId64
+                       "; it goes with TACHYON_SLOW_DISCONNECT, and is above 0 there",
+                       options->slow_after_ns);
+    if (options->keep_place_ns < 0)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "options.keep_place_ns is %" PRId64 ", below 0",
+                       options->keep_place_ns);
+    return TACHYON_SUCCESS;
+}
+
+/* Those of a connector. */
+static tachyon_error_t check_connector(const tachyon_options_t *options, bool listens) {
+    bool position = options->start == TACHYON_START_POSITION;
+    size_t length = options->name ? strnlen(options->name, HANDSHAKE_NAME_BYTES) : 0;
+    if (length > 0 && listens)
+        return misplaced("name", "connect");
+    if (options->start && (listens || options->role != TACHYON_ROLE_CONSUMER))
+        return misplaced("start", "connect as consumer");
+    if (options->start > TACHYON_START_POSITION)
+        return above("start", options->start, TACHYON_START_POSITION);
+    if ((options->start_position || options->start_epoch) && !position)
+        return misplaced(options->start_position ? "start_position" : "start_epoch",
+                         "TACHYON_START_POSITION");
+    if (options->start_position % RING_LINE != 0)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "options.start_position is %" PRIu64
+                       ", no multiple of %u: take what tachyon_bus_position() said",
+                       options->start_position, RING_LINE);
+    if (length >= HANDSHAKE_NAME_BYTES)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0, "options.name has more than %d bytes",
+                       HANDSHAKE_NAME_BYTES - 1);
+    return TACHYON_SUCCESS;
+}
+
 tachyon_error_t ty_handshake_options(const tachyon_options_t *given,
-                                     enum handshake_kind kind, tachyon_options_t *out) {
+                                     enum handshake_kind kind, bool listens,
+                                     tachyon_options_t *out) {
     *out = (tachyon_options_t){0};
     if (given) {
         const unsigned char *bytes = (const unsigned char *)given;
@@ -52,23 +127,35 @@ tachyon_error_t ty_handshake_options(const tachyon_options_t *given,
                        "options.interrupt_fd is %" PRId32, out->interrupt_fd);
     if (out->socket_mode == 0)
         out->socket_mode = 0600;
-    return TACHYON_SUCCESS;
+    tachyon_error_t error = check_listener(out, kind, listens);
+    return error == TACHYON_SUCCESS ? check_connector(out, listens) : error;
 }
 
 struct greeting ty_handshake_greeting(enum handshake_kind kind,
                                       const tachyon_options_t *options) {
-    return (struct greeting){
+    struct greeting greeting = {
         .magic = WIRE_MAGIC,
         .version = WIRE_VERSION,
         .kind = kind,
         .role = options->role,
         .pid = (uint32_t)getpid(),
+        .start = options->start,
         .schema = options->schema,
+        .epoch = options->start_epoch,
+        .position = options->start_position,
     };
+    if (options->name) /* its length has been checked */
+        strcpy(greeting.name, options->name);
+    return greeting;
 }
 
 uint32_t ty_handshake_flags(void) {
     return ty_membarrier_register() ? WIRE_FLAG_MEMBARRIER : 0;
+}
+
+bool ty_handshake_foreign(const struct greeting *theirs, size_t received) {
+    return (received >= sizeof theirs->magic && theirs->magic != WIRE_MAGIC) ||
+           (received >= 2 * sizeof theirs->magic && theirs->version != WIRE_VERSION);
 }
 
 tachyon_error_t ty_handshake_check(const struct greeting *theirs,
@@ -86,6 +173,11 @@ tachyon_error_t ty_handshake_check(const struct greeting *theirs,
     if (theirs->kind != (uint32_t)kind)
         return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0, "the peer opened %s, not %s",
                        kind_name(theirs->kind), kind_name(kind));
+    if (theirs->start > TACHYON_START_POSITION ||
+        theirs->name[HANDSHAKE_NAME_BYTES - 1] != 0)
+        return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0,
+                       "the peer's greeting says what none may (start %" PRIu32 ")",
+                       theirs->start);
     if (theirs->schema != 0 && options->schema != 0 &&
         theirs->schema != options->schema)
         return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0,

@@ -7,7 +7,7 @@
  *              <------------------  answer    status, capacities, one memfd a ring
  *   ack 'A'    ------------------>            mapped, this one counts
  *
- * Hello and answer are the same 64 bytes. Their first two words never change, so ends
+ * Hello and answer are the same 128 bytes. Their first two words never change, so ends
  * of different versions can tell. The listener reads all hellos at once but answers
  * one client at a time, with memory that no other client has seen, and goes on
  * listening until one acknowledges. Every step has a deadline.
@@ -22,9 +22,14 @@
 #include "session.h"
 
 #define WIRE_MAGIC UINT32_C(0x54414348)
-#define WIRE_VERSION UINT32_C(100)
+#define WIRE_VERSION UINT32_C(101)
 #define WIRE_FLAG_MEMBARRIER UINT32_C(1)
+#define WIRE_FLAG_BROADCAST UINT32_C(2) /* answer: the data is everybody's to read */
+#define WIRE_FLAG_LOSSY UINT32_C(4)     /* answer: slow consumers are let go */
 #define WIRE_ACKNOWLEDGE 'A'
+
+#define HANDSHAKE_NAME_BYTES 32
+#define HANDSHAKE_MAX_PEERS 1024u
 
 #define MILLISECOND INT64_C(1000000)
 
@@ -36,12 +41,17 @@ struct greeting {
     uint32_t flags;
     uint32_t role; /* a tachyon_role_t */
     uint32_t pid;
-    uint32_t reserved;
+    uint32_t start; /* hello: a tachyon_start_t */
     uint64_t schema;
-    uint64_t epoch;                         /* for resuming; 0 */
+    uint64_t epoch;                         /* that positions belong to */
     uint64_t capacity[HANDSHAKE_MAX_RINGS]; /* answer: bytes */
+    uint64_t position; /* hello: to start at. Answer: where the stream stands */
+    uint32_t peer;     /* answer: the connector's id with the listener */
+    uint32_t reserved;
+    char name[HANDSHAKE_NAME_BYTES]; /* hello: ends with a 0; none: all 0 */
+    uint64_t unused[2];
 };
-_Static_assert(sizeof(struct greeting) == 64, "wire format");
+_Static_assert(sizeof(struct greeting) == 128, "wire format");
 
 static inline unsigned handshake_rings(enum handshake_kind kind) {
     return kind == HANDSHAKE_RPC ? 2 : 1;
@@ -49,7 +59,8 @@ static inline unsigned handshake_rings(enum handshake_kind kind) {
 
 /* Take the options that the caller's struct has, and check them. */
 tachyon_error_t ty_handshake_options(const tachyon_options_t *given,
-                                     enum handshake_kind kind, tachyon_options_t *out);
+                                     enum handshake_kind kind, bool listens,
+                                     tachyon_options_t *out);
 
 /* Without flags, which are said as late as can be. */
 struct greeting ty_handshake_greeting(enum handshake_kind kind,
@@ -57,6 +68,9 @@ struct greeting ty_handshake_greeting(enum handshake_kind kind,
 /* What this process can do. To find out takes the kernel up to 30 ms, once in a process
  * with threads. */
 uint32_t ty_handshake_flags(void);
+
+/* Are these first bytes those of another protocol, or of another version? */
+bool ty_handshake_foreign(const struct greeting *theirs, size_t received);
 
 /* Does what the peer says of itself fit us? The same check on both sides. */
 tachyon_error_t ty_handshake_check(const struct greeting *theirs,

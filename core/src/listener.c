@@ -77,10 +77,14 @@ static bool read_hello(const struct listener *listener, struct client *client) {
     if (count <= 0)
         return count < 0 && (errno == EAGAIN || errno == EINTR);
     client->received += (size_t)count;
-    if (!hello_complete(client))
+    /* A foreign hello may be shorter; its first words say enough. */
+    if (!hello_complete(client) &&
+        !ty_handshake_foreign(&client->hello, client->received))
         return true;
     tachyon_error_t status =
         ty_handshake_check(&client->hello, listener->kind, &listener->options);
+    if (status == TACHYON_SUCCESS && client->hello.start == TACHYON_START_POSITION)
+        status = TACHYON_ERR_LAGGED; /* there is one consumer, and it begins at 0 */
     if (status != TACHYON_SUCCESS)
         refuse(listener, client->socket, status);
     return status == TACHYON_SUCCESS;

@@ -167,6 +167,10 @@ static struct tachyon_opening *new_opening(const char *path, enum handshake_kind
 static tachyon_error_t begin(struct tachyon_opening *opening, const size_t *capacities,
                              const tachyon_options_t *options) {
     opening->listens = capacities != NULL;
+    if (options->max_peers > 0)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "options.max_peers is %u, which this release does not know yet",
+                       options->max_peers);
     if (opening->listens)
         ty_listener_init(&opening->listener, opening->kind, options, &opening->door);
     else
@@ -188,7 +192,8 @@ static tachyon_error_t start(const char *socket_path, enum handshake_kind kind,
         *out = NULL;
     if (is_null(out) || is_null(socket_path))
         return TACHYON_ERR_NULL_PTR;
-    tachyon_error_t error = ty_handshake_options(given, kind, &options);
+    tachyon_error_t error =
+        ty_handshake_options(given, kind, capacities != NULL, &options);
     if (error != TACHYON_SUCCESS)
         return error;
     struct tachyon_opening *opening = new_opening(socket_path, kind, &options);

@@ -53,6 +53,8 @@ pub const tachyon_error_t_TACHYON_ERR_PERMISSION: tachyon_error_t = 21;
 pub const tachyon_error_t_TACHYON_ERR_FORKED: tachyon_error_t = 22;
 /// the peer gave up in the middle
 pub const tachyon_error_t_TACHYON_ERR_ABORTED: tachyon_error_t = 23;
+/// what was to be read is overwritten, or may be
+pub const tachyon_error_t_TACHYON_ERR_LAGGED: tachyon_error_t = 24;
 /// Why a call failed. Values are part of the ABI.
 pub type tachyon_error_t = ::core::ffi::c_uint;
 /// SUCCESS: no failure
@@ -81,7 +83,7 @@ pub const tachyon_error_kind_t_TACHYON_KIND_PEER_DEAD: tachyon_error_kind_t = 10
 pub const tachyon_error_kind_t_TACHYON_KIND_STATE: tachyon_error_kind_t = 11;
 /// CORRUPT
 pub const tachyon_error_kind_t_TACHYON_KIND_CORRUPT: tachyon_error_kind_t = 12;
-/// the stream is cut off: ABORTED
+/// the stream is cut off: ABORTED, LAGGED
 pub const tachyon_error_kind_t_TACHYON_KIND_ABORTED: tachyon_error_kind_t = 13;
 /** What kind of failure an error is: what a caller does about it, and what class of its
  own errors a language maps it to. Values are part of the ABI.*/
@@ -141,6 +143,26 @@ pub const tachyon_role_t_TACHYON_ROLE_PRODUCER: tachyon_role_t = 1;
 pub const tachyon_role_t_TACHYON_ROLE_CONSUMER: tachyon_role_t = 2;
 /// Direction of an end.
 pub type tachyon_role_t = ::core::ffi::c_uint;
+/// wait for it, as long as it lives
+pub const tachyon_slow_peer_t_TACHYON_SLOW_BLOCK: tachyon_slow_peer_t = 0;
+/// after options.slow_after_ns let it go: LAGGED
+pub const tachyon_slow_peer_t_TACHYON_SLOW_DISCONNECT: tachyon_slow_peer_t = 1;
+/// What a producer with many consumers does with one that is slow.
+pub type tachyon_slow_peer_t = ::core::ffi::c_uint;
+/// fill the ring, then wait for one
+pub const tachyon_without_peers_t_TACHYON_WITHOUT_PEERS_WAIT: tachyon_without_peers_t = 0;
+/// go on and overwrite
+pub const tachyon_without_peers_t_TACHYON_WITHOUT_PEERS_FREE_RUN: tachyon_without_peers_t = 1;
+/// What a producer with many consumers does while there is none.
+pub type tachyon_without_peers_t = ::core::ffi::c_uint;
+/// with what is flushed from now on
+pub const tachyon_start_t_TACHYON_START_NOW: tachyon_start_t = 0;
+/// with the oldest message that is still there
+pub const tachyon_start_t_TACHYON_START_OLDEST: tachyon_start_t = 1;
+/// at options.start_position
+pub const tachyon_start_t_TACHYON_START_POSITION: tachyon_start_t = 2;
+/// Where a consumer of a producer with many consumers begins.
+pub type tachyon_start_t = ::core::ffi::c_uint;
 /** Options of listen and connect. Zero every field but `size`: zero is the default.
  The struct may grow at its end; `size` tells which fields the caller knows.*/
 #[repr(C)]
@@ -181,10 +203,35 @@ with TACHYON_ERR_INTERRUPTED; a call that need not wait
 does not look at it. Only its owner makes it unreadable
 again. It must be open as long as the handle. 0: none*/
     pub interrupt_fd: i32,
+    /** listen: peers at a time, 1 to 1024, with `role` set; see
+"One listener, many peers". 0: a single peer, ever*/
+    pub max_peers: u32,
+    /** listen as producer, max_peers above 1: a
+tachyon_slow_peer_t*/
+    pub slow_peer: u32,
+    /// likewise: a tachyon_without_peers_t
+    pub without_peers: u32,
+    /** connect as consumer: a tachyon_start_t. Of no meaning
+where the producer has one consumer, but a position is
+refused there: LAGGED*/
+    pub start: u32,
+    /// with SLOW_DISCONNECT: the time a peer is waited for
+    pub slow_after_ns: i64,
+    /** with START_POSITION: what tachyon_bus_position() of an
+earlier connection said, a multiple of 64, ...*/
+    pub start_position: u64,
+    /// ... and the epoch it said
+    pub start_epoch: u64,
+    /** connect: at most 31 bytes; at one listener no two living peers
+of one user have the same. NULL or empty: none*/
+    pub name: *const ::core::ffi::c_char,
+    /** as slow_peer: how long the place of a consumer with a name
+that died is kept for the next of that name, 0: not*/
+    pub keep_place_ns: i64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of tachyon_options"][::core::mem::size_of::<tachyon_options>() - 72usize];
+    ["Size of tachyon_options"][::core::mem::size_of::<tachyon_options>() - 128usize];
     [
         "Alignment of tachyon_options",
     ][::core::mem::align_of::<tachyon_options>() - 8usize];
@@ -221,6 +268,33 @@ const _: () = {
     [
         "Offset of field: tachyon_options::interrupt_fd",
     ][::core::mem::offset_of!(tachyon_options, interrupt_fd) - 68usize];
+    [
+        "Offset of field: tachyon_options::max_peers",
+    ][::core::mem::offset_of!(tachyon_options, max_peers) - 72usize];
+    [
+        "Offset of field: tachyon_options::slow_peer",
+    ][::core::mem::offset_of!(tachyon_options, slow_peer) - 76usize];
+    [
+        "Offset of field: tachyon_options::without_peers",
+    ][::core::mem::offset_of!(tachyon_options, without_peers) - 80usize];
+    [
+        "Offset of field: tachyon_options::start",
+    ][::core::mem::offset_of!(tachyon_options, start) - 84usize];
+    [
+        "Offset of field: tachyon_options::slow_after_ns",
+    ][::core::mem::offset_of!(tachyon_options, slow_after_ns) - 88usize];
+    [
+        "Offset of field: tachyon_options::start_position",
+    ][::core::mem::offset_of!(tachyon_options, start_position) - 96usize];
+    [
+        "Offset of field: tachyon_options::start_epoch",
+    ][::core::mem::offset_of!(tachyon_options, start_epoch) - 104usize];
+    [
+        "Offset of field: tachyon_options::name",
+    ][::core::mem::offset_of!(tachyon_options, name) - 112usize];
+    [
+        "Offset of field: tachyon_options::keep_place_ns",
+    ][::core::mem::offset_of!(tachyon_options, keep_place_ns) - 120usize];
 };
 /** Options of listen and connect. Zero every field but `size`: zero is the default.
  The struct may grow at its end; `size` tells which fields the caller knows.*/

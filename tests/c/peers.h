@@ -45,12 +45,15 @@ bool message_is(uint64_t number, const void *payload, size_t size);
 /* ---- The wire, restated: it must not change unnoticed ---- */
 
 struct wire_greeting {
-    uint32_t magic, version, status, kind, flags, role, pid, reserved;
-    uint64_t schema, epoch, capacity[2];
+    uint32_t magic, version, status, kind, flags, role, pid, start;
+    uint64_t schema, epoch, capacity[2], position;
+    uint32_t peer, reserved;
+    char name[32];
+    uint64_t unused[2];
 };
 
 #define WIRE_MAGIC 0x54414348u
-#define WIRE_VERSION 100u
+#define WIRE_VERSION 101u
 #define WIRE_BUS 1u
 #define WIRE_RPC 2u
 

@@ -67,13 +67,13 @@ TEST(a_text_that_is_too_long_is_cut) {
 /* ---- What is told ---- */
 
 TEST(every_error_has_a_text_of_its_own) {
-    for (int i = 0; i <= TACHYON_ERR_ABORTED; i++) {
+    for (int i = 0; i <= TACHYON_ERR_LAGGED; i++) {
         const char *text = tachyon_strerror((tachyon_error_t)i);
         CHECK(text && strlen(text) > 3);
         for (int j = 0; j < i; j++)
             CHECK(strcmp(text, tachyon_strerror((tachyon_error_t)j)) != 0);
     }
-    CHECK(strcmp(tachyon_strerror((tachyon_error_t)24), "unknown error") == 0);
+    CHECK(strcmp(tachyon_strerror((tachyon_error_t)25), "unknown error") == 0);
     CHECK(strcmp(tachyon_strerror((tachyon_error_t)-1), "unknown error") == 0);
     CHECK(strcmp(tachyon_version(), "1.0.0") == 0);
 }
@@ -136,15 +136,16 @@ TEST(every_error_has_its_name_and_its_kind) {
         ROW(ERR_PERMISSION, PERMISSION),
         ROW(ERR_FORKED, STATE),
         ROW(ERR_ABORTED, ABORTED),
+        ROW(ERR_LAGGED, ABORTED),
     };
 #undef ROW
-    CHECK_EQ(sizeof rows / sizeof rows[0], TACHYON_ERR_ABORTED + 1);
+    CHECK_EQ(sizeof rows / sizeof rows[0], TACHYON_ERR_LAGGED + 1);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         CHECK_EQ(rows[i].error, i);
         CHECK_EQ(strcmp(tachyon_error_name(rows[i].error), rows[i].name), 0);
         CHECK_EQ(tachyon_error_kind(rows[i].error), rows[i].kind);
     }
-    static const int none[] = {-1, TACHYON_ERR_ABORTED + 1, INT32_MAX, INT32_MIN};
+    static const int none[] = {-1, TACHYON_ERR_LAGGED + 1, INT32_MAX, INT32_MIN};
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
         CHECK_EQ(strcmp(tachyon_error_name((tachyon_error_t)none[i]), "unknown"), 0);
         CHECK_EQ(tachyon_error_kind((tachyon_error_t)none[i]), TACHYON_KIND_SYSTEM);

@@ -88,6 +88,92 @@ TEST(an_older_and_a_newer_callers_options_are_understood) {
     CHECK_ERROR(tachyon_bus_connect_with(path, &older, &bus), TACHYON_ERR_NETWORK);
 }
 
+/* As check_options_refused(), of one that listens, or connects only. */
+static void check_refused(bool listens, tachyon_options_t options, const char *text) {
+    tachyon_bus_t *bus;
+    const char *path = test_path("bus");
+    options.size = sizeof options;
+    CHECK_ERROR(listens ? tachyon_bus_listen_with(path, 4096, &options, &bus)
+                        : tachyon_bus_connect_with(path, &options, &bus),
+                TACHYON_ERR_INVALID_SZ);
+    CHECK_SAYS(text);
+    CHECK(access(path, F_OK) != 0);
+}
+
+TEST(options_of_many_peers_are_checked) {
+    enum { SENDS = TACHYON_ROLE_PRODUCER, RECEIVES = TACHYON_ROLE_CONSUMER };
+    static const struct {
+        bool listens;
+        const char *text;
+        tachyon_options_t options;
+    } cases[] = {
+        {false, "options.max_peers is for listen only", {.max_peers = 1}},
+        {true, "above 1024", {.max_peers = 1025, .role = RECEIVES}},
+        {true, "says which way", {.max_peers = 2}},
+        {true, "options.slow_peer is for listen as producer", {.slow_peer = 1}},
+        {true,
+         "with max_peers above 1",
+         {.max_peers = 1, .role = SENDS, .without_peers = 1}},
+        {true,
+         "options.keep_place_ns is for",
+         {.max_peers = 9, .role = RECEIVES, .keep_place_ns = 1}},
+        {false, "options.slow_after_ns is for", {.slow_after_ns = 1}},
+        {true,
+         "options.slow_peer is 2, above 1",
+         {.max_peers = 2, .role = SENDS, .slow_peer = 2}},
+        {true,
+         "options.without_peers is 2, above 1",
+         {.max_peers = 2, .role = SENDS, .without_peers = 2}},
+        {true,
+         "options.slow_after_ns is 0",
+         {.max_peers = 2, .role = SENDS, .slow_peer = 1}},
+        {true,
+         "options.slow_after_ns is -1",
+         {.max_peers = 2, .role = SENDS, .slow_peer = 1, .slow_after_ns = -1}},
+        {true,
+         "it goes with TACHYON_SLOW_DISCONNECT",
+         {.max_peers = 2, .role = SENDS, .slow_after_ns = 1}},
+        {true,
+         "options.keep_place_ns is -1",
+         {.max_peers = 2, .role = SENDS, .keep_place_ns = -1}},
+        {true, "options.name is for connect only", {.name = "n"}},
+        {false,
+         "options.name has more than 31 bytes",
+         {.name = "0123456789abcdef0123456789abcdef"}},
+        {false, "options.start is for connect as consumer", {.start = 1}},
+        {true, "options.start is for connect", {.start = 1, .role = RECEIVES}},
+        {false, "options.start is 3, above 2", {.start = 3, .role = RECEIVES}},
+        {false, "options.start_position is for", {.start_position = 64}},
+        {false, "options.start_epoch is for", {.start_epoch = 1}},
+        {false,
+         "options.start_position is 65, no multiple",
+         {.start = 2, .role = RECEIVES, .start_position = 65}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        check_refused(cases[i].listens, cases[i].options, cases[i].text);
+}
+
+TEST(a_position_is_not_to_be_had_where_there_is_one_consumer) {
+    struct listening listening = {.path = test_path("bus"), .capacity = 4096};
+    tachyon_bus_t *bus;
+    listening_start(&listening);
+    tachyon_options_t options = {.size = sizeof options,
+                                 .role = TACHYON_ROLE_CONSUMER,
+                                 .start = TACHYON_START_POSITION,
+                                 .start_position = 640,
+                                 .start_epoch = 7};
+    CHECK_ERROR(tachyon_bus_connect_with(listening.path, &options, &bus),
+                TACHYON_ERR_LAGGED);
+    CHECK_SAYS("position 640 of epoch 0000000000000007");
+    options.start_position = options.start_epoch = 0;
+    options.start = TACHYON_START_OLDEST; /* which is the only place there is */
+    options.name = "0123456789abcdef0123456789abcde"; /* the longest */
+    CHECK_OK(tachyon_bus_connect_with(listening.path, &options, &bus));
+    CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
+    tachyon_bus_destroy(bus);
+    tachyon_bus_destroy(listening.bus);
+}
+
 TEST(the_socket_has_the_mode_of_the_options) {
     static const uint32_t modes[] = {0, 0660, 0666};
     for (int i = 0; i < 3; i++) {
@@ -166,7 +252,7 @@ TEST(a_program_that_is_started_inherits_nothing) {
     int client = wire_connect(listening.path);
     struct wire_greeting hello = wire_hello();
     wire_send(client, &hello, sizeof hello, NULL, 0);
-    CHECK_EQ(wire_receive(client, &hello, sizeof hello, NULL, NULL, 3000), 64);
+    CHECK_EQ(wire_receive(client, &hello, sizeof hello, NULL, NULL, 3000), 128);
     CHECK(test_count_fds() > before + 5);
     CHECK_EQ(count_fds_of_a_program(), before);
     wire_send(client, "A", 1, NULL, 0);

@@ -238,7 +238,7 @@ TEST(a_silent_client_of_the_forerunner_can_tell_the_version) {
     CHECK_EQ(wire_receive(client, words, sizeof words, &fd, &count, 3000), 32);
     CHECK_IN(test_now_ms() - begin, 500, 2500); /* it was given time for a hello */
     CHECK_EQ(words[0], 0x54414348);
-    CHECK_EQ(words[1], 100);
+    CHECK_EQ(words[1], WIRE_VERSION);
     CHECK_EQ(count, 1);
     close(fd);
     close(client);
@@ -307,6 +307,20 @@ TEST(a_hello_may_come_byte_by_byte) {
     CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
     close(client);
     tachyon_bus_destroy(listening.bus);
+}
+
+TEST(an_older_hello_is_refused_at_once) {
+    struct listening listening;
+    start_listener(&listening);
+    int client = wire_connect(listening.path);
+    struct wire_greeting hello = wire_hello();
+    hello.version = 100; /* which had 64 bytes */
+    wire_send(client, &hello, 64, NULL, 0);
+    int64_t begin = test_now_ms();
+    CHECK_EQ(receive_answer(client, 1).status, TACHYON_ERR_ABI_MISMATCH);
+    CHECK_IN(test_now_ms() - begin, 0, 500);
+    close(client);
+    expect_good_client(&listening);
 }
 
 /* ---- Many ---- */

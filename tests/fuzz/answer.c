@@ -91,6 +91,7 @@ static bool is_good(const struct offer *offer, enum handshake_kind kind,
     bool good = offer->sent == sizeof *answer && answer->magic == WIRE_MAGIC &&
                 answer->version == WIRE_VERSION && answer->kind == (uint32_t)kind &&
                 answer->status == TACHYON_SUCCESS &&
+                answer->start <= TACHYON_START_POSITION && answer->name[31] == 0 &&
                 (answer->role == TACHYON_ROLE_NONE || answer->role != options->role) &&
                 (answer->schema == 0 || options->schema == 0 ||
                  answer->schema == options->schema) &&

@@ -180,9 +180,17 @@ struct Options {
     tachyon_options_t raw(bool listens) const noexcept {
         int64_t ns = timeout ? timeout->ns : 0;
         if (listens && timeout && !ns) ns = 1;
-        const auto uids = allowed_uids.empty() ? nullptr : allowed_uids.data();
-        return {sizeof(tachyon_options_t), ns, mode, static_cast<uint32_t>(role), uids,
-                allowed_uids.size(), schema, nullptr, nullptr, restart, interrupt_fd};
+        tachyon_options_t raw{};
+        raw.size = sizeof raw;
+        raw.timeout_ns = ns;
+        raw.socket_mode = mode;
+        raw.role = static_cast<uint32_t>(role);
+        raw.allowed_uids = allowed_uids.empty() ? nullptr : allowed_uids.data();
+        raw.allowed_uid_count = allowed_uids.size();
+        raw.schema = schema;
+        raw.restart = restart;
+        raw.interrupt_fd = interrupt_fd;
+        return raw;
     }
 };
 

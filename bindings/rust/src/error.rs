@@ -114,6 +114,9 @@ errors! {
     /// The peer gave up in the middle, and said so; all that it had flushed has been
     /// delivered.
     Aborted = tachyon_error_t_TACHYON_ERR_ABORTED,
+    /// What was to be read next is overwritten, or may be: this end was too slow, or asked
+    /// for a position that is gone.
+    Lagged = tachyon_error_t_TACHYON_ERR_LAGGED,
 }
 
 /// The text that an error value of this thread has no room for.
@@ -324,6 +327,7 @@ mod tests {
             ("AddrInUse", Kind::AddrInUse),
             ("Permission", Kind::PermissionDenied),
             ("Aborted", Kind::ConnectionAborted),
+            ("Lagged", Kind::ConnectionAborted),
         ];
         let told: Vec<_> = kinds.filter(|&(_, kind)| kind != Kind::Other).collect();
         assert_eq!(told, named);

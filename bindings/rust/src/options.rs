@@ -244,6 +244,15 @@ impl Options {
             interrupted_context: ptr::null_mut(),
             restart: 0,
             interrupt_fd: self.interrupter.as_ref().map_or(0, Interrupter::descriptor),
+            max_peers: 0,
+            slow_peer: sys::tachyon_slow_peer_t_TACHYON_SLOW_BLOCK,
+            without_peers: sys::tachyon_without_peers_t_TACHYON_WITHOUT_PEERS_WAIT,
+            start: sys::tachyon_start_t_TACHYON_START_NOW,
+            slow_after_ns: 0,
+            start_position: 0,
+            start_epoch: 0,
+            name: ptr::null(),
+            keep_place_ns: 0,
         }
     }
 }

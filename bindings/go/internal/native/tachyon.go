@@ -156,6 +156,7 @@ extern swig_intgo _wrap_ERR_ADDR_IN_USE_native_bda36adc4c9534ac(void);
 extern swig_intgo _wrap_ERR_PERMISSION_native_bda36adc4c9534ac(void);
 extern swig_intgo _wrap_ERR_FORKED_native_bda36adc4c9534ac(void);
 extern swig_intgo _wrap_ERR_ABORTED_native_bda36adc4c9534ac(void);
+extern swig_intgo _wrap_ERR_LAGGED_native_bda36adc4c9534ac(void);
 extern swig_intgo _wrap_KIND_NONE_native_bda36adc4c9534ac(void);
 extern swig_intgo _wrap_KIND_ARGUMENT_native_bda36adc4c9534ac(void);
 extern swig_intgo _wrap_KIND_MEMORY_native_bda36adc4c9534ac(void);
@@ -183,6 +184,13 @@ extern swig_intgo _wrap_error_kind_native_bda36adc4c9534ac(swig_intgo arg1);
 extern swig_intgo _wrap_ROLE_NONE_native_bda36adc4c9534ac(void);
 extern swig_intgo _wrap_ROLE_PRODUCER_native_bda36adc4c9534ac(void);
 extern swig_intgo _wrap_ROLE_CONSUMER_native_bda36adc4c9534ac(void);
+extern swig_intgo _wrap_SLOW_BLOCK_native_bda36adc4c9534ac(void);
+extern swig_intgo _wrap_SLOW_DISCONNECT_native_bda36adc4c9534ac(void);
+extern swig_intgo _wrap_WITHOUT_PEERS_WAIT_native_bda36adc4c9534ac(void);
+extern swig_intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_bda36adc4c9534ac(void);
+extern swig_intgo _wrap_START_NOW_native_bda36adc4c9534ac(void);
+extern swig_intgo _wrap_START_OLDEST_native_bda36adc4c9534ac(void);
+extern swig_intgo _wrap_START_POSITION_native_bda36adc4c9534ac(void);
 extern swig_intgo _wrap_Peer_Pid_get_native_bda36adc4c9534ac(uintptr_t arg1);
 extern swig_intgo _wrap_Peer_Uid_get_native_bda36adc4c9534ac(uintptr_t arg1);
 extern swig_intgo _wrap_Peer_Gid_get_native_bda36adc4c9534ac(uintptr_t arg1);
@@ -520,6 +528,13 @@ func _swig_getERR_ABORTED() (_swig_ret int) {
 }
 
 var ERR_ABORTED int = _swig_getERR_ABORTED()
+func _swig_getERR_LAGGED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_ERR_LAGGED_native_bda36adc4c9534ac())
+	return swig_r
+}
+
+var ERR_LAGGED int = _swig_getERR_LAGGED()
 type Tachyon_error_kind_t int
 func _swig_getKIND_NONE() (_swig_ret int) {
 	var swig_r int
@@ -721,6 +736,58 @@ func _swig_getROLE_CONSUMER() (_swig_ret int) {
 }
 
 var ROLE_CONSUMER int = _swig_getROLE_CONSUMER()
+type Tachyon_slow_peer_t int
+func _swig_getSLOW_BLOCK() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_SLOW_BLOCK_native_bda36adc4c9534ac())
+	return swig_r
+}
+
+var SLOW_BLOCK int = _swig_getSLOW_BLOCK()
+func _swig_getSLOW_DISCONNECT() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_SLOW_DISCONNECT_native_bda36adc4c9534ac())
+	return swig_r
+}
+
+var SLOW_DISCONNECT int = _swig_getSLOW_DISCONNECT()
+type Tachyon_without_peers_t int
+func _swig_getWITHOUT_PEERS_WAIT() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_WITHOUT_PEERS_WAIT_native_bda36adc4c9534ac())
+	return swig_r
+}
+
+var WITHOUT_PEERS_WAIT int = _swig_getWITHOUT_PEERS_WAIT()
+func _swig_getWITHOUT_PEERS_FREE_RUN() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_WITHOUT_PEERS_FREE_RUN_native_bda36adc4c9534ac())
+	return swig_r
+}
+
+var WITHOUT_PEERS_FREE_RUN int = _swig_getWITHOUT_PEERS_FREE_RUN()
+type Tachyon_start_t int
+func _swig_getSTART_NOW() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_START_NOW_native_bda36adc4c9534ac())
+	return swig_r
+}
+
+var START_NOW int = _swig_getSTART_NOW()
+func _swig_getSTART_OLDEST() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_START_OLDEST_native_bda36adc4c9534ac())
+	return swig_r
+}
+
+var START_OLDEST int = _swig_getSTART_OLDEST()
+func _swig_getSTART_POSITION() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_START_POSITION_native_bda36adc4c9534ac())
+	return swig_r
+}
+
+var START_POSITION int = _swig_getSTART_POSITION()
 type SwigcptrPeer uintptr
 
 func (p SwigcptrPeer) Swigcptr() uintptr {

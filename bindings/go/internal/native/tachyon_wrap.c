@@ -535,6 +535,18 @@ intgo _wrap_ERR_ABORTED_native_bda36adc4c9534ac() {
 }
 
 
+intgo _wrap_ERR_LAGGED_native_bda36adc4c9534ac() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = TACHYON_ERR_LAGGED;
+  
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
 intgo _wrap_KIND_NONE_native_bda36adc4c9534ac() {
   int result;
   intgo _swig_go_result;
@@ -864,6 +876,90 @@ intgo _wrap_ROLE_CONSUMER_native_bda36adc4c9534ac() {
   
   
   result = TACHYON_ROLE_CONSUMER;
+  
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_SLOW_BLOCK_native_bda36adc4c9534ac() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = TACHYON_SLOW_BLOCK;
+  
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_SLOW_DISCONNECT_native_bda36adc4c9534ac() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = TACHYON_SLOW_DISCONNECT;
+  
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_WITHOUT_PEERS_WAIT_native_bda36adc4c9534ac() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = TACHYON_WITHOUT_PEERS_WAIT;
+  
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_bda36adc4c9534ac() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = TACHYON_WITHOUT_PEERS_FREE_RUN;
+  
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_START_NOW_native_bda36adc4c9534ac() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = TACHYON_START_NOW;
+  
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_START_OLDEST_native_bda36adc4c9534ac() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = TACHYON_START_OLDEST;
+  
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_START_POSITION_native_bda36adc4c9534ac() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = TACHYON_START_POSITION;
   
   _swig_go_result = result; 
   return _swig_go_result;
