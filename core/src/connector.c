@@ -143,7 +143,7 @@ static tachyon_error_t accept_offer(struct connector *connector, struct session 
     for (size_t i = 0; i < needed; i++) {
         int fd = connector->fds[i];
         connector->fds[i] = -1;
-        error = ty_region_attach(&regions[i], fd, answer->capacity[i]);
+        error = ty_region_attach(&regions[i], &fd, 1, answer->capacity[i]);
         if (error != TACHYON_SUCCESS)
             goto fail;
     }

@@ -285,7 +285,7 @@ void ty_handshake_establish(struct session *session, const tachyon_options_t *op
     session->role = options->role;
     session->interrupt = interrupt_of(options);
     for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
-        ty_region_close_fd(&session->regions[i]);
+        ty_region_close_fds(&session->regions[i]);
     session->expedited = (our_flags & their_flags & WIRE_FLAG_MEMBARRIER) != 0;
     session->pidfd = open_pidfd(session->socket, session->peer.pid);
 }

@@ -4,9 +4,19 @@
  *
  *   | ring_shared | data | data again |
  *
- * Owns: the descriptor (until the handshake has passed it on) and the mapping.
+ * In broadcast the data has a memfd of its own, which all consumers map read-only, and
+ * each consumer has another with its control words. The producer, which has the data to
+ * itself, holds it behind control words that are nobody else's.
+ *
+ *   producer         | ring_shared, private | data | data again |
+ *   for a consumer   | ring_shared |
+ *   the consumer     | ring_shared | data, read-only | data again, read-only |
+ *
+ * Owns: the descriptors (until the handshake has passed them on) and the mapping.
  * The seals forbid any change of size, so that an access inside the mapping can never
- * raise SIGBUS; whoever attaches checks them before mapping.
+ * raise SIGBUS; whoever attaches checks them before mapping. The data of a broadcast is
+ * sealed against writing as well, once its producer has mapped it: from then on no
+ * mapping of anybody's can be made or become writable, nor the file be written.
  */
 #include "region.h"
 
@@ -45,25 +55,40 @@ tachyon_error_t ty_region_round(size_t *capacity) {
     return TACHYON_SUCCESS;
 }
 
+static bool map_at(uint8_t *at, size_t bytes, int protection, int fd, size_t from) {
+    int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED | MAP_POPULATE;
+    return mmap(at, bytes, protection, flags | MAP_FIXED, fd, (off_t)from) !=
+           MAP_FAILED;
+}
+
+static tachyon_error_t cannot_map(size_t bytes) {
+    return ty_fail(TACHYON_ERR_MAP, errno,
+                   errno == EAGAIN ? "cannot lock a ring of %zu bytes into memory, "
+                                     "as mlockall() demands (see ulimit -l)"
+                                   : "cannot map a ring of %zu bytes",
+                   bytes);
+}
+
 static tachyon_error_t map_twice(struct region *region) {
-    size_t once = region->data_offset + region->capacity;
-    uint8_t *map = mmap(NULL, once + region->capacity, PROT_NONE,
+    const int both = PROT_READ | PROT_WRITE;
+    size_t offset = region->data_offset, capacity = region->capacity;
+    uint8_t *map = mmap(NULL, offset + 2 * capacity, PROT_NONE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED)
         return ty_fail(TACHYON_ERR_MAP, errno,
                        "cannot reserve %zu bytes of addresses (see ulimit -v)",
-                       once + region->capacity);
+                       offset + 2 * capacity);
     region->map = map;
-    int flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE;
-    if (mmap(map, once, PROT_READ | PROT_WRITE, flags, region->fd, 0) == MAP_FAILED ||
-        mmap(map + once, region->capacity, PROT_READ | PROT_WRITE, flags, region->fd,
-             (off_t)region->data_offset) == MAP_FAILED)
-        return ty_fail(TACHYON_ERR_MAP, errno,
-                       errno == EAGAIN ? "cannot lock a ring of %zu bytes into memory, "
-                                         "as mlockall() demands (see ulimit -l)"
-                                       : "cannot map a ring of %zu bytes",
-                       region->capacity);
-    return TACHYON_SUCCESS;
+    uint8_t *data = map + offset;
+    int protection = region->read_only ? PROT_READ : both;
+    bool mapped =
+        region->data_fd < 0
+            ? map_at(map, offset + capacity, both, region->fd, 0) &&
+                  map_at(data + capacity, capacity, both, region->fd, offset)
+            : map_at(map, offset, both, region->fd, 0) &&
+                  map_at(data, capacity, protection, region->data_fd, 0) &&
+                  map_at(data + capacity, capacity, protection, region->data_fd, 0);
+    return mapped ? TACHYON_SUCCESS : cannot_map(capacity);
 }
 
 /* The kernel does not refuse to size a memfd beyond this limit: it sends SIGXFSZ. */
@@ -78,58 +103,103 @@ static tachyon_error_t check_file_size_limit(off_t bytes, size_t capacity) {
                    capacity, (intmax_t)bytes, (uintmax_t)limit.rlim_cur);
 }
 
+/* A memfd with all its pages, which may be sealed. */
+static tachyon_error_t allocate(int *fd, size_t size, size_t capacity) {
+    off_t bytes = (off_t)size;
+    tachyon_error_t error = check_file_size_limit(bytes, capacity);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    *fd = memfd_create("tachyon", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (*fd < 0)
+        return ty_fail(TACHYON_ERR_OPEN, errno, "cannot create the shared memory");
+    /* Not ftruncate: the pages must exist now, not fail with SIGBUS later. */
+    int refused;
+    do
+        refused = fallocate(*fd, 0, 0, bytes) == 0 ? 0 : errno;
+    while (refused == EINTR);
+    if (refused != 0)
+        return ty_fail(refused == ENOMEM || refused == ENOSPC ? TACHYON_ERR_MEM
+                                                              : TACHYON_ERR_TRUNCATE,
+                       refused, "cannot allocate a ring of %zu bytes", capacity);
+    return TACHYON_SUCCESS;
+}
+
+/* For good. */
+static tachyon_error_t seal(int fd, int seals) {
+    return fcntl(fd, F_ADD_SEALS, seals | F_SEAL_SEAL) == 0
+               ? TACHYON_SUCCESS
+               : ty_fail(TACHYON_ERR_SEAL, errno, "cannot seal the shared memory");
+}
+
 /* The memory is there, or `error` says why not. */
-static tachyon_error_t map_or_free(struct region *region, tachyon_error_t error) {
-    if (error == TACHYON_SUCCESS)
-        error = map_twice(region);
+static tachyon_error_t or_free(struct region *region, tachyon_error_t error) {
     if (error != TACHYON_SUCCESS)
         ty_region_free(region);
     return error;
 }
 
-static tachyon_error_t allocate(struct region *region) {
-    off_t bytes = (off_t)(region->data_offset + region->capacity);
-    tachyon_error_t error = check_file_size_limit(bytes, region->capacity);
-    if (error != TACHYON_SUCCESS)
-        return error;
-    region->fd = memfd_create("tachyon", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (region->fd < 0)
-        return ty_fail(TACHYON_ERR_OPEN, errno, "cannot create the shared memory");
-    /* Not ftruncate: the pages must exist now, not fail with SIGBUS later. */
-    int refused;
-    do
-        refused = fallocate(region->fd, 0, 0, bytes) == 0 ? 0 : errno;
-    while (refused == EINTR);
-    if (refused != 0)
-        return ty_fail(refused == ENOMEM || refused == ENOSPC ? TACHYON_ERR_MEM
-                                                              : TACHYON_ERR_TRUNCATE,
-                       refused, "cannot allocate a ring of %zu bytes",
-                       region->capacity);
-    if (fcntl(region->fd, F_ADD_SEALS, SIZE_SEALS | F_SEAL_SEAL) != 0)
-        return ty_fail(TACHYON_ERR_SEAL, errno, "cannot seal the shared memory");
-    return TACHYON_SUCCESS;
+static struct region new_region(size_t capacity) {
+    return (struct region){
+        .fd = -1, .data_fd = -1, .capacity = capacity, .data_offset = data_offset()};
 }
 
 tachyon_error_t ty_region_create(struct region *region, size_t capacity) {
-    *region =
-        (struct region){.fd = -1, .capacity = capacity, .data_offset = data_offset()};
-    return map_or_free(region, allocate(region));
+    tachyon_error_t error;
+    *region = new_region(capacity);
+    if ((error = allocate(&region->fd, region->data_offset + capacity, capacity)) ==
+            TACHYON_SUCCESS &&
+        (error = seal(region->fd, SIZE_SEALS)) == TACHYON_SUCCESS)
+        error = map_twice(region);
+    return or_free(region, error);
 }
 
-/* Is the peer's memory what it says, all of it, and for good? */
-static tachyon_error_t check(const struct region *region) {
-    size_t capacity = region->capacity;
+tachyon_error_t ty_region_create_data(struct region *region, size_t capacity) {
+    tachyon_error_t error;
+    *region = new_region(capacity);
+    if ((error = allocate(&region->data_fd, capacity, capacity)) == TACHYON_SUCCESS &&
+        (error = map_twice(region)) == TACHYON_SUCCESS) /* the last that may write */
+        error = seal(region->data_fd, SIZE_SEALS | F_SEAL_FUTURE_WRITE);
+    return or_free(region, error);
+}
+
+static tachyon_error_t map_control(struct region *region) {
+    void *map = mmap(NULL, region->data_offset, PROT_READ | PROT_WRITE,
+                     MAP_SHARED | MAP_POPULATE, region->fd, 0);
+    if (map == MAP_FAILED)
+        return cannot_map(region->data_offset);
+    region->map = map;
+    return TACHYON_SUCCESS;
+}
+
+static tachyon_error_t share(struct region *region, const struct region *data) {
+    region->data_fd = fcntl(data->data_fd, F_DUPFD_CLOEXEC, 0);
+    return region->data_fd >= 0
+               ? TACHYON_SUCCESS
+               : ty_fail(TACHYON_ERR_OPEN, errno, "cannot share the data");
+}
+
+tachyon_error_t ty_region_create_control(struct region *region,
+                                         const struct region *data) {
+    tachyon_error_t error;
+    *region = new_region(0);
+    if ((error = allocate(&region->fd, region->data_offset, region->data_offset)) ==
+            TACHYON_SUCCESS &&
+        (error = seal(region->fd, SIZE_SEALS)) == TACHYON_SUCCESS &&
+        (error = map_control(region)) == TACHYON_SUCCESS)
+        error = share(region, data);
+    return or_free(region, error);
+}
+
+/* Is this what the peer says, all of it, and for good? */
+static tachyon_error_t check_file(int fd, uint64_t expected, int needed) {
     struct stat stat = {0};
-    if (capacity < page_bytes() || (capacity & (capacity - 1)) != 0 ||
-        capacity > MAX_CAPACITY)
-        return ty_fail(TACHYON_ERR_CORRUPT, 0,
-                       "the listener announced a ring of %zu bytes", capacity);
-    int seals = fcntl(region->fd, F_GET_SEALS);
-    if (seals < 0 || (seals & SIZE_SEALS) != SIZE_SEALS)
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & needed) != needed)
         return ty_fail(TACHYON_ERR_SEAL, seals < 0 ? errno : 0,
-                       "the listener's shared memory is not sealed against resizing");
-    uint64_t expected = region->data_offset + capacity;
-    if (fstat(region->fd, &stat) != 0 || !S_ISREG(stat.st_mode) ||
+                       "the listener's shared memory is not sealed against %s",
+                       seals < 0 || (seals & SIZE_SEALS) != SIZE_SEALS ? "resizing"
+                                                                       : "writing");
+    if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode) ||
         (uint64_t)stat.st_size != expected)
         return ty_fail(TACHYON_ERR_CORRUPT, 0,
                        "the listener's shared memory has %jd bytes instead of "
@@ -143,15 +213,43 @@ static tachyon_error_t check(const struct region *region) {
     return TACHYON_SUCCESS;
 }
 
-/* Take over `fd`, which the peer says to be a ring of `capacity` bytes. */
-tachyon_error_t ty_region_attach(struct region *region, int fd, uint64_t capacity) {
-    *region = (struct region){
-        .fd = fd, .capacity = (size_t)capacity, .data_offset = data_offset()};
-    return map_or_free(region, check(region));
+static tachyon_error_t check(const struct region *region) {
+    size_t capacity = region->capacity;
+    tachyon_error_t error;
+    if (capacity < page_bytes() || (capacity & (capacity - 1)) != 0 ||
+        capacity > MAX_CAPACITY)
+        return ty_fail(TACHYON_ERR_CORRUPT, 0,
+                       "the listener announced a ring of %zu bytes", capacity);
+    if (region->data_fd < 0)
+        return check_file(region->fd, region->data_offset + capacity, SIZE_SEALS);
+    error = check_file(region->fd, region->data_offset, SIZE_SEALS);
+    return error == TACHYON_SUCCESS
+               ? check_file(region->data_fd, capacity, SIZE_SEALS | F_SEAL_FUTURE_WRITE)
+               : error;
 }
 
-void ty_region_close_fd(struct region *region) {
+tachyon_error_t ty_region_attach(struct region *region, const int *fds,
+                                 unsigned fd_count, uint64_t capacity) {
+    *region = new_region((size_t)capacity);
+    region->fd = fds[0];
+    if (fd_count == 2)
+        region->data_fd = fds[1];
+    region->read_only = fd_count == 2;
+    tachyon_error_t error = check(region);
+    return or_free(region, error == TACHYON_SUCCESS ? map_twice(region) : error);
+}
+
+unsigned ty_region_fds(const struct region *region, int *fds) {
+    fds[0] = region->fd;
+    if (region->data_fd < 0)
+        return 1;
+    fds[1] = region->data_fd;
+    return 2;
+}
+
+void ty_region_close_fds(struct region *region) {
     ty_close(&region->fd);
+    ty_close(&region->data_fd);
 }
 
 void ty_region_free(struct region *region) {
@@ -159,13 +257,16 @@ void ty_region_free(struct region *region) {
     region->map = NULL; /* first, as in ty_close() */
     if (map)
         munmap(map, region->data_offset + 2 * region->capacity);
-    ty_region_close_fd(region);
+    ty_region_close_fds(region);
 }
 
 tachyon_error_t ty_region_set_numa_node(const struct region *region, int node_id) {
     if (node_id < 0 || node_id > 63)
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0, "NUMA node %d is not in 0 to 63",
                        node_id);
+    if (region->read_only)
+        return ty_fail(TACHYON_ERR_PERMISSION, 0,
+                       "the ring is not this end's alone: its listener moves it");
     if (ty_mbind_preferred(region->map, region->data_offset + region->capacity,
                            node_id) != 0)
         return ty_fail(TACHYON_ERR_SYSTEM, errno,

@@ -258,7 +258,7 @@ TEST(a_client_that_was_answered_and_left_leaves_its_memory_to_nobody) {
     CHECK_EQ(answer.capacity[0], 4096);
     CHECK_EQ(count, 1);
     struct region region;
-    CHECK_OK(ty_region_attach(&region, fd, answer.capacity[0]));
+    CHECK_OK(ty_region_attach(&region, &fd, 1, answer.capacity[0]));
     close(client);
 
     tachyon_bus_t *bus;

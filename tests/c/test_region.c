@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define SHARED 8192 /* bytes before the data, with pages of 4 KiB */
@@ -79,14 +80,14 @@ TEST(fault_5_no_later_truncation_is_possible) {
 TEST(who_attaches_sees_what_the_creator_wrote) {
     struct region ours, theirs;
     CHECK_OK(ty_region_create(&ours, 8192));
-    CHECK_OK(ty_region_attach(&theirs, dup(ours.fd), 8192));
+    CHECK_OK(ty_region_attach(&theirs, (int[]){dup(ours.fd)}, 1, 8192));
     CHECK_EQ(theirs.capacity, 8192);
     region_data(&ours)[5] = 42;
     region_shared(&theirs)->about.version = 7;
     CHECK_EQ(region_data(&theirs)[8192 + 5], 42);
     CHECK_EQ(region_shared(&ours)->about.version, 7);
-    ty_region_close_fd(&ours); /* the mappings need no descriptor */
-    ty_region_close_fd(&theirs);
+    ty_region_close_fds(&ours); /* the mappings need no descriptor */
+    ty_region_close_fds(&theirs);
     region_data(&theirs)[6] = 43;
     CHECK_EQ(region_data(&ours)[6], 43);
     ty_region_free(&ours);
@@ -163,7 +164,7 @@ TEST(fault_5_what_is_no_sealed_ring_is_not_mapped) {
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct region region;
-        tachyon_error_t error = ty_region_attach(&region, table[i].fd, 4096);
+        tachyon_error_t error = ty_region_attach(&region, &table[i].fd, 1, 4096);
         if (error != table[i].error)
             FAIL("%s: %s (%s)", table[i].what, tachyon_strerror(error),
                  tachyon_last_error_message());
@@ -188,9 +189,164 @@ TEST(an_announced_capacity_that_no_listener_has_is_refused) {
         struct region region;
         char text[32];
         int fd = make_memfd(SHARED + 4096, F_SEAL_SHRINK | F_SEAL_GROW);
-        CHECK_ERROR(ty_region_attach(&region, fd, capacities[i]), TACHYON_ERR_CORRUPT);
+        CHECK_ERROR(ty_region_attach(&region, &fd, 1, capacities[i]),
+                    TACHYON_ERR_CORRUPT);
         snprintf(text, sizeof text, "ring of %ju bytes", (uintmax_t)capacities[i]);
         CHECK_SAYS(text);
+    }
+}
+
+/* ---- Broadcast: data that one end writes and many read ---- */
+
+struct broadcast {
+    struct region data, control, reader;
+    int fds[REGION_MAX_FDS]; /* what the reader was given, kept as a hostile one does */
+};
+
+static struct broadcast broadcast_make(size_t capacity) {
+    struct broadcast b;
+    int fds[REGION_MAX_FDS];
+    CHECK_OK(ty_region_create_data(&b.data, capacity));
+    CHECK_OK(ty_region_create_control(&b.control, &b.data));
+    CHECK_EQ(ty_region_fds(&b.control, fds), 2);
+    for (unsigned i = 0; i < REGION_MAX_FDS; i++) {
+        b.fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+        fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+    }
+    CHECK_OK(ty_region_attach(&b.reader, fds, 2, capacity));
+    return b;
+}
+
+static void broadcast_free(struct broadcast *b) {
+    ty_region_free(&b->reader);
+    ty_region_free(&b->control);
+    ty_region_free(&b->data);
+    close(b->fds[0]);
+    close(b->fds[1]);
+}
+
+TEST(a_reader_sees_the_data_twice_and_shares_control_words_of_its_own) {
+    struct broadcast b = broadcast_make(8192), other = {0};
+    region_data(&b.data)[5] = 42;
+    CHECK_EQ(region_data(&b.reader)[5], 42);
+    CHECK_EQ(region_data(&b.reader)[8192 + 5], 42);
+    CHECK_EQ(region_data(&b.data)[8192 + 5], 42);
+    region_shared(&b.reader)->tail = 64;
+    CHECK_EQ(region_shared(&b.control)->tail, 64);
+    CHECK_EQ(region_shared(&b.data)->tail, 0); /* nobody's */
+    CHECK_OK(ty_region_create_control(&other.control, &b.data));
+    CHECK_EQ(region_shared(&other.control)->tail, 0);
+    ty_region_free(&other.control);
+    CHECK_ERROR(ty_region_set_numa_node(&b.reader, 0), TACHYON_ERR_PERMISSION);
+    CHECK_EQ(fcntl(b.fds[1], F_GET_SEALS),
+             F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | F_SEAL_FUTURE_WRITE);
+    CHECK_EQ(fcntl(b.fds[0], F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    broadcast_free(&b);
+}
+
+#define REFUSED(call, code)                                                            \
+    do {                                                                               \
+        errno = 0;                                                                     \
+        CHECK((intmax_t)(call) == -1);                                                 \
+        CHECK_EQ(errno, code);                                                         \
+    } while (0)
+
+static int writable_again(int fd) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_RDWR | O_CLOEXEC);
+}
+
+TEST(a_hostile_reader_has_no_way_to_write_the_data) {
+    struct broadcast b = broadcast_make(8192);
+    const int both = PROT_READ | PROT_WRITE;
+    uint8_t *seen = region_data(&b.reader);
+    int pipe_fds[2], again = writable_again(b.fds[1]);
+    char byte = 1;
+    CHECK(again >= 0);
+    CHECK_EQ(pipe2(pipe_fds, O_CLOEXEC), 0);
+    for (int way = 0; way < 2; way++) {
+        int fd = way == 0 ? b.fds[1] : again;
+        REFUSED(mmap(NULL, 4096, both, MAP_SHARED, fd, 0), EPERM);
+        REFUSED(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 4096), EPERM);
+        REFUSED(write(fd, &byte, 1), EPERM);
+        REFUSED(pwrite(fd, &byte, 1, 100), EPERM);
+        CHECK_EQ(write(pipe_fds[1], &byte, 1), 1);
+        REFUSED(splice(pipe_fds[0], NULL, fd, &(off_t){0}, 1, 0), EPERM);
+        CHECK_EQ(read(pipe_fds[0], &byte, 1), 1);
+        REFUSED(ftruncate(fd, 0), EPERM);
+        REFUSED(ftruncate(fd, 1 << 20), EPERM);
+        REFUSED(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096),
+                EPERM);
+        REFUSED(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EPERM);
+        void *later = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+        CHECK(later != MAP_FAILED);
+        REFUSED(mprotect(later, 4096, both), EACCES);
+        CHECK_EQ(munmap(later, 4096), 0);
+    }
+    REFUSED(mprotect(seen, 8192, both), EACCES);
+    CHECK_EQ(madvise(seen, 4096, MADV_REMOVE), -1);
+
+    int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+    CHECK(memory >= 0);
+    CHECK_EQ(pwrite(memory, &byte, 1, (off_t)(uintptr_t)seen), -1);
+    CHECK_EQ(process_vm_writev(getpid(), &(struct iovec){&byte, 1}, 1,
+                               &(struct iovec){seen, 1}, 1, 0),
+             -1);
+
+    /* A private copy is the reader's own. */
+    uint8_t *copy = mmap(NULL, 8192, both, MAP_PRIVATE, b.fds[1], 0);
+    CHECK(copy != MAP_FAILED);
+    copy[0] = 9;
+    for (size_t i = 0; i < 8192; i++)
+        CHECK_EQ(region_data(&b.data)[i], 0);
+    CHECK_EQ(munmap(copy, 8192), 0);
+    close(memory);
+    close(again);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+    broadcast_free(&b);
+}
+
+TEST(nor_can_the_listener_map_it_for_writing_once_more) {
+    struct broadcast b = broadcast_make(4096);
+    REFUSED(mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, b.data.data_fd, 0), EPERM);
+    region_data(&b.data)[0] = 1; /* what it has it keeps */
+    CHECK_EQ(region_data(&b.reader)[0], 1);
+    broadcast_free(&b);
+}
+
+TEST(data_that_is_not_sealed_against_writing_is_refused) {
+    const int sealed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    const struct {
+        off_t control, data;
+        int control_seals, data_seals;
+        tachyon_error_t error;
+    } table[] = {
+        {SHARED, 4096, sealed, sealed | F_SEAL_FUTURE_WRITE, TACHYON_SUCCESS},
+        {SHARED, 4096, sealed, sealed, TACHYON_ERR_SEAL},
+        {SHARED, 4096, sealed, F_SEAL_FUTURE_WRITE, TACHYON_ERR_SEAL},
+        {SHARED, 4096, F_SEAL_GROW, sealed | F_SEAL_FUTURE_WRITE, TACHYON_ERR_SEAL},
+        {SHARED, 8192, sealed, sealed | F_SEAL_FUTURE_WRITE, TACHYON_ERR_CORRUPT},
+        {SHARED - 1, 4096, sealed, sealed | F_SEAL_FUTURE_WRITE, TACHYON_ERR_CORRUPT},
+        {SHARED + 4096, 4096, sealed, sealed | F_SEAL_FUTURE_WRITE,
+         TACHYON_ERR_CORRUPT},
+        {SHARED, 4096, sealed | F_SEAL_FUTURE_WRITE, sealed | F_SEAL_FUTURE_WRITE,
+         TACHYON_ERR_MAP},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct region region;
+        int fds[2] = {make_memfd(table[i].control, table[i].control_seals),
+                      make_memfd(table[i].data, table[i].data_seals)};
+        tachyon_error_t error = ty_region_attach(&region, fds, 2, 4096);
+        if (error != table[i].error)
+            FAIL("row %zu: %s (%s)", i, tachyon_strerror(error),
+                 tachyon_last_error_message());
+        if (i == 1)
+            CHECK_SAYS("sealed against writing");
+        ty_region_free(&region);
+        CHECK_EQ(fcntl(fds[0], F_GETFD), -1);
+        CHECK_EQ(fcntl(fds[1], F_GETFD), -1);
     }
 }
 

@@ -67,6 +67,7 @@ struct session fuzz_session(enum ring_side side, unsigned rings) {
                               .regions = {REGION_NONE, REGION_NONE}};
     for (unsigned i = 0; i < rings; i++)
         session.regions[i] = (struct region){.fd = -1,
+                                             .data_fd = -1,
                                              .map = (uint8_t *)fuzz_arenas[i].shared,
                                              .capacity = FUZZ_CAPACITY,
                                              .data_offset = RING_SHARED_BYTES};
