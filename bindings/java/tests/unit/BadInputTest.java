@@ -10,6 +10,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.nio.ReadOnlyBufferException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.stream.Stream;
@@ -64,6 +66,16 @@ final class BadInputTest {
                     uids.setTimeout(Duration.ofSeconds(-1));
                     TachyonBus.listen(Pair.path(), 4096, uids);
                 }));
+    }
+
+    @Test
+    void a_null_path_is_no_file_of_that_name() {
+        for (Executable call : new Executable[] {() -> TachyonBus.listen(null, 4096),
+            () -> TachyonBus.connect(null), () -> TachyonRpcBus.rpcListen(null, 4096, 4096)})
+            assertEquals("the path is null", assertThrows(NullPointerException.class, call)
+                    .getMessage());
+        for (String name : new String[] {"null", "null.tachyon-lock"})
+            assertFalse(Files.exists(Path.of(name)), name);
     }
 
     @Test
