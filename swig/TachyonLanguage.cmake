@@ -84,6 +84,18 @@ function(tachyon_skip_language language missing)
     endif()
 endfunction()
 
+# tachyon_require_cxx(<lang>)
+# C++ from here on; without a compiler the file ends with a row that says so.
+macro(tachyon_require_cxx language)
+    include(CheckLanguage)
+    check_language(CXX)
+    if(NOT CMAKE_CXX_COMPILER)
+        tachyon_skip_language(${language} "a C++ compiler" "apt-get install g++")
+        return() # from the file: this is a macro
+    endif()
+    enable_language(CXX)
+endmacro()
+
 # At the end of configure.
 function(tachyon_print_languages)
     get_property(rows GLOBAL PROPERTY tachyon_languages)
