@@ -566,10 +566,12 @@ static void end(Bus *bus, bool abort) {
     Whole *w = whole(bus);
     if (bus == &none.bus)
         return;
-    if (!atomic_exchange(&w->ended, true))
-        Bus_interrupt(bus); /* what it may be opening */
-    if (!visit(bus))
+    bool first = !atomic_exchange(&w->ended, true);
+    if (!visit(bus)) {
+        if (first)
+            Bus_interrupt(bus); /* what it may be opening */
         return;
+    }
     if (!(atomic_fetch_or(&w->visitors, CLOSED) & CLOSED)) {
         bool idle = !atomic_exchange(&w->busy, true); /* and nobody can come */
         if (abort) {

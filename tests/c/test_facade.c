@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct ends {
@@ -515,6 +516,25 @@ static void *send_late(void *sender) {
     test_sleep_ms(50); /* after some of the signals */
     CHECK_EQ(Bus_send(sender, "a", 1, 0, -1), 0);
     return NULL;
+}
+
+TEST(a_child_that_deletes_its_copy_leaves_the_parent_alone) {
+    host.interruptible = 1;
+    struct ends ends = open_ends();
+    host.interruptible = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        CHECK_EQ(received(ends.receiver, 0), -TACHYON_ERR_FORKED);
+        delete_ends(ends);
+        _exit(0);
+    }
+    int status = -1;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    CHECK_EQ(received(ends.receiver, 0.01), -TACHYON_ERR_TIMEOUT);
+    CHECK_EQ(Bus_send(ends.sender, "x", 1, 0, 0), 0);
+    CHECK_EQ(received(ends.receiver, -1), 1);
+    delete_ends(ends);
 }
 
 TEST(a_signal_ends_a_wait_when_the_language_says_so) {
