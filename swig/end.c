@@ -118,11 +118,14 @@ void facade_settle(Whole *w) {
     }
 }
 
+static Result refuse(Bus *bus, bool closed) {
+    return closed ? facade_fail_closed(bus)
+                  : facade_fail(bus, TACHYON_ERR_BUSY,
+                                "another thread is in a call of this bus");
+}
+
 Result facade_refuse(Bus *bus) {
-    if (atomic_load(&whole(bus)->visitors) & CLOSED)
-        return facade_fail_closed(bus);
-    return facade_fail(bus, TACHYON_ERR_BUSY,
-                       "another thread is in a call of this bus");
+    return refuse(bus, atomic_load(&whole(bus)->visitors) & CLOSED);
 }
 
 /* One opens at a time, too: the handshake's state is no more than one thread's. */
@@ -131,11 +134,11 @@ static bool enter_opening(Bus *bus) {
 }
 
 static Result refuse_opening(Bus *bus) {
-    return atomic_load(&whole(bus)->ended)
-               ? facade_fail_closed(bus)
-               : facade_fail(bus, TACHYON_ERR_BUSY,
-                             "another thread is in a call of this bus");
+    return refuse(bus, atomic_load(&whole(bus)->ended));
 }
+
+#define OPENING(call)                                                                  \
+    BETWEEN(enter_opening, leave, refuse_opening(bus), Result result = call, result)
 
 int bus_enter(Bus *bus) {
     return enter(bus);
@@ -471,15 +474,6 @@ static Result open_at(Bus *bus, const struct address *at, const Options *options
     return result;
 }
 
-static Result start_at_once(Bus *bus, const struct address *at,
-                            const Options *options) {
-    if (!enter_opening(bus))
-        return refuse_opening(bus);
-    Result result = start(bus, at, options);
-    leave(bus);
-    return result;
-}
-
 static Result step(Bus *bus) {
     Whole *w = whole(bus);
     if (!w->opening)
@@ -496,11 +490,7 @@ static Result step(Bus *bus) {
 Result Bus_open_step(Bus *bus) {
     if (!(atomic_load(&whole(bus)->visitors) & CLOSED))
         return 1;
-    if (!enter_opening(bus))
-        return refuse_opening(bus);
-    Result result = step(bus);
-    leave(bus);
-    return result;
+    OPENING(step(bus));
 }
 
 static Result fileno_of(Bus *bus) {
@@ -514,51 +504,26 @@ static Result fileno_of(Bus *bus) {
 }
 
 Result Bus_fileno(Bus *bus) {
-    bus->error = 0;
-    if (!enter_opening(bus))
-        return refuse_opening(bus);
-    Result result = fileno_of(bus);
-    leave(bus);
-    return result;
+    OPENING(fileno_of(bus));
 }
 
-#define TO_LISTEN(...) (&(struct address){path, true, __VA_ARGS__})
-#define TO_CONNECT(rpc) (&(struct address){path, false, rpc, 0, 0})
-
-Result Bus_listen(Bus *bus, const char *path, size_t capacity, const Options *options) {
-    return open_at(bus, TO_LISTEN(false, capacity, 0), options);
-}
-
-Result Bus_connect(Bus *bus, const char *path, const Options *options) {
-    return open_at(bus, TO_CONNECT(false), options);
-}
-
-Result RpcBus_listen(Bus *bus, const char *path, size_t forward, size_t back,
-                     const Options *options) {
-    return open_at(bus, TO_LISTEN(true, forward, back), options);
-}
-
-Result RpcBus_connect(Bus *bus, const char *path, const Options *options) {
-    return open_at(bus, TO_CONNECT(true), options);
-}
-
-Result Bus_listen_start(Bus *bus, const char *path, size_t capacity,
-                        const Options *options) {
-    return start_at_once(bus, TO_LISTEN(false, capacity, 0), options);
-}
-
-Result Bus_connect_start(Bus *bus, const char *path, const Options *options) {
-    return start_at_once(bus, TO_CONNECT(false), options);
-}
-
-Result RpcBus_listen_start(Bus *bus, const char *path, size_t forward, size_t back,
-                           const Options *options) {
-    return start_at_once(bus, TO_LISTEN(true, forward, back), options);
-}
-
-Result RpcBus_connect_start(Bus *bus, const char *path, const Options *options) {
-    return start_at_once(bus, TO_CONNECT(true), options);
-}
+#define OPENS(name, parameters, ...)                                                   \
+    Result name parameters {                                                           \
+        return open_at(bus, &(struct address){path, __VA_ARGS__}, options);            \
+    }                                                                                  \
+    Result name##_start parameters {                                                   \
+        OPENING(start(bus, &(struct address){path, __VA_ARGS__}, options));            \
+    }
+OPENS(Bus_listen,
+      (Bus * bus, const char *path, size_t capacity, const Options *options),
+      .listen = true, .size = capacity)
+OPENS(Bus_connect, (Bus * bus, const char *path, const Options *options), .rpc = false)
+OPENS(RpcBus_listen,
+      (Bus * bus, const char *path, size_t forward, size_t back,
+       const Options *options),
+      .listen = true, .rpc = true, .size = forward, .back = back)
+OPENS(RpcBus_connect, (Bus * bus, const char *path, const Options *options),
+      .rpc = true)
 
 /* ---- The end ---- */
 

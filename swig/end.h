@@ -4,11 +4,10 @@
  * facade.c sends and receives with.
  *
  * The handle hangs up when an ended bus has nobody in it, which leaves its memory, and goes
- * when none of that is handed out. Two words
- * say who is: `busy`, the one call that sends, receives or calls, and `visitors`, what any
- * thread may do beside it, with CLOSED until the bus is open and again from its close on.
- * Whoever finds CLOSED turns back; whoever leaves, and whoever gives back memory, looks
- * whether that was the last.
+ * when none of that is handed out. Two words say who is inside: `busy`, the one call that
+ * sends, receives or calls, and `visitors`, what any thread may do beside it, with CLOSED
+ * until the bus is open and again from its close on. Whoever finds CLOSED turns back;
+ * whoever leaves, and whoever gives back memory, looks whether that was the last.
  *
  * `busy` is taken with an exchange, which also refuses a second thread, and given back
  * with a plain store: that is half of the price. The look at `ended` behind it is ordered
@@ -113,26 +112,21 @@ static inline bool visit(Bus *bus) {
     return false;
 }
 
-/* The body of a call that does not wait: its value, or the error. */
+/* The body of a call that does not wait: what it gives, or the error of not being let
+ * in. */
+#define BETWEEN(enters, leaves, refused, call, value)                                  \
+    do {                                                                               \
+        bus->error = 0;                                                                \
+        if (!enters(bus))                                                              \
+            return refused;                                                            \
+        call;                                                                          \
+        leaves(bus);                                                                   \
+        return value;                                                                  \
+    } while (0)
 #define ENTERED(call)                                                                  \
-    do {                                                                               \
-        bus->error = 0;                                                                \
-        if (!enter(bus))                                                               \
-            return facade_refuse(bus);                                                 \
-        Result result = call;                                                          \
-        leave(bus);                                                                    \
-        return result;                                                                 \
-    } while (0)
-
+    BETWEEN(enter, leave, facade_refuse(bus), Result result = call, result)
 #define VISITED(call)                                                                  \
-    do {                                                                               \
-        bus->error = 0;                                                                \
-        if (!visit(bus))                                                               \
-            return facade_fail_closed(bus);                                            \
-        Result result = call;                                                          \
-        depart(bus);                                                                   \
-        return result;                                                                 \
-    } while (0)
+    BETWEEN(visit, depart, facade_fail_closed(bus), Result result = call, result)
 
 /* ---- Waiting ---- */
 

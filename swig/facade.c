@@ -46,14 +46,8 @@ Result Bus_set_numa_node(Bus *bus, int node_id) {
 /* A struct with the answer, all zero with an error. */
 #define ANSWER(type, call)                                                             \
     type answer = {0};                                                                 \
-    bus->error = 0;                                                                    \
-    if (!visit(bus)) {                                                                 \
-        facade_fail_closed(bus);                                                       \
-        return answer;                                                                 \
-    }                                                                                  \
-    checked(bus, call);                                                                \
-    depart(bus);                                                                       \
-    return answer
+    BETWEEN(visit, depart, (facade_fail_closed(bus), answer), checked(bus, call),      \
+            answer)
 
 tachyon_peer_t Bus_peer(Bus *bus) {
     ANSWER(tachyon_peer_t, bus->rpc ? tachyon_rpc_get_peer(bus->rpc, &answer)
@@ -159,18 +153,6 @@ Result Bus_flush(Bus *bus) {
 
 /* ---- Receiving ---- */
 
-/* What the language is to copy: the caller stays inside until bytes_taken(). */
-static Bytes hold(Call *call, enum held held) {
-    Whole *w = whole(call->bus);
-    call->bus->type_id = call->type_id;
-    call->bus->size = call->size;
-    call->bus->id = call->id;
-    w->held_data = call->data;
-    w->holder = pthread_self(); /* first: others look whether it is theirs */
-    w->held = held;
-    return (Bytes){call->data, call->size};
-}
-
 static void let_go(Bus *bus) {
     whole(bus)->held = HELD_NONE;
     leave(bus);
@@ -181,11 +163,23 @@ static bool holds(Bus *bus) {
     return w->held != HELD_NONE && pthread_equal(w->holder, pthread_self());
 }
 
-/* One that was never copied is not in the way of the thread's next, which is the same
- * again; but a reply, which the core gives once, has to be copied. */
-static void drop_held(Bus *bus) {
-    if (holds(bus) && whole(bus)->held != HELD_REPLY)
+/* What the language is to copy: the caller stays inside until bytes_taken(). One that was
+ * never copied is not in the way of the thread's next, which is the same again; but a
+ * reply, which the core gives once, has to be copied. */
+static Bytes hold(Attempt *attempt, Call *call, double timeout, enum held held) {
+    Bus *bus = call->bus;
+    Whole *w = whole(bus);
+    if (holds(bus) && w->held != HELD_REPLY)
         let_go(bus);
+    if (perform(attempt, call, timeout) < 0)
+        return (Bytes){NULL, 0};
+    bus->type_id = call->type_id;
+    bus->size = call->size;
+    bus->id = call->id;
+    w->held_data = call->data;
+    w->holder = pthread_self(); /* first: others look whether it is theirs */
+    w->held = held;
+    return (Bytes){call->data, call->size};
 }
 
 void bytes_taken(Bus *bus) {
@@ -207,11 +201,7 @@ static bool try_recv(Call *call, int64_t timeout_ns) {
 }
 
 Bytes Bus_recv(Bus *bus, double timeout) {
-    Call call = {.bus = bus};
-    drop_held(bus);
-    if (perform(try_recv, &call, timeout) < 0)
-        return (Bytes){NULL, 0};
-    return hold(&call, HELD_MESSAGE);
+    return hold(try_recv, &(Call){.bus = bus}, timeout, HELD_MESSAGE);
 }
 
 static bool try_recv_into(Call *call, int64_t timeout_ns) {
@@ -396,25 +386,16 @@ static bool try_serve(Call *call, int64_t timeout_ns) {
 
 Bytes RpcBus_wait_for(Bus *bus, uint64_t id, double timeout) {
     Whole *w = whole(bus);
-    if (holds(bus) && w->held == HELD_REPLY && (id == 0 || id == bus->id))
+    if (!holds(bus) || w->held != HELD_REPLY)
+        return hold(try_wait, &(Call){.bus = bus, .id = id}, timeout, HELD_REPLY);
+    if (id == 0 || id == bus->id)
         return (Bytes){w->held_data, bus->size}; /* not copied yet */
-    Call call = {.bus = bus, .id = id};
-    if (holds(bus) && w->held == HELD_REPLY) {
-        facade_fail(bus, TACHYON_ERR_BUSY, "the last reply has not been copied yet");
-        return (Bytes){NULL, 0};
-    }
-    drop_held(bus);
-    if (perform(try_wait, &call, timeout) < 0)
-        return (Bytes){NULL, 0};
-    return hold(&call, HELD_REPLY);
+    facade_fail(bus, TACHYON_ERR_BUSY, "the last reply has not been copied yet");
+    return (Bytes){NULL, 0};
 }
 
 Bytes RpcBus_serve(Bus *bus, double timeout) {
-    Call call = {.bus = bus};
-    drop_held(bus);
-    if (perform(try_serve, &call, timeout) < 0)
-        return (Bytes){NULL, 0};
-    return hold(&call, HELD_REQUEST);
+    return hold(try_serve, &(Call){.bus = bus}, timeout, HELD_REQUEST);
 }
 
 static Result size_of(Bus *bus, Bytes bytes) {

@@ -18,6 +18,21 @@
  *
  * Threads: one at a time opens, sends, receives or calls, a second is refused with BUSY;
  * the rest of the calls are for any thread, at any time.
+ *
+ * Errors: a call that fails has taken and sent nothing, but for Bus_send_batch(), which
+ * says how much it sent. Bus.error is exact for the thread that made the call. Bus.text is
+ * the object's: who looks at it while another thread closes or interrupts may read of that
+ * instead. What kind of error it is, and so of which class in the language, says
+ * tachyon_error_kind(). CLOSED is the end of the stream on either side, and also what any
+ * call says of an object that is not open; PEER_DEAD and ABORTED are no orderly end.
+ *
+ * Waiting: each call is tried once without waiting. Only if there is nothing to take, or no
+ * room, and the time-out is not 0, does it wait, in Host.wait(). Four things end a wait: what
+ * it waits for, the time-out, Bus_interrupt() or a signal that the language's handlers say
+ * ends it, and the end of the bus on either side.
+ *
+ * Fork: a child inherits the objects and may delete them. Its calls fail with FORKED, and
+ * its views are still of the parent's ring, which it must not write to.
  */
 #ifndef TACHYON_FACADE_H
 #define TACHYON_FACADE_H
@@ -34,14 +49,18 @@ extern "C" {
 typedef int64_t Result;
 
 /* A message to be copied, read-only. Whoever has copied it says bytes_taken(), which
- * releases it; until then the object is busy. */
+ * releases it; until then the object is busy, so that no other thread can, and what this
+ * thread receives next is the same message again. */
 typedef struct Bytes {
     const char *data; /* NULL: an error; of an empty message it is not NULL */
     size_t len;       /* bytes */
 } Bytes;
 
 /* Memory to be looked at in place. It comes with a share of the object: it stays mapped,
- * whatever becomes of bus and object, until bus_unref() gives that share back. */
+ * whatever becomes of bus and object, until bus_unref() gives that share back, from
+ * whichever thread collects garbage. What is written there after the end reaches nobody,
+ * and a message that was released may be overwritten by the next: mapped does not mean
+ * unchanged. */
 typedef struct Memory {
     char *data; /* NULL: an error, and no share */
     size_t len; /* bytes */
@@ -79,7 +98,11 @@ typedef struct Host {
 } Host;
 extern Host host;
 
-/* ---- How to open ---- */
+/* ---- How to open ----
+ *
+ * Options may be shared by openings and freed once those have returned or been started;
+ * what they hold is copied.
+ */
 
 typedef struct Options {
     double timeout;  /* of listening or connecting, in seconds; less than 0: for ever */
@@ -101,7 +124,8 @@ void Options_allow_uid(Options *options, uint32_t uid);
 /* ---- The object ---- */
 
 /* One end of a bus or, with `rpc`, of an RPC bus. What stands here is of the last call of
- * the thread that uses it. */
+ * the thread that uses it; `spin` is for it to set, all else to read. The struct is larger
+ * than this: it comes from new_Bus() and is not copied. */
 typedef struct Bus {
     tachyon_bus_t *bus;     /* NULL: not open, or closed and gone */
     tachyon_rpc_bus_t *rpc; /* of the two, one at most */
@@ -259,6 +283,12 @@ Result Bus_recv_batch_into(Bus *bus, void *into, size_t room, size_t item_size,
  * A language gets the memory once; then messages are offsets in it, which need no object
  * and no call. An offset may lie in the second half, and a message may end beyond the
  * first: the ring is mapped twice in a row.
+ *
+ * One reservation is open at a time, and one message or set of views is held: a second
+ * reservation replaces the first, a second Bus_acquire() or Bus_take() gives what is held
+ * again. EMPTY from a commit or release: there is none. INVALID_SZ: more than was reserved
+ * or is held, and nothing has been done. Until a flush the peer sees nothing; the core
+ * flushes by itself every 32 messages.
  */
 
 Memory Bus_ring_memory(Bus *bus); /* 2 x capacity bytes */
@@ -285,7 +315,13 @@ Result Bus_take(Bus *bus, uint32_t max_count, double timeout);
 /* Release the first `count` of those that are still held, 0: all that is handed out. */
 Result Bus_release(Bus *bus, uint32_t count);
 
-/* ---- Calls and replies ---- */
+/* ---- Calls and replies ----
+ *
+ * One thread's at a time, as a bus is. A call sends and returns; its reply is asked for
+ * later, in any order, and kept meanwhile outside of the ring. A reply is given once: until
+ * it is copied, every call but the same fails with BUSY. A request that is not copied comes
+ * again.
+ */
 
 /* Send a request. Result: its correlation id, 1 or more. */
 Result RpcBus_call(Bus *bus, const void *data, size_t size, uint32_t type_id,
