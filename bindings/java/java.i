@@ -14,6 +14,8 @@
 %javamethodmodifiers tachyon_error_name "";
 %javamethodmodifiers tachyon_error_kind "";
 %javamethodmodifiers address "";
+%javamethodmodifiers attempt "";
+%javamethodmodifiers attempt_address "";
 %javamethodmodifiers unref "";
 %rename(ErrorCode) tachyon_error_t;
 %rename(ErrorKind) tachyon_error_kind_t;
@@ -22,7 +24,7 @@
 %rename(listenAt) listen;
 %rename(connectTo) connect;
 %rename("$ignore", regextarget=1) "^(recv(_batch)?|wait_for|serve|.*_start|open_step)$";
-%rename("$ignore", regextarget=1) "^(acquire|(reserve|commit)_batch|fileno|watch_.*)$";
+%rename("$ignore", regextarget=1) "^(acquire|commit|release|(reserve|commit)_batch|fileno|watch_.*)$";
 %ignore Bus::count;
 %ignore Bus::stride;
 %include "enums.swg"
@@ -143,7 +145,7 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %enddef
 %formacro(HIDDEN, Bus::error, Bus::size, Bus::spin, Bus::type_id, Bus::clear_interrupt)
 %formacro(HIDDEN, Bus::error_text, Bus::view_memory, Bus::ring_from, Bus::last_type)
-%formacro(HIDDEN, Bus::commit, Bus::rollback, Bus::release, Bus::listen, Bus::connect)
+%formacro(HIDDEN, Bus::rollback, Bus::listen, Bus::connect)
 %formacro(HIDDEN, RpcBus::error, RpcBus::size, RpcBus::spin, RpcBus::id)
 %formacro(HIDDEN, RpcBus::type_id, RpcBus::clear_interrupt, RpcBus::error_text)
 %formacro(HIDDEN, RpcBus::copy_held, RpcBus::listen, RpcBus::connect)
@@ -158,10 +160,33 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %typemap(javaout) Result method { return await(timeout, t -> $jnicall); }
 HIDDEN(method)
 %enddef
-%formacro(WAITS, Bus::send, Bus::recv_into, Bus::recv_batch_into, Bus::reserve)
-%formacro(WAITS, Bus::take, RpcBus::call, RpcBus::reply, RpcBus::next_reply)
+%formacro(WAITS, Bus::recv_batch_into, RpcBus::call, RpcBus::reply, RpcBus::next_reply)
 WAITS(RpcBus::next_request)
 HIDDEN(Bus::send_batch)
+/* What runs once a message goes by attempt(), below. */
+%define TRIED(method, what, a, b, c)
+%typemap(javaout) Result method {
+    long result = attempt(what, a, b, c);
+    return result >= 0 ? result : sleepWhere(result, timeout, t -> $jnicall);
+}
+HIDDEN(method)
+%enddef
+TRIED(Bus::send, SEND, data, size, type_id)
+TRIED(Bus::recv_into, RECV, into, room, 0)
+TRIED(Bus::reserve, RESERVE, 0, size, 0)
+TRIED(Bus::take, TAKE, 0, 0, max_count)
+%typemap(javaout) Result Bus::flush { check(attempt(FLUSH, 0, 0, 0)); }
+%typemap(javacode) Bus %{
+    static final int SEND = 0, RECV = 1, RESERVE = 2, COMMIT = 3, COMMIT_FLUSH = 4,
+            FLUSH = 5, TAKE = 6, RELEASE = 7; /* as in C */
+
+    final long attempt(int what, long memory, long size, int number) {
+        if (size < 0) throw new IllegalArgumentException("size is " + size);
+        long result = Attempt.call(swigCPtr, what, memory, size, number);
+        java.lang.ref.Reference.reachabilityFence(this);
+        return result;
+    }
+%}
 /* Without a first try: what that sent would be all. */
 %typemap(javaout) Result Bus::send_batch { return sleep(timeout, t -> $jnicall); }
 
@@ -182,7 +207,38 @@ HIDDEN(Bus::send_batch)
         return ring;
     }
 }
+%{
+enum { SEND, RECV, RESERVE, COMMIT, COMMIT_FLUSH, FLUSH, TAKE, RELEASE }; /* as in Java */
+
+/* A plain call leaves the upper halves of the vector registers as Java had them, and with
+   these each instruction of SSE takes several times as long. */
+static void clean_registers(void) {
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx"))
+        __asm__ volatile("vzeroupper");
+#endif
+}
+%}
 %inline %{
+/* What does not wait, all by one function: Java 22 calls it without leaving the state in
+   which a thread runs Java; coming back to that costs a fence. */
+static int64_t attempt(int64_t object, int what, int64_t at, int64_t size, int number) {
+    Bus *bus = (Bus *)(intptr_t)object;
+    void *memory = (void *)(intptr_t)at;
+    Result result = 0;
+    clean_registers();
+    switch (what) {
+    case SEND: return Bus_send(bus, memory, (size_t)size, (uint32_t)number, 0);
+    case RECV: return Bus_recv_into(bus, memory, (size_t)size, 0);
+    case RESERVE: return Bus_reserve(bus, (size_t)size, 0);
+    case TAKE: return Bus_take(bus, (uint32_t)number, 0);
+    case RELEASE: return Bus_release(bus, (uint32_t)number);
+    case COMMIT:
+    case COMMIT_FLUSH: result = Bus_commit(bus, (size_t)size, (uint32_t)number);
+    }
+    return result < 0 || what == COMMIT ? result : Bus_flush(bus);
+}
+static int64_t attempt_address(void) { return (int64_t)(intptr_t)attempt; }
 static int64_t address(void *buffer) { return (int64_t)(intptr_t)buffer; }
 static void unref(int64_t bus) { bus_unref((Bus *)(intptr_t)bus); }
 %}

@@ -84,7 +84,7 @@ abstract class Endpoint implements AutoCloseable {
         return result >= 0 ? result : sleepWhere(result, timeout, call);
     }
 
-    private long sleepWhere(long result, Duration timeout, Call call) {
+    final long sleepWhere(long result, Duration timeout, Call call) {
         boolean notYet = result == -ErrorCode.ERR_FULL.swigValue()
                 || result == -ErrorCode.ERR_EMPTY.swigValue();
         return notYet && seconds(timeout) != 0 ? sleep(timeout, call) : check(result);

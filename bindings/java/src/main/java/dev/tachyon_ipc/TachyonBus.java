@@ -20,7 +20,9 @@ public final class TachyonBus extends NativeBus {
     private final ByteBuffer lastType = lastType();
     Object guard; /* what is handed out in place and not given back */
 
-    TachyonBus() {}
+    TachyonBus() {
+        attempt(FLUSH, 0, 0, 0); /* CLOSED; links the way now, not with the first message */
+    }
 
     public static TachyonBus listen(String path, long capacity) {
         return listen(path, capacity, new Options());
@@ -187,8 +189,13 @@ public final class TachyonBus extends NativeBus {
         return data;
     }
 
+    void commit(int how, long size, int typeId) {
+        check(attempt(how, 0, size, typeId));
+        guard = null;
+    }
+
     void giveBack() {
         guard = null;
-        release(0);
+        check(attempt(RELEASE, 0, 0, 0));
     }
 }

@@ -20,14 +20,12 @@ public final class TxGuard extends View implements AutoCloseable {
 
     /** Sends the first {@code size} bytes, and all that was committed unflushed. */
     public void commit(long size, int typeId) {
-        commitUnflushed(size, typeId);
-        bus.flush();
+        bus.held(this, bus).commit(TachyonBus.COMMIT_FLUSH, size, typeId);
     }
 
     /** Seen by the peer after the next flush, the latest is that of the 32nd message. */
     public void commitUnflushed(long size, int typeId) {
-        bus.held(this, bus).commit(size, typeId);
-        bus.guard = null;
+        bus.held(this, bus).commit(TachyonBus.COMMIT, size, typeId);
     }
 
     public void rollback() {
