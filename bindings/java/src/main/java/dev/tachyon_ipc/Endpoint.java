@@ -10,6 +10,7 @@ import java.nio.channels.spi.AbstractInterruptibleChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.ToLongFunction;
 
 /** What both kinds of bus share: waiting that Thread.interrupt() ends, and buffers. */
 abstract class Endpoint implements AutoCloseable {
@@ -65,11 +66,12 @@ abstract class Endpoint implements AutoCloseable {
     }
 
     /** What does not open is freed at once, its descriptor included. */
-    final void open(Call call) {
+    static <B extends Endpoint> B open(B bus, ToLongFunction<B> opening) {
         try {
-            sleep(null, call);
+            bus.sleep(null, t -> opening.applyAsLong(bus));
+            return bus;
         } catch (RuntimeException | Error e) {
-            free();
+            bus.free();
             throw e;
         }
     }

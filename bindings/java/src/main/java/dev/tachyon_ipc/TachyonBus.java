@@ -29,9 +29,7 @@ public final class TachyonBus extends NativeBus {
     }
 
     public static TachyonBus listen(String path, long capacity, Options options) {
-        TachyonBus bus = new TachyonBus();
-        bus.open(t -> bus.listenAt(path, capacity, options));
-        return bus;
+        return open(new TachyonBus(), bus -> bus.listenAt(path, capacity, options));
     }
 
     /** One try; with a time-out in the options, as many as it lets. */
@@ -40,9 +38,7 @@ public final class TachyonBus extends NativeBus {
     }
 
     public static TachyonBus connect(String path, Options options) {
-        TachyonBus bus = new TachyonBus();
-        bus.open(t -> bus.connectTo(path, options));
-        return bus;
+        return open(new TachyonBus(), bus -> bus.connectTo(path, options));
     }
 
     /** Sends a copy. */

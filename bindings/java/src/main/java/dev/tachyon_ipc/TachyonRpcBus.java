@@ -18,9 +18,7 @@ public final class TachyonRpcBus extends NativeRpcBus {
 
     public static TachyonRpcBus rpcListen(String path, long forward, long back,
             Options options) {
-        TachyonRpcBus bus = new TachyonRpcBus();
-        bus.open(t -> bus.listenAt(path, forward, back, options));
-        return bus;
+        return open(new TachyonRpcBus(), bus -> bus.listenAt(path, forward, back, options));
     }
 
     public static TachyonRpcBus rpcConnect(String path) {
@@ -28,9 +26,7 @@ public final class TachyonRpcBus extends NativeRpcBus {
     }
 
     public static TachyonRpcBus rpcConnect(String path, Options options) {
-        TachyonRpcBus bus = new TachyonRpcBus();
-        bus.open(t -> bus.connectTo(path, options));
-        return bus;
+        return open(new TachyonRpcBus(), bus -> bus.connectTo(path, options));
     }
 
     /** Sends a request; the id under which its reply comes. */
