@@ -263,14 +263,19 @@ static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns, bool ope
     }
 }
 
+Result facade_not_a_time(Bus *bus) {
+    leave(bus);
+    return not_a_time(bus);
+}
+
+void bus_refuse_path(Bus *bus) {
+    facade_fail(bus, TACHYON_ERR_INVALID_SZ, "a NUL in the path");
+}
+
 Result facade_wait(Attempt *attempt, Call *call, double timeout) {
     tachyon_error_t error = tachyon_last_error();
-    if (timeout != 0 && (error == TACHYON_ERR_FULL || error == TACHYON_ERR_EMPTY)) {
-        if (!isnan(timeout))
-            return wait_on(attempt, call, to_ns(timeout), false);
-        leave(call->bus);
-        return not_a_time(call->bus);
-    }
+    if (timeout != 0 && (error == TACHYON_ERR_FULL || error == TACHYON_ERR_EMPTY))
+        return wait_on(attempt, call, to_ns(timeout), false);
     Result result = facade_fail_last(call->bus);
     leave(call->bus);
     return result;

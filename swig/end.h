@@ -142,12 +142,17 @@ typedef struct Call {
 /* One attempt; false: tachyon_last_error(). */
 typedef bool Attempt(Call *call, int64_t timeout_ns);
 
+/* For who has entered: the time-out is not a number. */
+Result facade_not_a_time(Bus *bus);
+
 /* After an attempt without waiting has failed: as perform(). */
 Result facade_wait(Attempt *attempt, Call *call, double timeout);
 
 /* For who has entered. 0: done, and still inside; less: the error, and outside. First
  * without waiting, and so without giving up the interpreter's lock. */
 static inline Result perform_inside(Attempt *attempt, Call *call, double timeout) {
+    if (timeout != timeout)
+        return facade_not_a_time(call->bus);
     call->bus->error = 0;
     return attempt(call, 0) ? 0 : facade_wait(attempt, call, timeout);
 }

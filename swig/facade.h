@@ -170,6 +170,9 @@ void bytes_taken(Bus *bus);
 
 /* ---- Opening ---- */
 
+/* For a typemap: in the language the path goes on behind its first NUL. */
+void bus_refuse_path(Bus *bus);
+
 /*
  * As the calls of tachyon.h, in at most options->timeout seconds. Without options, listen
  * waits for ever and connect tries once. An object opens once; an opening that has failed

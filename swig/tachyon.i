@@ -10,6 +10,8 @@
  *   TACHYON_OWN_MEMORY     it has typemaps for Memory and (void *into, size_t room):
  *                          views of the ring, receiving into a buffer
  *   TACHYON_ALL_ARGUMENTS  it has no arguments that may be left out
+ *   TACHYON_PATH_HAS_NUL   whether there is a NUL within the path, which is the argument
+ *                          behind the object: SWIG's strings end there
  *   TACHYON_RAISE(bus)     how the error in `bus` becomes the language's
  *
  * Times are in seconds: negative waits for ever, 0 does not wait. An error raises the
@@ -103,6 +105,12 @@ typedef struct {
     $action
     if (arg1->error) { TACHYON_RAISE(arg1); }
 }
+
+#ifdef TACHYON_PATH_HAS_NUL
+%typemap(check) const char *path {
+    if (TACHYON_PATH_HAS_NUL) { bus_refuse_path(arg1); TACHYON_RAISE(arg1); }
+}
+#endif
 
 %define TACHYON_QUIET(kind) /* from any thread, or of the last call: error stays */
 %noexception kind(); %noexception ~kind();

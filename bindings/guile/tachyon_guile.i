@@ -39,6 +39,8 @@ static int interrupted(void) { scm_std_usleep(10000); scm_async_tick(); return 0
     memcpy(SCM_BYTEVECTOR_CONTENTS($result), $1.data, $1.len);
 }
 %typemap(newfree) Bytes "bytes_taken(arg1);"
+#define TACHYON_PATH_HAS_NUL scm_is_true(scm_string_index( \
+    s_1, SCM_MAKE_CHAR(0), SCM_UNDEFINED, SCM_UNDEFINED))
 #define TACHYON_RAISE(bus) raise_error(FUNC_NAME, bus)
 %insert("scheme") %{ (load-extension "libguile-tachyon" "scm_init_tachyon_module") %}
 %include "tachyon.i"

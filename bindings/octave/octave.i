@@ -41,6 +41,7 @@ static int interrupted(void) { octave_quit(); return 0; }
 }
 %typemap(newfree) Bytes "bytes_taken(arg1);"
 %feature("compactdefaultargs"); /* C++: else an overload for each of them */
+#define TACHYON_PATH_HAS_NUL args(1).string_value().find('\0') != std::string::npos
 #define TACHYON_RAISE(bus) raise_error(bus)
 %include "tachyon.i"
 %init %{

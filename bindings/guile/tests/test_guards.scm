@@ -45,6 +45,8 @@
     (18 (Bus-listen a path 4096)) (18 (Bus-connect a path))
     (8 (Bus-listen unopened path 5000)) (8 (Bus-listen unopened path huge))
     (8 (Bus-listen unopened "" 4096)) (11 (Bus-connect unopened (string-append path "-")))
+    (8 (Bus-connect unopened "a\x00;b")) (8 (Bus-listen unopened "a\x00;b" 4096))
+    (8 (Bus-send a x 1 (nan)))
     (8 (Bus-connect unopened (make-string 200 #\x))) (0 (Bus-listen unopened path -1))
     (0 (Bus-listen unopened path (expt 2 64))) (0 (Bus-listen unopened path "big"))
     (0 (Bus-listen unopened 5 4096)) (0 (Bus-listen unopened path 4096 a))

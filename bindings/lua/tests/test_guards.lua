@@ -41,6 +41,8 @@ for _, case in ipairs {
   { unopened, "listen", path, -1, code = 8 }, { unopened, "listen", "", 4096, code = 8 },
   { unopened, "connect", path .. "-nobody", code = 11 },
   { unopened, "connect", ("x"):rep(200), code = 8 },
+  { unopened, "connect", "a\0b", code = 8 }, { unopened, "listen", "a\0b", 4096, code = 8 },
+  { a, "send", "x", 1, NAN, code = 8 },
   { a, "send", ("x"):rep(5000), 1, 0, code = 8 },
   { a, "send", "x", -1 }, { a, "send", "x", 1 << 32 }, { a, "send", "x", 1.5 },
   { a, "send", "x", "one" }, { a, "send" }, { a, "send", {} },

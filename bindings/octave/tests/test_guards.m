@@ -55,6 +55,9 @@ for bus = {closed, unopened}
 end
 check(unopened.error == 16, "error");
 fails("ERR_BUSY", @() a.connect(path));
+fails("ERR_INVALID_SZ", @() unopened.connect("a\0b"));
+fails("ERR_INVALID_SZ", @() unopened.listen("a\0b", 4096));
+fails("ERR_INVALID_SZ", @() a.send("x", 1, NaN));
 fails("ERR_INVALID_SZ", @() unopened.listen(path, 5000));
 fails("ERR_NETWORK", @() unopened.connect([path "-nobody"]));
 fails("ERR_INVALID_SZ", @() a.send(zeros(1, 5000, "uint8"), 1, 0));

@@ -29,6 +29,8 @@ my @cases = (
     [$a, 'listen', [$path, 4096], 18], [$a, 'connect', [$path], 18],
     [$unopened, 'listen', [$path, 5000], 8], [$unopened, 'listen', [$path, $HUGE], 8],
     [$unopened, 'listen', ['', 4096], 8], [$unopened, 'connect', ["$path-nobody"], 11],
+    [$unopened, 'connect', ["a\0b"], 8], [$unopened, 'listen', ["a\0b", 4096], 8],
+    [$a, 'send', ['x', 1, 'nan' + 0], 8],
     [$unopened, 'connect', ['x' x 200], 8], [$unopened, 'listen', [$path, -1], 0],
     [$unopened, 'listen', [$path, 'big'], 0], [$unopened, 'listen', [$path, {}], 0],
     [$unopened, 'listen', [$path, 4096, $a], 0], [$unopened, 'connect', [$path, 5], 0],

@@ -29,6 +29,7 @@ set cases [subst {
     {a listen $path 4096} 18 {a connect $path} 18
     {unopened listen $path 5000} 8 {unopened listen $path $huge} 8
     {unopened listen {} 4096} 8 {unopened connect $path-nobody} 11
+    {unopened connect a\0b} 8 {unopened listen a\0b 4096} 8 {a send x 1 NaN} 0
     {unopened connect [string repeat x 200]} 8 {unopened listen $path -1} 0
     {unopened listen $path big} 0 {unopened listen $path 4096 a} 0
     {unopened connect $path 5} 0 {unopened connect} 0
