@@ -11,12 +11,42 @@
 #define TACHYON_RAISE(bus) /* Connection.Check() raises, by the result */
 
 %{
+#include <dlfcn.h>
 #include "facade.h"
 static _Atomic int exiting; /* the runtime ends, and waits for the threads that wait */
 static int is_exiting(void *context) { (void)context; return exiting; }
 __attribute__((constructor)) static void set_host(void) {
     host.interruptible = 1;
     host.pending = is_exiting;
+}
+/* Whatever sends or receives is one call with one number, so that mono needs one way in. */
+static long long Bus_perform(Bus *bus, int op, void *data, size_t size, size_t count,
+                             uint32_t type_id, double timeout) {
+    Result result = 0;
+    switch (op) {
+    case 0: return Bus_send(bus, data, size, type_id, timeout);
+    case 1: return Bus_send_batch(bus, data, size, count, type_id, timeout);
+    case 2: return Bus_recv_into(bus, data, size, timeout);
+    case 3: return Bus_recv_batch_into(bus, data, size, count, timeout);
+    case 4: return Bus_reserve(bus, size, timeout);
+    case 5: return Bus_reserve_batch(bus, size, count, timeout);
+    case 6: return Bus_acquire(bus, timeout);
+    case 7: return Bus_take(bus, (uint32_t)count, timeout);
+    case 8: return Bus_commit(bus, size, type_id);
+    case 9: return Bus_commit_batch(bus, count, type_id);
+    case 10: return Bus_rollback(bus);
+    case 11: return Bus_release(bus, 0);
+    case 12: result = Bus_commit(bus, size, type_id); /* fall through */
+    default: return result < 0 ? result : Bus_flush(bus);
+    }
+}
+/* mono's way into C that leaves the thread's state as it is, which costs it more than a
+   message does. It may not wait. The name is one for all modules of a process, so the
+   function that is meant comes as an argument. */
+typedef long long Entry(Bus *, int, void *, size_t, size_t, uint32_t, double);
+static long long without_waiting(Entry *entry, Bus *bus, int op, void *data, size_t size,
+                                 size_t count, uint32_t type_id) {
+    return entry(bus ? bus : bus_none(), op, data, size, count, type_id, 0);
 }
 %}
 /* Nothing here calls C#, so SWIG's delegates for that are left out (by -D). */
@@ -100,13 +130,15 @@ ABOUT(allow_uid, "Lets a user connect who is not our own; 4294967295: anyone.")
 %typemap(imtype) Bus *, RpcBus * "global::System.IntPtr"
 
 %ignore Bus::recv; %ignore Bus::recv_batch; %ignore RpcBus::wait_for;
-%ignore RpcBus::serve;
+%ignore RpcBus::serve; %ignore Bus::send; %ignore Bus::send_batch;
+%ignore Bus::recv_into; %ignore Bus::recv_batch_into; %ignore Bus::reserve;
+%ignore Bus::commit; %ignore Bus::reserve_batch; %ignore Bus::commit_batch;
+%ignore Bus::rollback; %ignore Bus::flush; %ignore Bus::acquire; %ignore Bus::take;
+%ignore Bus::release;
 %extend Bus {
     void unref() { bus_unref($self); }
-    Result commit_and_flush(size_t size, uint32_t type_id) {
-        Result result = Bus_commit($self, size, type_id);
-        return result < 0 ? result : Bus_flush($self);
-    }
+    Result perform(int op, void *data, size_t size, size_t count, uint32_t type_id,
+                   double timeout);
 }
 /* Where in the struct the last call has left it, to be read without a call. */
 %define AT(name, field) %constant int At##name = offsetof(Bus, field); %enddef
@@ -116,5 +148,12 @@ AT(Stride, stride) AT(Id, id) AT(Text, text)
 %inline %{
 void end_waits(void) { exiting = 1; }
 void *ended(void) { return bus_none(); }
+void *quick_entry(void) {
+    void (*add)(const char *, const void *) =
+        (void (*)(const char *, const void *))dlsym(RTLD_DEFAULT,
+                                                    "mono_dangerous_add_raw_internal_call");
+    if (add) add("TachyonIpc.Mono::Perform", without_waiting);
+    return add ? Bus_perform : NULL;
+}
 %}
 %include "tachyon.i"

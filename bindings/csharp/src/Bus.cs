@@ -49,66 +49,77 @@ public sealed unsafe partial class Bus : Connection {
     /// <summary>Counters of this end; on the thread that uses the bus.</summary>
     public Stats Stats => Checked(new Stats(Native.RawBus_Stats(Handle), true));
 
+    /// Without waiting, which needs no watch over the token; else with. Less than 0: the
+    /// error.
+    long Perform(Op op, void* data, long size, long count = 0, uint typeId = 0,
+                 TimeSpan? timeout = null, CancellationToken token = default) {
+        double seconds = Seconds(timeout);
+        if (token.IsCancellationRequested)
+            throw new TachyonCanceledException(token);
+        // A batch is sent in one piece: what does not fit waits.
+        bool quick = size <= Quick.MostBytes && op != Op.SendBatch;
+        long result = quick ? Quick.Perform(Handle, op, data, size, count, typeId) : 0;
+        if (!quick || seconds != 0 && WouldBlock(result))
+            using (Until(token))
+                result = Native.RawBus_Perform(Handle, (int)op, data, (ulong)size,
+                                               (ulong)count, typeId, seconds);
+        return result;
+    }
+
+    static bool WouldBlock(long result) =>
+        result == -(long)TachyonError.Empty || result == -(long)TachyonError.Full;
+
+    bool Tried(long result) => !WouldBlock(result) && Check(result) >= 0;
+
     // ---- Messages, copied ----
 
     /// <summary>Sends one message, visible at once.</summary>
     public void Send(ReadOnlySpan<byte> data, uint typeId = 0, TimeSpan? timeout = null,
                      CancellationToken token = default) {
-        long result;
-        using (Until(token))
         fixed (byte* p = &MemoryMarshal.GetReference(data))
-            result = Native.RawBus_Send(Handle, p, (ulong)data.Length, typeId,
-                                        Seconds(timeout));
-        Check(result, token);
+            Check(Perform(Op.Send, p, data.Length, 0, typeId, timeout, token), token);
     }
 
     /// <summary>Sends one message without waiting. False: the ring is full.</summary>
     public bool TrySend(ReadOnlySpan<byte> data, uint typeId = 0) {
         fixed (byte* p = &MemoryMarshal.GetReference(data))
-            return Tried(Native.RawBus_Send(Handle, p, (ulong)data.Length, typeId, 0));
+            return Tried(Perform(Op.Send, p, data.Length, 0, typeId, TimeSpan.Zero));
     }
 
     /// <summary>Sends items of one size, one message each. Gives how many went: fewer
     /// than all when time, token or stream ended after some.</summary>
     public int SendBatch(ReadOnlySpan<byte> items, int itemSize, uint typeId = 0,
                          TimeSpan? timeout = null, CancellationToken token = default) {
-        long result;
-        using (Until(token))
         fixed (byte* p = &MemoryMarshal.GetReference(items))
-            result = Native.RawBus_SendBatch(Handle, p, (ulong)items.Length,
-                                             (ulong)itemSize, typeId, Seconds(timeout));
-        return (int)Check(result, token);
+            return (int)Check(Perform(Op.SendBatch, p, items.Length, itemSize, typeId,
+                                      timeout, token), token);
     }
 
     /// <summary>Makes what was committed visible.</summary>
-    public void Flush() => Check(Native.RawBus_Flush(Handle));
+    public void Flush() => Check(Perform(Op.Flush, null, 0));
 
     /// <summary>Takes one message into a buffer; gives its size. One that is longer
     /// stays in the ring: InvalidSz.</summary>
     public int Receive(Span<byte> into, out uint typeId, TimeSpan? timeout = null,
                        CancellationToken token = default) {
-        long result;
-        using (Until(token))
-        fixed (byte* p = &MemoryMarshal.GetReference(into))
-            result = Native.RawBus_RecvInto(Handle, p, (ulong)into.Length,
-                                            Seconds(timeout));
-        Check(result, token);
-        typeId = LastTypeId;
-        return (int)result;
+        fixed (byte* p = &MemoryMarshal.GetReference(into)) {
+            long size = Check(Perform(Op.Receive, p, into.Length, 0, 0, timeout, token),
+                              token);
+            typeId = LastTypeId;
+            return (int)size;
+        }
     }
 
     /// <summary>Takes one message.</summary>
     public Message Receive(TimeSpan? timeout = null,
                            CancellationToken token = default) {
-        double seconds = Seconds(timeout);
         long result, room;
-        using (Until(token))
-            do { // again with more room, if that was too little: it waits no more
-                room = scratch?.Length ?? 0;
-                fixed (byte* p = scratch)
-                    result = Native.RawBus_RecvInto(Handle, p, (ulong)room, seconds);
-            } while (result == -(long)TachyonError.InvalidSz && LastSize > room &&
-                     (scratch = new byte[LastSize]) != null);
+        do { // again with more room, if that was too little: it waits no more
+            room = scratch?.Length ?? 0;
+            fixed (byte* p = scratch)
+                result = Perform(Op.Receive, p, room, 0, 0, timeout, token);
+        } while (result == -(long)TachyonError.InvalidSz && LastSize > room &&
+                 (scratch = new byte[LastSize]) != null);
         Check(result, token);
         return new Message(scratch.AsSpan(0, (int)result).ToArray(), LastTypeId);
     }
@@ -118,42 +129,24 @@ public sealed unsafe partial class Bus : Connection {
     public int ReceiveBatch(Span<byte> into, int itemSize, out uint typeId,
                             TimeSpan? timeout = null,
                             CancellationToken token = default) {
-        long result;
-        using (Until(token))
-        fixed (byte* p = &MemoryMarshal.GetReference(into))
-            result = Native.RawBus_RecvBatchInto(Handle, p, (ulong)into.Length,
-                                                 (ulong)itemSize, Seconds(timeout));
-        Check(result, token);
-        typeId = LastTypeId;
-        return (int)result;
+        fixed (byte* p = &MemoryMarshal.GetReference(into)) {
+            long count = Check(Perform(Op.ReceiveBatch, p, into.Length, itemSize, 0,
+                                       timeout, token), token);
+            typeId = LastTypeId;
+            return (int)count;
+        }
     }
 
     // ---- Messages in place ----
 
-    enum Op { Reserve, ReserveBatch, Acquire, Take }
-
     /// A call that a guard is for. With `quiet` it is less than 0 when it would block.
     long InPlace(Op op, long size, long count, TimeSpan? timeout,
                  CancellationToken token, bool quiet = false) {
-        double seconds = Seconds(timeout);
-        long result = 0;
-        using (Until(token)) {
-            bool held = Hold();
-            switch (op) {
-            case Op.Reserve:
-                result = Native.RawBus_Reserve(Handle, (ulong)size, seconds);
-                break;
-            case Op.ReserveBatch:
-                result = Native.RawBus_ReserveBatch(Handle, (ulong)size, (ulong)count,
-                                                    seconds);
-                break;
-            case Op.Acquire:
-                result = Native.RawBus_Acquire(Handle, seconds);
-                break;
-            case Op.Take:
-                result = Native.RawBus_Take(Handle, (uint)count, seconds);
-                break;
-            }
+        bool held = Hold();
+        long result = -1;
+        try {
+            result = Perform(op, null, size, count, 0, timeout, token);
+        } finally {
             if (held)
                 Drop(result >= 0);
         }
@@ -164,9 +157,9 @@ public sealed unsafe partial class Bus : Connection {
         return result;
     }
 
-    bool Tried(long result) =>
-        result != -(long)TachyonError.Empty && result != -(long)TachyonError.Full &&
-        Check(result) >= 0;
+    /// What a guard does in the end.
+    internal long End(Op op, long size = 0, long count = 0, uint typeId = 0) =>
+        Perform(op, null, size, count, typeId);
 
     /// <summary>Reserves room for one message without waiting. False: the ring is
     /// full.</summary>

@@ -30,16 +30,13 @@ readonly unsafe struct Hold {
         bus.Check(result);
     }
 
-    internal void Release() => Done(Native.RawBus_Release(Bus.Handle, 0));
+    internal void Release() => Done(Bus.End(Op.Release));
 
     /// For Dispose: no matter when, and what comes of it.
     internal void End(bool sending) {
         if (!IsValid)
             return;
-        if (sending)
-            Native.RawBus_Rollback(bus.Handle);
-        else
-            Native.RawBus_Release(bus.Handle, 0);
+        bus.End(sending ? Op.Rollback : Op.Release);
         bus.Turn = 0;
     }
 }
@@ -62,14 +59,14 @@ public readonly unsafe struct TxGuard : IDisposable {
 
     /// <summary>Sends so many bytes, visible at once.</summary>
     public void Commit(int size, uint typeId = 0) =>
-        hold.Done(Native.RawBus_CommitAndFlush(hold.Bus.Handle, (ulong)size, typeId));
+        hold.Done(hold.Bus.End(Op.CommitFlushed, size, 0, typeId));
 
     /// <summary>Sends so many bytes, visible from the next flush on.</summary>
     public void CommitUnflushed(int size, uint typeId = 0) =>
-        hold.Done(Native.RawBus_Commit(hold.Bus.Handle, (ulong)size, typeId));
+        hold.Done(hold.Bus.End(Op.Commit, size, 0, typeId));
 
     /// <summary>Gives the room back.</summary>
-    public void Rollback() => hold.Done(Native.RawBus_Rollback(hold.Bus.Handle));
+    public void Rollback() => hold.Done(hold.Bus.End(Op.Rollback));
 
     /// <summary>Gives the room back, unless the guard is done.</summary>
     public void Dispose() => hold.End(true);
@@ -99,7 +96,7 @@ public readonly unsafe struct TxBatch : IDisposable {
     /// <summary>Sends the first so many, visible at once.</summary>
     public void Commit(int count, uint typeId = 0) {
         Bus bus = hold.Bus;
-        hold.Done(Native.RawBus_CommitBatch(bus.Handle, (ulong)count, typeId));
+        hold.Done(bus.End(Op.CommitBatch, 0, count, typeId));
         bus.Flush();
     }
 

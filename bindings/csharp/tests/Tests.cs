@@ -141,6 +141,26 @@ static class Tests {
 }
 
 static class MessagesTests {
+    public static void OneTooLongForAShortCallComesToo() {
+        var sent = new byte[(1 << 16) + 1];
+        new Random(1).NextBytes(sent);
+        using (var pair = new Pair(1 << 20)) {
+            pair.Out.Send(sent, 3);
+            using (TxGuard guard = pair.Out.AcquireTx(sent.Length)) {
+                sent.CopyTo(guard.Buffer);
+                guard.Commit(sent.Length, 4);
+            }
+            True(pair.Out.TrySend(sent, 5));
+            for (uint type = 3; type < 6; ++type) {
+                Message message = pair.In.Receive(Short);
+                True(message.Data.SequenceEqual(sent));
+                Equal(type, message.TypeId);
+            }
+            Raises<TachyonTimeoutException>(TachyonError.Timeout,
+                                            () => pair.In.Receive(sent, out _, Short));
+        }
+    }
+
     public static void ArriveAsTheyWereSent() {
         using (var pair = new Pair(1 << 16))
             foreach (
@@ -1141,6 +1161,13 @@ static class ErrorsTests {
 }
 
 static class LoadingTests {
+    public static void WhatNeedNotWaitIsNoPInvokeOnMono() {
+        FieldInfo entry = typeof(Bus).Assembly.GetType("TachyonIpc.Quick").GetField(
+            "entry", BindingFlags.NonPublic | BindingFlags.Static);
+        Equal(Type.GetType("Mono.Runtime") != null,
+              (IntPtr)entry.GetValue(null) != IntPtr.Zero);
+    }
+
     static Assembly Copy(string name, bool native) {
         string directory = Path.Combine(Path.GetTempPath(), NewPath() + name);
         Directory.CreateDirectory(directory);
