@@ -5,8 +5,10 @@ package tachyon
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"tachyon-ipc/bindings/go/internal/native"
@@ -67,7 +69,14 @@ func (b *Bus) Send(data []byte, typeID uint32) error { return b.SendContext(NoWa
 
 // SendContext waits for room.
 func (b *Bus) SendContext(ctx context.Context, data []byte, typeID uint32) error {
-	_, err := b.wait(ctx, func(t float64) int64 { return b.raw.Send(data, uint(typeID), t) })
+	patience, err := b.patience(ctx)
+	if err != nil {
+		return err
+	}
+	if result := b.raw.Send(data, typeID, patience); result < 0 {
+		_, err = b.outcome(ctx, result, func(t float64) int64 { return b.raw.Send(data, typeID, t) })
+	}
+	runtime.KeepAlive(b)
 	return err
 }
 
@@ -102,7 +111,7 @@ func (b *Bus) RecvContext(ctx context.Context) ([]byte, uint32, error) {
 	}
 	defer b.busy.Store(false)
 	for {
-		n, typeID, err := b.RecvInto(ctx, b.buffer)
+		n, typeID, err := b.recvInto(ctx, b.buffer)
 		if err == nil {
 			return append([]byte{}, b.buffer[:n]...), typeID, nil
 		}
@@ -115,18 +124,32 @@ func (b *Bus) RecvContext(ctx context.Context) ([]byte, uint32, error) {
 
 // RecvInto waits for a message and copies it. A longer one stays: ErrInvalidSize, and its size.
 func (b *Bus) RecvInto(ctx context.Context, into []byte) (size int, typeID uint32, err error) {
-	_, err = b.wait(ctx, func(t float64) int64 {
-		n := b.raw.RecvInto(into, t)
-		if n >= 0 || n == -int64(ErrInvalidSize) {
-			size, typeID = b.fields.Size(), b.fields.TypeID()
-		}
-		return n
-	})
+	if b.busy.Load() {
+		return 0, 0, errBusy
+	}
+	return b.recvInto(ctx, into)
+}
+
+func (b *Bus) recvInto(ctx context.Context, into []byte) (size int, typeID uint32, err error) {
+	patience, err := b.patience(ctx)
+	if err != nil {
+		return
+	}
+	if result := b.raw.RecvInto(into, patience); result < 0 {
+		_, err = b.outcome(ctx, result, func(t float64) int64 { return b.raw.RecvInto(into, t) })
+	}
+	if err == nil || errors.Is(err, ErrInvalidSize) {
+		size, typeID = b.fields.Size(), b.fields.TypeID()
+	}
+	runtime.KeepAlive(b)
 	return
 }
 
 // RecvBatch waits for messages of this size and of one type, and copies what fits.
 func (b *Bus) RecvBatch(ctx context.Context, into []byte, size int) (count int, typeID uint32, err error) {
+	if b.busy.Load() {
+		return 0, 0, errBusy
+	}
 	count, err = b.wait(ctx, func(t float64) int64 {
 		n := b.raw.RecvBatchInto(into, int64(size), t)
 		typeID = b.fields.TypeID()
@@ -163,6 +186,11 @@ func (e *endpoint) begin(ctx context.Context, call func(t float64) (offset int64
 		return
 	}
 	defer e.busy.Store(false)
+	return e.place(ctx, call)
+}
+
+// place is for who has entered.
+func (e *endpoint) place(ctx context.Context, call func(t float64) (offset int64, size int)) (m RxMsg, err error) {
 	if e.ring == nil && e.raw != 0 {
 		if e.ring = e.raw.RingMemory(); e.ring != nil {
 			runtime.AddCleanup(e, func(raw native.SwigcptrBus) { raw.Unref() }, e.raw)
@@ -232,6 +260,53 @@ func (g *TxGuard) Rollback() error {
 	return g.room.finish(func() int64 { return g.room.e.raw.Rollback() })
 }
 
+// A TxBatch is room for messages of one size, until it is committed or rolled back.
+type TxBatch struct {
+	room         RxMsg
+	size, stride int
+}
+
+// AcquireTxBatch waits for room and takes what there is of it, for up to max messages.
+func (b *Bus) AcquireTxBatch(ctx context.Context, size, max int) (*TxBatch, error) {
+	if size <= 0 || max <= 0 {
+		return nil, failure(ErrInvalidSize, "%d messages of %d bytes", max, size)
+	}
+	room, err := b.begin(ctx, func(t float64) (int64, int) {
+		offset := b.raw.ReserveBatch(int64(size), int64(max), t)
+		return offset, b.fields.Count() * b.fields.Stride()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &TxBatch{room, size, b.fields.Stride()}, nil
+}
+
+// Len is how many messages there is room for, 0 after the end.
+func (g *TxBatch) Len() int {
+	if g.stride == 0 {
+		return 0
+	}
+	return len(g.room.Data()) / g.stride
+}
+
+// At is where to write message i.
+func (g *TxBatch) At(i int) []byte { return g.room.Data()[i*g.stride:][:g.size:g.size] }
+
+// Commit sends the first count messages.
+func (g *TxBatch) Commit(count int, typeID uint32) error {
+	return g.room.finish(func() int64 {
+		if result := g.room.e.raw.CommitBatch(int64(count), uint(typeID)); result < 0 {
+			return result
+		}
+		return g.room.e.raw.Flush()
+	})
+}
+
+// Rollback sends nothing.
+func (g *TxBatch) Rollback() error {
+	return g.room.finish(func() int64 { return g.room.e.raw.Rollback() })
+}
+
 // An RxGuard is a message in the ring, until it is committed.
 type RxGuard struct{ RxMsg }
 
@@ -279,9 +354,17 @@ func (b *Bus) DrainBatchContext(ctx context.Context, max int) (*RxBatch, error) 
 	if max <= 0 {
 		return nil, failure(ErrInvalidSize, "a batch of %d messages", max)
 	}
+	if err := b.enter(); err != nil {
+		return nil, err
+	}
+	defer b.busy.Store(false)
+	return b.drain(ctx, max)
+}
+
+func (b *Bus) drain(ctx context.Context, max int) (*RxBatch, error) {
 	batch := new(RxBatch)
 	var err error
-	batch.all, err = b.begin(ctx, func(t float64) (int64, int) {
+	batch.all, err = b.place(ctx, func(t float64) (int64, int) {
 		n := b.raw.Take(uint(min(max, maxViews)), t)
 		if n < 0 {
 			return n, 0
@@ -290,6 +373,52 @@ func (b *Bus) DrainBatchContext(ctx context.Context, max int) (*RxBatch, error) 
 		return 0, 0
 	})
 	return opened(batch, err)
+}
+
+// Messages goes through what comes, until the end of the stream; an error is the last of
+// it. A message is done with when the loop asks for the next one. What it has not seen when
+// it is left stays in the ring. Nothing else may receive in the loop: ErrBusy.
+//
+// A loop that is fast takes up to 32 messages that are there, and gives them back, with two
+// calls of C for all. One that has been slow, more than 20 µs, goes back to one at a time
+// within 8 messages; so no sender that waits for room waits for long for what is done with.
+func (b *Bus) Messages(ctx context.Context) iter.Seq2[*RxMsg, error] {
+	return func(yield func(*RxMsg, error) bool) {
+		err := b.enter()
+		if err == nil {
+			defer b.busy.Store(false)
+		}
+		for n := 1; n > 0 && err == nil; {
+			n, err = b.some(ctx, n, yield)
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			yield(nil, err)
+		}
+	}
+}
+
+// some messages, up to most: how many there may be next time, 0: the loop has been left.
+func (b *Bus) some(ctx context.Context, most int, yield func(*RxMsg, error) bool) (next int, err error) {
+	batch, err := b.drain(ctx, most)
+	if err != nil {
+		return
+	}
+	start, done := time.Now(), 0
+	defer func() { // also after a panic
+		b.turn++
+		b.raw.Release(uint(done)) // an error is also that of the next call
+		runtime.KeepAlive(b)
+	}()
+	for next = min(2*most, 32); next > 1 && done < len(batch.msgs); {
+		done++
+		if !yield(&batch.msgs[done-1], nil) {
+			return 0, nil
+		}
+		if (done%8 == 0 || done == len(batch.msgs)) && time.Since(start) > 20*time.Microsecond {
+			next = 1
+		}
+	}
+	return
 }
 
 // taken describes in Go what C has written down of a batch.
@@ -302,7 +431,8 @@ func (e *endpoint) taken(n int) []RxMsg {
 	}
 	for i, v := range e.views[:n] {
 		end := int(v.offset) + int(v.size)
-		e.batch[i] = RxMsg{e, e.turn + 1, e.ring[v.offset:end:end], v.typeID}
+		m := &e.batch[i] // field by field: a value on its way would stall the processor
+		m.e, m.turn, m.data, m.typeID = e, e.turn+1, e.ring[v.offset:end:end], v.typeID
 	}
 	return e.batch[:n]
 }

@@ -84,6 +84,8 @@ func (e *TachyonError) Is(target error) bool {
 var (
 	full  = failure(ErrFull, "%v", ErrFull)
 	empty = failure(ErrEmpty, "%v", ErrEmpty)
+
+	errBusy = failure(ErrBusy, "another goroutine, or a loop over Messages, uses the bus")
 )
 
 func failure(code ErrorCode, format string, values ...any) error {

@@ -7,6 +7,7 @@
 
 %rename("%(camelcase)s", %$ismember) "";
 %ignore recv; %ignore recv_batch; %ignore wait_for; %ignore serve; /* there is _into */
+%ignore Bus::send; %ignore Bus::recv_into; /* by hand below */
 
 /* A []byte, lent to C for the call. */
 %typemap(gotype) (const void *data, size_t size) "[]byte"
@@ -42,6 +43,20 @@
 // To cgo a void * may lead to Go pointers, which it would look for in each call.
 typedef struct { char *array; intgo len; intgo cap; } bytes;
 #define _goslice_ bytes
+
+// Once a message: nothing between cgo and the facade, and the bytes may be of the stack.
+#cgo noescape bus_send
+#cgo nocallback bus_send
+static inline Result bus_send(uintptr_t bus, const char *data, size_t size,
+                              uint32_t type_id, double timeout) {
+    return Bus_send((Bus *)bus, data, size, type_id, timeout);
+}
+#cgo noescape bus_recv_into
+#cgo nocallback bus_recv_into
+static inline Result bus_recv_into(uintptr_t bus, char *into, size_t room,
+                                   double timeout) {
+    return Bus_recv_into((Bus *)bus, into, room, timeout);
+}
 %}
 
 /* What a call leaves in the object, read and set without calling C. */
@@ -55,8 +70,19 @@ func FieldsOf(bus SwigcptrBus) *Fields {
 }
 func (f *Fields) TypeID() uint32   { return uint32(f.type_id) }
 func (f *Fields) Size() int        { return int(f.size) }
+func (f *Fields) Count() int       { return int(f.count) }
+func (f *Fields) Stride() int      { return int(f.stride) }
 func (f *Fields) ID() uint64       { return uint64(f.id) }
 func (f *Fields) SetSpin(n uint32) { f.spin = C.uint32_t(n) }
+
+func (bus SwigcptrBus) Send(data []byte, typeID uint32, timeout float64) int64 {
+	return int64(C.bus_send(C.uintptr_t(bus), (*C.char)(unsafe.Pointer(unsafe.SliceData(data))),
+		C.size_t(len(data)), C.uint32_t(typeID), C.double(timeout)))
+}
+func (bus SwigcptrBus) RecvInto(into []byte, timeout float64) int64 {
+	return int64(C.bus_recv_into(C.uintptr_t(bus), (*C.char)(unsafe.Pointer(unsafe.SliceData(into))),
+		C.size_t(len(into)), C.double(timeout)))
+}
 %}
 
 %include "tachyon.i"

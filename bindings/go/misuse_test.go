@@ -24,12 +24,19 @@ func third[T, U any](_ T, _ U, err error) error { return err }
 func everyCall(b *tachyon.Bus) map[string]func() error {
 	into := make([]byte, 8)
 	return map[string]func() error{
-		"Send":              func() error { return b.Send(into, 0) },
-		"SendContext":       func() error { return b.SendContext(background, into, 0) },
-		"SendBatch":         func() error { return second(b.SendBatch(background, into, 8, 0)) },
-		"Flush":             b.Flush,
-		"AcquireTx":         func() error { return second(b.AcquireTx(8)) },
-		"AcquireTxContext":  func() error { return second(b.AcquireTxContext(background, 8)) },
+		"Send":             func() error { return b.Send(into, 0) },
+		"SendContext":      func() error { return b.SendContext(background, into, 0) },
+		"SendBatch":        func() error { return second(b.SendBatch(background, into, 8, 0)) },
+		"Flush":            b.Flush,
+		"AcquireTx":        func() error { return second(b.AcquireTx(8)) },
+		"AcquireTxContext": func() error { return second(b.AcquireTxContext(background, 8)) },
+		"AcquireTxBatch":   func() error { return second(b.AcquireTxBatch(background, 8, 1)) },
+		"Messages": func() error {
+			for _, err := range b.Messages(background) {
+				return err
+			}
+			return tachyon.ErrClosed
+		},
 		"Recv":              func() error { return third(b.Recv(0)) },
 		"RecvContext":       func() error { return third(b.RecvContext(background)) },
 		"RecvInto":          func() error { return third(b.RecvInto(background, into)) },
@@ -155,6 +162,10 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 		{second(tx.AcquireTx(huge)), invalid, ""},
 		{second(tx.AcquireTx(largest + 1)), invalid, "65409"},
 		{second(tx.AcquireTxContext(background, largest+1)), invalid, "65409"},
+		{second(tx.AcquireTxBatch(background, -1, 1)), invalid, "-1"},
+		{second(tx.AcquireTxBatch(background, 8, 0)), invalid, "0 messages"},
+		{second(tx.AcquireTxBatch(background, largest+1, 1)), invalid, "65409"},
+		{second(tx.AcquireTxBatch(nil, 8, 1)), null, "context"},
 		{third(rx.RecvBatch(background, buffer, 0)), invalid, ""},
 		{third(rx.RecvBatch(background, buffer, -1)), invalid, ""},
 		{third(rx.RecvBatch(background, nil, 8)), null, ""},
@@ -174,6 +185,7 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 		{(&tachyon.TxGuard{}).Commit(0, 0), tachyon.ErrEmpty, ""},
 		{(&tachyon.TxGuard{}).CommitUnflushed(0, 0), tachyon.ErrEmpty, ""},
 		{(&tachyon.TxGuard{}).Rollback(), tachyon.ErrEmpty, ""},
+		{(&tachyon.TxBatch{}).Commit(0, 0), tachyon.ErrEmpty, ""},
 		{(&tachyon.RxGuard{}).Commit(), tachyon.ErrEmpty, ""},
 	} {
 		var e *tachyon.TachyonError
@@ -184,7 +196,8 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 	if data, _, err := rx.Recv(0); err != nil || string(data) != "12345678" {
 		t.Fatal(data, err) // nothing has touched it
 	}
-	if (&tachyon.TxGuard{}).Bytes() != nil || (&tachyon.RxBatch{}).Len() != 0 {
+	if (&tachyon.TxGuard{}).Bytes() != nil || (&tachyon.RxBatch{}).Len() != 0 ||
+		(&tachyon.TxBatch{}).Len() != 0 {
 		t.Fatal("something in nothing")
 	}
 	is(t, listen(newPath(), -1), invalid)

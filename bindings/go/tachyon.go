@@ -142,7 +142,9 @@ func (e *endpoint) SetPollingMode(pureSpin int) error {
 }
 
 // NoWait is for what takes a context, and then does not wait: ErrFull, ErrEmpty.
-var NoWait context.Context = &struct{ context.Context }{context.Background()}
+var NoWait context.Context = &noWait{context.Background()}
+
+type noWait struct{ context.Context }
 
 // do makes a call that cannot wait.
 func (e *endpoint) do(call func() int64) (int, error) {
@@ -151,24 +153,39 @@ func (e *endpoint) do(call func() int64) (int, error) {
 
 // wait makes a call with a time-out in seconds, for as long as the context lets it.
 func (e *endpoint) wait(ctx context.Context, call func(timeout float64) int64) (int, error) {
+	patience, err := e.patience(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return e.outcome(ctx, call(patience), call)
+}
+
+// patience is how long a call may wait at first: most waits are short, and spared what it
+// costs to watch a context.
+func (e *endpoint) patience(ctx context.Context) (float64, error) {
 	if e.raw == 0 {
 		return 0, failure(ErrClosed, "the bus is not open")
 	}
+	if _, never := ctx.(*noWait); never {
+		return 0, nil
+	}
 	switch {
-	case ctx == NoWait:
-		return e.check(call(0))
 	case ctx == nil:
 		return 0, failure(ErrNullPtr, "the context is nil")
 	case ctx.Done() == nil:
-		return e.check(call(-1))
+		return -1, nil
 	case ctx.Err() != nil:
 		return 0, ended(ctx)
 	}
-	// Most waits are short, and spared what it costs to watch a context.
-	if result := call(50e-6); result != -int64(ErrTimeout) {
-		return e.check(result)
+	return 50e-6, nil
+}
+
+// outcome is that of a call, which goes on if it was only out of patience.
+func (e *endpoint) outcome(ctx context.Context, result int64, call func(timeout float64) int64) (int, error) {
+	if result == -int64(ErrTimeout) {
+		return e.interruptible(ctx, func() int64 { return call(-1) })
 	}
-	return e.interruptible(ctx, func() int64 { return call(-1) })
+	return e.check(result)
 }
 
 func (e *endpoint) interruptible(ctx context.Context, call func() int64) (int, error) {
@@ -189,16 +206,23 @@ func (e *endpoint) interruptible(ctx context.Context, call func() int64) (int, e
 }
 
 func (e *endpoint) check(result int64) (int, error) {
-	defer runtime.KeepAlive(e)
-	switch {
-	case result >= 0:
+	if result >= 0 {
+		runtime.KeepAlive(e)
 		return int(result), nil
-	case result == -int64(ErrFull):
-		return 0, full
-	case result == -int64(ErrEmpty):
-		return 0, empty
 	}
-	return 0, failure(ErrorCode(-result), "%s", e.raw.ErrorText())
+	return 0, e.failed(result)
+}
+
+func (e *endpoint) failed(result int64) error {
+	switch ErrorCode(-result) {
+	case ErrFull:
+		return full
+	case ErrEmpty:
+		return empty
+	}
+	err := failure(ErrorCode(-result), "%s", e.raw.ErrorText())
+	runtime.KeepAlive(e)
+	return err
 }
 
 // closed is the error of a call that has no result; other goroutines may write others.
@@ -212,7 +236,7 @@ func (e *endpoint) closed() int64 {
 // enter keeps other goroutines away from what is Go's, as C does for its own part.
 func (e *endpoint) enter() error {
 	if e.busy.Swap(true) {
-		return failure(ErrBusy, "another goroutine uses the bus")
+		return errBusy
 	}
 	return nil
 }

@@ -224,7 +224,7 @@ SWIGINTERN Result Bus_publish(Bus *self,size_t size,uint32_t type_id){
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_bda36adc4c9534ac(void *_swig_go_0) {
+void _wrap_Swig_free_native_e451218af17c530a(void *_swig_go_0) {
   void *arg1 = 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -234,7 +234,7 @@ void _wrap_Swig_free_native_bda36adc4c9534ac(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_bda36adc4c9534ac(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_e451218af17c530a(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -247,7 +247,7 @@ void *_wrap_Swig_malloc_native_bda36adc4c9534ac(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_SUCCESS_native_bda36adc4c9534ac() {
+intgo _wrap_SUCCESS_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -259,7 +259,7 @@ intgo _wrap_SUCCESS_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_NULL_PTR_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_NULL_PTR_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -271,7 +271,7 @@ intgo _wrap_ERR_NULL_PTR_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_MEM_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_MEM_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -283,7 +283,7 @@ intgo _wrap_ERR_MEM_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_OPEN_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_OPEN_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -295,7 +295,7 @@ intgo _wrap_ERR_OPEN_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_TRUNCATE_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_TRUNCATE_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -307,7 +307,7 @@ intgo _wrap_ERR_TRUNCATE_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_CHMOD_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_CHMOD_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -319,7 +319,7 @@ intgo _wrap_ERR_CHMOD_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_SEAL_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_SEAL_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -331,7 +331,7 @@ intgo _wrap_ERR_SEAL_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_MAP_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_MAP_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -343,7 +343,7 @@ intgo _wrap_ERR_MAP_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_INVALID_SZ_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_INVALID_SZ_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -355,7 +355,7 @@ intgo _wrap_ERR_INVALID_SZ_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_FULL_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_FULL_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -367,7 +367,7 @@ intgo _wrap_ERR_FULL_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_EMPTY_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_EMPTY_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -379,7 +379,7 @@ intgo _wrap_ERR_EMPTY_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_NETWORK_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_NETWORK_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -391,7 +391,7 @@ intgo _wrap_ERR_NETWORK_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_SYSTEM_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_SYSTEM_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -403,7 +403,7 @@ intgo _wrap_ERR_SYSTEM_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_INTERRUPTED_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_INTERRUPTED_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -415,7 +415,7 @@ intgo _wrap_ERR_INTERRUPTED_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_ABI_MISMATCH_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_ABI_MISMATCH_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -427,7 +427,7 @@ intgo _wrap_ERR_ABI_MISMATCH_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_PEER_DEAD_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_PEER_DEAD_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -439,7 +439,7 @@ intgo _wrap_ERR_PEER_DEAD_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_CLOSED_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_CLOSED_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -451,7 +451,7 @@ intgo _wrap_ERR_CLOSED_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_TIMEOUT_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_TIMEOUT_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -463,7 +463,7 @@ intgo _wrap_ERR_TIMEOUT_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_BUSY_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_BUSY_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -475,7 +475,7 @@ intgo _wrap_ERR_BUSY_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_CORRUPT_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_CORRUPT_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -487,7 +487,7 @@ intgo _wrap_ERR_CORRUPT_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_ADDR_IN_USE_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_ADDR_IN_USE_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -499,7 +499,7 @@ intgo _wrap_ERR_ADDR_IN_USE_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_PERMISSION_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_PERMISSION_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -511,7 +511,7 @@ intgo _wrap_ERR_PERMISSION_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_FORKED_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_FORKED_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -523,7 +523,7 @@ intgo _wrap_ERR_FORKED_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_ABORTED_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_ABORTED_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -535,7 +535,7 @@ intgo _wrap_ERR_ABORTED_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ERR_LAGGED_native_bda36adc4c9534ac() {
+intgo _wrap_ERR_LAGGED_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -547,7 +547,7 @@ intgo _wrap_ERR_LAGGED_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_NONE_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_NONE_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -559,7 +559,7 @@ intgo _wrap_KIND_NONE_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_ARGUMENT_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_ARGUMENT_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -571,7 +571,7 @@ intgo _wrap_KIND_ARGUMENT_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_MEMORY_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_MEMORY_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -583,7 +583,7 @@ intgo _wrap_KIND_MEMORY_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_SYSTEM_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_SYSTEM_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -595,7 +595,7 @@ intgo _wrap_KIND_SYSTEM_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_CONNECTION_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_CONNECTION_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -607,7 +607,7 @@ intgo _wrap_KIND_CONNECTION_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_PERMISSION_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_PERMISSION_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -619,7 +619,7 @@ intgo _wrap_KIND_PERMISSION_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_WOULD_BLOCK_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_WOULD_BLOCK_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -631,7 +631,7 @@ intgo _wrap_KIND_WOULD_BLOCK_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_TIMEOUT_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_TIMEOUT_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -643,7 +643,7 @@ intgo _wrap_KIND_TIMEOUT_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_INTERRUPTED_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_INTERRUPTED_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -655,7 +655,7 @@ intgo _wrap_KIND_INTERRUPTED_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_CLOSED_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_CLOSED_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -667,7 +667,7 @@ intgo _wrap_KIND_CLOSED_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_PEER_DEAD_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_PEER_DEAD_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -679,7 +679,7 @@ intgo _wrap_KIND_PEER_DEAD_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_STATE_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_STATE_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -691,7 +691,7 @@ intgo _wrap_KIND_STATE_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_CORRUPT_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_CORRUPT_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -703,7 +703,7 @@ intgo _wrap_KIND_CORRUPT_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_KIND_ABORTED_native_bda36adc4c9534ac() {
+intgo _wrap_KIND_ABORTED_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -715,7 +715,7 @@ intgo _wrap_KIND_ABORTED_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_STATE_UNINITIALIZED_native_bda36adc4c9534ac() {
+intgo _wrap_STATE_UNINITIALIZED_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -727,7 +727,7 @@ intgo _wrap_STATE_UNINITIALIZED_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_STATE_INITIALIZING_native_bda36adc4c9534ac() {
+intgo _wrap_STATE_INITIALIZING_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -739,7 +739,7 @@ intgo _wrap_STATE_INITIALIZING_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_STATE_READY_native_bda36adc4c9534ac() {
+intgo _wrap_STATE_READY_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -751,7 +751,7 @@ intgo _wrap_STATE_READY_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_STATE_DISCONNECTED_native_bda36adc4c9534ac() {
+intgo _wrap_STATE_DISCONNECTED_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -763,7 +763,7 @@ intgo _wrap_STATE_DISCONNECTED_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_STATE_FATAL_ERROR_native_bda36adc4c9534ac() {
+intgo _wrap_STATE_FATAL_ERROR_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -775,7 +775,7 @@ intgo _wrap_STATE_FATAL_ERROR_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_STATE_UNKNOWN_native_bda36adc4c9534ac() {
+intgo _wrap_STATE_UNKNOWN_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -787,7 +787,7 @@ intgo _wrap_STATE_UNKNOWN_native_bda36adc4c9534ac() {
 }
 
 
-_gostring_ _wrap_version_native_bda36adc4c9534ac() {
+_gostring_ _wrap_version_native_e451218af17c530a() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -801,7 +801,7 @@ _gostring_ _wrap_version_native_bda36adc4c9534ac() {
 }
 
 
-_gostring_ _wrap_strerror_native_bda36adc4c9534ac(intgo _swig_go_0) {
+_gostring_ _wrap_strerror_native_e451218af17c530a(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -817,7 +817,7 @@ _gostring_ _wrap_strerror_native_bda36adc4c9534ac(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_error_name_native_bda36adc4c9534ac(intgo _swig_go_0) {
+_gostring_ _wrap_error_name_native_e451218af17c530a(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -833,7 +833,7 @@ _gostring_ _wrap_error_name_native_bda36adc4c9534ac(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_error_kind_native_bda36adc4c9534ac(intgo _swig_go_0) {
+intgo _wrap_error_kind_native_e451218af17c530a(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   tachyon_error_kind_t result;
   intgo _swig_go_result;
@@ -846,7 +846,7 @@ intgo _wrap_error_kind_native_bda36adc4c9534ac(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_ROLE_NONE_native_bda36adc4c9534ac() {
+intgo _wrap_ROLE_NONE_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -858,7 +858,7 @@ intgo _wrap_ROLE_NONE_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ROLE_PRODUCER_native_bda36adc4c9534ac() {
+intgo _wrap_ROLE_PRODUCER_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -870,7 +870,7 @@ intgo _wrap_ROLE_PRODUCER_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_ROLE_CONSUMER_native_bda36adc4c9534ac() {
+intgo _wrap_ROLE_CONSUMER_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -882,7 +882,7 @@ intgo _wrap_ROLE_CONSUMER_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_SLOW_BLOCK_native_bda36adc4c9534ac() {
+intgo _wrap_SLOW_BLOCK_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -894,7 +894,7 @@ intgo _wrap_SLOW_BLOCK_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_SLOW_DISCONNECT_native_bda36adc4c9534ac() {
+intgo _wrap_SLOW_DISCONNECT_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -906,7 +906,7 @@ intgo _wrap_SLOW_DISCONNECT_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_WITHOUT_PEERS_WAIT_native_bda36adc4c9534ac() {
+intgo _wrap_WITHOUT_PEERS_WAIT_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -918,7 +918,7 @@ intgo _wrap_WITHOUT_PEERS_WAIT_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_bda36adc4c9534ac() {
+intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -930,7 +930,7 @@ intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_START_NOW_native_bda36adc4c9534ac() {
+intgo _wrap_START_NOW_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -942,7 +942,7 @@ intgo _wrap_START_NOW_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_START_OLDEST_native_bda36adc4c9534ac() {
+intgo _wrap_START_OLDEST_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -954,7 +954,7 @@ intgo _wrap_START_OLDEST_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_START_POSITION_native_bda36adc4c9534ac() {
+intgo _wrap_START_POSITION_native_e451218af17c530a() {
   int result;
   intgo _swig_go_result;
   
@@ -966,7 +966,7 @@ intgo _wrap_START_POSITION_native_bda36adc4c9534ac() {
 }
 
 
-intgo _wrap_Peer_Pid_get_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Pid_get_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -979,7 +979,7 @@ intgo _wrap_Peer_Pid_get_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
 }
 
 
-intgo _wrap_Peer_Uid_get_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Uid_get_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -992,7 +992,7 @@ intgo _wrap_Peer_Uid_get_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
 }
 
 
-intgo _wrap_Peer_Gid_get_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Gid_get_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1005,7 +1005,7 @@ intgo _wrap_Peer_Gid_get_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
 }
 
 
-tachyon_peer_t *_wrap_new_Peer_native_bda36adc4c9534ac() {
+tachyon_peer_t *_wrap_new_Peer_native_e451218af17c530a() {
   tachyon_peer_t *result = 0 ;
   tachyon_peer_t *_swig_go_result;
   
@@ -1016,7 +1016,7 @@ tachyon_peer_t *_wrap_new_Peer_native_bda36adc4c9534ac() {
 }
 
 
-void _wrap_delete_Peer_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
+void _wrap_delete_Peer_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   
   arg1 = *(tachyon_peer_t **)&_swig_go_0; 
@@ -1026,7 +1026,7 @@ void _wrap_delete_Peer_native_bda36adc4c9534ac(tachyon_peer_t *_swig_go_0) {
 }
 
 
-long long _wrap_Stats_Capacity_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Capacity_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1039,7 +1039,7 @@ long long _wrap_Stats_Capacity_get_native_bda36adc4c9534ac(tachyon_stats_t *_swi
 }
 
 
-long long _wrap_Stats_Used_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Used_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1052,7 +1052,7 @@ long long _wrap_Stats_Used_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go
 }
 
 
-long long _wrap_Stats_Messages_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Messages_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1065,7 +1065,7 @@ long long _wrap_Stats_Messages_get_native_bda36adc4c9534ac(tachyon_stats_t *_swi
 }
 
 
-long long _wrap_Stats_RingBytes_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_RingBytes_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1078,7 +1078,7 @@ long long _wrap_Stats_RingBytes_get_native_bda36adc4c9534ac(tachyon_stats_t *_sw
 }
 
 
-long long _wrap_Stats_Flushes_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Flushes_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1091,7 +1091,7 @@ long long _wrap_Stats_Flushes_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig
 }
 
 
-long long _wrap_Stats_Full_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Full_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1104,7 +1104,7 @@ long long _wrap_Stats_Full_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go
 }
 
 
-long long _wrap_Stats_Sleeps_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Sleeps_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1117,7 +1117,7 @@ long long _wrap_Stats_Sleeps_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_
 }
 
 
-long long _wrap_Stats_Wakes_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Wakes_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1130,7 +1130,7 @@ long long _wrap_Stats_Wakes_get_native_bda36adc4c9534ac(tachyon_stats_t *_swig_g
 }
 
 
-tachyon_stats_t *_wrap_new_Stats_native_bda36adc4c9534ac() {
+tachyon_stats_t *_wrap_new_Stats_native_e451218af17c530a() {
   tachyon_stats_t *result = 0 ;
   tachyon_stats_t *_swig_go_result;
   
@@ -1141,7 +1141,7 @@ tachyon_stats_t *_wrap_new_Stats_native_bda36adc4c9534ac() {
 }
 
 
-void _wrap_delete_Stats_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
+void _wrap_delete_Stats_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   
   arg1 = *(tachyon_stats_t **)&_swig_go_0; 
@@ -1151,7 +1151,7 @@ void _wrap_delete_Stats_native_bda36adc4c9534ac(tachyon_stats_t *_swig_go_0) {
 }
 
 
-long long _wrap_RpcStats_Calls_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Calls_get_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1164,7 +1164,7 @@ long long _wrap_RpcStats_Calls_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *
 }
 
 
-long long _wrap_RpcStats_Replies_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Replies_get_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1177,7 +1177,7 @@ long long _wrap_RpcStats_Replies_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t
 }
 
 
-long long _wrap_RpcStats_Dropped_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Dropped_get_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1190,7 +1190,7 @@ long long _wrap_RpcStats_Dropped_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t
 }
 
 
-long long _wrap_RpcStats_Kept_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Kept_get_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1203,7 +1203,7 @@ long long _wrap_RpcStats_Kept_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_
 }
 
 
-long long _wrap_RpcStats_Outstanding_get_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Outstanding_get_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1216,7 +1216,7 @@ long long _wrap_RpcStats_Outstanding_get_native_bda36adc4c9534ac(tachyon_rpc_sta
 }
 
 
-tachyon_rpc_stats_t *_wrap_new_RpcStats_native_bda36adc4c9534ac() {
+tachyon_rpc_stats_t *_wrap_new_RpcStats_native_e451218af17c530a() {
   tachyon_rpc_stats_t *result = 0 ;
   tachyon_rpc_stats_t *_swig_go_result;
   
@@ -1227,7 +1227,7 @@ tachyon_rpc_stats_t *_wrap_new_RpcStats_native_bda36adc4c9534ac() {
 }
 
 
-void _wrap_delete_RpcStats_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go_0) {
+void _wrap_delete_RpcStats_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   
   arg1 = *(tachyon_rpc_stats_t **)&_swig_go_0; 
@@ -1237,7 +1237,7 @@ void _wrap_delete_RpcStats_native_bda36adc4c9534ac(tachyon_rpc_stats_t *_swig_go
 }
 
 
-void _wrap_Options_Timeout_set_native_bda36adc4c9534ac(Options *_swig_go_0, double _swig_go_1) {
+void _wrap_Options_Timeout_set_native_e451218af17c530a(Options *_swig_go_0, double _swig_go_1) {
   Options *arg1 = 0 ;
   double arg2 ;
   
@@ -1249,7 +1249,7 @@ void _wrap_Options_Timeout_set_native_bda36adc4c9534ac(Options *_swig_go_0, doub
 }
 
 
-double _wrap_Options_Timeout_get_native_bda36adc4c9534ac(Options *_swig_go_0) {
+double _wrap_Options_Timeout_get_native_e451218af17c530a(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   double result;
   double _swig_go_result;
@@ -1262,7 +1262,7 @@ double _wrap_Options_Timeout_get_native_bda36adc4c9534ac(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Mode_set_native_bda36adc4c9534ac(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_Mode_set_native_e451218af17c530a(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   unsigned int arg2 ;
   
@@ -1274,7 +1274,7 @@ void _wrap_Options_Mode_set_native_bda36adc4c9534ac(Options *_swig_go_0, intgo _
 }
 
 
-intgo _wrap_Options_Mode_get_native_bda36adc4c9534ac(Options *_swig_go_0) {
+intgo _wrap_Options_Mode_get_native_e451218af17c530a(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   unsigned int result;
   intgo _swig_go_result;
@@ -1287,7 +1287,7 @@ intgo _wrap_Options_Mode_get_native_bda36adc4c9534ac(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Role_set_native_bda36adc4c9534ac(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_Role_set_native_e451218af17c530a(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   int arg2 ;
   
@@ -1299,7 +1299,7 @@ void _wrap_Options_Role_set_native_bda36adc4c9534ac(Options *_swig_go_0, intgo _
 }
 
 
-intgo _wrap_Options_Role_get_native_bda36adc4c9534ac(Options *_swig_go_0) {
+intgo _wrap_Options_Role_get_native_e451218af17c530a(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1312,7 +1312,7 @@ intgo _wrap_Options_Role_get_native_bda36adc4c9534ac(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Schema_set_native_bda36adc4c9534ac(Options *_swig_go_0, long long _swig_go_1) {
+void _wrap_Options_Schema_set_native_e451218af17c530a(Options *_swig_go_0, long long _swig_go_1) {
   Options *arg1 = 0 ;
   uint64_t arg2 ;
   
@@ -1324,7 +1324,7 @@ void _wrap_Options_Schema_set_native_bda36adc4c9534ac(Options *_swig_go_0, long 
 }
 
 
-long long _wrap_Options_Schema_get_native_bda36adc4c9534ac(Options *_swig_go_0) {
+long long _wrap_Options_Schema_get_native_e451218af17c530a(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1337,7 +1337,7 @@ long long _wrap_Options_Schema_get_native_bda36adc4c9534ac(Options *_swig_go_0) 
 }
 
 
-Options *_wrap_new_Options_native_bda36adc4c9534ac() {
+Options *_wrap_new_Options_native_e451218af17c530a() {
   Options *result = 0 ;
   Options *_swig_go_result;
   
@@ -1348,7 +1348,7 @@ Options *_wrap_new_Options_native_bda36adc4c9534ac() {
 }
 
 
-void _wrap_delete_Options_native_bda36adc4c9534ac(Options *_swig_go_0) {
+void _wrap_delete_Options_native_e451218af17c530a(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   
   arg1 = *(Options **)&_swig_go_0; 
@@ -1358,7 +1358,7 @@ void _wrap_delete_Options_native_bda36adc4c9534ac(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_AllowUid_native_bda36adc4c9534ac(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_AllowUid_native_e451218af17c530a(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -1370,7 +1370,7 @@ void _wrap_Options_AllowUid_native_bda36adc4c9534ac(Options *_swig_go_0, intgo _
 }
 
 
-intgo _wrap_Bus_Error_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+intgo _wrap_Bus_Error_get_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1385,7 +1385,7 @@ intgo _wrap_Bus_Error_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_TypeId_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+intgo _wrap_Bus_TypeId_get_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1400,7 +1400,7 @@ intgo _wrap_Bus_TypeId_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Size_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+long long _wrap_Bus_Size_get_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1415,7 +1415,7 @@ long long _wrap_Bus_Size_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_Count_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+intgo _wrap_Bus_Count_get_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1430,7 +1430,7 @@ intgo _wrap_Bus_Count_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Stride_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+long long _wrap_Bus_Stride_get_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1445,7 +1445,7 @@ long long _wrap_Bus_Stride_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Spin_set_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Bus_Spin_set_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -1459,7 +1459,7 @@ void _wrap_Bus_Spin_set_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go_
 }
 
 
-intgo _wrap_Bus_Spin_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+intgo _wrap_Bus_Spin_get_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1474,7 +1474,7 @@ intgo _wrap_Bus_Spin_get_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-Bus *_wrap_new_Bus_native_bda36adc4c9534ac() {
+Bus *_wrap_new_Bus_native_e451218af17c530a() {
   Bus *result = 0 ;
   Bus *_swig_go_result;
   
@@ -1485,7 +1485,7 @@ Bus *_wrap_new_Bus_native_bda36adc4c9534ac() {
 }
 
 
-void _wrap_delete_Bus_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+void _wrap_delete_Bus_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1497,7 +1497,7 @@ void _wrap_delete_Bus_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Connect_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_Bus_Connect_native_e451218af17c530a(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -1529,7 +1529,7 @@ long long _wrap_Bus_Connect_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostring_ 
 }
 
 
-long long _wrap_Bus_ConnectStart_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_Bus_ConnectStart_native_e451218af17c530a(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -1561,7 +1561,7 @@ long long _wrap_Bus_ConnectStart_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostr
 }
 
 
-long long _wrap_Bus_OpenStep_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+long long _wrap_Bus_OpenStep_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -1582,7 +1582,7 @@ long long _wrap_Bus_OpenStep_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Close_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+void _wrap_Bus_Close_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1594,7 +1594,7 @@ void _wrap_Bus_Close_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Abort_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+void _wrap_Bus_Abort_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1606,7 +1606,7 @@ void _wrap_Bus_Abort_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Interrupt_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+void _wrap_Bus_Interrupt_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1618,7 +1618,7 @@ void _wrap_Bus_Interrupt_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_ClearInterrupt_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+void _wrap_Bus_ClearInterrupt_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1630,7 +1630,7 @@ void _wrap_Bus_ClearInterrupt_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_State_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+intgo _wrap_Bus_State_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1645,7 +1645,7 @@ intgo _wrap_Bus_State_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_Bus_ErrorText_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+_gostring_ _wrap_Bus_ErrorText_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1663,7 +1663,7 @@ _gostring_ _wrap_Bus_ErrorText_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Fileno_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+long long _wrap_Bus_Fileno_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -1684,7 +1684,7 @@ long long _wrap_Bus_Fileno_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_MaxPayload_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+long long _wrap_Bus_MaxPayload_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -1705,7 +1705,7 @@ long long _wrap_Bus_MaxPayload_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_SetPollingMode_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Bus_SetPollingMode_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   int arg2 ;
   
@@ -1725,7 +1725,7 @@ void _wrap_Bus_SetPollingMode_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _sw
 }
 
 
-tachyon_peer_t *_wrap_Bus_Peer_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+tachyon_peer_t *_wrap_Bus_Peer_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   tachyon_peer_t result;
   tachyon_peer_t *_swig_go_result;
@@ -1750,7 +1750,7 @@ tachyon_peer_t *_wrap_Bus_Peer_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Listen_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
+long long _wrap_Bus_Listen_native_e451218af17c530a(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -1784,7 +1784,7 @@ long long _wrap_Bus_Listen_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostring_ _
 }
 
 
-long long _wrap_Bus_ListenStart_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
+long long _wrap_Bus_ListenStart_native_e451218af17c530a(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -1818,7 +1818,7 @@ long long _wrap_Bus_ListenStart_native_bda36adc4c9534ac(Bus *_swig_go_0, _gostri
 }
 
 
-long long _wrap_Bus_SetNumaNode_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_Bus_SetNumaNode_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   int arg2 ;
   Result result;
@@ -1841,7 +1841,7 @@ long long _wrap_Bus_SetNumaNode_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _
 }
 
 
-tachyon_stats_t *_wrap_Bus_Stats_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+tachyon_stats_t *_wrap_Bus_Stats_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   tachyon_stats_t result;
   tachyon_stats_t *_swig_go_result;
@@ -1866,67 +1866,7 @@ tachyon_stats_t *_wrap_Bus_Stats_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Send_native_bda36adc4c9534ac(Bus *_swig_go_0, _goslice_ _swig_go_1, intgo _swig_go_2, double _swig_go_3) {
-  Bus *arg1 = 0 ;
-  void *arg2 = 0 ;
-  size_t arg3 ;
-  uint32_t arg4 ;
-  double arg5 ;
-  Result result;
-  long long _swig_go_result;
-  
-  arg1 = *(Bus **)&_swig_go_0; 
-  {
-    arg2 = _swig_go_1.array;
-    arg3 = (size_t)_swig_go_1.len;
-  }
-  arg4 = (uint32_t)_swig_go_2; 
-  arg5 = (double)_swig_go_3; 
-  
-  if (!arg1) arg1 = bus_none();
-  
-  {
-    arg1->error = 0;
-    result = (Result)Bus_send(arg1,(void const *)arg2,arg3,arg4,arg5);
-    if (arg1->error) {
-      ; 
-    }
-  }
-  _swig_go_result = result; 
-  return _swig_go_result;
-}
-
-
-long long _wrap_Bus_RecvInto_native_bda36adc4c9534ac(Bus *_swig_go_0, _goslice_ _swig_go_1, double _swig_go_2) {
-  Bus *arg1 = 0 ;
-  void *arg2 = 0 ;
-  size_t arg3 ;
-  double arg4 ;
-  Result result;
-  long long _swig_go_result;
-  
-  arg1 = *(Bus **)&_swig_go_0; 
-  {
-    arg2 = _swig_go_1.array;
-    arg3 = (size_t)_swig_go_1.len;
-  }
-  arg4 = (double)_swig_go_2; 
-  
-  if (!arg1) arg1 = bus_none();
-  
-  {
-    arg1->error = 0;
-    result = (Result)Bus_recv_into(arg1,arg2,arg3,arg4);
-    if (arg1->error) {
-      ; 
-    }
-  }
-  _swig_go_result = result; 
-  return _swig_go_result;
-}
-
-
-long long _wrap_Bus_SendBatch_native_bda36adc4c9534ac(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
+long long _wrap_Bus_SendBatch_native_e451218af17c530a(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
   Bus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -1959,7 +1899,7 @@ long long _wrap_Bus_SendBatch_native_bda36adc4c9534ac(Bus *_swig_go_0, _goslice_
 }
 
 
-long long _wrap_Bus_RecvBatchInto_native_bda36adc4c9534ac(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, double _swig_go_3) {
+long long _wrap_Bus_RecvBatchInto_native_e451218af17c530a(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, double _swig_go_3) {
   Bus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -1990,7 +1930,7 @@ long long _wrap_Bus_RecvBatchInto_native_bda36adc4c9534ac(Bus *_swig_go_0, _gosl
 }
 
 
-_goslice_ _wrap_Bus_RingMemory_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_RingMemory_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -2014,7 +1954,7 @@ _goslice_ _wrap_Bus_RingMemory_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-_goslice_ _wrap_Bus_ViewMemory_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_ViewMemory_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -2038,7 +1978,7 @@ _goslice_ _wrap_Bus_ViewMemory_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Reserve_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
+long long _wrap_Bus_Reserve_native_e451218af17c530a(Bus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   double arg3 ;
@@ -2063,7 +2003,7 @@ long long _wrap_Bus_Reserve_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _
 }
 
 
-long long _wrap_Bus_Commit_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_Commit_native_e451218af17c530a(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -2088,7 +2028,7 @@ long long _wrap_Bus_Commit_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _s
 }
 
 
-long long _wrap_Bus_ReserveBatch_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _swig_go_1, long long _swig_go_2, double _swig_go_3) {
+long long _wrap_Bus_ReserveBatch_native_e451218af17c530a(Bus *_swig_go_0, long long _swig_go_1, long long _swig_go_2, double _swig_go_3) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -2115,7 +2055,7 @@ long long _wrap_Bus_ReserveBatch_native_bda36adc4c9534ac(Bus *_swig_go_0, long l
 }
 
 
-long long _wrap_Bus_CommitBatch_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_CommitBatch_native_e451218af17c530a(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -2140,7 +2080,7 @@ long long _wrap_Bus_CommitBatch_native_bda36adc4c9534ac(Bus *_swig_go_0, long lo
 }
 
 
-long long _wrap_Bus_Rollback_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+long long _wrap_Bus_Rollback_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2161,7 +2101,7 @@ long long _wrap_Bus_Rollback_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Flush_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+long long _wrap_Bus_Flush_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2182,7 +2122,7 @@ long long _wrap_Bus_Flush_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Acquire_native_bda36adc4c9534ac(Bus *_swig_go_0, double _swig_go_1) {
+long long _wrap_Bus_Acquire_native_e451218af17c530a(Bus *_swig_go_0, double _swig_go_1) {
   Bus *arg1 = 0 ;
   double arg2 ;
   Result result;
@@ -2205,7 +2145,7 @@ long long _wrap_Bus_Acquire_native_bda36adc4c9534ac(Bus *_swig_go_0, double _swi
 }
 
 
-long long _wrap_Bus_Take_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go_1, double _swig_go_2) {
+long long _wrap_Bus_Take_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go_1, double _swig_go_2) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   double arg3 ;
@@ -2230,7 +2170,7 @@ long long _wrap_Bus_Take_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go
 }
 
 
-long long _wrap_Bus_Release_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_Bus_Release_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   Result result;
@@ -2253,7 +2193,7 @@ long long _wrap_Bus_Release_native_bda36adc4c9534ac(Bus *_swig_go_0, intgo _swig
 }
 
 
-_goslice_ _wrap_Bus_Self_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_Self_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -2271,7 +2211,7 @@ _goslice_ _wrap_Bus_Self_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Unref_native_bda36adc4c9534ac(Bus *_swig_go_0) {
+void _wrap_Bus_Unref_native_e451218af17c530a(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -2283,7 +2223,7 @@ void _wrap_Bus_Unref_native_bda36adc4c9534ac(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Publish_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_Publish_native_e451218af17c530a(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -2302,7 +2242,7 @@ long long _wrap_Bus_Publish_native_bda36adc4c9534ac(Bus *_swig_go_0, long long _
 }
 
 
-intgo _wrap_RpcBus_Error_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_Error_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -2317,7 +2257,7 @@ intgo _wrap_RpcBus_Error_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-intgo _wrap_RpcBus_TypeId_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_TypeId_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -2332,7 +2272,7 @@ intgo _wrap_RpcBus_TypeId_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Size_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Size_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2347,7 +2287,7 @@ long long _wrap_RpcBus_Size_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Id_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Id_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -2362,7 +2302,7 @@ long long _wrap_RpcBus_Id_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Spin_set_native_bda36adc4c9534ac(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_Spin_set_native_e451218af17c530a(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -2376,7 +2316,7 @@ void _wrap_RpcBus_Spin_set_native_bda36adc4c9534ac(RpcBus *_swig_go_0, intgo _sw
 }
 
 
-intgo _wrap_RpcBus_Spin_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_Spin_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -2391,7 +2331,7 @@ intgo _wrap_RpcBus_Spin_get_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-RpcBus *_wrap_new_RpcBus_native_bda36adc4c9534ac() {
+RpcBus *_wrap_new_RpcBus_native_e451218af17c530a() {
   RpcBus *result = 0 ;
   RpcBus *_swig_go_result;
   
@@ -2402,7 +2342,7 @@ RpcBus *_wrap_new_RpcBus_native_bda36adc4c9534ac() {
 }
 
 
-void _wrap_delete_RpcBus_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+void _wrap_delete_RpcBus_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2414,7 +2354,7 @@ void _wrap_delete_RpcBus_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Connect_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_RpcBus_Connect_native_e451218af17c530a(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -2446,7 +2386,7 @@ long long _wrap_RpcBus_Connect_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _gost
 }
 
 
-long long _wrap_RpcBus_ConnectStart_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_RpcBus_ConnectStart_native_e451218af17c530a(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -2478,7 +2418,7 @@ long long _wrap_RpcBus_ConnectStart_native_bda36adc4c9534ac(RpcBus *_swig_go_0, 
 }
 
 
-long long _wrap_RpcBus_OpenStep_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_OpenStep_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2499,7 +2439,7 @@ long long _wrap_RpcBus_OpenStep_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Close_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Close_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2511,7 +2451,7 @@ void _wrap_RpcBus_Close_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Abort_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Abort_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2523,7 +2463,7 @@ void _wrap_RpcBus_Abort_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Interrupt_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Interrupt_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2535,7 +2475,7 @@ void _wrap_RpcBus_Interrupt_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_ClearInterrupt_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_ClearInterrupt_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2547,7 +2487,7 @@ void _wrap_RpcBus_ClearInterrupt_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-intgo _wrap_RpcBus_State_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_State_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -2562,7 +2502,7 @@ intgo _wrap_RpcBus_State_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_RpcBus_ErrorText_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+_gostring_ _wrap_RpcBus_ErrorText_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2580,7 +2520,7 @@ _gostring_ _wrap_RpcBus_ErrorText_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Fileno_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Fileno_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2601,7 +2541,7 @@ long long _wrap_RpcBus_Fileno_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_MaxPayload_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_MaxPayload_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2622,7 +2562,7 @@ long long _wrap_RpcBus_MaxPayload_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_SetPollingMode_native_bda36adc4c9534ac(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_SetPollingMode_native_e451218af17c530a(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   int arg2 ;
   
@@ -2642,7 +2582,7 @@ void _wrap_RpcBus_SetPollingMode_native_bda36adc4c9534ac(RpcBus *_swig_go_0, int
 }
 
 
-tachyon_peer_t *_wrap_RpcBus_Peer_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+tachyon_peer_t *_wrap_RpcBus_Peer_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   tachyon_peer_t result;
   tachyon_peer_t *_swig_go_result;
@@ -2667,7 +2607,7 @@ tachyon_peer_t *_wrap_RpcBus_Peer_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Listen_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
+long long _wrap_RpcBus_Listen_native_e451218af17c530a(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -2703,7 +2643,7 @@ long long _wrap_RpcBus_Listen_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _gostr
 }
 
 
-long long _wrap_RpcBus_ListenStart_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
+long long _wrap_RpcBus_ListenStart_native_e451218af17c530a(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -2739,7 +2679,7 @@ long long _wrap_RpcBus_ListenStart_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _
 }
 
 
-tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_bda36adc4c9534ac(RpcBus *_swig_go_0) {
+tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_e451218af17c530a(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   tachyon_rpc_stats_t result;
   tachyon_rpc_stats_t *_swig_go_result;
@@ -2764,7 +2704,7 @@ tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_bda36adc4c9534ac(RpcBus *_swig_go
 }
 
 
-long long _wrap_RpcBus_Call_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _goslice_ _swig_go_1, intgo _swig_go_2, double _swig_go_3) {
+long long _wrap_RpcBus_Call_native_e451218af17c530a(RpcBus *_swig_go_0, _goslice_ _swig_go_1, intgo _swig_go_2, double _swig_go_3) {
   RpcBus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -2795,7 +2735,7 @@ long long _wrap_RpcBus_Call_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _goslice
 }
 
 
-long long _wrap_RpcBus_NextReply_native_bda36adc4c9534ac(RpcBus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
+long long _wrap_RpcBus_NextReply_native_e451218af17c530a(RpcBus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   double arg3 ;
@@ -2820,7 +2760,7 @@ long long _wrap_RpcBus_NextReply_native_bda36adc4c9534ac(RpcBus *_swig_go_0, lon
 }
 
 
-long long _wrap_RpcBus_NextRequest_native_bda36adc4c9534ac(RpcBus *_swig_go_0, double _swig_go_1) {
+long long _wrap_RpcBus_NextRequest_native_e451218af17c530a(RpcBus *_swig_go_0, double _swig_go_1) {
   RpcBus *arg1 = 0 ;
   double arg2 ;
   Result result;
@@ -2843,7 +2783,7 @@ long long _wrap_RpcBus_NextRequest_native_bda36adc4c9534ac(RpcBus *_swig_go_0, d
 }
 
 
-long long _wrap_RpcBus_CopyHeld_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _goslice_ _swig_go_1) {
+long long _wrap_RpcBus_CopyHeld_native_e451218af17c530a(RpcBus *_swig_go_0, _goslice_ _swig_go_1) {
   RpcBus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -2870,7 +2810,7 @@ long long _wrap_RpcBus_CopyHeld_native_bda36adc4c9534ac(RpcBus *_swig_go_0, _gos
 }
 
 
-long long _wrap_RpcBus_Reply_native_bda36adc4c9534ac(RpcBus *_swig_go_0, long long _swig_go_1, _goslice_ _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
+long long _wrap_RpcBus_Reply_native_e451218af17c530a(RpcBus *_swig_go_0, long long _swig_go_1, _goslice_ _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   void *arg3 = 0 ;
@@ -2903,7 +2843,7 @@ long long _wrap_RpcBus_Reply_native_bda36adc4c9534ac(RpcBus *_swig_go_0, long lo
 }
 
 
-long long _wrap_RpcBus_Cancel_native_bda36adc4c9534ac(RpcBus *_swig_go_0, long long _swig_go_1) {
+long long _wrap_RpcBus_Cancel_native_e451218af17c530a(RpcBus *_swig_go_0, long long _swig_go_1) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   Result result;
@@ -2926,7 +2866,7 @@ long long _wrap_RpcBus_Cancel_native_bda36adc4c9534ac(RpcBus *_swig_go_0, long l
 }
 
 
-void _wrap_RpcBus_WatchMessages_native_bda36adc4c9534ac(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_WatchMessages_native_e451218af17c530a(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   int arg2 ;
   

@@ -4,9 +4,8 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io"
 	"log"
 	"os"
 
@@ -22,15 +21,13 @@ func main() {
 		log.Fatal(err)
 	}
 	defer bus.Close()
-	for count := 0; ; count++ {
-		data, typeID, err := bus.Recv(10000)
-		if errors.Is(err, io.EOF) {
-			fmt.Println("received", count)
-			return
-		}
+	count := 0
+	for m, err := range bus.Messages(context.Background()) {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("type %d: %s\n", typeID, data)
+		fmt.Printf("type %d: %s\n", m.TypeID(), m.Data())
+		count++
 	}
+	fmt.Println("received", count)
 }

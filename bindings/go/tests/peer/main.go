@@ -46,7 +46,7 @@ func seconds(text string) time.Duration {
 // within calls without waiting and, where that is too early, again for so long.
 func within(wait time.Duration, call func(ctx context.Context) error) error {
 	err := call(tachyon.NoWait)
-	if wait == 0 || !errors.Is(err, tachyon.ErrFull) && !errors.Is(err, tachyon.ErrEmpty) {
+	if err == nil || wait == 0 || !errors.Is(err, tachyon.ErrFull) && !errors.Is(err, tachyon.ErrEmpty) {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), wait)

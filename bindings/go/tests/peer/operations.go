@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -12,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	tachyon "tachyon-ipc/bindings/go"
 )
@@ -98,14 +98,26 @@ func call(path string, wait time.Duration) {
 	finish(b)
 }
 
-const tick = 32
-
-func set(b []byte, i int) {
-	copy(b, "TCHY\x00\x00\x00\x00")
-	binary.NativeEndian.PutUint64(b[8:], math.Float64bits(100+float64(i)*0.25))
-	binary.NativeEndian.PutUint64(b[16:], uint64(i%1000)) // and a pad
-	binary.NativeEndian.PutUint64(b[24:], uint64(i))
+type tick struct {
+	symbol   [8]byte
+	price    float64
+	qty, pad uint32
+	ts       uint64
 }
+
+var symbol = [8]byte{'T', 'C', 'H', 'Y'}
+
+const tickSize = int(unsafe.Sizeof(tick{}))
+
+// set goes field by field: a value on its way would stall the processor.
+func (t *tick) set(i int) {
+	t.symbol, t.price, t.ts = symbol, 100+float64(i)*0.25, uint64(i)
+	t.qty, t.pad = uint32(i%1000), 0
+}
+
+func (t *tick) bytes() []byte { return unsafe.Slice((*byte)(unsafe.Pointer(t)), tickSize) }
+
+func at(b []byte) *tick { return (*tick)(unsafe.Pointer(unsafe.SliceData(b))) }
 
 type sums struct {
 	count, qty int
@@ -113,13 +125,13 @@ type sums struct {
 	start      time.Time
 }
 
-func (s *sums) add(b []byte, typeID uint32) {
-	check(typeID == 7 && len(b) == tick && string(b[:8]) == "TCHY\x00\x00\x00\x00" &&
-		binary.NativeEndian.Uint32(b[20:]) == 0 &&
-		binary.NativeEndian.Uint64(b[24:]) == uint64(s.count), s.count)
+func (s *sums) add(t *tick) {
+	if t.ts != uint64(s.count) || t.pad != 0 || t.symbol != symbol {
+		check(false, s.count)
+	}
 	s.count++
-	s.qty += int(binary.NativeEndian.Uint32(b[16:]))
-	s.price += math.Float64frombits(binary.NativeEndian.Uint64(b[8:]))
+	s.qty += int(t.qty)
+	s.price += t.price
 }
 
 func (s *sums) report(err error, ns time.Duration) {
@@ -133,77 +145,89 @@ func (s *sums) report(err error, ns time.Duration) {
 
 func produce(b *tachyon.Bus, wait time.Duration) {
 	var err error
-	items, how, start := make([]byte, 1000*tick), key["how"], time.Now()
+	ticks, how, start := make([]tick, 1000), key["how"], time.Now()
 	for i := 0; i < count && err == nil; i++ {
 		switch how {
 		case "batch":
-			n := min(1000, count-i)
+			n := min(len(ticks), count-i)
 			for k := range n {
-				set(items[k*tick:], i+k)
+				ticks[k].set(i + k)
 			}
 			sent := 0
 			err = within(wait, func(ctx context.Context) error {
-				n, err := b.SendBatch(ctx, items[sent*tick:n*tick], tick, 7)
-				sent += n
+				more, err := tachyon.SendItems(ctx, b, ticks[sent:n], 7)
+				sent += more
 				return err
 			})
 			i += n - 1
 		case "in_place":
 			err = within(wait, func(ctx context.Context) error {
-				g, err := b.AcquireTxContext(ctx, tick)
+				g, err := b.AcquireTxContext(ctx, tickSize)
 				if err != nil {
 					return err
 				}
-				set(g.Bytes(), i)
-				return g.CommitUnflushed(tick, 7)
+				at(g.Bytes()).set(i)
+				return g.CommitUnflushed(tickSize, 7)
 			})
 		default:
-			set(items, i)
-			err = within(wait, func(ctx context.Context) error { return b.SendContext(ctx, items[:tick], 7) })
+			ticks[0].set(i)
+			err = within(wait, func(ctx context.Context) error { return b.SendContext(ctx, ticks[0].bytes(), 7) })
 		}
 	}
 	b.Flush()
 	ns, s := time.Since(start), sums{}
 	for i := range count {
-		set(items, i)
-		s.add(items[:tick], 7)
+		ticks[0].set(i)
+		s.add(&ticks[0])
 	}
 	s.report(err, ns)
 }
 
 func consume(b *tachyon.Bus, wait time.Duration) {
-	s, into, how := sums{}, make([]byte, 1000*tick), key["how"]
+	s, ticks, how := sums{}, make([]tick, 1000), key["how"]
+	take := func(ctx context.Context) error {
+		if how == "batch" {
+			n, typeID, err := tachyon.RecvItems(ctx, b, ticks)
+			if s.start.IsZero() {
+				s.start = time.Now()
+			}
+			check(err != nil || typeID == 7, s.count)
+			for k := range n {
+				s.add(&ticks[k])
+			}
+			return err
+		}
+		batch, err := b.DrainBatchContext(ctx, len(ticks))
+		if err != nil {
+			return err
+		}
+		if s.start.IsZero() {
+			s.start = time.Now()
+		}
+		for m := range batch.Iter() {
+			check(m.TypeID() == 7 && m.Size() == tickSize, s.count)
+			s.add(at(m.Data()))
+		}
+		return batch.Commit()
+	}
 	var err error
-	for err == nil {
-		err = within(wait, func(ctx context.Context) error {
-			n, size, typeID := 1, tick, uint32(0)
-			var err error
-			switch how {
-			case "batch":
-				n, typeID, err = b.RecvBatch(ctx, into, tick)
-			case "in_place":
-				batch, err := b.DrainBatchContext(ctx, 1000)
-				if err != nil {
-					return err
-				}
-				if s.start.IsZero() {
-					s.start = time.Now()
-				}
-				for m := range batch.Iter() {
-					s.add(m.Data(), m.TypeID())
-				}
-				return batch.Commit()
-			default:
-				size, typeID, err = b.RecvInto(ctx, into)
+	if how == "single" {
+		t := ticks[0].bytes()
+		for m, end := range b.Messages(context.Background()) {
+			if err = end; err != nil {
+				break
 			}
 			if s.start.IsZero() {
 				s.start = time.Now()
 			}
-			for k := 0; err == nil && k < n; k++ {
-				s.add(into[k*tick:k*tick+size], typeID)
-			}
-			return err
-		})
+			check(m.TypeID() == 7 && copy(t, m.Data()) == m.Size() && m.Size() == tickSize, s.count)
+			s.add(&ticks[0])
+		}
+		s.report(err, time.Since(s.start))
+		return
+	}
+	for err == nil {
+		err = within(wait, take)
 	}
 	if errors.Is(err, tachyon.ErrClosed) {
 		err = nil
