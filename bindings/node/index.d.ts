@@ -112,6 +112,8 @@ export class Bus extends Both implements AsyncIterable<Message> {
             options?: WaitOptions): number;
   /** Room in the ring to write a message into. */
   acquireTx(maxSize: number, options?: WaitOptions): TxGuard;
+  /** Room for up to maxCount messages of itemSize bytes: as many as there is room for. */
+  acquireTxBatch(itemSize: number, maxCount: number, options?: WaitOptions): TxBatch;
   /** Show what commitUnflushed() has left. */
   flush(): void;
   /** Waits for room; `data` must not change until then. */
@@ -144,6 +146,21 @@ export class TxGuard {
   commit(size: number, typeId?: number): void;
   /** Shown with the next flush(), or after 32 of them. */
   commitUnflushed(size: number, typeId?: number): void;
+  rollback(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Room for messages of one size; over with commit, rollback, or the next call that sends. */
+export class TxBatch {
+  private constructor();
+  /** How many there is room for. */
+  readonly length: number;
+  /** Where to write message i. For speed write to bytes(), at i * stride. */
+  at(index: number): Buffer;
+  readonly stride: number;
+  bytes(): Buffer;
+  /** Send the first `count`. */
+  commit(count: number, typeId?: number): void;
   rollback(): void;
   [Symbol.dispose](): void;
 }

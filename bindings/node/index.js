@@ -5,7 +5,9 @@
 const { native, ErrorCode, Role, State } = require('./lib/native.js');
 const errors = require('./lib/errors.js');
 const { End } = require('./lib/end.js');
-const { TxGuard, RxGuard, RpcRxGuard, RxBatch, dispose } = require('./lib/guards.js');
+const guards = require('./lib/guards.js');
+
+const { TxGuard, TxBatch, RxGuard, RpcRxGuard, RxBatch, dispose } = guards;
 
 const {
   TachyonError, PeerDeadError, AbiMismatchError, isTachyonError, isFull, isPeerDead,
@@ -112,6 +114,14 @@ class Bus extends Both {
     uint(maxSize, 'maxSize');
     const offset = end.send((timeout) => end.raw.reserve(maxSize, timeout), options);
     return new TxGuard(end, offset, maxSize);
+  }
+
+  acquireTxBatch(itemSize, maxCount, options = undefined) {
+    const end = Both.end(this);
+    uint(itemSize, 'itemSize');
+    uint(maxCount, 'maxCount');
+    const attempt = (timeout) => end.raw.reserveBatch(itemSize, maxCount, timeout);
+    return new TxBatch(end, end.send(attempt, options), itemSize);
   }
 
   flush() {
@@ -253,7 +263,7 @@ const msgType = (typeId) => uint(typeId, 'typeId') & 0xffff;
 const { version } = native;
 
 module.exports = {
-  Bus, RpcBus, TxGuard, RxGuard, RxBatch, RpcRxGuard,
+  Bus, RpcBus, TxGuard, TxBatch, RxGuard, RxBatch, RpcRxGuard,
   TachyonError, PeerDeadError, AbiMismatchError, ErrorCode, Role, State,
   isTachyonError, isFull, isPeerDead, isAbiMismatch,
   makeTypeId, routeId, msgType, version,

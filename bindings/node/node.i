@@ -118,6 +118,10 @@ static char *within(Memory memory, size_t offset, size_t size) {
         Result result = Bus_commit($self, size, type_id);
         return result < 0 ? result : Bus_flush($self);
     }
+    Result publish_batch(size_t count, uint32_t type_id) {
+        Result result = Bus_commit_batch($self, count, type_id);
+        return result < 0 ? result : Bus_flush($self);
+    }
     /* For runtimes in which ring_memory() and view_memory() are null. */
     Bytes peek(size_t offset, size_t size) {
         Memory ring = shared_by($self, Bus_ring_memory($self));

@@ -8,14 +8,15 @@ const { failure, uint } = require('./errors.js');
 
 const dispose = Symbol.dispose ?? Symbol.for('nodejs.dispose');
 
+/** A close takes all guards away, so one look is enough while all is well. */
 function inForce(end, side, guard) {
-  if (end.closed) throw failure(ErrorCode.Closed, 'the bus is closed');
   if (end[side] === guard) return end;
+  if (end.closed) throw failure(ErrorCode.Closed, 'the bus is closed');
   const why = 'this guard is over: finished, or a later call took its place';
   throw failure(ErrorCode.Empty, why);
 }
 
-class TxGuard {
+class Reserved {
   #end; #offset; #size; #bytes;
 
   constructor(end, offset, size) {
@@ -30,17 +31,14 @@ class TxGuard {
     return this.#bytes ??= end.view(this.#offset, this.#size);
   }
 
-  #finish(call, size, typeId) {
-    const end = inForce(this.#end, 'tx', this);
-    uint(size, 'size', this.#size);
+  static finish(guard, size, most, typeId, call) {
+    const end = inForce(guard.#end, 'tx', guard);
+    uint(size, 'size', most ?? guard.#size);
     uint(typeId, 'typeId');
-    if (this.#bytes && !end.ring) end.check(end.raw.poke(this.#offset, this.#bytes));
+    if (guard.#bytes && !end.ring) end.check(end.raw.poke(guard.#offset, guard.#bytes));
     end.check(end.raw[call](size, typeId));
     end.tx = null;
   }
-
-  commit(size, typeId = 0) { this.#finish('publish', size, typeId); }
-  commitUnflushed(size, typeId = 0) { this.#finish('commit', size, typeId); }
 
   rollback() {
     const end = inForce(this.#end, 'tx', this);
@@ -49,6 +47,35 @@ class TxGuard {
   }
 
   [dispose]() { if (this.#end.tx === this) this.rollback(); }
+}
+
+class TxGuard extends Reserved {
+  commit(size, typeId = 0) { Reserved.finish(this, size, undefined, typeId, 'publish'); }
+
+  commitUnflushed(size, typeId = 0) {
+    Reserved.finish(this, size, undefined, typeId, 'commit');
+  }
+}
+
+class TxBatch extends Reserved {
+  #itemSize;
+
+  constructor(end, offset, itemSize) {
+    const { count, stride } = end.raw;
+    super(end, offset, count * stride);
+    this.length = count;
+    this.stride = stride;
+    this.#itemSize = itemSize;
+  }
+
+  at(i) {
+    const at = uint(i, 'index', this.length - 1) * this.stride;
+    return this.bytes().subarray(at, at + this.#itemSize);
+  }
+
+  commit(count, typeId = 0) {
+    Reserved.finish(this, count, this.length, typeId, 'publishBatch');
+  }
 }
 
 class Received {
@@ -142,4 +169,4 @@ class RxBatch extends Received {
   * [Symbol.iterator]() { for (let i = 0; i < this.length; i++) yield this.at(i); }
 }
 
-module.exports = { TxGuard, RxGuard, RpcRxGuard, RxBatch, dispose };
+module.exports = { TxGuard, TxBatch, RxGuard, RpcRxGuard, RxBatch, dispose };

@@ -172,6 +172,31 @@ test('a batch is copied', async () => {
   b.close();
 });
 
+test('a batch is written in place', async () => {
+  const [a, b] = await pair(4096);
+  for (const size of [1, 32, 33, 100]) {
+    const batch = a.acquireTxBatch(size, 10);
+    assert.equal(batch.length, 10);
+    assert.equal(batch.bytes().length, 10 * batch.stride);
+    for (let i = 0; i < batch.length; i++) batch.at(i).fill(i);
+    assert.throws(() => batch.at(10), RangeError);
+    assert.throws(() => batch.commit(11), RangeError);
+    batch.commit(9, 5);
+    assert.throws(() => batch.at(0), code('Empty'));
+    for (let i = 0; i < 9; i++) {
+      assert.deepEqual(b.recv(), { data: Buffer.alloc(size, i), typeId: 5 });
+    }
+    assert.throws(() => b.recv(1, { timeout: 0 }), code('Empty'));
+  }
+  const all = a.acquireTxBatch(32, 1000);
+  assert.ok(all.length > 0 && all.length < 1000, 'as many as there is room for');
+  all.rollback();
+  for (let i = 0; i < all.length; i++) a.send(Buffer.alloc(32));
+  assert.throws(() => a.acquireTxBatch(32, 1), core.isFull);
+  a.close();
+  b.close();
+});
+
 test('a full ring: at once without a time-out, later with one', async () => {
   const [a, b] = await pair(4096);
   assert.throws(() => {

@@ -56,6 +56,7 @@ test('what is exported is what is typed', () => {
     core.Bus,
     core.RpcBus,
     core.TxGuard,
+    core.TxBatch,
     core.RxGuard,
     core.RxBatch,
   ]) {

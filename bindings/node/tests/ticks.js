@@ -41,7 +41,8 @@ function produce(bus, { count, how, wait, print }) {
   for (let i = 0; i < count;) {
     if (how === 'batch') {
       const n = Math.min(TICKS, count - i);
-      for (let k = 0; k < n; k++) write(locate(buffer) + 32 * k, i + k);
+      const base = locate(buffer);
+      for (let k = 0; k < n; k++) write(base + 32 * k, i + k);
       i += bus.sendBatch(n < TICKS ? buffer.subarray(0, 32 * n) : buffer, 32, 7, wait);
     } else if (how === 'single') {
       write(locate(one), i++);
@@ -64,25 +65,27 @@ function produce(bus, { count, how, wait, print }) {
   bus.close();
 }
 
-function consume(bus, { how, wait, print }) {
-  let count = 0,
-    qty = 0,
-    price = 0,
-    rest = 0,
-    start = 0;
-  const add = (at) => {
+/** Fields, since a variable that a closure shares is a new object with each sum. */
+class Sums {
+  count = 0; qty = 0; price = 0; rest = 0; start = 0;
+
+  add(at) {
     const word = at >>> 2;
-    count++;
-    price += doubles[(at >>> 3) + 1];
-    qty += ints[word + 4];
-    rest +=
+    this.count++;
+    this.price += doubles[(at >>> 3) + 1];
+    this.qty += ints[word + 4];
+    this.rest +=
       ints[word] + ints[word + 1] + ints[word + 5] + ints[word + 6] + ints[word + 7];
-  };
+  }
+}
+
+function consume(bus, { how, wait, print }) {
+  const sums = new Sums();
   const receive = () => {
     if (how === 'single') {
       const { data } = bus.recv(10_000, wait);
-      start ||= now();
-      add(locate(data));
+      sums.start ||= now();
+      sums.add(locate(data));
       return;
     }
     const taken =
@@ -91,12 +94,12 @@ function consume(bus, { how, wait, print }) {
         : bus.acquireRx(10_000, wait);
     if (taken === null || taken.length === 0)
       throw new TachyonError('nothing came', ErrorCode.Timeout);
-    start ||= now();
+    sums.start ||= now();
     if (how === 'batch') {
       const base = locate(taken.memory);
-      for (let i = 0; i < taken.length; i++) add(base + taken.offset(i));
+      for (let i = 0; i < taken.length; i++) sums.add(base + taken.offset(i));
     } else {
-      add(locate(taken.data()));
+      sums.add(locate(taken.data()));
     }
     taken.commit();
   };
@@ -108,9 +111,9 @@ function consume(bus, { how, wait, print }) {
       process.exit(1);
     }
   }
-  tell({ print, count, qty, price, start });
+  tell({ print, ...sums });
   bus.close();
-  return rest;
+  return sums.rest;
 }
 
 module.exports = { produce, consume };

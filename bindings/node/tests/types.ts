@@ -37,6 +37,11 @@ async function stream(signal: AbortSignal): Promise<void> {
   room.commit(1);
   room.commitUnflushed(1, 2);
   room.rollback();
+  const rooms: core.TxBatch = bus.acquireTxBatch(32, 10);
+  for (let i = 0; i < rooms.length; i++) rooms.at(i).fill(i);
+  console.log(rooms.bytes().length / rooms.stride);
+  rooms.commit(2, 7);
+  rooms.rollback();
   bus.flush();
   const { data, typeId }: Message = other.recv(10_000, { timeout: 5 });
   const guard: core.RxGuard | null = other.acquireRx();
