@@ -40,6 +40,7 @@ const (
 	ErrPermission
 	ErrForked
 	ErrAborted
+	ErrLagged
 )
 
 // String is the name of the error in C.

@@ -277,6 +277,7 @@ export const ErrorCode: {
   readonly Permission: 21;
   readonly Forked: 22;
   readonly Aborted: 23;
+  readonly Lagged: 24;
 };
 export const Role: { readonly None: 0; readonly Producer: 1; readonly Consumer: 2 };
 export const State: {
