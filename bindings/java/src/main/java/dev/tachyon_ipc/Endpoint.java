@@ -10,6 +10,7 @@ import java.nio.channels.spi.AbstractInterruptibleChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.LongUnaryOperator;
 import java.util.function.ToLongFunction;
 
 /** What both kinds of bus share: waiting that Thread.interrupt() ends, and buffers. */
@@ -124,6 +125,16 @@ abstract class Endpoint implements AutoCloseable {
         int size = data.remaining();
         return data.isDirect() ? data
                 : takeScratch(size).put(0, data, data.position(), size).limit(size);
+    }
+
+    /** A call that reads those bytes, and is given where they are. */
+    final long lend(ByteBuffer data, LongUnaryOperator call) {
+        ByteBuffer from = direct(data);
+        try {
+            return call.applyAsLong(address(from));
+        } finally {
+            keep(from, from != data);
+        }
     }
 
     /** Where C finds the bytes from position to limit. */

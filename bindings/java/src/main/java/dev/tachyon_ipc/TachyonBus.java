@@ -25,7 +25,7 @@ public final class TachyonBus extends NativeBus {
     }
 
     public static TachyonBus listen(String path, long capacity) {
-        return listen(path, capacity, new Options());
+        return listen(path, capacity, null);
     }
 
     public static TachyonBus listen(String path, long capacity, Options options) {
@@ -58,12 +58,8 @@ public final class TachyonBus extends NativeBus {
 
     /** Messages of one size and type; how many went, fewer than all at an error. */
     public int sendBatch(ByteBuffer items, int itemSize, int typeId, Duration timeout) {
-        ByteBuffer from = direct(items);
-        try {
-            return (int) sendBatch(address(from), from.remaining(), itemSize, typeId, timeout);
-        } finally {
-            keep(from, from != items);
-        }
+        return (int) lend(items,
+                at -> sendBatch(at, items.remaining(), itemSize, typeId, timeout));
     }
 
     /** A copy of the next message; getTypeId() tells its type. */
@@ -118,9 +114,7 @@ public final class TachyonBus extends NativeBus {
     }
 
     public TxGuard acquireTx(long size, Duration timeout) {
-        TxGuard tx = new TxGuard(this, window(reserve(size, timeout), (int) size, false));
-        guard = tx;
-        return tx;
+        return hand(new TxGuard(this, window(reserve(size, timeout), (int) size, false)));
     }
 
     /** The next message; looks {@code spin} times before it goes to sleep. */
@@ -131,9 +125,7 @@ public final class TachyonBus extends NativeBus {
 
     public RxGuard acquireRx(Duration timeout) {
         takeViews(1, timeout);
-        RxGuard rx = new RxGuard(this);
-        guard = rx;
-        return rx;
+        return hand(new RxGuard(this));
     }
 
     /** At least one message and at most {@code max}, of which 1024 are possible. */
@@ -144,9 +136,7 @@ public final class TachyonBus extends NativeBus {
 
     public RxBatchGuard drainBatch(int max, Duration timeout) {
         if (max <= 0) throw new IllegalArgumentException("max is " + max);
-        RxBatchGuard batch = new RxBatchGuard(this, takeViews(max, timeout));
-        guard = batch;
-        return batch;
+        return hand(new RxBatchGuard(this, takeViews(max, timeout)));
     }
 
     private int takeViews(int max, Duration timeout) {
@@ -177,6 +167,12 @@ public final class TachyonBus extends NativeBus {
             if (readOnly) window = window.asReadOnlyBuffer(); /* it keeps the other */
         }
         return window.slice((int) (offset - windowAt), size).order(ByteOrder.nativeOrder());
+    }
+
+    /** From now on the one that is out. */
+    private <T> T hand(T out) {
+        guard = out;
+        return out;
     }
 
     /** {@code data}, while its guard is the one that is out. */

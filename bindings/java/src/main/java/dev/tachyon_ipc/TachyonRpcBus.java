@@ -35,12 +35,7 @@ public final class TachyonRpcBus extends NativeRpcBus {
     }
 
     public long call(byte[] data, int msgType, Duration timeout) {
-        ByteBuffer from = direct(ByteBuffer.wrap(data));
-        try {
-            return call(address(from), data.length, msgType, timeout);
-        } finally {
-            keep(from, true);
-        }
+        return lend(ByteBuffer.wrap(data), at -> call(at, data.length, msgType, timeout));
     }
 
     /** The reply to that call; those to others are kept until they are asked for. */
@@ -76,12 +71,7 @@ public final class TachyonRpcBus extends NativeRpcBus {
     }
 
     public void reply(long id, byte[] data, int msgType, Duration timeout) {
-        ByteBuffer from = direct(ByteBuffer.wrap(data));
-        try {
-            reply(id, address(from), data.length, msgType, timeout);
-        } finally {
-            keep(from, true);
-        }
+        lend(ByteBuffer.wrap(data), at -> reply(id, at, data.length, msgType, timeout));
     }
 
     private RpcRxGuard copy(long size) {
