@@ -24,9 +24,7 @@
 %rename(listenAt) listen;
 %rename(connectTo) connect;
 %rename("$ignore", regextarget=1) "^(recv(_batch)?|wait_for|serve|.*_start|open_step)$";
-%rename("$ignore", regextarget=1) "^(acquire|commit|release|(reserve|commit)_batch|fileno|watch_.*)$";
-%ignore Bus::count;
-%ignore Bus::stride;
+%rename("$ignore", regextarget=1) "^(acquire|commit|release|fileno|watch_.*)$";
 %include "enums.swg"
 %include <typemaps/swigmacros.swg>
 %pragma(java) jniclasscode="static { Library.load(); }"
@@ -146,6 +144,7 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %formacro(HIDDEN, Bus::error, Bus::size, Bus::spin, Bus::type_id, Bus::clear_interrupt)
 %formacro(HIDDEN, Bus::error_text, Bus::view_memory, Bus::ring_from, Bus::last_type)
 %formacro(HIDDEN, Bus::rollback, Bus::listen, Bus::connect)
+%formacro(HIDDEN, Bus::commit_batch, Bus::count, Bus::stride)
 %formacro(HIDDEN, RpcBus::error, RpcBus::size, RpcBus::spin, RpcBus::id)
 %formacro(HIDDEN, RpcBus::type_id, RpcBus::clear_interrupt, RpcBus::error_text)
 %formacro(HIDDEN, RpcBus::copy_held, RpcBus::listen, RpcBus::connect)
@@ -162,6 +161,7 @@ HIDDEN(method)
 %enddef
 %formacro(WAITS, Bus::recv_batch_into, RpcBus::call, RpcBus::reply, RpcBus::next_reply)
 WAITS(RpcBus::next_request)
+WAITS(Bus::reserve_batch)
 HIDDEN(Bus::send_batch)
 /* What runs once a message goes by attempt(), below. */
 %define TRIED(method, what, a, b, c)

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -157,6 +158,33 @@ final class GuardsTest {
         byte[] heap = {1, 2, 3, 4};
         assertEquals(2, tx.sendBatch(ByteBuffer.wrap(heap), 2, 1, Pair.LONG));
         assertArrayEquals(new byte[] {1, 2}, rx.recv(Pair.LONG));
+    }
+
+    @Test
+    void room_for_a_batch_is_written_in_place() {
+        TxBatchGuard old = tx.reserveBatch(8, 1, Pair.LONG);
+        assertThrows(IndexOutOfBoundsException.class, () -> old.get(1));
+        try (TxBatchGuard room = tx.reserveBatch(8, 1000, Duration.ZERO)) {
+            int count = room.getCount();
+            assertTrue(count > 10 && count < 1000, "" + count);
+            assertThrows(IndexOutOfBoundsException.class, () -> room.get(count));
+            assertThrows(IllegalStateException.class, () -> old.get(0));
+            for (int i = 0; i < count; i++) room.get(i).putLong(i);
+            var e = assertThrows(TachyonException.class, () -> room.commit(count + 1, 5));
+            assertEquals("TACHYON_ERR_INVALID_SZ", e.getName());
+            room.commit(10, 5);
+            assertThrows(IllegalStateException.class, () -> room.get(0));
+            assertThrows(IllegalStateException.class, () -> room.commit(1, 5));
+        }
+        tx.reserveBatch(8, 3, null).close(); /* sends nothing */
+        tx.flush();
+        try (RxBatchGuard batch = rx.drainBatch(1000, Pair.LONG)) {
+            assertEquals(10, batch.getCount());
+            for (int i = 0; i < 10; i++) {
+                assertEquals(i, batch.get(i).getData().getLong());
+                assertEquals(5, batch.get(i).getTypeId());
+            }
+        }
     }
 
     @Test

@@ -117,6 +117,12 @@ public final class TachyonBus extends NativeBus {
         return hand(new TxGuard(this, window(reserve(size, timeout), (int) size, false)));
     }
 
+    /** Room for at least one message of that size and at most {@code max}. */
+    public TxBatchGuard reserveBatch(int itemSize, int max, Duration timeout) {
+        long offset = reserveBatch((long) itemSize, max, timeout);
+        return hand(new TxBatchGuard(this, offset, itemSize, getCount(), getStride()));
+    }
+
     /** The next message; looks {@code spin} times before it goes to sleep. */
     public RxGuard acquireRx(int spin) {
         look(spin);
@@ -157,7 +163,7 @@ public final class TachyonBus extends NativeBus {
     }
 
     /** That part of the ring; a ByteBuffer may not reach to all of it. */
-    private ByteBuffer window(long offset, int size, boolean readOnly) {
+    ByteBuffer window(long offset, int size, boolean readOnly) {
         if (window == null || offset < windowAt
                 || offset + size > windowAt + window.capacity()) {
             ByteBuffer all = ringFrom(0);
