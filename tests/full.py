@@ -49,6 +49,11 @@ FUZZ = {
 FUZZ_SHARE = 4  # each
 AFL_SHARE = 1  # of another fuzzer, each
 
+MODELS = {
+    "wake": "Sleep, wake, close and crash",
+    "join": "Many readers: join, sleep, leave and evict",
+}
+
 # Goal, pass line, where it is tested.
 GOALS = {
     "R1": (
@@ -206,6 +211,22 @@ def fuzz_with_afl(build: Path, seconds: int) -> tuple[bool, list[Line]]:
     ]
 
 
+def check_models(build: Path, budget: int, notes: dict[str, str]) -> list[str]:
+    """Write what is found to the notes; returns the models that failed."""
+    failed: list[str] = []
+    check = str(ROOT / "tests" / "model" / "check.py")
+    if spin := shutil.which("spin"):
+        for model, title in MODELS.items():
+            good, output = run(
+                [sys.executable, check, spin, "cc", str(build / "search"), model],
+                TACHYON_BUDGET=str(budget),
+            )
+            notes[f"{title}, model-checked"] = f"```\n{output}```"
+            if not good:
+                failed.append(f"model {model}")
+    return failed
+
+
 def read_report(path: Path) -> list[Line]:
     lines = []
     for row in path.read_text().splitlines() if path.exists() else []:
@@ -353,12 +374,7 @@ def main(build: Path, budget: int) -> int:
         + "\n".join(f"- {text.split(': ')[0]}" for text in found)
     )
 
-    if spin := shutil.which("spin"):
-        check = str(ROOT / "tests" / "model" / "check.py")
-        good, output = run([sys.executable, check, spin, "cc", str(build / "search")])
-        if not good:
-            failed.append("model")
-        notes["Sleep, wake, close and crash, model-checked"] = f"```\n{output}```"
+    failed += check_models(build, budget, notes)
 
     if shutil.which("clang-19") and shutil.which("llvm-cov-19"):
         good, output = run(

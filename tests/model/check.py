@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verify wake.pml in every memory model and order, and that every mutant fails.
+"""Verify a model in every memory model and order, and that every mutant fails.
 
-    check.py SPIN CC WORKDIR
+    check.py SPIN CC WORKDIR wake|join
 
-Exit status 0 when all is as it must be, 77 (skipped) when there is no spin.
+Of join.pml the searches of minutes are run with TACHYON_BUDGET in the environment, as
+the preset `full` does, and left out otherwise. Exit status 0 when all is as it must be,
+77 (skipped) when there is no spin.
 """
 
 import itertools
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-MODEL = Path(__file__).with_name("wake.pml")
+HERE = Path(__file__).parent
+# Most of the many short searches of join.pml is the time of the compiler.
+COMPILE = {"wake": ["-O2"], "join": ["-O0", "-DCOLLAPSE", "-DVECTORSZ=2048"]}
 MEMORIES = {"SC": ["-DSC"], "TSO, fences": [], "TSO, membarrier": ["-DMEMBARRIER"]}
 WAITS = {"own wait": [], "event loop": ["-DEVENT_LOOP"]}
 CRASHES = {
@@ -42,8 +48,67 @@ MUTANTS = [
     (15, "SC", "own wait", "either aborts"),
 ]
 
+# Of join.pml: where it must hold, ...
+ONE = "ALONE COARSE SPURIOUS=0 CAP=2 END=3"
+TWO = "COARSE SPURIOUS=0 CAP=2 END=2"
+JOIN = [
+    ("SC; TSO, fences", f"{ONE} OLDEST FREE_RUN"),
+    ("SC; TSO, membarrier", f"{ONE} IDLE"),
+    ("SC", f"{ONE} EVICT FREE_RUN"),
+    ("SC", f"{ONE} CRASH1 FREE_RUN"),
+    ("SC", f"{ONE} BATCH FREE_RUN"),
+    ("SC", f"{ONE} SELF IDLE"),
+    ("TSO, fences", f"{ONE} SELF NO_THREAD"),
+    ("TSO, fences", "MIXED ALONE COARSE IDLE SPURIOUS=0 END=2"),
+]
+JOIN_LONG = [
+    ("TSO, membarrier", f"{ONE} OLDEST FREE_RUN"),
+    ("SC", f"{ONE} EVICT OLDEST FREE_RUN CRASH1"),
+    ("SC", f"{TWO} KEPT EXPIRE"),
+    ("SC", "ALONE"),
+    ("SC", "ALONE FREE_RUN END=5"),
+    ("SC", "ALONE OLDEST FREE_RUN END=5"),
+]
+# ... and where each mutant must be found.
+JOIN_MUTANTS = [
+    (1, "SC", f"{ONE} FREE_RUN"),
+    (2, "TSO, fences", f"{ONE} FREE_RUN"),
+    (3, "TSO, fences", f"{ONE} OLDEST FREE_RUN"),
+    (4, "SC", f"{ONE} FREE_RUN"),
+    (5, "SC", "ALONE BATCH FREE_RUN END=5"),
+    (6, "SC", "ALONE OLDEST FREE_RUN END=5"),
+    (7, "TSO, membarrier", f"{ONE} OLDEST FREE_RUN"),
+    (8, "SC", f"{ONE} IDLE"),
+    (9, "SC", f"{ONE} CRASH1"),
+    (10, "SC", f"{ONE} EVICT FREE_RUN"),
+    (11, "SC", f"{ONE} EVICT FREE_RUN"),
+    (12, "SC", "COARSE SPURIOUS=0 CAP=2 END=3"),
+    (13, "SC", ONE),
+    (14, "SC", f"{ONE} CRASH1 FREE_RUN"),
+    (15, "SC", ONE),
+    (16, "SC", f"{TWO} IDLE"),
+    (17, "SC", "COARSE SPURIOUS=0 CAP=2 END=3 CRASH0"),
+    (18, "SC", f"{ONE} OLDEST FREE_RUN"),
+    (19, "SC", "COARSE OLDEST HOSTILE0 LONG END=3 SPURIOUS=0"),
+    (20, "SC", "COARSE HOSTILE0 SPURIOUS=0 CAP=2 END=3"),
+    (21, "SC", f"{ONE} CRASH1"),
+    (22, "SC", f"{ONE} SELF NO_THREAD"),
+    (23, "SC", f"{TWO} KEPT"),
+    (24, "SC", f"{TWO} KEPT"),
+    (25, "SC", f"{ONE} IDLE"),
+    (26, "TSO, fences", "MIXED ALONE COARSE IDLE SPURIOUS=0 END=2"),
+    (27, "TSO, fences", "MIXED ALONE COARSE IDLE SPURIOUS=0 END=2"),
+    (28, "TSO, fences", f"MIXED {TWO}"),
+]
 
-def verify(spin: str, cc: str, work: Path, defines: list[str]) -> tuple[int, int]:
+
+def defines(text: str) -> list[str]:
+    return [f"-D{word}" for word in text.split()]
+
+
+def verify(
+    spin: str, cc: str, work: Path, model: str, defines: list[str]
+) -> tuple[int, int]:
     """Errors found and states visited; raises when the search was not exhaustive."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -53,9 +118,9 @@ def verify(spin: str, cc: str, work: Path, defines: list[str]) -> tuple[int, int
             command, cwd=work, check=True, capture_output=True, text=True
         ).stdout
 
-    run(spin, *defines, "-a", str(MODEL))
-    run(cc, "-O2", "-DSAFETY", "-o", "pan", "pan.c")
-    report = run("./pan", "-m200000")
+    run(spin, *defines, "-a", str(HERE / f"{model}.pml"))
+    run(cc, *COMPILE[model], "-w", "-DSAFETY", "-o", "pan", "pan.c")
+    report = run("./pan", "-m400000")
     errors = re.search(r"errors: (\d+)", report)
     states = re.search(r"([\d.e+]+) states, stored", report)
     if not errors or not states or "max search depth too small" in report:
@@ -63,28 +128,49 @@ def verify(spin: str, cc: str, work: Path, defines: list[str]) -> tuple[int, int
     return int(errors[1]), int(float(states[1]))
 
 
-def main(spin: str, cc: str, workdir: str) -> int:
+def searches(model: str) -> Iterator[tuple[str, list[str]]]:
+    """List what must hold: its name and its definitions."""
+    if model == "wake":
+        for memory, wait, crash in itertools.product(MEMORIES, WAITS, CRASHES):
+            yield (
+                f"{memory:16} {wait:11} {crash:14}",
+                MEMORIES[memory] + WAITS[wait] + CRASHES[crash],
+            )
+        return
+    for memories, text in JOIN + (JOIN_LONG if "TACHYON_BUDGET" in os.environ else []):
+        for memory in memories.split("; "):
+            yield f"{memory:16} {text:60}", MEMORIES[memory] + defines(text)
+
+
+def mutants(model: str) -> Iterator[tuple[int, str, list[str]]]:
+    """List what must be found: its number, where, and the definitions."""
+    if model == "wake":
+        for mutant, memory, wait, crash in MUTANTS:
+            flags = MEMORIES[memory] + WAITS[wait] + CRASHES[crash]
+            yield mutant, f"{memory}, {wait}, {crash}", [*flags, "-DMESSAGES=4"]
+        return
+    for mutant, memory, text in JOIN_MUTANTS:
+        yield mutant, f"{memory}, {text}", MEMORIES[memory] + defines(text)
+
+
+def main(spin: str, cc: str, workdir: str, model: str) -> int:
     if not shutil.which(spin):
         print("SKIPPED: spin is not installed (Debian: apt-get install spin)")
         return 77
     wrong = 0
-    work = Path(workdir)
-    for memory, wait, crash in itertools.product(MEMORIES, WAITS, CRASHES):
-        flags = MEMORIES[memory] + WAITS[wait] + CRASHES[crash]
-        errors, states = verify(spin, cc, work, flags)
+    work = Path(workdir) / model
+    for name, flags in searches(model):
+        errors, states = verify(spin, cc, work, model, flags)
         wrong += errors != 0
         print(
-            f"{memory:16} {wait:11} {crash:14} {states:9,} states: "
-            f"{'holds' if errors == 0 else 'FAILS'}",
+            f"{name} {states:10,} states: {'holds' if errors == 0 else 'FAILS'}",
             flush=True,
         )
-    for mutant, memory, wait, crash in MUTANTS:
-        flags = MEMORIES[memory] + WAITS[wait] + CRASHES[crash]
-        flags += [f"-DMUTANT={mutant}", "-DMESSAGES=4"]
-        errors, states = verify(spin, cc, work, flags)
+    for mutant, name, flags in mutants(model):
+        errors, states = verify(spin, cc, work, model, [*flags, f"-DMUTANT={mutant}"])
         wrong += errors == 0
         print(
-            f"mutant {mutant} ({memory}, {wait}, {crash}): "
+            f"mutant {mutant} ({name}): "
             f"{'found' if errors else 'NOT FOUND'} after {states:,} states",
             flush=True,
         )
