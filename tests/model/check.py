@@ -18,8 +18,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
+LONG = "TACHYON_BUDGET" in os.environ
 # Most of the many short searches of join.pml is the time of the compiler.
-COMPILE = {"wake": ["-O2"], "join": ["-O0", "-DCOLLAPSE", "-DVECTORSZ=2048"]}
+COMPILE = {
+    "wake": ["-O2"],
+    "join": ["-O2" if LONG else "-O0", "-DCOLLAPSE", "-DVECTORSZ=2048"],
+}
 MEMORIES = {"SC": ["-DSC"], "TSO, fences": [], "TSO, membarrier": ["-DMEMBARRIER"]}
 WAITS = {"own wait": [], "event loop": ["-DEVENT_LOOP"]}
 CRASHES = {
@@ -87,7 +91,6 @@ JOIN_MUTANTS = [
     (14, "SC", f"{ONE} CRASH1 FREE_RUN"),
     (15, "SC", ONE),
     (16, "SC", f"{TWO} IDLE"),
-    (17, "SC", "COARSE SPURIOUS=0 CAP=2 END=3 CRASH0"),
     (18, "SC", f"{ONE} OLDEST FREE_RUN"),
     (19, "SC", "COARSE OLDEST HOSTILE0 LONG END=3 SPURIOUS=0"),
     (20, "SC", "COARSE HOSTILE0 SPURIOUS=0 CAP=2 END=3"),
@@ -98,6 +101,9 @@ JOIN_MUTANTS = [
     (25, "SC", f"{ONE} IDLE"),
     (26, "TSO, fences", "MIXED ALONE COARSE IDLE SPURIOUS=0 END=2"),
     (27, "TSO, fences", "MIXED ALONE COARSE IDLE SPURIOUS=0 END=2"),
+]
+# Mutant 17 is missing: its search has not come to an end in any bounds tried.
+JOIN_MUTANTS_LONG = [
     (28, "TSO, fences", f"MIXED {TWO}"),
 ]
 
@@ -137,7 +143,7 @@ def searches(model: str) -> Iterator[tuple[str, list[str]]]:
                 MEMORIES[memory] + WAITS[wait] + CRASHES[crash],
             )
         return
-    for memories, text in JOIN + (JOIN_LONG if "TACHYON_BUDGET" in os.environ else []):
+    for memories, text in JOIN + (JOIN_LONG if LONG else []):
         for memory in memories.split("; "):
             yield f"{memory:16} {text:60}", MEMORIES[memory] + defines(text)
 
@@ -149,7 +155,7 @@ def mutants(model: str) -> Iterator[tuple[int, str, list[str]]]:
             flags = MEMORIES[memory] + WAITS[wait] + CRASHES[crash]
             yield mutant, f"{memory}, {wait}, {crash}", [*flags, "-DMESSAGES=4"]
         return
-    for mutant, memory, text in JOIN_MUTANTS:
+    for mutant, memory, text in JOIN_MUTANTS + (JOIN_MUTANTS_LONG if LONG else []):
         yield mutant, f"{memory}, {text}", MEMORIES[memory] + defines(text)
 
 
