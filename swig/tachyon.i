@@ -75,6 +75,7 @@ static int raised_as(int error) { /* SWIG's exceptions, for want of better */
 %rename(Stats) tachyon_stats_t; %rename(RpcStats) tachyon_rpc_stats_t;
 %rename(Peer) tachyon_peer_t;
 %ignore tachyon_options; %ignore tachyon_options_t; %ignore tachyon_msg_view_t;
+%ignore tachyon_event_t; %ignore tachyon_peer_info_t; /* nothing gives one yet */
 %ignore tachyon_bus; %ignore tachyon_rpc_bus; %ignore tachyon_opening;
 %immutable;
 %include "tachyon.h"

@@ -382,6 +382,120 @@ TACHYON_ABI tachyon_error_t tachyon_bus_set_numa_node(const tachyon_bus_t *bus,
 TACHYON_ABI void tachyon_bus_set_polling_mode(const tachyon_bus_t *bus,
                                               int pure_spin) TACHYON_NOEXCEPT;
 
+/* ---- One listener, many peers ----------------------------------------------- */
+
+/**
+ * With options.max_peers and a role, listen returns as soon as clients can connect, and
+ * goes on listening as long as the handle lives. Nothing changes for those who connect,
+ * nor in how this end sends or receives, but: peers that leave, in whatever way, never
+ * end the handle; they are events.
+ *
+ * A consumer receives from each producer by turns, up to 32 messages at a time; the order
+ * is kept for each producer, and one batch comes from one of them. What a producer had
+ * flushed when it left is still delivered, then the event follows. A ring of `capacity`
+ * bytes is made for each producer when it connects.
+ *
+ * A producer with max_peers 1 has one consumer after the other, each with a ring of its
+ * own: what one has not taken is gone with it. While there is none, sending waits.
+ *
+ * Who is let in by whom: the handshake needs this end now and then, for it has no thread
+ * of its own. A call that waits on the handle sees to it, and so does a receive that finds
+ * nothing; a program that never waits calls tachyon_bus_accept() now and then, or in a
+ * thread of its own. A peer counts from its acknowledge to its end; one more than
+ * max_peers is refused with BUSY, and so is any while as many have gone and are not yet
+ * drained.
+ *
+ * options.timeout_ns has no meaning for such a listener. Two descriptors are held for each
+ * peer, and its memory until this end has been in a call after the peer's end.
+ */
+
+/** Who is at the other end, as the kernel said at the handshake. */
+typedef struct {
+    int32_t pid; /**< 0 when it lives in a pid namespace we cannot see */
+    uint32_t uid;
+    uint32_t gid;
+} tachyon_peer_t;
+
+/** What has happened to a peer. */
+typedef enum {
+    TACHYON_EVENT_JOINED = 1, /**< it is connected */
+    TACHYON_EVENT_LEFT = 2,   /**< it is gone, `reason` says how; all is delivered */
+    TACHYON_EVENT_MISSED = 3  /**< this many (`peer`) events were not kept */
+} tachyon_event_kind_t;
+
+/** A peer has come or gone. */
+typedef struct {
+    uint32_t kind;          /**< a tachyon_event_kind_t */
+    uint32_t peer;          /**< its number: they grow, and none is used again */
+    tachyon_error_t reason; /**< LEFT: CLOSED (by either end), ABORTED, PEER_DEAD,
+                                 CORRUPT */
+    tachyon_peer_t who;
+    char name[32]; /**< options.name of the peer, "" for none */
+} tachyon_event_t;
+
+/** A peer that is connected. */
+typedef struct {
+    uint32_t peer;
+    tachyon_peer_t who;
+    char name[32];
+    uint64_t messages; /**< released from it, or to it */
+    uint64_t behind;   /**< of a consumer of many: bytes it has still to read; else 0 */
+    uint64_t sleeps;   /**< times this end slept for it alone */
+    uint64_t wakes;    /**< times this end woke it */
+} tachyon_peer_info_t;
+
+/**
+ * Let peers in and out: one step of the handshake of whoever knocks, and the next event.
+ * Events are kept until they are fetched here, 1,024 of them; what comes on top of those
+ * is only counted.
+ *
+ * @param out         Set to the event; must not be NULL.
+ * @param timeout_ns  Longest wait for one; negative for ever, 0 not at all.
+ * @return SUCCESS; EMPTY (timeout_ns is 0) or TIMEOUT: nothing has happened; BUSY: another
+ *         thread waits in this call; INVALID_SZ: the bus has a single peer; INTERRUPTED;
+ *         CLOSED: this handle is; FORKED; NULL_PTR; SYSTEM.
+ *
+ * Threads: any, while others send and receive.  Blocks: up to timeout_ns, and never the
+ * one that sends or receives.  System calls: yes.
+ */
+TACHYON_ABI tachyon_error_t tachyon_bus_accept(tachyon_bus_t *bus, tachyon_event_t *out,
+                                               int64_t timeout_ns) TACHYON_NOEXCEPT;
+
+/**
+ * Who is connected.
+ *
+ * @param out  Room for `max` entries; may be NULL when max is 0.
+ * @return How many there are, of which at most `max` are filled in, in no order. 0 also
+ *         for NULL_PTR, INVALID_SZ (a bus with a single peer) and FORKED; otherwise
+ *         tachyon_last_error() is SUCCESS.
+ *
+ * Threads: any.  Blocks: never.  System calls: none.
+ */
+TACHYON_ABI size_t tachyon_bus_get_peers(const tachyon_bus_t *bus,
+                                         tachyon_peer_info_t *out,
+                                         size_t max) TACHYON_NOEXCEPT;
+
+/**
+ * Disconnect a peer. It is told that the stream has ended (CLOSED); what it has sent and
+ * nobody has received yet is not delivered. The event LEFT follows as for any other.
+ *
+ * @param peer  Its number.
+ * @return SUCCESS; INVALID_SZ: none of this number is connected, or the bus has a single
+ *         peer; FORKED; NULL_PTR.
+ *
+ * Threads: any.  Blocks: never.  System calls: yes.
+ */
+TACHYON_ABI tachyon_error_t tachyon_bus_drop_peer(tachyon_bus_t *bus,
+                                                  uint32_t peer) TACHYON_NOEXCEPT;
+
+/**
+ * Number of the peer whose message was found last: the one that is handed out, or was
+ * copied. 0 before the first, on a bus with a single peer, on one that sends, and of NULL.
+ *
+ * Threads: the one that receives.  Blocks: never.  System calls: none.
+ */
+TACHYON_ABI uint32_t tachyon_bus_sender(const tachyon_bus_t *bus) TACHYON_NOEXCEPT;
+
 /* ---- Sending ---------------------------------------------------------------- */
 
 /** Largest payload of one message: capacity - 128. 0 when bus is NULL. */
@@ -695,20 +809,15 @@ TACHYON_ABI void *tachyon_bus_memory(const tachyon_bus_t *bus,
 /** Order later loads of this thread after earlier ones (an acquire fence). */
 TACHYON_ABI void tachyon_memory_barrier_acquire(void) TACHYON_NOEXCEPT;
 
-/** Who is at the other end, as the kernel said at the handshake. */
-typedef struct {
-    int32_t pid; /**< 0 when it lives in a pid namespace we cannot see */
-    uint32_t uid;
-    uint32_t gid;
-} tachyon_peer_t;
-
-/** SUCCESS or NULL_PTR. */
+/** SUCCESS or NULL_PTR. Of many peers it is the one that tachyon_bus_sender() names, on the
+ * thread that receives; EMPTY: there is none. */
 TACHYON_ABI tachyon_error_t tachyon_bus_get_peer(const tachyon_bus_t *bus,
                                                  tachyon_peer_t *out) TACHYON_NOEXCEPT;
 
 /** Counters of one end since it was opened. */
 typedef struct {
-    uint64_t capacity;   /**< bytes of the ring */
+    uint64_t capacity;   /**< bytes of the ring, of each of many peers; the rest is of
+                              all of them, those that have left included */
     uint64_t used;       /**< bytes of it that this end knows to be in use */
     uint64_t messages;   /**< committed (producer) or released (consumer) */
     uint64_t ring_bytes; /**< bytes of ring they took, headers and padding included */

@@ -8,7 +8,7 @@
  * which it is. So the hot path checks none of them; only a close, which may come from
  * any thread and so must not touch the rings, is a flag of its own.
  */
-#include "bus.h"
+#include "many.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -142,7 +142,7 @@ int ty_bus_fileno(struct tachyon_bus *bus) {
     /* A receiving end has not looked yet, and an end without a role may be one; who was
      * refused had nothing that could be armed. */
     bool look = atomic_load(&bus->role) != TACHYON_ROLE_PRODUCER || bus->refused;
-    int fd = ty_link_fileno(&bus->link, look);
+    int fd = bus->peers ? ty_peers_fileno(bus, look) : ty_link_fileno(&bus->link, look);
     if (fd < 0)
         ty_fail(TACHYON_ERR_SYSTEM, errno, "no descriptor to wait on");
     return fd;
@@ -157,6 +157,9 @@ tachyon_error_t tachyon_bus_set_numa_node(const tachyon_bus_t *bus, int node_id)
         return TACHYON_ERR_NULL_PTR;
     if (atomic_load(&bus->error) == TACHYON_ERR_FORKED)
         return ty_fail_plain(TACHYON_ERR_FORKED);
+    if (bus->peers)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "a listener with many peers cannot move their memory");
     return ty_region_set_numa_node(&bus->regions[0], node_id);
 }
 
@@ -172,6 +175,8 @@ static void in_child(struct fork_watch *watch) {
     struct tachyon_bus *bus =
         (struct tachyon_bus *)(void *)((char *)watch -
                                        offsetof(struct tachyon_bus, watch));
+    if (bus->peers)
+        ty_peers_in_child(bus); /* first: some of its descriptors are the link's too */
     ty_link_in_child(&bus->link);
     atomic_store(&bus->error, TACHYON_ERR_FORKED);
     ring_producer_disarm(&bus->tx);
@@ -204,4 +209,6 @@ void ty_bus_free(struct tachyon_bus *bus) {
     ty_fork_unwatch(&bus->watch); /* now that a child can inherit nothing of it */
     for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
         ty_region_free(&bus->regions[i]);
+    if (bus->peers)
+        ty_peers_free(bus);
 }

@@ -24,6 +24,7 @@ struct tachyon_bus {
     unsigned empty_looks;
     _Atomic unsigned repeats; /* untimed waits since the end was told */
     bool refused;             /* the last look for room has found none */
+    struct peers *peers;      /* of a listener with many; NULL: one, the link's */
 };
 
 /* Has this end been closed, perhaps by another thread? */
@@ -52,6 +53,7 @@ static inline void copy_item(void *to, const void *from, size_t size) {
 
 struct rx_wait {
     struct tachyon_bus *bus;
+    struct ring_consumer *rx; /* that has the record */
     struct ring_record record;
     enum ring_look look;
 };
@@ -92,16 +94,17 @@ void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
 static inline bool bus_next(struct tachyon_bus *bus, struct rx_wait *want,
                             uint32_t spins, int64_t timeout_ns) {
     want->bus = bus;
+    want->rx = &bus->rx;
     return (likely(ring_look_at(&bus->rx, 0, &want->record) == RING_FOUND) &&
             likely(!bus_closing(bus))) ||
            ty_bus_wait_rx(want,
                           (struct wait){.spins = spins, .timeout_ns = timeout_ns});
 }
 
-static inline const void *bus_hand_out(struct tachyon_bus *bus,
+static inline const void *bus_hand_out(struct ring_consumer *rx,
                                        const struct ring_record *record,
                                        uint32_t *type_id, size_t *actual_size) {
-    ring_hand_out(&bus->rx, record->bytes, 1);
+    ring_hand_out(rx, record->bytes, 1);
     *type_id = record->type_id;
     *actual_size = record->size;
     return record->payload;

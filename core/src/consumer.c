@@ -3,14 +3,15 @@
  * Receiving. The hot path is ring_look_at and ring_release; whatever else may be the
  * matter, ring_look_at finds nothing and the slow path finds out.
  */
-#include "bus.h"
+#include "many.h"
 
 /* Empty looks between two questions whether the peer lives. */
 #define EMPTY_LOOKS_PER_LOOK 4096u
 
 static bool rx_ready(void *context) {
     struct rx_wait *want = context;
-    want->look = ring_look_at(&want->bus->rx, 0, &want->record);
+    want->rx = &want->bus->rx;
+    want->look = ring_look_at(want->rx, 0, &want->record);
     if (want->look == RING_CORRUPT)
         ty_bus_fail(want->bus, TACHYON_ERR_CORRUPT);
     return want->look != RING_EMPTY;
@@ -22,6 +23,26 @@ static void rx_asleep(void *context, bool flag) {
 
 static void rx_failed(void *context, tachyon_error_t error) {
     ty_bus_wait_failed(((struct rx_wait *)context)->bus, error);
+}
+
+static void rx_news(void *context) {
+    ty_peers_news(((struct rx_wait *)context)->bus);
+}
+
+/* One look has found nothing; has the set anything to tell? */
+static void look_empty_of_many(struct rx_wait *want, const struct wait *how) {
+    struct tachyon_bus *bus = want->bus;
+    how->news(want);
+    if (how->ready(want))
+        return;
+    if (link_watched(&bus->link)) {
+        ty_link_signal(&bus->link, false);
+        bool ready = ty_link_arm(&bus->link, how);
+        how->asleep(want, false); /* the words of cold rings stay */
+        if (ready)
+            return;
+    }
+    ty_bus_wait_failed(bus, TACHYON_ERR_EMPTY);
 }
 
 /* One look has found nothing; is there nobody left to send? */
@@ -43,21 +64,31 @@ static void look_empty(struct rx_wait *want, const struct wait *how) {
 
 bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
     struct tachyon_bus *bus = want->bus;
+    const struct peers_kind *many = bus->peers ? bus->peers->kind : NULL;
+    /* Of many peers each record comes this way: the shortest way to the next one. */
+    if (many && many->rx_ready && likely(!bus_closing(bus)) &&
+        likely(atomic_load_explicit(&bus->error, memory_order_relaxed) ==
+               TACHYON_SUCCESS) &&
+        many->rx_ready(want))
+        return true;
     if (ty_bus_claim(bus, TACHYON_ROLE_CONSUMER, how.timeout_ns) != TACHYON_SUCCESS)
         return false;
     if (!how.ready)
-        how.ready = rx_ready;
-    how.asleep = rx_asleep;
+        how.ready = many ? many->rx_ready : rx_ready;
+    how.asleep = many ? many->rx_asleep : rx_asleep;
+    how.news = many ? rx_news : NULL;
     how.failed = rx_failed;
     how.context = want;
-    if (how.ready(want))
+    if (!many && how.ready(want))
         return want->look == RING_FOUND;
-    if (how.timeout_ns == 0) {
+    if (how.timeout_ns == 0 && many) {
+        look_empty_of_many(want, &how);
+    } else if (how.timeout_ns == 0) {
         look_empty(want, &how);
     } else {
         /* While records come in bursts, looking often only takes the line away from
          * the producer. */
-        if (ring_saw_burst(&bus->rx))
+        if (!many && ring_saw_burst(&bus->rx))
             ty_pause_burst();
         if (ty_link_wait(&bus->link, &how) == TACHYON_ERR_BUSY)
             ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
@@ -75,7 +106,7 @@ static out_of_line const void *take_slow(struct tachyon_bus *bus, uint32_t *type
                                              .timeout_ns = timeout_ns,
                                              .never_sleep = never_sleep}))
         return NULL;
-    return bus_hand_out(bus, &want.record, type_id, actual_size);
+    return bus_hand_out(want.rx, &want.record, type_id, actual_size);
 }
 
 /* The fast look; what a wait needs is only put together when there must be one. */
@@ -85,7 +116,7 @@ static inline const void *take(struct tachyon_bus *bus, uint32_t *type_id,
     struct ring_record record;
     if (likely(bus && type_id && actual_size) &&
         likely(ring_look_at(&bus->rx, 0, &record) == RING_FOUND && !bus_closing(bus)))
-        return bus_hand_out(bus, &record, type_id, actual_size);
+        return bus_hand_out(&bus->rx, &record, type_id, actual_size);
     return take_slow(bus, type_id, actual_size, spins, timeout_ns, never_sleep);
 }
 
@@ -128,17 +159,46 @@ void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
     ty_bus_release(bus, bytes, count);
 }
 
+/* The same of a ring that need not be the bus's own. */
+static inline void release_from(struct tachyon_bus *bus, const struct ring_consumer *rx,
+                                uint64_t bytes, uint64_t count) {
+    if (rx == &bus->rx)
+        release(bus, bytes, count);
+    else
+        bus->peers->kind->release(bus, bytes, count);
+}
+
+/* The ring of many from which something is handed out. */
+static struct ring_consumer *handed_of_many(struct tachyon_bus *bus) {
+    return bus->peers && bus->peers->kind->handed ? bus->peers->kind->handed(bus)
+                                                  : NULL;
+}
+
+static inline void consume_from(struct tachyon_bus *bus, struct ring_consumer *rx,
+                                uint64_t bytes, uint64_t count) {
+    ring_hand_out(rx, bytes, count);
+    release_from(bus, rx, bytes, count);
+}
+
 static tachyon_error_t not_handed_out(struct tachyon_bus *bus) {
     if (atomic_load(&bus->error) != TACHYON_SUCCESS)
         return ty_bus_report(bus);
     return ty_fail(TACHYON_ERR_EMPTY, 0, "no message is handed out");
 }
 
+static out_of_line tachyon_error_t commit_slow(struct tachyon_bus *bus) {
+    const struct ring_consumer *rx = handed_of_many(bus);
+    if (!rx)
+        return not_handed_out(bus);
+    release_from(bus, rx, rx->handed, rx->handed_count);
+    return TACHYON_SUCCESS;
+}
+
 tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus) {
     if (unlikely(!bus))
         return ty_fail_null("bus");
     if (unlikely(bus->rx.handed == 0))
-        return not_handed_out(bus);
+        return commit_slow(bus);
     release(bus, bus->rx.handed, bus->rx.handed_count);
     return TACHYON_SUCCESS;
 }
@@ -150,6 +210,7 @@ static out_of_line tachyon_error_t too_large(size_t size, size_t room) {
 }
 
 static inline tachyon_error_t copy_out(struct tachyon_bus *bus,
+                                       struct ring_consumer *rx,
                                        const struct ring_record *record, void *into,
                                        size_t room, size_t *size, uint32_t *type_id) {
     *size = record->size;
@@ -158,8 +219,8 @@ static inline tachyon_error_t copy_out(struct tachyon_bus *bus,
         return too_large(record->size, room);
     if (likely(record->size > 0))
         copy_item(into, record->payload, record->size);
-    ring_hand_out(&bus->rx, record->bytes, 1);
-    release(bus, record->bytes, 1);
+    ring_hand_out(rx, record->bytes, 1);
+    release_from(bus, rx, record->bytes, 1);
     return TACHYON_SUCCESS;
 }
 
@@ -174,7 +235,7 @@ static out_of_line tachyon_error_t recv_slow(struct tachyon_bus *bus, void *into
     struct rx_wait want = {.bus = bus};
     if (!ty_bus_wait_rx(&want, (struct wait){.spins = spins, .timeout_ns = timeout_ns}))
         return tachyon_last_error();
-    return copy_out(bus, &want.record, into, room, size, type_id);
+    return copy_out(bus, want.rx, &want.record, into, room, size, type_id);
 }
 
 tachyon_error_t tachyon_recv(tachyon_bus_t *bus, void *into, size_t room, size_t *size,
@@ -183,8 +244,24 @@ tachyon_error_t tachyon_recv(tachyon_bus_t *bus, void *into, size_t room, size_t
     struct ring_record record;
     if (likely(bus && size && type_id && (into || room == 0)) &&
         likely(ring_look_at(&bus->rx, 0, &record) == RING_FOUND && !bus_closing(bus)))
-        return copy_out(bus, &record, into, room, size, type_id);
+        return copy_out(bus, &bus->rx, &record, into, room, size, type_id);
     return recv_slow(bus, into, room, size, type_id, spin_threshold, timeout_ns);
+}
+
+/* Those that are there from the record that `want` has found. */
+static size_t batch_from(struct ring_consumer *rx, struct rx_wait *want,
+                         tachyon_msg_view_t *views, size_t max_msgs) {
+    uint64_t ahead = 0;
+    size_t count = 0;
+    do { /* what is wrong behind a good record shows when it is the first */
+        views[count++] = (tachyon_msg_view_t){.ptr = want->record.payload,
+                                              .actual_size = want->record.size,
+                                              .reserved_ = (size_t)want->record.bytes,
+                                              .type_id = want->record.type_id};
+        ahead += want->record.bytes;
+    } while (count < max_msgs && ring_look_at(rx, ahead, &want->record) == RING_FOUND);
+    ring_hand_out(rx, ahead, count);
+    return count;
 }
 
 static size_t take_batch(struct tachyon_bus *bus, tachyon_msg_view_t *views,
@@ -198,18 +275,7 @@ static size_t take_batch(struct tachyon_bus *bus, tachyon_msg_view_t *views,
     struct rx_wait want;
     if (!bus_next(bus, &want, spins, timeout_ns))
         return 0;
-    uint64_t ahead = 0;
-    size_t count = 0;
-    do { /* what is wrong behind a good record shows when it is the first */
-        views[count++] = (tachyon_msg_view_t){.ptr = want.record.payload,
-                                              .actual_size = want.record.size,
-                                              .reserved_ = (size_t)want.record.bytes,
-                                              .type_id = want.record.type_id};
-        ahead += want.record.bytes;
-    } while (count < max_msgs &&
-             ring_look_at(&bus->rx, ahead, &want.record) == RING_FOUND);
-    ring_hand_out(&bus->rx, ahead, count);
-    return count;
+    return batch_from(want.rx, &want, views, max_msgs);
 }
 
 size_t tachyon_acquire_rx_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
@@ -234,26 +300,27 @@ tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
         return TACHYON_ERR_NULL_PTR;
     if (count == 0)
         return TACHYON_SUCCESS;
-    if (bus->rx.handed == 0)
+    struct ring_consumer *rx = bus->rx.handed ? &bus->rx : handed_of_many(bus);
+    if (!rx)
         return not_handed_out(bus);
     /* The views are the caller's memory: each must stand where the one before ends. */
     uint64_t bytes = 0;
-    bool match = count <= bus->rx.handed_count;
+    bool match = count <= rx->handed_count;
     for (size_t i = 0; i < count && match; i++) {
         const struct ring_line *line =
-            ring_line_at(bus->rx.data, bus->rx.mask, bus->rx.tail + bytes);
+            ring_line_at(rx->data, rx->mask, rx->tail + bytes);
         bool next_line = views[i].ptr == line + 1;
         match =
             (next_line || views[i].ptr == line->payload) &&
             views[i].reserved_ == ring_record_bytes(next_line, views[i].actual_size);
         bytes += views[i].reserved_;
     }
-    if (!match || bytes > bus->rx.handed ||
-        (count == bus->rx.handed_count) != (bytes == bus->rx.handed))
+    if (!match || bytes > rx->handed ||
+        (count == rx->handed_count) != (bytes == rx->handed))
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
                        "these %zu views are not the first of the %zu handed out", count,
-                       (size_t)bus->rx.handed_count);
-    ty_bus_release(bus, bytes, count);
+                       (size_t)rx->handed_count);
+    release_from(bus, rx, bytes, count);
     return TACHYON_SUCCESS;
 }
 
@@ -282,6 +349,7 @@ size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
     struct rx_wait want;
     if (!bus_next(bus, &want, spin_threshold, timeout_ns))
         return 0;
+    struct ring_consumer *rx = want.rx;
     if (want.record.size != item_size) {
         ty_fail(TACHYON_ERR_INVALID_SZ, 0,
                 "the next message has %zu bytes, the items of the array have %zu",
@@ -298,13 +366,13 @@ size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
         ahead += want.record.bytes;
         count++;
         if (++unreleased == RING_ARRAY_BATCH) {
-            ty_bus_consume(bus, ahead, unreleased);
+            consume_from(bus, rx, ahead, unreleased);
             ahead = unreleased = 0;
         }
     } while (count < max_count && !bus_closing(bus) &&
-             ring_look_at(&bus->rx, ahead, &want.record) == RING_FOUND &&
+             ring_look_at(rx, ahead, &want.record) == RING_FOUND &&
              want.record.size == item_size && want.record.type_id == *type_id);
     if (unreleased > 0)
-        ty_bus_consume(bus, ahead, unreleased);
+        consume_from(bus, rx, ahead, unreleased);
     return count;
 }

@@ -43,8 +43,8 @@
 #define UNORDERED_SLEEP_NS 1000000   /* longest sleep when membarrier is refused */
 
 void ty_link_init(struct link *link) {
-    *link =
-        (struct link){.socket = -1, .pidfd = -1, .epoll = -1, .interrupt = {.fd = -1}};
+    *link = (struct link){
+        .socket = -1, .pidfd = -1, .set = -1, .epoll = -1, .interrupt = {.fd = -1}};
 }
 
 /* ---- Peer ---- */
@@ -83,8 +83,9 @@ static int poll_link(struct link *link, int64_t deadline, const struct calm *bef
                      bool may_take) {
     struct pollfd fds[] = {{.fd = link->socket, .events = POLLIN},
                            {.fd = link->pidfd, .events = POLLIN},
-                           interrupt_poll(&link->interrupt)};
-    int result = before ? ty_sleep(fds, 3, deadline, before) : ty_poll(fds, 2, 0, NULL);
+                           interrupt_poll(&link->interrupt),
+                           {.fd = link->set, .events = POLLIN}};
+    int result = before ? ty_sleep(fds, 4, deadline, before) : ty_poll(fds, 2, 0, NULL);
     if (result <= 0)
         return result;
     /* A farewell precedes the hang-up and the process's end, so look for it first. */
@@ -190,10 +191,10 @@ static void pass_cancel(struct waiter waiter) {
     pthread_cleanup_pop(false);
 }
 
-/* Pairs with ty_link_order_waker(). False: the kernel refuses membarrier now. */
-static bool order_sleeper(const struct link *link) {
+bool ty_link_order_sleeper(struct link *link) {
     atomic_thread_fence(memory_order_seq_cst);
-    return !link->expedited || ty_membarrier();
+    link->ordered = !link->expedited || ty_membarrier();
+    return link->ordered;
 }
 
 /* Why the wait must end although nothing is ready; SUCCESS: it goes on. */
@@ -218,6 +219,8 @@ static tachyon_error_t spin(struct link *link, const struct wait *wait,
             continue;
         if (turn % (LOOKS_PER_CHECK * CHECKS_PER_LINK) == 0) {
             ty_link_look(link);
+            if (wait->news)
+                wait->news(wait->context);
             if (ty_link_interrupted(link))
                 return TACHYON_ERR_INTERRUPTED;
             pass_cancel((struct waiter){link, wait});
@@ -242,8 +245,10 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
     ty_calm_begin(&before);
     /* A wake-up for a sleep that ended without it; more than one would pile up. */
     read_bytes(link, true);
+    if (wait->news)
+        wait->news(wait->context);
     wait->asleep(wait->context, true);
-    bool ordered = order_sleeper(link);
+    bool ordered = ty_link_order_sleeper(link);
 
     int polled = 0, polled_errno = 0;
     if (wait->ready(wait->context)) {
@@ -261,6 +266,8 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
         polled_errno = errno;
     }
     wait->asleep(wait->context, false);
+    if (wait->news)
+        wait->news(wait->context);
     ty_calm_end(&before);
 
     if (error != TACHYON_ERR_EMPTY)
@@ -359,15 +366,19 @@ void ty_link_signal(struct link *link, bool readable) {
         link->signalled = readable;
 }
 
-void ty_link_take_wakes(struct link *link) {
+void ty_link_take(struct link *link) {
     if (peer_of(link) == LINK_ALIVE)
         look(link, true);
+}
+
+void ty_link_take_wakes(struct link *link) {
+    ty_link_take(link);
     ty_link_signal(link, false);
 }
 
 bool ty_link_arm(struct link *link, const struct wait *wait) {
     wait->asleep(wait->context, true);
-    bool ordered = order_sleeper(link);
+    bool ordered = ty_link_order_sleeper(link);
     bool ready = wait->ready(wait->context);
     if (ready || !ordered) /* a wake-up may be lost, so let the loop look again */
         ty_link_signal(link, true);

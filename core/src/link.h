@@ -11,10 +11,12 @@ enum link_peer { LINK_ALIVE, LINK_CLOSED, LINK_ABORTED, LINK_DEAD };
 
 struct link {
     int socket, pidfd;
-    int epoll;      /* ty_link_fileno(): both of these; -1 until asked for */
+    int set;        /* what else a sleep ends with: an epoll set; -1: nothing */
+    int epoll;      /* ty_link_fileno(): what a sleep ends with; -1 until asked for */
     bool signalled; /* that descriptor is readable because we say so */
     bool receives;  /* it tells of messages; else only of room and the end */
     bool expedited; /* both processes are registered for membarrier */
+    bool ordered;   /* the sleeper's last word was, and none after it can be missed */
     /* So, and this end was not aborted: a flush just publishes, without a fence. */
     _Atomic bool flushes_freely;
     _Atomic int peer;      /* enum link_peer */
@@ -30,6 +32,8 @@ struct link {
 struct wait {
     bool (*ready)(void *context);             /* look; true ends the wait */
     void (*asleep)(void *context, bool flag); /* say so to the peer in shared memory */
+    /* Take what the link's set has to tell, before each sleep and after. NULL: nothing. */
+    void (*news)(void *context);
     /* Deal with a wait that did not succeed, before a closing thread may go on. NULL:
      * nothing to do. Not called for BUSY. */
     void (*failed)(void *context, tachyon_error_t error);
@@ -58,7 +62,9 @@ bool ty_link_wake(struct link *link); /* false: not sent, try again later */
 int ty_link_fileno(struct link *link, bool readable);
 /* Make that descriptor readable, or leave it to what arrives. Nothing without one. */
 void ty_link_signal(struct link *link, bool readable);
-/* Look at the peer, and forget what has made that descriptor readable. */
+/* Look at the peer, and take out the wake-ups that have arrived. */
+void ty_link_take(struct link *link);
+/* The same, and forget what has made that descriptor readable. */
 void ty_link_take_wakes(struct link *link);
 /* Leave a wait to whoever polls that descriptor; true: ready already. */
 bool ty_link_arm(struct link *link, const struct wait *wait);
@@ -69,11 +75,15 @@ void ty_link_join(struct link *link);     /* wake our sleeper, wait until it has
 void ty_link_free(struct link *link);     /* close the descriptors */
 void ty_link_in_child(struct link *link); /* after fork */
 
+/* Order the sleeper's word before its next look. Pairs with ty_link_order_waker(). False:
+ * the kernel refuses membarrier now, so that a wake-up may be lost. */
+bool ty_link_order_sleeper(struct link *link);
+
 /*
  * Order the waker's publication before its look at the sleeper's word. Without
  * membarrier that takes a fence on both sides; with it, the sleeper's membarrier is
- * the fence of both, and only the compiler must not reorder. Pairs with order_sleeper()
- * in link.c.
+ * the fence of both, and only the compiler must not reorder. Pairs with
+ * ty_link_order_sleeper().
  */
 static inline void ty_link_order_waker(bool expedited) {
     if (likely(expedited))

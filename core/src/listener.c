@@ -21,21 +21,26 @@
 #define STARVED_NS (10 * MILLISECOND)   /* without a free descriptor for accept */
 #define MAX_CLIENTS LISTENER_MAX_CLIENTS
 
-static tachyon_error_t create_regions(struct listener *listener) {
-    ty_handshake_free_regions(listener->regions);
-    for (unsigned i = 0; i < handshake_rings(listener->kind); i++) {
-        struct region *region = &listener->regions[i];
-        tachyon_error_t error = ty_region_create(region, listener->capacities[i]);
-        if (error != TACHYON_SUCCESS)
-            return error;
-        struct ring_shared *shared = region_shared(region);
-        shared->about.magic = WIRE_MAGIC;
-        shared->about.version = WIRE_VERSION;
-        shared->about.capacity_bytes = region->capacity;
-        shared->about.data_offset = region->data_offset;
-        shared->about.max_payload_bytes = ring_max_payload(region->capacity);
-    }
+tachyon_error_t ty_listener_create_ring(struct region *region, size_t capacity) {
+    tachyon_error_t error = ty_region_create(region, capacity);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    struct ring_shared *shared = region_shared(region);
+    shared->about.magic = WIRE_MAGIC;
+    shared->about.version = WIRE_VERSION;
+    shared->about.capacity_bytes = region->capacity;
+    shared->about.data_offset = region->data_offset;
+    shared->about.max_payload_bytes = ring_max_payload(region->capacity);
     return TACHYON_SUCCESS;
+}
+
+static tachyon_error_t create_regions(struct listener *listener) {
+    tachyon_error_t error = TACHYON_SUCCESS;
+    ty_handshake_free_regions(listener->regions);
+    for (unsigned i = 0;
+         i < handshake_rings(listener->kind) && error == TACHYON_SUCCESS; i++)
+        error = ty_listener_create_ring(&listener->regions[i], listener->capacities[i]);
+    return error;
 }
 
 /* Tell a client why, as far as it can be told. */
@@ -83,7 +88,8 @@ static bool read_hello(const struct listener *listener, struct client *client) {
         return true;
     tachyon_error_t status =
         ty_handshake_check(&client->hello, listener->kind, &listener->options);
-    if (status == TACHYON_SUCCESS && client->hello.start == TACHYON_START_POSITION)
+    if (status == TACHYON_SUCCESS && !listener->host.offer &&
+        client->hello.start == TACHYON_START_POSITION)
         status = TACHYON_ERR_LAGGED; /* there is one consumer, and it begins at 0 */
     if (status != TACHYON_SUCCESS)
         refuse(listener, client->socket, status);
@@ -145,13 +151,14 @@ static void accept_clients(struct listener *listener) {
 }
 
 /* Offer the memory to a client. False: it cannot be answered. */
-static bool offer(const struct listener *listener, struct client *client) {
+static bool offer(const struct listener *listener, struct client *client,
+                  const struct greeting *answer) {
     int fds[HANDSHAKE_MAX_RINGS];
     for (unsigned i = 0; i < handshake_rings(listener->kind); i++)
         fds[i] = listener->regions[i].fd;
     client->answered = true;
     client->deadline = ty_now_ns() + HELLO_NS;
-    return ty_handshake_send(client->socket, &listener->answer, fds,
+    return ty_handshake_send(client->socket, answer, fds,
                              handshake_rings(listener->kind));
 }
 
@@ -171,14 +178,24 @@ static tachyon_error_t answer_next(struct listener *listener) {
                 ty_earlier(answered->deadline, ty_now_ns() + IMPATIENT_NS);
             break;
         } else {
-            tachyon_error_t error =
-                listener->regions[0].map ? TACHYON_SUCCESS : create_regions(listener);
-            if (error != TACHYON_SUCCESS)
+            struct greeting answer = listener->answer;
+            tachyon_error_t error = TACHYON_SUCCESS;
+            if (listener->host.offer)
+                error = listener->host.offer(listener->host.context, client, &answer,
+                                             listener->regions);
+            else if (!listener->regions[0].map)
+                error = create_regions(listener);
+            if (error != TACHYON_SUCCESS && !listener->host.offer)
                 return error;
-            if (offer(listener, client))
+            if (error != TACHYON_SUCCESS)
+                refuse(listener, client->socket, error);
+            else if (offer(listener, client, &answer))
                 answered = client;
-            else
+            if (!answered) {
+                if (listener->host.offer) /* they were for this client */
+                    ty_handshake_free_regions(listener->regions);
                 drop_client(listener, i); /* and look at the one that moved here */
+            }
         }
     }
     return TACHYON_SUCCESS;
@@ -233,9 +250,13 @@ static void set_door(struct listener *listener) {
 
 /* The connection stands; all that the client has seen goes with it. */
 static void hand_over(struct listener *listener, size_t index, struct session *out) {
-    struct client client = take_client(listener, index);
-    *out = (struct session){
-        .side = RING_SIDE_LISTENER, .socket = client.socket, .peer = client.peer};
+    struct client client = listener->clients[index];
+    *out = SESSION_NONE;
+    out->side = RING_SIDE_LISTENER;
+    out->socket = client.socket;
+    out->peer = client.peer;
+    listener->hello = client.hello;
+    take_client(listener, index); /* now that a forked child finds it elsewhere */
     for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++) {
         out->regions[i] = listener->regions[i];
         listener->regions[i] = REGION_NONE;
@@ -321,7 +342,8 @@ tachyon_error_t ty_listener_open(struct listener *listener, const char *path,
     }
     if ((error = ty_address_listen(&listener->address, path,
                                    listener->options.socket_mode)) != TACHYON_SUCCESS ||
-        (error = create_regions(listener)) != TACHYON_SUCCESS)
+        (!listener->host.offer &&
+         (error = create_regions(listener)) != TACHYON_SUCCESS))
         return error;
     /* May take the kernel 30 ms: not before clients can come. */
     listener->answer.flags = ty_handshake_flags();

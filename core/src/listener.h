@@ -19,8 +19,18 @@ struct client {
     tachyon_peer_t peer;
 };
 
+/* Who has a say in what a client is offered. */
+struct listener_host {
+    /* Make the memory for it, and say in the answer what it is. An error: refused so; what
+     * there is of the memory goes. NULL: one peer, and rings as the kind has them. */
+    tachyon_error_t (*offer)(void *context, const struct client *client,
+                             struct greeting *answer, struct region *regions);
+    void *context;
+};
+
 struct listener {
     struct address address;
+    struct listener_host host;
     struct door *door; /* the owner's */
     enum handshake_kind kind;
     tachyon_options_t options;
@@ -28,6 +38,7 @@ struct listener {
     struct greeting answer;
     size_t capacities[HANDSHAKE_MAX_RINGS];
     struct region regions[HANDSHAKE_MAX_RINGS]; /* seen by no client but the answered */
+    struct greeting hello; /* of the client that a round has handed out last */
     struct client clients[LISTENER_MAX_CLIENTS]; /* in the order of their arrival */
     size_t client_count;
     int64_t starved_until; /* accept found no free descriptor; 0: it has not */
@@ -50,6 +61,9 @@ tachyon_error_t ty_listener_open(struct listener *listener, const char *path,
  */
 tachyon_error_t ty_listener_round(struct listener *listener,
                                   const struct patience *patience, struct session *out);
+
+/* Memory for a client, as it stands at the start. */
+tachyon_error_t ty_listener_create_ring(struct region *region, size_t capacity);
 
 /* From now on the door, which has just been opened, is readable when a round would do
  * something. False: the kernel refuses. */

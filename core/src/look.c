@@ -3,6 +3,7 @@
  * Looking at a bus or an RPC bus: how it stands, where its rings lie, who the peer is.
  * Nothing in here changes an end.
  */
+#include "many.h"
 #include "rpc.h"
 
 /* A bus has one ring. Of an RPC bus the connector sends into the first and receives from
@@ -24,7 +25,8 @@ static tachyon_state_t state_of(struct tachyon_bus *bus,
     int error = atomic_load(&bus->error);
     if (error == TACHYON_SUCCESS && atomic_load(&bus->link.closing)) {
         error = TACHYON_ERR_CLOSED;
-    } else if (error == TACHYON_SUCCESS && ty_link_look(&bus->link) != LINK_ALIVE) {
+    } else if (error == TACHYON_SUCCESS && !bus->peers && /* many: they come and go */
+               ty_link_look(&bus->link) != LINK_ALIVE) {
         /* Undelivered messages keep a receiving end usable. Any thread may ask, so
          * this reads the shared words, not the consumer's own. */
         const struct ring_shared *shared = region_shared(receiving);
@@ -69,6 +71,10 @@ static void *memory(const struct tachyon_bus *bus, const struct region *region,
         ty_fail_plain(TACHYON_ERR_FORKED);
         return NULL;
     }
+    if (bus->peers) {
+        ty_fail(TACHYON_ERR_INVALID_SZ, 0, "each of many peers has memory of its own");
+        return NULL;
+    }
     if (mapped)
         *mapped = 2 * region->capacity;
     return region_data(region);
@@ -97,6 +103,9 @@ size_t tachyon_rpc_max_payload(const tachyon_rpc_bus_t *rpc) {
 tachyon_error_t tachyon_bus_get_peer(const tachyon_bus_t *bus, tachyon_peer_t *out) {
     if (is_null(bus) || is_null(out))
         return TACHYON_ERR_NULL_PTR;
+    if (bus->peers && tachyon_bus_sender(bus) == 0)
+        return ty_fail(TACHYON_ERR_EMPTY, 0,
+                       "of many peers none has sent a message yet that was taken");
     *out = bus->peer;
     return TACHYON_SUCCESS;
 }
@@ -121,5 +130,7 @@ tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t 
         .sleeps = atomic_load_explicit(&bus->link.sleeps, memory_order_relaxed),
         .wakes = atomic_load_explicit(&bus->link.wakes, memory_order_relaxed),
     };
+    if (bus->peers && atomic_load(&bus->error) != TACHYON_ERR_FORKED)
+        bus->peers->kind->stats((tachyon_bus_t *)(uintptr_t)bus, out);
     return TACHYON_SUCCESS;
 }

@@ -12,6 +12,7 @@
 #include "bus.h"
 #include "connector.h"
 #include "listener.h"
+#include "many.h"
 #include "rpc.h"
 
 #include <errno.h>
@@ -66,8 +67,12 @@ static tachyon_error_t set_up(struct tachyon_bus *bus, enum handshake_kind kind,
 
 static void hang_up(struct tachyon_bus *bus) {
     ty_link_join(&bus->link); /* a thread may still be blocked in a call */
+    if (bus->peers)
+        ty_peers_join(bus);
     bus->tx.offset = 0;
     tachyon_flush(bus);
+    if (bus->peers)
+        ty_peers_hang_up(bus);
     ty_link_close(&bus->link);
     ty_link_free(&bus->link);
 }
@@ -163,14 +168,35 @@ static struct tachyon_opening *new_opening(const char *path, enum handshake_kind
     return opening;
 }
 
+/* A listener with many peers stands as soon as it listens. */
+static tachyon_error_t begin_many(struct tachyon_opening *opening,
+                                  const size_t *capacities,
+                                  const tachyon_options_t *options) {
+    const struct peers_kind *which = opening->kind == HANDSHAKE_RPC ? NULL
+                                     : options->role == TACHYON_ROLE_CONSUMER
+                                         ? &ty_fanin
+                                     : options->max_peers == 1 ? &ty_solo
+                                                               : NULL;
+    if (!which)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "options.max_peers is %u: this release knows a consumer of many "
+                       "producers, and a producer with one consumer after the other",
+                       options->max_peers);
+    tachyon_error_t error = ty_fork_watch(&opening->watch);
+    if (error == TACHYON_SUCCESS)
+        error = ty_peers_open(opening->bus, which, opening->kind, options,
+                              opening->path, capacities);
+    if (error == TACHYON_SUCCESS)
+        opening->outcome = TACHYON_SUCCESS;
+    return error;
+}
+
 /* listen, or connect when capacities is NULL. Cancellation is disabled. */
 static tachyon_error_t begin(struct tachyon_opening *opening, const size_t *capacities,
                              const tachyon_options_t *options) {
     opening->listens = capacities != NULL;
     if (options->max_peers > 0)
-        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
-                       "options.max_peers is %u, which this release does not know yet",
-                       options->max_peers);
+        return begin_many(opening, capacities, options);
     if (opening->listens)
         ty_listener_init(&opening->listener, opening->kind, options, &opening->door);
     else
@@ -454,8 +480,11 @@ void tachyon_rpc_ref(tachyon_rpc_bus_t *rpc) {
 }
 
 void tachyon_bus_close(tachyon_bus_t *bus) {
-    if (bus)
-        ty_link_close(&bus->link);
+    if (!bus)
+        return;
+    ty_link_close(&bus->link);
+    if (bus->peers)
+        ty_peers_close(bus, false);
 }
 
 void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) {
@@ -463,8 +492,11 @@ void tachyon_rpc_close(tachyon_rpc_bus_t *rpc) {
 }
 
 void tachyon_bus_abort(tachyon_bus_t *bus) {
-    if (bus)
-        ty_link_abort(&bus->link);
+    if (!bus)
+        return;
+    ty_link_abort(&bus->link);
+    if (bus->peers)
+        ty_peers_close(bus, true);
 }
 
 void tachyon_rpc_abort(tachyon_rpc_bus_t *rpc) {

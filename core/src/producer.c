@@ -3,7 +3,7 @@
  * Sending. The hot path is ring_reserve, ring_commit and ring_publish; whatever else
  * may be the matter, ring_reserve finds no room and the slow path finds out.
  */
-#include "bus.h"
+#include "many.h"
 
 /* Flushes between two questions whether the peer lives. */
 #define FLUSHES_PER_LOOK 1024u
@@ -29,6 +29,10 @@ static void tx_failed(void *context, tachyon_error_t error) {
     ty_bus_wait_failed(((struct tx_wait *)context)->bus, error);
 }
 
+static void tx_news(void *context) {
+    ty_peers_news(((struct tx_wait *)context)->bus);
+}
+
 /* The wait for room has begun: by looking at the peer, or by waiting for it. */
 static void wait_for_room(struct tachyon_bus *bus, const struct wait *how) {
     bus->tx.full++;
@@ -38,6 +42,11 @@ static void wait_for_room(struct tachyon_bus *bus, const struct wait *how) {
         return;
     }
     ty_link_look(&bus->link);
+    if (how->news) {
+        how->news(how->context);
+        if (how->ready(how->context))
+            return;
+    }
     if (link_watched(&bus->link) && ty_link_arm(&bus->link, how))
         return;
     tachyon_error_t error = ty_link_error(&bus->link);
@@ -49,7 +58,10 @@ void *ty_bus_wait_tx(struct tachyon_bus *bus, size_t size, struct wait how) {
     tachyon_flush(bus); /* may find the peer gone: before the claim reports that */
     if (ty_bus_claim(bus, TACHYON_ROLE_PRODUCER, how.timeout_ns) != TACHYON_SUCCESS)
         return NULL;
-    uint64_t most = ring_max_payload(bus->tx.capacity);
+    const struct peers_kind *many = bus->peers ? bus->peers->kind : NULL;
+    /* Without a peer of many there is no ring: each has one as large as the first. */
+    uint64_t most =
+        ring_max_payload(many ? bus->regions[0].capacity : bus->tx.capacity);
     if (size > most) {
         ty_fail(TACHYON_ERR_INVALID_SZ, 0,
                 "a message of %zu bytes can never fit: this ring takes %zu at most",
@@ -58,9 +70,10 @@ void *ty_bus_wait_tx(struct tachyon_bus *bus, size_t size, struct wait how) {
     }
     struct tx_wait want = {.bus = bus, .size = size};
     if (!how.ready)
-        how.ready = ty_bus_tx_ready;
+        how.ready = many ? many->tx_ready : ty_bus_tx_ready;
     if (!how.asleep)
-        how.asleep = ty_bus_tx_asleep;
+        how.asleep = many ? many->tx_asleep : ty_bus_tx_asleep;
+    how.news = many ? tx_news : NULL;
     how.failed = tx_failed;
     how.context = &want;
     /* What woke us for room is seen now. On an RPC bus it may tell of a message too. */
@@ -94,6 +107,10 @@ void *tachyon_acquire_tx(tachyon_bus_t *bus, size_t max_payload_size) {
 
 /* Wake the consumer, or only ask whether it still lives. */
 static out_of_line void flush_slow(struct tachyon_bus *bus, bool wake) {
+    if (bus->peers) {
+        bus->peers->kind->flush_slow(bus, wake);
+        return;
+    }
     if (wake && !ty_link_wake(&bus->link))
         bus->tx.woken = 0; /* the next flush tries again */
     else if (unlikely(bus->tx.flushes % FLUSHES_PER_LOOK == 0))
@@ -115,7 +132,10 @@ static inline void publish(struct tachyon_bus *bus, bool freely) {
 static out_of_line tachyon_error_t flush_carefully(struct tachyon_bus *bus) {
     if (ty_link_aborted(&bus->link))
         return ty_bus_fail(bus, TACHYON_ERR_CLOSED);
-    publish(bus, false);
+    if (bus->peers && bus->peers->kind->before_flush)
+        bus->peers->kind->before_flush(bus);
+    if (bus->tx.first_word != 0) /* what nobody is there for may have gone meanwhile */
+        publish(bus, false);
     return TACHYON_SUCCESS;
 }
 

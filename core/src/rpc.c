@@ -355,7 +355,7 @@ static const void *take_reply(struct tachyon_rpc_bus *rpc, uint64_t id,
     }
     rpc->held_id = want.rx.record.correlation_id;
     rpc->held_in_ring = true;
-    return bus_hand_out(&rpc->bus, &want.rx.record, msg_type, actual_size);
+    return bus_hand_out(&rpc->bus.rx, &want.rx.record, msg_type, actual_size);
 }
 
 /* What both kinds of wait check. */
@@ -456,7 +456,7 @@ const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
         rpc->stats.calls++;
     }
     *out_cid = id;
-    return bus_hand_out(&rpc->bus, &want.record, msg_type, actual_size);
+    return bus_hand_out(&rpc->bus.rx, &want.record, msg_type, actual_size);
 }
 
 const void *tachyon_rpc_serve(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,

@@ -20,4 +20,7 @@ struct session {
     struct region regions[HANDSHAKE_MAX_RINGS]; /* as many as the kind has: 1 or 2 */
 };
 
+#define SESSION_NONE                                                                   \
+    ((struct session){.socket = -1, .pidfd = -1, .regions = {REGION_NONE, REGION_NONE}})
+
 #endif

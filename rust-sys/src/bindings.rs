@@ -419,6 +419,172 @@ extern "C" {
         pure_spin: ::core::ffi::c_int,
     );
 }
+/// Who is at the other end, as the kernel said at the handshake.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct tachyon_peer_t {
+    /// 0 when it lives in a pid namespace we cannot see
+    pub pid: i32,
+    pub uid: u32,
+    pub gid: u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of tachyon_peer_t"][::core::mem::size_of::<tachyon_peer_t>() - 12usize];
+    ["Alignment of tachyon_peer_t"][::core::mem::align_of::<tachyon_peer_t>() - 4usize];
+    [
+        "Offset of field: tachyon_peer_t::pid",
+    ][::core::mem::offset_of!(tachyon_peer_t, pid) - 0usize];
+    [
+        "Offset of field: tachyon_peer_t::uid",
+    ][::core::mem::offset_of!(tachyon_peer_t, uid) - 4usize];
+    [
+        "Offset of field: tachyon_peer_t::gid",
+    ][::core::mem::offset_of!(tachyon_peer_t, gid) - 8usize];
+};
+/// it is connected
+pub const tachyon_event_kind_t_TACHYON_EVENT_JOINED: tachyon_event_kind_t = 1;
+/// it is gone, `reason` says how; all is delivered
+pub const tachyon_event_kind_t_TACHYON_EVENT_LEFT: tachyon_event_kind_t = 2;
+/// this many (`peer`) events were not kept
+pub const tachyon_event_kind_t_TACHYON_EVENT_MISSED: tachyon_event_kind_t = 3;
+/// What has happened to a peer.
+pub type tachyon_event_kind_t = ::core::ffi::c_uint;
+/// A peer has come or gone.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct tachyon_event_t {
+    /// a tachyon_event_kind_t
+    pub kind: u32,
+    /// its number: they grow, and none is used again
+    pub peer: u32,
+    /** LEFT: CLOSED (by either end), ABORTED, PEER_DEAD,
+CORRUPT*/
+    pub reason: tachyon_error_t,
+    pub who: tachyon_peer_t,
+    /// options.name of the peer, "" for none
+    pub name: [::core::ffi::c_char; 32usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of tachyon_event_t"][::core::mem::size_of::<tachyon_event_t>() - 56usize];
+    [
+        "Alignment of tachyon_event_t",
+    ][::core::mem::align_of::<tachyon_event_t>() - 4usize];
+    [
+        "Offset of field: tachyon_event_t::kind",
+    ][::core::mem::offset_of!(tachyon_event_t, kind) - 0usize];
+    [
+        "Offset of field: tachyon_event_t::peer",
+    ][::core::mem::offset_of!(tachyon_event_t, peer) - 4usize];
+    [
+        "Offset of field: tachyon_event_t::reason",
+    ][::core::mem::offset_of!(tachyon_event_t, reason) - 8usize];
+    [
+        "Offset of field: tachyon_event_t::who",
+    ][::core::mem::offset_of!(tachyon_event_t, who) - 12usize];
+    [
+        "Offset of field: tachyon_event_t::name",
+    ][::core::mem::offset_of!(tachyon_event_t, name) - 24usize];
+};
+/// A peer that is connected.
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct tachyon_peer_info_t {
+    pub peer: u32,
+    pub who: tachyon_peer_t,
+    pub name: [::core::ffi::c_char; 32usize],
+    /// released from it, or to it
+    pub messages: u64,
+    /// of a consumer of many: bytes it has still to read; else 0
+    pub behind: u64,
+    /// times this end slept for it alone
+    pub sleeps: u64,
+    /// times this end woke it
+    pub wakes: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of tachyon_peer_info_t",
+    ][::core::mem::size_of::<tachyon_peer_info_t>() - 80usize];
+    [
+        "Alignment of tachyon_peer_info_t",
+    ][::core::mem::align_of::<tachyon_peer_info_t>() - 8usize];
+    [
+        "Offset of field: tachyon_peer_info_t::peer",
+    ][::core::mem::offset_of!(tachyon_peer_info_t, peer) - 0usize];
+    [
+        "Offset of field: tachyon_peer_info_t::who",
+    ][::core::mem::offset_of!(tachyon_peer_info_t, who) - 4usize];
+    [
+        "Offset of field: tachyon_peer_info_t::name",
+    ][::core::mem::offset_of!(tachyon_peer_info_t, name) - 16usize];
+    [
+        "Offset of field: tachyon_peer_info_t::messages",
+    ][::core::mem::offset_of!(tachyon_peer_info_t, messages) - 48usize];
+    [
+        "Offset of field: tachyon_peer_info_t::behind",
+    ][::core::mem::offset_of!(tachyon_peer_info_t, behind) - 56usize];
+    [
+        "Offset of field: tachyon_peer_info_t::sleeps",
+    ][::core::mem::offset_of!(tachyon_peer_info_t, sleeps) - 64usize];
+    [
+        "Offset of field: tachyon_peer_info_t::wakes",
+    ][::core::mem::offset_of!(tachyon_peer_info_t, wakes) - 72usize];
+};
+extern "C" {
+    /** Let peers in and out: one step of the handshake of whoever knocks, and the next event.
+ Events are kept until they are fetched here, 1,024 of them; what comes on top of those
+ is only counted.
+
+ @param out         Set to the event; must not be NULL.
+ @param timeout_ns  Longest wait for one; negative for ever, 0 not at all.
+ @return SUCCESS; EMPTY (timeout_ns is 0) or TIMEOUT: nothing has happened; BUSY: another
+         thread waits in this call; INVALID_SZ: the bus has a single peer; INTERRUPTED;
+         CLOSED: this handle is; FORKED; NULL_PTR; SYSTEM.
+
+ Threads: any, while others send and receive.  Blocks: up to timeout_ns, and never the
+ one that sends or receives.  System calls: yes.*/
+    pub fn tachyon_bus_accept(
+        bus: *mut tachyon_bus_t,
+        out: *mut tachyon_event_t,
+        timeout_ns: i64,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /** Who is connected.
+
+ @param out  Room for `max` entries; may be NULL when max is 0.
+ @return How many there are, of which at most `max` are filled in, in no order. 0 also
+         for NULL_PTR, INVALID_SZ (a bus with a single peer) and FORKED; otherwise
+         tachyon_last_error() is SUCCESS.
+
+ Threads: any.  Blocks: never.  System calls: none.*/
+    pub fn tachyon_bus_get_peers(
+        bus: *const tachyon_bus_t,
+        out: *mut tachyon_peer_info_t,
+        max: usize,
+    ) -> usize;
+}
+extern "C" {
+    /** Disconnect a peer. It is told that the stream has ended (CLOSED); what it has sent and
+ nobody has received yet is not delivered. The event LEFT follows as for any other.
+
+ @param peer  Its number.
+ @return SUCCESS; INVALID_SZ: none of this number is connected, or the bus has a single
+         peer; FORKED; NULL_PTR.
+
+ Threads: any.  Blocks: never.  System calls: yes.*/
+    pub fn tachyon_bus_drop_peer(bus: *mut tachyon_bus_t, peer: u32) -> tachyon_error_t;
+}
+extern "C" {
+    /** Number of the peer whose message was found last: the one that is handed out, or was
+ copied. 0 before the first, on a bus with a single peer, on one that sends, and of NULL.
+
+ Threads: the one that receives.  Blocks: never.  System calls: none.*/
+    pub fn tachyon_bus_sender(bus: *const tachyon_bus_t) -> u32;
+}
 extern "C" {
     /// Largest payload of one message: capacity - 128. 0 when bus is NULL.
     pub fn tachyon_max_payload(bus: *const tachyon_bus_t) -> usize;
@@ -799,31 +965,9 @@ extern "C" {
     /// Order later loads of this thread after earlier ones (an acquire fence).
     pub fn tachyon_memory_barrier_acquire();
 }
-/// Who is at the other end, as the kernel said at the handshake.
-#[repr(C)]
-#[derive(Debug, Copy, Clone)]
-pub struct tachyon_peer_t {
-    /// 0 when it lives in a pid namespace we cannot see
-    pub pid: i32,
-    pub uid: u32,
-    pub gid: u32,
-}
-#[allow(clippy::unnecessary_operation, clippy::identity_op)]
-const _: () = {
-    ["Size of tachyon_peer_t"][::core::mem::size_of::<tachyon_peer_t>() - 12usize];
-    ["Alignment of tachyon_peer_t"][::core::mem::align_of::<tachyon_peer_t>() - 4usize];
-    [
-        "Offset of field: tachyon_peer_t::pid",
-    ][::core::mem::offset_of!(tachyon_peer_t, pid) - 0usize];
-    [
-        "Offset of field: tachyon_peer_t::uid",
-    ][::core::mem::offset_of!(tachyon_peer_t, uid) - 4usize];
-    [
-        "Offset of field: tachyon_peer_t::gid",
-    ][::core::mem::offset_of!(tachyon_peer_t, gid) - 8usize];
-};
 extern "C" {
-    /// SUCCESS or NULL_PTR.
+    /** SUCCESS or NULL_PTR. Of many peers it is the one that tachyon_bus_sender() names, on the
+ thread that receives; EMPTY: there is none.*/
     pub fn tachyon_bus_get_peer(
         bus: *const tachyon_bus_t,
         out: *mut tachyon_peer_t,
@@ -833,7 +977,8 @@ extern "C" {
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct tachyon_stats_t {
-    /// bytes of the ring
+    /** bytes of the ring, of each of many peers; the rest is of
+all of them, those that have left included*/
     pub capacity: u64,
     /// bytes of it that this end knows to be in use
     pub used: u64,

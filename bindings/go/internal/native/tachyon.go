@@ -206,6 +206,9 @@ extern swig_intgo _wrap_Peer_Uid_get_native_e451218af17c530a(uintptr_t arg1);
 extern swig_intgo _wrap_Peer_Gid_get_native_e451218af17c530a(uintptr_t arg1);
 extern uintptr_t _wrap_new_Peer_native_e451218af17c530a(void);
 extern void _wrap_delete_Peer_native_e451218af17c530a(uintptr_t arg1);
+extern swig_intgo _wrap_EVENT_JOINED_native_e451218af17c530a(void);
+extern swig_intgo _wrap_EVENT_LEFT_native_e451218af17c530a(void);
+extern swig_intgo _wrap_EVENT_MISSED_native_e451218af17c530a(void);
 extern swig_type_4 _wrap_Stats_Capacity_get_native_e451218af17c530a(uintptr_t arg1);
 extern swig_type_5 _wrap_Stats_Used_get_native_e451218af17c530a(uintptr_t arg1);
 extern swig_type_6 _wrap_Stats_Messages_get_native_e451218af17c530a(uintptr_t arg1);
@@ -856,6 +859,28 @@ type Peer interface {
 	GetGid() (_swig_ret uint)
 }
 
+type Tachyon_event_kind_t int
+func _swig_getEVENT_JOINED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_EVENT_JOINED_native_e451218af17c530a())
+	return swig_r
+}
+
+var EVENT_JOINED int = _swig_getEVENT_JOINED()
+func _swig_getEVENT_LEFT() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_EVENT_LEFT_native_e451218af17c530a())
+	return swig_r
+}
+
+var EVENT_LEFT int = _swig_getEVENT_LEFT()
+func _swig_getEVENT_MISSED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_EVENT_MISSED_native_e451218af17c530a())
+	return swig_r
+}
+
+var EVENT_MISSED int = _swig_getEVENT_MISSED()
 type SwigcptrStats uintptr
 
 func (p SwigcptrStats) Swigcptr() uintptr {

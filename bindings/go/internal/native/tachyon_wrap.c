@@ -1026,6 +1026,42 @@ void _wrap_delete_Peer_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
 }
 
 
+intgo _wrap_EVENT_JOINED_native_e451218af17c530a() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = TACHYON_EVENT_JOINED;
+  
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_EVENT_LEFT_native_e451218af17c530a() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = TACHYON_EVENT_LEFT;
+  
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_EVENT_MISSED_native_e451218af17c530a() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = TACHYON_EVENT_MISSED;
+  
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
 long long _wrap_Stats_Capacity_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
