@@ -52,6 +52,7 @@ AFL_SHARE = 1  # of another fuzzer, each
 MODELS = {
     "wake": "Sleep, wake, close and crash",
     "join": "Many readers: join, sleep, leave and evict",
+    "fanin": "One receiver of many rings",
 }
 
 # Goal, pass line, where it is tested.

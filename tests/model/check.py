@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verify a model in every memory model and order, and that every mutant fails.
 
-    check.py SPIN CC WORKDIR wake|join
+    check.py SPIN CC WORKDIR wake|join|fanin
 
-Of join.pml the searches of minutes are run with TACHYON_BUDGET in the environment, as
-the preset `full` does, and left out otherwise. Exit status 0 when all is as it must be,
-77 (skipped) when there is no spin.
+Of join.pml and fanin.pml the searches of minutes are run with TACHYON_BUDGET in the
+environment, as the preset `full` does, and left out otherwise. Exit status 0 when all is
+as it must be, 77 (skipped) when there is no spin.
 """
 
 import itertools
@@ -23,6 +23,7 @@ LONG = "TACHYON_BUDGET" in os.environ
 COMPILE = {
     "wake": ["-O2"],
     "join": ["-O2" if LONG else "-O0", "-DCOLLAPSE", "-DVECTORSZ=2048"],
+    "fanin": ["-O2", "-DCOLLAPSE"],
 }
 MEMORIES = {"SC": ["-DSC"], "TSO, fences": [], "TSO, membarrier": ["-DMEMBARRIER"]}
 WAITS = {"own wait": [], "event loop": ["-DEVENT_LOOP"]}
@@ -108,6 +109,37 @@ JOIN_MUTANTS_LONG = [
 ]
 
 
+# The same of fanin.pml.
+FANIN = [
+    ("SC", "MESSAGES=2"),
+    ("TSO, fences; TSO, membarrier", "MESSAGES=1"),
+    ("SC", "JOIN SELF MESSAGES=1"),
+]
+FANIN_LONG = [
+    ("TSO, fences; TSO, membarrier", "MESSAGES=2"),
+    ("TSO, fences", "JOIN MESSAGES=1"),
+    ("SC", "CRASH MESSAGES=1"),
+]
+FANIN_MUTANTS = [
+    (1, "TSO, fences", "MESSAGES=2"),
+    (2, "TSO, membarrier", "MESSAGES=2"),
+    (3, "TSO, fences", "MESSAGES=2"),
+    (4, "TSO, membarrier", "MESSAGES=2"),
+    (5, "SC", "MESSAGES=2"),
+    (6, "SC", "MESSAGES=2"),
+    (7, "SC", "JOIN MESSAGES=1"),
+    (8, "SC", "JOIN MESSAGES=1"),
+    (9, "SC", "MESSAGES=2"),
+    (10, "SC", "MESSAGES=2"),
+    (11, "TSO, fences", "MESSAGES=1"),
+    (12, "SC", "JOIN MESSAGES=1"),
+]
+
+# For each model of this kind: what must hold, what must be found; beyond `long` too.
+HOLD = {"join": (JOIN, JOIN_LONG), "fanin": (FANIN, FANIN_LONG)}
+FIND = {"join": (JOIN_MUTANTS, JOIN_MUTANTS_LONG), "fanin": (FANIN_MUTANTS, [])}
+
+
 def defines(text: str) -> list[str]:
     return [f"-D{word}" for word in text.split()]
 
@@ -143,7 +175,8 @@ def searches(model: str) -> Iterator[tuple[str, list[str]]]:
                 MEMORIES[memory] + WAITS[wait] + CRASHES[crash],
             )
         return
-    for memories, text in JOIN + (JOIN_LONG if LONG else []):
+    always, long = HOLD[model]
+    for memories, text in always + (long if LONG else []):
         for memory in memories.split("; "):
             yield f"{memory:16} {text:60}", MEMORIES[memory] + defines(text)
 
@@ -155,7 +188,8 @@ def mutants(model: str) -> Iterator[tuple[int, str, list[str]]]:
             flags = MEMORIES[memory] + WAITS[wait] + CRASHES[crash]
             yield mutant, f"{memory}, {wait}, {crash}", [*flags, "-DMESSAGES=4"]
         return
-    for mutant, memory, text in JOIN_MUTANTS + (JOIN_MUTANTS_LONG if LONG else []):
+    always, long = FIND[model]
+    for mutant, memory, text in always + (long if LONG else []):
         yield mutant, f"{memory}, {text}", MEMORIES[memory] + defines(text)
 
 
