@@ -41,6 +41,7 @@ struct ends {
     struct pair pair;                   /* the listener sends; its ring is full */
     tachyon_rpc_bus_t *callee, *caller; /* both rings are full */
     uint64_t id;                        /* of a call that gets no reply */
+    tachyon_bus_t *many;                /* receives from many, and nobody has come */
     const char *path;
 };
 
@@ -57,6 +58,12 @@ static struct ends ends_open(size_t number) {
     tachyon_options_t options = options_of(5000 * MS);
     struct ends ends = {.path = test_path(name),
                         .pair = pair_open_with(4096, &options, &options)};
+    char many[32];
+    snprintf(many, sizeof many, "many%zu", number);
+    options.role = TACHYON_ROLE_CONSUMER;
+    options.max_peers = 4;
+    CHECK_OK(tachyon_bus_listen_with(test_path(many), 4096, &options, &ends.many));
+    options = options_of(5000 * MS);
     uint32_t type;
     size_t size;
     uint64_t id;
@@ -73,6 +80,7 @@ static void ends_close(struct ends *ends) {
     pair_close(&ends->pair);
     tachyon_rpc_destroy(ends->caller);
     tachyon_rpc_destroy(ends->callee);
+    tachyon_bus_destroy(ends->many);
 }
 
 /* ---- Every blocking call: true if it gave something ---- */
@@ -112,6 +120,17 @@ static bool receive_copy(struct ends *ends, int64_t timeout_ns) {
     size_t size;
     return tachyon_recv(ends->pair.connector, item, sizeof item, &size, &type, 10,
                         timeout_ns) == TACHYON_SUCCESS;
+}
+
+static bool receive_from_many(struct ends *ends, int64_t timeout_ns) {
+    uint32_t type;
+    size_t size;
+    return tachyon_acquire_rx_timed(ends->many, &type, &size, 10, timeout_ns);
+}
+
+static bool accept_peer(struct ends *ends, int64_t timeout_ns) {
+    tachyon_event_t event;
+    return tachyon_bus_accept(ends->many, &event, timeout_ns) == TACHYON_SUCCESS;
 }
 
 static bool send_array(struct ends *ends, int64_t timeout_ns) {
@@ -214,6 +233,8 @@ static const struct blocking {
     {"drain_batch_timed", drain, TACHYON_ERR_EMPTY},
     {"recv_batch", receive_array, TACHYON_ERR_EMPTY},
     {"recv", receive_copy, TACHYON_ERR_EMPTY},
+    {"acquire_rx_timed of many", receive_from_many, TACHYON_ERR_EMPTY},
+    {"bus_accept", accept_peer, TACHYON_ERR_EMPTY},
     {"rpc_wait_timed", wait_for_reply, TACHYON_ERR_EMPTY},
     {"rpc_wait_any", wait_for_any_reply, TACHYON_ERR_EMPTY},
     {"rpc_serve_timed", serve, TACHYON_ERR_EMPTY},
@@ -234,7 +255,7 @@ static const struct blocking {
     {"rpc_call_timed", call, TACHYON_ERR_FULL},
 };
 #define CALLS (sizeof calls / sizeof calls[0])
-#define FIRST_SENDER 12
+#define FIRST_SENDER 14
 
 static void fill(struct ends *ends) {
     uint64_t id;
