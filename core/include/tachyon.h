@@ -395,6 +395,17 @@ TACHYON_ABI void tachyon_bus_set_polling_mode(const tachyon_bus_t *bus,
  * flushed when it left is still delivered, then the event follows. A ring of `capacity`
  * bytes is made for each producer when it connects.
  *
+ * A producer with max_peers above 1 broadcasts: there is one ring of `capacity` bytes, of
+ * which each consumer reads every message, read-only. The slowest says how far it may go:
+ * with TACHYON_SLOW_BLOCK sending waits for it as long as it lives; with
+ * TACHYON_SLOW_DISCONNECT who is in the way for options.slow_after_ns is let go. Such a
+ * one finds LAGGED where it releases: what it has just read, in place or into its memory,
+ * may have been overwritten before; recv and recv_batch do not count it. While there is
+ * no consumer, sending waits for one or (TACHYON_WITHOUT_PEERS_FREE_RUN) goes on. With
+ * options.keep_place_ns the place of a consumer with a name that dies without closing is
+ * kept that long: the next one of its name goes on after what it had released, and until
+ * then sending waits as for one that lives.
+ *
  * A producer with max_peers 1 has one consumer after the other, each with a ring of its
  * own: what one has not taken is gone with it. While there is none, sending waits.
  *
@@ -495,6 +506,20 @@ TACHYON_ABI tachyon_error_t tachyon_bus_drop_peer(tachyon_bus_t *bus,
  * Threads: the one that receives.  Blocks: never.  System calls: none.
  */
 TACHYON_ABI uint32_t tachyon_bus_sender(const tachyon_bus_t *bus) TACHYON_NOEXCEPT;
+
+/**
+ * Where this end of a broadcast stands: after what it has released (consumer) or flushed
+ * (producer), and the epoch in which that means anything: the life of one listener. With
+ * options.start_position and start_epoch a later connect goes on from there, as long as
+ * it is still in the ring; else it fails with LAGGED.
+ *
+ * @return SUCCESS; INVALID_SZ: the bus is no broadcast; NULL_PTR. Also after the end.
+ *
+ * Threads: the one that receives, or sends.  Blocks: never.  System calls: none.
+ */
+TACHYON_ABI tachyon_error_t tachyon_bus_position(const tachyon_bus_t *bus,
+                                                 uint64_t *position,
+                                                 uint64_t *epoch) TACHYON_NOEXCEPT;
 
 /* ---- Sending ---------------------------------------------------------------- */
 

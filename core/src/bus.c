@@ -37,11 +37,22 @@ tachyon_error_t ty_bus_report(struct tachyon_bus *bus) {
     if (error == TACHYON_ERR_PEER_DEAD)
         return ty_fail(error, 0, "the peer (process %d) died without closing",
                        (int)bus->peer.pid);
+    if (error == TACHYON_ERR_LAGGED)
+        return ty_fail(
+            error, 0,
+            "the producer (process %d) has let this consumer go: what it had "
+            "not released is overwritten, or may be; connect again",
+            (int)bus->peer.pid);
     return ty_fail_plain(error);
 }
 
 tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error) {
     int none = TACHYON_SUCCESS;
+    /* Whatever else it looks like: the producer has let us go. */
+    if (bus->epoch != 0 && !bus->peers && !bus_closing(bus) &&
+        atomic_load_explicit(&region_shared(&bus->regions[0])->wanted_tail,
+                             memory_order_relaxed) == RING_EVICTED)
+        error = TACHYON_ERR_LAGGED;
     atomic_compare_exchange_strong(&bus->error, &none, (int)error);
     ring_producer_disarm(&bus->tx);
     ring_consumer_disarm(&bus->rx);
@@ -94,6 +105,7 @@ void ty_bus_arm_tx(struct tachyon_bus *bus, const struct region *region) {
 void ty_bus_arm_rx(struct tachyon_bus *bus, const struct region *region) {
     ring_consumer_arm(&bus->rx, region_shared(region), region_data(region),
                       region->capacity);
+    bus->rx.tail = bus->start;
     bus->link.receives = true;
 }
 
@@ -187,6 +199,8 @@ tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *sessi
     *bus = (struct tachyon_bus){.side = session->side,
                                 .declared_role = session->role,
                                 .peer = session->peer,
+                                .start = session->start,
+                                .epoch = session->epoch,
                                 .owners = 1,
                                 .watch.in_child = in_child};
     for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)

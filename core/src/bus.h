@@ -24,6 +24,8 @@ struct tachyon_bus {
     unsigned empty_looks;
     _Atomic unsigned repeats; /* untimed waits since the end was told */
     bool refused;             /* the last look for room has found none */
+    uint64_t start;           /* of what is received, and in broadcast ... */
+    uint64_t epoch;           /* ... what positions belong to; else 0 */
     struct peers *peers;      /* of a listener with many; NULL: one, the link's */
 };
 

@@ -99,6 +99,8 @@ static void end_try(struct connector *connector) {
     if (connector->socket >= 0)
         ty_door_forget(connector->door, connector->socket);
     ty_close(&connector->socket);
+    ty_handshake_free_regions(connector->regions);
+    connector->acknowledged = false;
     while (connector->fd_count > 0)
         ty_close(&connector->fds[--connector->fd_count]);
 }
@@ -124,47 +126,95 @@ static tachyon_error_t begin_try(struct connector *connector) {
     return TACHYON_SUCCESS;
 }
 
+static bool is_broadcast(const struct connector *connector) {
+    return connector->kind == HANDSHAKE_BUS &&
+           (connector->answer.flags & WIRE_FLAG_BROADCAST) != 0;
+}
+
 /* The answer is here: map what it offers and acknowledge it. */
-static tachyon_error_t accept_offer(struct connector *connector, struct session *out) {
+static tachyon_error_t accept_offer(struct connector *connector) {
     const char acknowledge = WIRE_ACKNOWLEDGE;
     const struct greeting *answer = &connector->answer;
-    size_t needed = handshake_rings(connector->kind);
-    struct region regions[HANDSHAKE_MAX_RINGS] = {REGION_NONE, REGION_NONE};
+    size_t rings = handshake_rings(connector->kind);
+    unsigned each = is_broadcast(connector) ? 2 : 1;
     /* What we find ourselves says more than the listener's status. */
     tachyon_error_t error =
         ty_handshake_check(answer, connector->kind, &connector->options);
     if (error != TACHYON_SUCCESS ||
         (error = refusal(&connector->hello, answer)) != TACHYON_SUCCESS)
         return error;
-    if (connector->fd_count != needed)
+    if (connector->fd_count != rings * each)
         return ty_fail(TACHYON_ERR_CORRUPT, 0,
                        "the listener passed %zu descriptors instead of %zu",
-                       connector->fd_count, needed);
-    for (size_t i = 0; i < needed; i++) {
-        int fd = connector->fds[i];
-        connector->fds[i] = -1;
-        error = ty_region_attach(&regions[i], &fd, 1, answer->capacity[i]);
-        if (error != TACHYON_SUCCESS)
-            goto fail;
+                       connector->fd_count, rings * each);
+    for (size_t i = 0; i < rings && error == TACHYON_SUCCESS; i++) {
+        int fds[REGION_MAX_FDS];
+        for (unsigned k = 0; k < each; k++) {
+            fds[k] = connector->fds[i * each + k];
+            connector->fds[i * each + k] = -1;
+        }
+        error =
+            ty_region_attach(&connector->regions[i], fds, each, answer->capacity[i]);
     }
-    if (send(connector->socket, &acknowledge, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1) {
-        error = ty_fail(TACHYON_ERR_NETWORK, errno,
-                        "the listener ended the connection during the handshake");
-        goto fail;
-    }
+    if (error != TACHYON_SUCCESS)
+        return error;
+    if (send(connector->socket, &acknowledge, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+        return ty_fail(TACHYON_ERR_NETWORK, errno,
+                       "the listener ended the connection during the handshake");
+    connector->acknowledged = true;
+    return TACHYON_SUCCESS;
+}
+
+/* A listener that broadcasts says when it has let us in. EMPTY: not yet. */
+static tachyon_error_t receive_joined(struct connector *connector) {
+    char byte = 0; /* exactly one: a wake-up may follow at once */
+    ssize_t count = recv(connector->socket, &byte, 1, MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR))
+        return TACHYON_ERR_EMPTY;
+    return count == 1 && byte == WIRE_JOINED
+               ? TACHYON_SUCCESS
+               : ty_fail(TACHYON_ERR_NETWORK, count < 0 ? errno : 0,
+                         "the listener ended the connection during the handshake");
+}
+
+/* Where a consumer of a broadcast begins. */
+static tachyon_error_t find_start(const struct connector *connector, uint64_t *start) {
+    const struct greeting *hello = &connector->hello;
+    /* Pairs with the release store in cursors_insert(). */
+    *start = atomic_load_explicit(&region_shared(&connector->regions[0])->tail,
+                                  memory_order_acquire);
+    if (*start % RING_LINE != 0)
+        return ty_fail(TACHYON_ERR_CORRUPT, 0, "the listener lets us begin at %" PRIu64,
+                       *start);
+    if (hello->start == TACHYON_START_POSITION && *start != hello->position)
+        return ty_fail(TACHYON_ERR_LAGGED, 0,
+                       "position %" PRIu64 " was overwritten during the handshake",
+                       hello->position);
+    return TACHYON_SUCCESS;
+}
+
+/* The connection stands. */
+static tachyon_error_t conclude(struct connector *connector, struct session *out) {
+    uint64_t start = 0;
+    tachyon_error_t error = TACHYON_SUCCESS;
+    if (is_broadcast(connector))
+        error = find_start(connector, &start);
+    if (error != TACHYON_SUCCESS)
+        return error;
     ty_door_forget(connector->door, connector->socket);
     *out = (struct session){.side = RING_SIDE_CONNECTOR,
                             .socket = connector->socket,
-                            .peer = connector->peer};
-    memcpy(out->regions, regions, sizeof regions);
+                            .peer = connector->peer,
+                            .start = start,
+                            .epoch =
+                                is_broadcast(connector) ? connector->answer.epoch : 0};
+    memcpy(out->regions, connector->regions, sizeof out->regions);
+    for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
+        connector->regions[i] = REGION_NONE;
     connector->socket = -1;
     ty_handshake_establish(out, &connector->options, connector->hello.flags,
-                           answer->flags);
+                           connector->answer.flags);
     return TACHYON_SUCCESS;
-
-fail:
-    ty_handshake_free_regions(regions);
-    return error;
 }
 
 /* ---- Tries ---- */
@@ -205,9 +255,13 @@ tachyon_error_t ty_connector_round(struct connector *connector,
         if (due && (error = begin_try(connector)) == TACHYON_SUCCESS)
             error = TACHYON_ERR_EMPTY;
     } else if (fds[0].revents) {
-        error = receive_answer(connector);
-        if (error == TACHYON_SUCCESS)
-            error = accept_offer(connector, out);
+        if (!connector->acknowledged &&
+            (error = receive_answer(connector)) == TACHYON_SUCCESS)
+            error = accept_offer(connector);
+        if (connector->acknowledged && is_broadcast(connector))
+            error = receive_joined(connector);
+        if (connector->acknowledged && error == TACHYON_SUCCESS)
+            error = conclude(connector, out);
     } else if (due) {
         error = ty_fail(TACHYON_ERR_TIMEOUT, 0,
                         "the listener accepted but did not answer in time");
@@ -238,7 +292,8 @@ void ty_connector_init(struct connector *connector, enum handshake_kind kind,
         .began = ty_now_ns(),
         .deadline = ty_deadline(once ? ANSWER_NS : options->timeout_ns),
         .start = -1,
-        .socket = -1};
+        .socket = -1,
+        .regions = {REGION_NONE, REGION_NONE}};
 }
 
 tachyon_error_t ty_connector_open(struct connector *connector, const char *path) {

@@ -27,6 +27,9 @@ struct connector {
     size_t received;
     int fds[CONNECTOR_MAX_FDS];
     size_t fd_count;
+    struct region
+        regions[HANDSHAKE_MAX_RINGS]; /* mapped and acknowledged: when it has */
+    bool acknowledged;                /* ... let us in, we are connected */
 };
 
 /* The options have been checked. From here on it may be closed. */

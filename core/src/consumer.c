@@ -143,11 +143,23 @@ const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,
     return tachyon_acquire_rx_timed(bus, type_id, actual_size, spin_threshold, -1);
 }
 
-static inline void release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
+/* The producer sleeps for what was released; or it has evicted us. */
+static out_of_line tachyon_error_t release_slow(struct tachyon_bus *bus) {
+    if (bus->rx.woken == RING_EVICTED)
+        return ty_bus_fail(bus, TACHYON_ERR_LAGGED);
+    if (!ty_link_wake(&bus->link))
+        bus->rx.woken = 0; /* the next release tries again */
+    return TACHYON_SUCCESS;
+}
+
+/* LAGGED: what has just been read may have been overwritten before. */
+static inline tachyon_error_t release(struct tachyon_bus *bus, uint64_t bytes,
+                                      uint64_t count) {
     ring_release(&bus->rx, bytes, count);
     ty_link_order_waker(bus->link.expedited);
-    if (unlikely(ring_producer_sleeps(&bus->rx)) && !ty_link_wake(&bus->link))
-        bus->rx.woken = 0; /* the next release tries again */
+    if (unlikely(ring_producer_sleeps(&bus->rx)))
+        return release_slow(bus);
+    return TACHYON_SUCCESS;
 }
 
 void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
@@ -160,12 +172,13 @@ void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
 }
 
 /* The same of a ring that need not be the bus's own. */
-static inline void release_from(struct tachyon_bus *bus, const struct ring_consumer *rx,
-                                uint64_t bytes, uint64_t count) {
+static inline tachyon_error_t release_from(struct tachyon_bus *bus,
+                                           const struct ring_consumer *rx,
+                                           uint64_t bytes, uint64_t count) {
     if (rx == &bus->rx)
-        release(bus, bytes, count);
-    else
-        bus->peers->kind->release(bus, bytes, count);
+        return release(bus, bytes, count);
+    bus->peers->kind->release(bus, bytes, count);
+    return TACHYON_SUCCESS;
 }
 
 /* The ring of many from which something is handed out. */
@@ -174,10 +187,11 @@ static struct ring_consumer *handed_of_many(struct tachyon_bus *bus) {
                                                   : NULL;
 }
 
-static inline void consume_from(struct tachyon_bus *bus, struct ring_consumer *rx,
-                                uint64_t bytes, uint64_t count) {
+/* How many of them count: none, if they may have been overwritten. */
+static inline uint64_t consume_from(struct tachyon_bus *bus, struct ring_consumer *rx,
+                                    uint64_t bytes, uint64_t count) {
     ring_hand_out(rx, bytes, count);
-    release_from(bus, rx, bytes, count);
+    return release_from(bus, rx, bytes, count) == TACHYON_SUCCESS ? count : 0;
 }
 
 static tachyon_error_t not_handed_out(struct tachyon_bus *bus) {
@@ -190,8 +204,7 @@ static out_of_line tachyon_error_t commit_slow(struct tachyon_bus *bus) {
     const struct ring_consumer *rx = handed_of_many(bus);
     if (!rx)
         return not_handed_out(bus);
-    release_from(bus, rx, rx->handed, rx->handed_count);
-    return TACHYON_SUCCESS;
+    return release_from(bus, rx, rx->handed, rx->handed_count);
 }
 
 tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus) {
@@ -199,8 +212,7 @@ tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus) {
         return ty_fail_null("bus");
     if (unlikely(bus->rx.handed == 0))
         return commit_slow(bus);
-    release(bus, bus->rx.handed, bus->rx.handed_count);
-    return TACHYON_SUCCESS;
+    return release(bus, bus->rx.handed, bus->rx.handed_count);
 }
 
 /* Room for less: the message stays. */
@@ -220,8 +232,7 @@ static inline tachyon_error_t copy_out(struct tachyon_bus *bus,
     if (likely(record->size > 0))
         copy_item(into, record->payload, record->size);
     ring_hand_out(rx, record->bytes, 1);
-    release_from(bus, rx, record->bytes, 1);
-    return TACHYON_SUCCESS;
+    return release_from(bus, rx, record->bytes, 1);
 }
 
 static out_of_line tachyon_error_t recv_slow(struct tachyon_bus *bus, void *into,
@@ -320,8 +331,7 @@ tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
                        "these %zu views are not the first of the %zu handed out", count,
                        (size_t)rx->handed_count);
-    release_from(bus, rx, bytes, count);
-    return TACHYON_SUCCESS;
+    return release_from(bus, rx, bytes, count);
 }
 
 size_t tachyon_batch_stride(const tachyon_msg_view_t *views, size_t count) {
@@ -359,20 +369,21 @@ size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
     *type_id = want.record.type_id;
     uint8_t *item = items;
     uint64_t ahead = 0;
-    size_t count = 0, unreleased = 0;
+    size_t released = 0, unreleased = 0;
     do {
         copy_item(item, want.record.payload, item_size);
         item += item_size;
         ahead += want.record.bytes;
-        count++;
         if (++unreleased == RING_ARRAY_BATCH) {
-            consume_from(bus, rx, ahead, unreleased);
+            if (consume_from(bus, rx, ahead, RING_ARRAY_BATCH) == 0)
+                return released;
+            released += RING_ARRAY_BATCH;
             ahead = unreleased = 0;
         }
-    } while (count < max_count && !bus_closing(bus) &&
+    } while (released + unreleased < max_count && !bus_closing(bus) &&
              ring_look_at(rx, ahead, &want.record) == RING_FOUND &&
              want.record.size == item_size && want.record.type_id == *type_id);
     if (unreleased > 0)
-        consume_from(bus, rx, ahead, unreleased);
-    return count;
+        released += consume_from(bus, rx, ahead, unreleased);
+    return released;
 }

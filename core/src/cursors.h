@@ -61,8 +61,8 @@ struct cursor {
 };
 
 struct cursors {
-    struct cursor **all; /* the caller's memory */
-    unsigned count;
+    struct cursor **all;          /* the caller's memory */
+    unsigned count, taken;        /* taken in, ever */
     bool free_run;                /* nobody there: overwrite; else wait for somebody */
     struct ring_shared *everyone; /* nobody's; wanted_head is 1 */
     struct cursor *dropped;       /* left the array because of their tails */
@@ -168,6 +168,7 @@ static inline bool cursors_take_in(struct cursors *c, struct ring_producer *tx) 
             joined,
             cursors_grant(c, joined->wish, tx->limit - tx->capacity, ring_flushed(tx)));
         c->all[c->count++] = joined;
+        c->taken++;
     }
     cursors_aim(c, tx);
     return true;

@@ -6,6 +6,7 @@
  *   hello      ------------------>            who I am, what I expect
  *              <------------------  answer    status, capacities, one memfd a ring
  *   ack 'A'    ------------------>            mapped, this one counts
+ *              <------------------  joined 'J'  broadcast only: `tail` says from where on
  *
  * Hello and answer are the same 128 bytes. Their first two words never change, so ends
  * of different versions can tell. The listener reads all hellos at once but answers
@@ -27,6 +28,7 @@
 #define WIRE_FLAG_BROADCAST UINT32_C(2) /* answer: the data is everybody's to read */
 #define WIRE_FLAG_LOSSY UINT32_C(4)     /* answer: slow consumers are let go */
 #define WIRE_ACKNOWLEDGE 'A'
+#define WIRE_JOINED 'J' /* the listener's answer to that, in broadcast */
 
 #define HANDSHAKE_NAME_BYTES 32
 #define HANDSHAKE_MAX_PEERS 1024u

@@ -43,8 +43,12 @@
 #define UNORDERED_SLEEP_NS 1000000   /* longest sleep when membarrier is refused */
 
 void ty_link_init(struct link *link) {
-    *link = (struct link){
-        .socket = -1, .pidfd = -1, .set = -1, .epoll = -1, .interrupt = {.fd = -1}};
+    *link = (struct link){.socket = -1,
+                          .pidfd = -1,
+                          .set = -1,
+                          .epoll = -1,
+                          .alarm = TY_NEVER,
+                          .interrupt = {.fd = -1}};
 }
 
 /* ---- Peer ---- */
@@ -259,9 +263,10 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
         error = TACHYON_ERR_INTERRUPTED;
     } else {
         atomic_fetch_add_explicit(&link->sleeps, 1, memory_order_relaxed);
+        int64_t until = ty_earlier(deadline, link->alarm);
         polled = sleep_waiting(
             (struct waiter){link, wait},
-            ordered ? deadline : ty_earlier(deadline, ty_now_ns() + UNORDERED_SLEEP_NS),
+            ordered ? until : ty_earlier(until, ty_now_ns() + UNORDERED_SLEEP_NS),
             &before);
         polled_errno = errno;
     }

@@ -16,6 +16,7 @@ struct link {
     bool signalled; /* that descriptor is readable because we say so */
     bool receives;  /* it tells of messages; else only of room and the end */
     bool expedited; /* both processes are registered for membarrier */
+    int64_t alarm;  /* a sleep ends then at the latest */
     bool ordered;   /* the sleeper's last word was, and none after it can be missed */
     /* So, and this end was not aborted: a flush just publishes, without a fence. */
     _Atomic bool flushes_freely;

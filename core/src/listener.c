@@ -21,17 +21,20 @@
 #define STARVED_NS (10 * MILLISECOND)   /* without a free descriptor for accept */
 #define MAX_CLIENTS LISTENER_MAX_CLIENTS
 
-tachyon_error_t ty_listener_create_ring(struct region *region, size_t capacity) {
-    tachyon_error_t error = ty_region_create(region, capacity);
-    if (error != TACHYON_SUCCESS)
-        return error;
+void ty_listener_describe(const struct region *region, size_t capacity) {
     struct ring_shared *shared = region_shared(region);
     shared->about.magic = WIRE_MAGIC;
     shared->about.version = WIRE_VERSION;
-    shared->about.capacity_bytes = region->capacity;
+    shared->about.capacity_bytes = capacity;
     shared->about.data_offset = region->data_offset;
-    shared->about.max_payload_bytes = ring_max_payload(region->capacity);
-    return TACHYON_SUCCESS;
+    shared->about.max_payload_bytes = ring_max_payload(capacity);
+}
+
+tachyon_error_t ty_listener_create_ring(struct region *region, size_t capacity) {
+    tachyon_error_t error = ty_region_create(region, capacity);
+    if (error == TACHYON_SUCCESS)
+        ty_listener_describe(region, capacity);
+    return error;
 }
 
 static tachyon_error_t create_regions(struct listener *listener) {
@@ -154,12 +157,12 @@ static void accept_clients(struct listener *listener) {
 static bool offer(const struct listener *listener, struct client *client,
                   const struct greeting *answer) {
     int fds[HANDSHAKE_MAX_RINGS];
+    unsigned count = 0; /* a bus has a region, of one or two of them */
     for (unsigned i = 0; i < handshake_rings(listener->kind); i++)
-        fds[i] = listener->regions[i].fd;
+        count += ty_region_fds(&listener->regions[i], fds + count);
     client->answered = true;
     client->deadline = ty_now_ns() + HELLO_NS;
-    return ty_handshake_send(client->socket, answer, fds,
-                             handshake_rings(listener->kind));
+    return ty_handshake_send(client->socket, answer, fds, count);
 }
 
 /* Answer the first client that has greeted, unless one is being answered; that one

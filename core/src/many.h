@@ -4,6 +4,7 @@
 #define TACHYON_MANY_H
 
 #include "bus.h"
+#include "cursors.h"
 #include "listener.h"
 
 #include <pthread.h>
@@ -27,6 +28,12 @@ struct peer {
     uint64_t last;  /* once `over`: nothing behind is its own any more */
     unsigned empty; /* looks in a row that found nothing */
     bool hot, over, waits;
+    /* broadcast */
+    struct cursor cursor;
+    bool watched;           /* data thread: the set tells of it */
+    int64_t keep_until;     /* likewise: its place, once it is dead and `kept` */
+    _Atomic bool kept;      /* written by the data thread */
+    _Atomic bool succeeded; /* accept step: one of its name has its place */
 };
 
 /* What differs from kind to kind: broadcast, fan-in, ... */
@@ -63,7 +70,7 @@ struct peers_kind {
     bool delivers_dead; /* what a peer has left behind is still of use */
 };
 
-extern const struct peers_kind ty_solo, ty_fanin;
+extern const struct peers_kind ty_solo, ty_fanin, ty_broadcast;
 
 struct peers {
     struct tachyon_bus *bus;

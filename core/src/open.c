@@ -176,7 +176,7 @@ static tachyon_error_t begin_many(struct tachyon_opening *opening,
                                      : options->role == TACHYON_ROLE_CONSUMER
                                          ? &ty_fanin
                                      : options->max_peers == 1 ? &ty_solo
-                                                               : NULL;
+                                                               : &ty_broadcast;
     if (!which)
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
                        "options.max_peers is %u: this release knows a consumer of many "

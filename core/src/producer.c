@@ -244,7 +244,7 @@ void *tachyon_acquire_tx_batch(tachyon_bus_t *bus, size_t item_size, size_t max_
         return NULL;
     uint64_t bytes = ring_record_bytes(item_size > RING_INLINE_BYTES, item_size);
     uint64_t room = ring_room_for(&bus->tx, bytes);
-    if (room < max_count) { /* the consumer may have come further */
+    if (room < max_count && !bus->peers) { /* the consumer may have come further */
         if (!ring_refresh(&bus->tx)) {
             ty_bus_fail(bus, TACHYON_ERR_CORRUPT);
             return NULL;

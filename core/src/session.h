@@ -16,6 +16,7 @@ struct session {
     int socket, pidfd;
     bool expedited;
     tachyon_peer_t peer;
+    uint64_t start, epoch; /* of a broadcast: where it begins; else 0 */
     struct interrupt interrupt;
     struct region regions[HANDSHAKE_MAX_RINGS]; /* as many as the kind has: 1 or 2 */
 };

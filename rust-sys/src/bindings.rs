@@ -586,6 +586,21 @@ extern "C" {
     pub fn tachyon_bus_sender(bus: *const tachyon_bus_t) -> u32;
 }
 extern "C" {
+    /** Where this end of a broadcast stands: after what it has released (consumer) or flushed
+ (producer), and the epoch in which that means anything: the life of one listener. With
+ options.start_position and start_epoch a later connect goes on from there, as long as
+ it is still in the ring; else it fails with LAGGED.
+
+ @return SUCCESS; INVALID_SZ: the bus is no broadcast; NULL_PTR. Also after the end.
+
+ Threads: the one that receives, or sends.  Blocks: never.  System calls: none.*/
+    pub fn tachyon_bus_position(
+        bus: *const tachyon_bus_t,
+        position: *mut u64,
+        epoch: *mut u64,
+    ) -> tachyon_error_t;
+}
+extern "C" {
     /// Largest payload of one message: capacity - 128. 0 when bus is NULL.
     pub fn tachyon_max_payload(bus: *const tachyon_bus_t) -> usize;
 }

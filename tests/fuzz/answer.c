@@ -91,6 +91,8 @@ static bool is_good(const struct offer *offer, enum handshake_kind kind,
     bool good = offer->sent == sizeof *answer && answer->magic == WIRE_MAGIC &&
                 answer->version == WIRE_VERSION && answer->kind == (uint32_t)kind &&
                 answer->status == TACHYON_SUCCESS &&
+                /* no memory here is that of a broadcast */
+                !(kind == HANDSHAKE_BUS && (answer->flags & WIRE_FLAG_BROADCAST)) &&
                 answer->start <= TACHYON_START_POSITION && answer->name[31] == 0 &&
                 (answer->role == TACHYON_ROLE_NONE || answer->role != options->role) &&
                 (answer->schema == 0 || options->schema == 0 ||

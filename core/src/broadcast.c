@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Broadcast: a producer whose messages each of many consumers reads, from one copy.
+ *
+ * Owns: what cursors.h needs from the kernel. The data is the bus's own region, which
+ * nobody else can write; each consumer has control words of its own (region.c), and reads
+ * with the code of any consumer. Who does what is said in many.c; here
+ *   the accept step   makes the control words, lets a cursor in, tells the connector;
+ *   the data thread   has the array: it takes in, wakes, waits, evicts, hands back.
+ *
+ * Invariants
+ *   B1  A peer's memory is freed after hand_back() only, and that comes after its cursor
+ *       has left the array and the flush is aimed elsewhere (C4).
+ *   B2  Nothing of a cursor's is overwritten before its consumer can learn of it: whoever
+ *       leaves the array is marked RING_EVICTED, and that is ordered before the limit
+ *       grows. A consumer looks at the mark after it has read, when it releases.
+ *   B3  Who joins is pushed before the bell rings, and whoever has taken the bell's byte
+ *       takes in what is pushed before it says what it waits for: so a sleeping producer
+ *       has asked everybody, or a byte is there.
+ *   B4  A kept place is dropped after its successor is in the array: what the dead one has
+ *       not released is not overwritten in between.
+ */
+#include "many.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+/* Flushes between two looks at what the set has to tell. */
+#define FLUSHES_PER_LOOK 1024u
+
+struct broadcast {
+    struct cursors cursors;
+    uint64_t epoch;
+    int64_t blocked_since; /* a wait for room goes on since then; 0: there is room */
+    unsigned taken_in;     /* of cursors.taken, those that the set tells of */
+    unsigned kept;         /* places of the dead in the array */
+    bool ended;            /* the link of somebody in the array has */
+    struct cursor *all[];
+};
+
+static struct broadcast *broadcast_of(const struct tachyon_bus *bus) {
+    return bus->peers->own;
+}
+
+static const tachyon_options_t *options_of(const struct tachyon_bus *bus) {
+    return &bus->peers->listener.options;
+}
+
+static struct peer *peer_of(struct cursor *cursor) {
+    return (struct peer *)(void *)((char *)cursor - offsetof(struct peer, cursor));
+}
+
+/* ---- The data thread: who comes and goes ---- */
+
+/* Whoever has been taken in is heard from now on. */
+static void watch_new(struct tachyon_bus *bus) {
+    struct broadcast *b = broadcast_of(bus);
+    if (likely(b->taken_in == b->cursors.taken))
+        return;
+    b->taken_in = b->cursors.taken;
+    for (unsigned i = 0; i < b->cursors.count; i++) {
+        struct peer *peer = peer_of(b->cursors.all[i]);
+        if (peer->watched)
+            continue;
+        peer->watched = true;
+        if (!ty_peers_watch(bus->peers, peer)) {
+            ty_link_close(&peer->link); /* it would never be heard */
+            b->ended = true;
+        }
+    }
+}
+
+static void take_in(struct tachyon_bus *bus) {
+    cursors_take_in(&broadcast_of(bus)->cursors, &bus->tx);
+    watch_new(bus);
+}
+
+/* B2, before the next refresh. Where consumers have no fence of their own, this is it. */
+static void order_eviction(const struct tachyon_bus *bus) {
+    atomic_thread_fence(memory_order_seq_cst);
+    if (bus->link.expedited)
+        ty_membarrier();
+}
+
+static void hand_back(struct tachyon_bus *bus, struct peer *peer,
+                      tachyon_error_t reason) {
+    broadcast_of(bus)->kept -=
+        atomic_load_explicit(&peer->kept, memory_order_relaxed); /* our own */
+    ty_link_close(&peer->link);
+    ty_peers_hand_back(bus->peers, peer, reason);
+}
+
+static void part(struct tachyon_bus *bus, struct peer *peer, tachyon_error_t reason) {
+    cursor_evict(&peer->cursor);
+    cursors_drop(&broadcast_of(bus)->cursors, &bus->tx, &peer->cursor);
+    order_eviction(bus);
+    hand_back(bus, peer, reason);
+}
+
+/* Those that cursors.h has taken out of the array. */
+static void let_dropped_go(struct tachyon_bus *bus, tachyon_error_t reason) {
+    struct cursors *cursors = &broadcast_of(bus)->cursors;
+    while (unlikely(cursors->dropped != NULL)) {
+        struct peer *peer = peer_of(cursors->dropped);
+        cursors->dropped = cursors->dropped->next;
+        hand_back(bus, peer, reason);
+    }
+}
+
+static bool keeps_place(const struct tachyon_bus *bus, const struct peer *peer) {
+    return options_of(bus)->keep_place_ns > 0 && peer->hello.name[0] != 0;
+}
+
+/* True: it stays in the array, although it is dead. */
+static bool keep_place(struct tachyon_bus *bus, struct peer *peer,
+                       tachyon_error_t error) {
+    if (error != TACHYON_ERR_PEER_DEAD || !keeps_place(bus, peer))
+        return false;
+    /* Acquire, as of `kept`: its successor is pushed, so that B4 finds it. */
+    if (atomic_load_explicit(&peer->succeeded, memory_order_acquire)) {
+        take_in(bus);
+        return false;
+    }
+    if (!atomic_load_explicit(&peer->kept, memory_order_relaxed)) {
+        atomic_store_explicit(&peer->kept, true, memory_order_relaxed);
+        broadcast_of(bus)->kept++;
+        peer->keep_until = ty_deadline(options_of(bus)->keep_place_ns);
+        ty_peers_unwatch(bus->peers, peer); /* its hang-up would end each sleep */
+    }
+    return ty_now_ns() < peer->keep_until;
+}
+
+static void let_ended_go(struct tachyon_bus *bus) {
+    struct broadcast *b = broadcast_of(bus);
+    b->ended = false;
+    for (unsigned i = 0; i < b->cursors.count;) {
+        struct peer *peer = peer_of(b->cursors.all[i]);
+        tachyon_error_t error = ty_link_error(&peer->link);
+        if (error == TACHYON_SUCCESS || keep_place(bus, peer, error))
+            i++;
+        else
+            part(bus, peer, error); /* and look at the one that stands here now */
+    }
+}
+
+static void look_after(struct tachyon_bus *bus) {
+    struct broadcast *b = broadcast_of(bus);
+    watch_new(bus);
+    if (b->ended || b->kept > 0)
+        let_ended_go(bus);
+    let_dropped_go(bus, TACHYON_ERR_CORRUPT);
+}
+
+static void told(struct tachyon_bus *bus, struct peer *peer) {
+    if (ty_link_error(&peer->link) != TACHYON_SUCCESS)
+        broadcast_of(bus)->ended = true;
+}
+
+static void took(struct tachyon_bus *bus) {
+    take_in(bus);
+    look_after(bus);
+}
+
+/* ---- The data thread: sending ---- */
+
+static void flush_slow(struct tachyon_bus *bus, bool wake) {
+    struct broadcast *b = broadcast_of(bus);
+    struct cursors *cursors = &b->cursors;
+    take_in(bus);
+    for (unsigned i = 0; wake && i < cursors->count; i++) {
+        struct cursor *cursor = cursors->all[i];
+        if (likely(!cursor_sleeps(cursor, bus->tx.head)) ||
+            atomic_load_explicit(&peer_of(cursor)->kept, memory_order_relaxed))
+            continue;
+        if (!ty_link_wake(&peer_of(cursor)->link))
+            cursor->woken = bus->tx.woken = 0; /* the next flush tries again */
+    }
+    cursors_woken(cursors, &bus->tx);
+    if (unlikely(bus->tx.flushes % FLUSHES_PER_LOOK == 0)) {
+        cursors_mark(cursors, &bus->tx);
+        ty_peers_news(bus);
+    }
+}
+
+static uint64_t wanted_by(const struct tx_wait *want) {
+    return cursors_wanted(
+        &want->bus->tx, ring_record_bytes(want->size > RING_INLINE_BYTES, want->size));
+}
+
+static bool reserve(struct tx_wait *want) {
+    struct tachyon_bus *bus = want->bus;
+    cursors_refresh(&broadcast_of(bus)->cursors, &bus->tx, wanted_by(want));
+    look_after(bus);
+    want->slot = ring_reserve(&bus->tx, want->size);
+    return want->slot;
+}
+
+/* Somebody is in the way. True: not any more. */
+static bool lose_patience(struct tx_wait *want) {
+    struct tachyon_bus *bus = want->bus;
+    struct broadcast *b = broadcast_of(bus);
+    int64_t now = ty_now_ns(), due = TY_NEVER;
+    bool again = false;
+    if (b->blocked_since == 0)
+        b->blocked_since = now;
+    if (options_of(bus)->slow_peer == TACHYON_SLOW_DISCONNECT && b->cursors.count > 0)
+        due = b->blocked_since + options_of(bus)->slow_after_ns;
+    if (now >= due) {
+        cursors_evict_slow(&b->cursors, &bus->tx, wanted_by(want));
+        order_eviction(bus);
+        let_dropped_go(bus, TACHYON_ERR_LAGGED);
+        due = TY_NEVER;
+        again = true;
+    }
+    for (unsigned i = 0; b->kept > 0 && i < b->cursors.count; i++) {
+        const struct peer *peer = peer_of(b->cursors.all[i]);
+        if (atomic_load_explicit(&peer->kept, memory_order_relaxed))
+            due = ty_earlier(due, peer->keep_until); /* look_after() sees to it then */
+    }
+    bus->link.alarm = due;
+    return again;
+}
+
+static bool tx_ready(void *context) {
+    struct tx_wait *want = context;
+    struct tachyon_bus *bus = want->bus;
+    struct broadcast *b = broadcast_of(bus);
+    if (!reserve(want) &&
+        (options_of(bus)->slow_peer == TACHYON_SLOW_DISCONNECT || b->kept > 0) &&
+        lose_patience(want))
+        reserve(want);
+    if (want->slot) {
+        b->blocked_since = 0;
+        bus->link.alarm = TY_NEVER;
+    }
+    return want->slot;
+}
+
+static void tx_asleep(void *context, bool flag) {
+    const struct tx_wait *want = context;
+    cursors_ask(&broadcast_of(want->bus)->cursors, &want->bus->tx,
+                flag ? wanted_by(want) : 0); /* B3 */
+    watch_new(want->bus);
+}
+
+/* ---- The accept step ---- */
+
+static uint64_t wish_of(const struct greeting *hello) {
+    return hello->start == TACHYON_START_NOW      ? CURSOR_NOW
+           : hello->start == TACHYON_START_OLDEST ? CURSOR_OLDEST
+                                                  : hello->position;
+}
+
+static tachyon_error_t offer(struct tachyon_bus *bus, const struct client *client,
+                             struct greeting *answer, struct region *regions) {
+    struct broadcast *b = broadcast_of(bus);
+    uint64_t wish = wish_of(&client->hello);
+    uint64_t granted = cursors_would_grant(&b->cursors, &bus->tx, wish);
+    answer->flags |= WIRE_FLAG_BROADCAST;
+    if (options_of(bus)->slow_peer == TACHYON_SLOW_DISCONNECT)
+        answer->flags |= WIRE_FLAG_LOSSY;
+    answer->epoch = b->epoch;
+    answer->position = granted;
+    if (client->hello.start == TACHYON_START_POSITION &&
+        (client->hello.epoch != b->epoch || granted != wish))
+        return TACHYON_ERR_LAGGED;
+    tachyon_error_t error = ty_region_create_control(&regions[0], &bus->regions[0]);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    ty_listener_describe(&regions[0], bus->regions[0].capacity);
+    atomic_store(&region_shared(&regions[0])->producer_side, RING_SIDE_LISTENER);
+    return TACHYON_SUCCESS;
+}
+
+/* The last one of this name, whose place is kept; NULL: none. */
+static struct peer *predecessor(const struct tachyon_bus *bus,
+                                const struct peer *peer) {
+    struct peer *last = NULL;
+    for (uint32_t i = 0; keeps_place(bus, peer) && i < bus->peers->slots; i++) {
+        struct peer *other = peers_at(bus->peers, i);
+        if (other && other != peer && other->who.uid == peer->who.uid &&
+            strcmp(other->hello.name, peer->hello.name) == 0 &&
+            ty_link_error(&other->link) == TACHYON_ERR_PEER_DEAD &&
+            (!last || other->id > last->id))
+            last = other;
+    }
+    return last;
+}
+
+static void join(struct tachyon_bus *bus, struct peer *peer) {
+    struct broadcast *b = broadcast_of(bus);
+    struct peer *before = predecessor(bus, peer);
+    const char joined = WIRE_JOINED;
+    peer->cursor.shared = region_shared(&peer->regions[0]);
+    peer->cursor.wish = wish_of(&peer->hello);
+    if (before && peer->hello.start != TACHYON_START_POSITION) {
+        uint64_t tail =
+            atomic_load_explicit(&before->cursor.shared->tail, memory_order_acquire);
+        if (tail % RING_LINE == 0) /* else it was no consumer's of ours */
+            peer->cursor.wish = tail;
+    }
+    /* It looks for a fence in our flushes. Those that are at it now have none: that is
+     * what membarrier is for. */
+    bool fences = !peer->link.expedited && bus->link.expedited;
+    if (fences)
+        atomic_store(&bus->link.flushes_freely, false);
+    cursors_insert(&b->cursors, &bus->tx, &peer->cursor);
+    if (fences)
+        ty_membarrier();
+    if (before) /* B4; pairs with keep_place() */
+        atomic_store_explicit(&before->succeeded, true, memory_order_release);
+    if (send(peer->link.socket, &joined, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+        ty_link_close(&peer->link);
+    ty_link_wake(&bus->peers->front); /* the bell; B3 */
+}
+
+/* ---- What a listener needs ---- */
+
+static void info(struct tachyon_bus *bus, struct peer *peer, tachyon_peer_info_t *out) {
+    uint64_t flushed = atomic_load_explicit(&bus->tx.flushed, memory_order_acquire);
+    uint64_t tail =
+        atomic_load_explicit(&peer->cursor.shared->tail, memory_order_relaxed);
+    out->behind = tail < flushed ? flushed - tail : 0;
+}
+
+static void stats(struct tachyon_bus *bus, tachyon_stats_t *out) {
+    const struct cursors *cursors = &broadcast_of(bus)->cursors;
+    for (unsigned i = 0; i < cursors->count; i++)
+        out->wakes += atomic_load_explicit(&peer_of(cursors->all[i])->link.wakes,
+                                           memory_order_relaxed);
+}
+
+static tachyon_error_t open_kind(struct tachyon_bus *bus) {
+    struct peers *peers = bus->peers;
+    struct timespec now;
+    struct broadcast *b = calloc(1, sizeof *b + peers->slots * sizeof(struct cursor *));
+    peers->own = b;
+    if (!b)
+        return ty_fail_plain(TACHYON_ERR_MEM);
+    tachyon_error_t error =
+        ty_region_create_data(&bus->regions[0], peers->listener.capacities[0]);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    clock_gettime(CLOCK_REALTIME, &now); /* no other listener has had it */
+    b->epoch = bus->epoch =
+        (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+    ty_bus_arm_tx(bus, &bus->regions[0]);
+    cursors_init(&b->cursors, b->all, region_shared(&bus->regions[0]),
+                 options_of(bus)->without_peers == TACHYON_WITHOUT_PEERS_FREE_RUN);
+    cursors_aim(&b->cursors, &bus->tx);
+    atomic_store(&bus->link.flushes_freely,
+                 (peers->listener.answer.flags & WIRE_FLAG_MEMBARRIER) != 0);
+    return TACHYON_SUCCESS;
+}
+
+static void free_kind(struct tachyon_bus *bus) {
+    free(bus->peers->own);
+}
+
+const struct peers_kind ty_broadcast = {
+    .offer = offer,
+    .join = join,
+    .info = info,
+    .tx_ready = tx_ready,
+    .tx_asleep = tx_asleep,
+    .flush_slow = flush_slow,
+    .told = told,
+    .took = took,
+    .stats = stats,
+    .open = open_kind,
+    .free = free_kind,
+};
+
+tachyon_error_t tachyon_bus_position(const tachyon_bus_t *bus, uint64_t *position,
+                                     uint64_t *epoch) {
+    if (is_null(bus) || is_null(position) || is_null(epoch))
+        return TACHYON_ERR_NULL_PTR;
+    if (bus->epoch == 0)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "positions are of a bus with one producer and many consumers");
+    *position = bus->peers ? ring_flushed(&bus->tx) : bus->rx.tail;
+    *epoch = bus->epoch;
+    return TACHYON_SUCCESS;
+}
