@@ -62,14 +62,20 @@ static void look_empty(struct rx_wait *want, const struct wait *how) {
         ty_bus_wait_failed(bus, error);
 }
 
+/* Of many peers each record comes by the slow path: this is the shortest way to it. */
+static inline bool next_of_many(struct rx_wait *want) {
+    const struct tachyon_bus *bus = want->bus;
+    want->look = RING_EMPTY;
+    return bus->peers && bus->peers->kind->rx_ready && likely(!bus_closing(bus)) &&
+           likely(atomic_load_explicit(&bus->error, memory_order_relaxed) ==
+                  TACHYON_SUCCESS) &&
+           bus->peers->kind->rx_ready(want);
+}
+
 bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
     struct tachyon_bus *bus = want->bus;
     const struct peers_kind *many = bus->peers ? bus->peers->kind : NULL;
-    /* Of many peers each record comes this way: the shortest way to the next one. */
-    if (many && many->rx_ready && likely(!bus_closing(bus)) &&
-        likely(atomic_load_explicit(&bus->error, memory_order_relaxed) ==
-               TACHYON_SUCCESS) &&
-        many->rx_ready(want))
+    if (next_of_many(want))
         return true;
     if (ty_bus_claim(bus, TACHYON_ROLE_CONSUMER, how.timeout_ns) != TACHYON_SUCCESS)
         return false;
@@ -96,15 +102,22 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
     return want->look == RING_FOUND;
 }
 
+/* By itself, so that who need not wait does not prepare for it. */
+static out_of_line bool wait_for_one(struct rx_wait *want, uint64_t spins,
+                                     int64_t timeout_ns, bool never_sleep) {
+    return ty_bus_wait_rx(want, (struct wait){.spins = spins,
+                                              .timeout_ns = timeout_ns,
+                                              .never_sleep = never_sleep});
+}
+
 static out_of_line const void *take_slow(struct tachyon_bus *bus, uint32_t *type_id,
                                          size_t *actual_size, uint64_t spins,
                                          int64_t timeout_ns, bool never_sleep) {
     if (is_null(bus) || is_null(type_id) || is_null(actual_size))
         return NULL;
-    struct rx_wait want = {.bus = bus};
-    if (!ty_bus_wait_rx(&want, (struct wait){.spins = spins,
-                                             .timeout_ns = timeout_ns,
-                                             .never_sleep = never_sleep}))
+    struct rx_wait want;
+    want.bus = bus;
+    if (!next_of_many(&want) && !wait_for_one(&want, spins, timeout_ns, never_sleep))
         return NULL;
     return bus_hand_out(want.rx, &want.record, type_id, actual_size);
 }
@@ -243,8 +256,9 @@ static out_of_line tachyon_error_t recv_slow(struct tachyon_bus *bus, void *into
         return TACHYON_ERR_NULL_PTR;
     if (!into && room > 0)
         return ty_fail(TACHYON_ERR_NULL_PTR, 0, "into is NULL, room is %zu", room);
-    struct rx_wait want = {.bus = bus};
-    if (!ty_bus_wait_rx(&want, (struct wait){.spins = spins, .timeout_ns = timeout_ns}))
+    struct rx_wait want;
+    want.bus = bus;
+    if (!next_of_many(&want) && !wait_for_one(&want, spins, timeout_ns, false))
         return tachyon_last_error();
     return copy_out(bus, want.rx, &want.record, into, room, size, type_id);
 }

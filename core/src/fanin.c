@@ -157,9 +157,10 @@ static void told(struct tachyon_bus *bus, struct peer *peer) {
 /* ---- The next record ---- */
 
 /* Has this ring a record for us? */
-static bool look(struct rx_wait *want, struct peer *peer) {
+static inline bool look(struct rx_wait *want, struct peer *peer) {
     if (unlikely(atomic_load_explicit(&peer->link.closing, memory_order_relaxed)))
         see_end(want->bus, peer); /* dropped, perhaps by another thread */
+    want->look = RING_EMPTY;
     if (peer->over && peer->rx.tail >= peer->last && peer->rx.handed == 0)
         return false;
     want->look = ring_look_at(&peer->rx, 0, &want->record);
