@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The other half of core.c. */
+/* Part of core.c. */
+#include "../../../../core/src/accept.c"
 #include "../../../../core/src/address.c"
 #include "../../../../core/src/connector.c"
 #include "../../../../core/src/door.c"
