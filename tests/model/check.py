@@ -4,8 +4,8 @@
     check.py SPIN CC WORKDIR wake|join|fanin
 
 Of join.pml and fanin.pml the searches of minutes are run with TACHYON_BUDGET in the
-environment, as the preset `full` does, and left out otherwise. Exit status 0 when all is
-as it must be, 77 (skipped) when there is no spin.
+environment, as the preset `full` does, and left out otherwise. Exit status 0 when all
+is as it must be, 77 (skipped) when there is no spin.
 """
 
 import itertools

@@ -39,12 +39,12 @@ class MismatchError(AssertionError):
 
 @dataclass(frozen=True)
 class Type:
-    """A C type: a named one, or a pointer to or function returning another."""
+    """A C type: a named one, or a pointer to, array of or function giving another."""
 
-    kind: str  # "name", "pointer", "function"
-    name: str = ""
+    kind: str  # "name", "pointer", "array", "function"
+    name: str = ""  # of an array, its length
     const: bool = False
-    target: "Type | None" = None  # pointee or return type
+    target: "Type | None" = None  # pointee, element or return type
     parameters: tuple["Type", ...] = ()
 
     @staticmethod
@@ -55,6 +55,8 @@ class Type:
         if text.startswith("q(const)."):
             inner = Type.from_swig(text[len("q(const).") :])
             return Type(inner.kind, inner.name, True, inner.target, inner.parameters)
+        if array := re.fullmatch(r"a\((\d+)\)\.(.*)", text):
+            return Type("array", array[1], target=Type.from_swig(array[2]))
         if text.startswith("f("):
             end = _closing(text, 1)
             parameters = [p for p in _split(text[2:end]) if p != "void"]
@@ -80,12 +82,18 @@ class Type:
             assert self.target
             parameters = ", ".join(p.c() for p in self.parameters) or "void"
             return self.target.c(f"{declarator}({parameters})")
+        if self.kind == "array":
+            assert self.target
+            return self.target.c(f"{declarator}[{self.name}]")
         return f"{'const ' if self.const else ''}{self.name} {declarator}"
 
     def rust(self) -> str:
         """Name this type in Rust."""
         if self.kind == "function":
             return f"Option<{self.rust_function()}>"
+        if self.kind == "array":
+            assert self.target
+            return f"[{self.target.rust()}; {self.name}]"
         if self.kind == "pointer":
             assert self.target
             if self.target.kind == "function":
@@ -107,10 +115,6 @@ class Type:
             "" if self.target == Type("name", "void") else f" -> {self.target.rust()}"
         )
         return f'unsafe extern "C" fn({parameters}){result}'
-
-    def size(self) -> int:
-        """Bytes, on a 64-bit machine."""
-        return POINTER_SIZE if self.kind == "pointer" else SCALARS[self.name][0]
 
 
 def _closing(text: str, opening: int) -> int:
@@ -150,14 +154,31 @@ class Header:
 
     def layouts(self) -> dict[str, dict[str, int]]:
         """Size, alignment and offsets by the rules of the C ABI."""
-        result = {}
+        result: dict[str, dict[str, int]] = {}
+
+        def measure(kind: Type) -> tuple[int, int]:
+            """Bytes and alignment, on a 64-bit machine."""
+            if kind.kind == "array":
+                assert kind.target
+                size, align = measure(kind.target)
+                return int(kind.name) * size, align
+            if kind.name in result:  # a struct stands in the header before its users
+                return result[kind.name]["size"], result[kind.name]["align"]
+            if kind.kind == "pointer":
+                size = POINTER_SIZE
+            elif kind.name in self.enums:
+                size = SCALARS["int"][0]
+            else:
+                size = SCALARS[kind.name][0]
+            return size, size
+
         for name, fields in self.structs.items():
             end, align, layout = 0, 1, {}
             for member, kind in fields.items():
-                size = kind.size()
-                end = -(-end // size) * size
+                size, own = measure(kind)
+                end = -(-end // own) * own
                 layout[f".{member}"] = end
-                end, align = end + size, max(align, size)
+                end, align = end + size, max(align, own)
             result[name] = {**layout, "size": -(-end // align) * align, "align": align}
         return result
 
