@@ -85,16 +85,17 @@ static void read_bytes(struct link *link, bool may_take) {
  * sleep. */
 static int poll_link(struct link *link, int64_t deadline, const struct calm *before,
                      bool may_take) {
-    struct pollfd fds[] = {{.fd = link->socket, .events = POLLIN},
+    struct pollfd fds[] = {{.fd = link->socket, .events = POLLIN | POLLRDHUP},
                            {.fd = link->pidfd, .events = POLLIN},
                            interrupt_poll(&link->interrupt),
                            {.fd = link->set, .events = POLLIN}};
     int result = before ? ty_sleep(fds, 4, deadline, before) : ty_poll(fds, 2, 0, NULL);
     if (result <= 0)
         return result;
-    /* A farewell precedes the hang-up and the process's end, so look for it first. */
+    /* A farewell precedes the hang-up and the process's end, so look for it first. Who
+     * shuts down only its sending half is gone too: its end would be readable for ever. */
     read_bytes(link, may_take);
-    if ((fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) || fds[1].revents)
+    if ((fds[0].revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) || fds[1].revents)
         set_peer(link, LINK_DEAD);
     if (fds[2].revents == 0)
         return result;

@@ -269,6 +269,19 @@ TEST(a_look_notices_the_end_and_keeps_what_it_saw_first) {
     }
 }
 
+TEST(a_peer_that_shuts_down_its_sending_half_alone_has_gone) {
+    for (int sleeps = 0; sleeps < 2; sleeps++) {
+        struct ends ends;
+        ends_open(&ends);
+        struct waiting waiting = {.link = &ends.ours, .timeout_ms = 1000};
+        CHECK_EQ(shutdown(ends.theirs.socket, SHUT_WR), 0);
+        if (sleeps)
+            CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_PEER_DEAD);
+        CHECK_EQ(ty_link_look(&ends.ours), LINK_DEAD);
+        ends_free(&ends);
+    }
+}
+
 TEST(a_look_takes_no_wakeup_from_the_sleeper) {
     struct ends ends;
     char byte;
