@@ -94,6 +94,8 @@ static void activate(struct tachyon_bus *bus, struct peer *peer) {
         ty_link_close(&peer->link); /* it would never be heard */
     heat(fanin_of(bus), peer);
     see_end(bus, peer);
+    /* The bell's byte is taken, and no word stands yet: as in told(). */
+    ty_link_signal(&bus->link, true);
 }
 
 static void part(struct tachyon_bus *bus, struct peer *peer) {
@@ -223,15 +225,16 @@ static bool turn(struct rx_wait *want) {
 static bool look_at_all(struct rx_wait *want) {
     struct fanin *fanin = fanin_of(want->bus);
     struct rx_wait other = {.bus = want->bus};
-    bool any = false, corrupt = false;
+    bool any = false, drained = false;
     for (unsigned i = 0; i < fanin->hot_count; i++) {
-        struct rx_wait *here = any ? &other : want;
-        if (look(here, fanin->hot[i]))
-            any = any || choose(want->bus, fanin->hot[i]);
-        corrupt = corrupt || here->look == RING_CORRUPT;
+        struct peer *peer = fanin->hot[i];
+        if (look(any ? &other : want, peer))
+            any = any || choose(want->bus, peer);
+        else
+            drained = drained || (peer->over && peer->rx.handed == 0);
     }
-    fanin->quiet = !any && !corrupt;
-    if (corrupt) /* it is to leave, and only took() can see to that */
+    fanin->quiet = !any;
+    if (drained) /* it is to leave, and only took() can see to that */
         ty_link_wake(&want->bus->peers->front);
     return any;
 }
@@ -262,14 +265,16 @@ static void asleep(void *context, bool flag) {
     struct tachyon_bus *bus = ((struct rx_wait *)context)->bus;
     struct fanin *fanin = fanin_of(bus);
     bool cold = !flag && fanin->quiet && bus->link.ordered;
+    unsigned kept = 0;
     for (unsigned i = 0; i < fanin->hot_count; i++) {
-        if (cold)
-            fanin->hot[i]->hot = false; /* its word stands */
-        else
-            ring_want_record(&fanin->hot[i]->rx, flag);
+        struct peer *peer = fanin->hot[i];
+        peer->hot = !cold || peer->over; /* to leave, which no byte will tell of */
+        if (peer->hot) {
+            ring_want_record(&peer->rx, flag);
+            fanin->hot[kept++] = peer;
+        }
     }
-    if (cold)
-        fanin->hot_count = 0;
+    fanin->hot_count = kept;
     fanin->asleep = flag;
     fanin->quiet = false;
 }
@@ -324,9 +329,9 @@ static void release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
     atomic_store_explicit(&peer->messages, peer->rx.messages, memory_order_relaxed);
     ty_link_order_waker(peer->link.expedited);
     if (unlikely(ring_producer_sleeps(&peer->rx)) && !ty_link_wake(&peer->link))
-        peer->rx.woken = 0; /* the next release tries again */
-    if (unlikely(count >= QUANTUM))
-        fanin->quantum = 0; /* a whole batch was its turn */
+        peer->rx.woken = 0;  /* the next release tries again */
+    if (unlikely(count > 1)) /* one was counted when it was found */
+        fanin->quantum -= count > fanin->quantum ? fanin->quantum : (unsigned)count - 1;
     if (unlikely(fanin->held) && peer->rx.handed == 0)
         let_held_go(bus);
 }

@@ -272,7 +272,8 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
         polled_errno = errno;
     }
     wait->asleep(wait->context, false);
-    if (wait->news)
+    /* Not over what was found: the news may be that its memory is to go. */
+    if (wait->news && error == TACHYON_ERR_EMPTY)
         wait->news(wait->context);
     ty_calm_end(&before);
 

@@ -33,7 +33,8 @@ struct link {
 struct wait {
     bool (*ready)(void *context);             /* look; true ends the wait */
     void (*asleep)(void *context, bool flag); /* say so to the peer in shared memory */
-    /* Take what the link's set has to tell, before each sleep and after. NULL: nothing. */
+    /* Take what the link's set has to tell, before each sleep and after;
+     * not once ready. NULL: nothing. */
     void (*news)(void *context);
     /* Deal with a wait that did not succeed, before a closing thread may go on. NULL:
      * nothing to do. Not called for BUSY. */

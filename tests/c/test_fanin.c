@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MANY 70u
@@ -32,6 +34,25 @@ static void expect(tachyon_bus_t *bus, uint32_t number, uint32_t sender) {
 
 static void expect_nothing(tachyon_bus_t *bus) {
     CHECK_REFUSED(tachyon_acquire_rx(bus, &type, &size), TACHYON_ERR_EMPTY);
+}
+
+/* The next time the set is asked for news: what happens before, and what right after. */
+static void (*before_news)(void), (*after_news)(void);
+static tachyon_bus_t *listener, *producer; /* of these */
+
+static void happen(void (**what)(void)) {
+    void (*now)(void) = *what;
+    *what = NULL;
+    if (now)
+        now();
+}
+
+/* In the place of libc's. */
+int epoll_wait(int set, struct epoll_event *events, int most, int timeout) {
+    happen(&before_news);
+    int count = (int)syscall(SYS_epoll_pwait, set, events, most, timeout, NULL, 8);
+    happen(&after_news);
+    return count;
 }
 
 /* ---- Whose message it is ---- */
@@ -103,6 +124,28 @@ TEST(a_message_that_is_not_committed_comes_again_and_a_batch_is_of_one) {
         CHECK_EQ(tachyon_recv_batch(bus, items, 4, 80, &type, 0, SECOND), 40);
         for (uint32_t i = 0; i < 40; i++)
             CHECK_EQ(items[i], i);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        tachyon_bus_destroy(from[i]);
+    tachyon_bus_destroy(bus);
+}
+
+TEST(a_batch_counts_as_many_as_it_has) {
+    const char *path = test_path("bus");
+    tachyon_bus_t *bus = crowd_listen(path, TACHYON_ROLE_CONSUMER, 8), *from[2];
+    tachyon_msg_view_t views[31];
+    uint32_t last = 0, in_a_row = 0;
+    for (unsigned i = 0; i < 2; i++)
+        from[i] = crowd_join(bus, path, NULL);
+    for (int i = 0; i < 64; i++) /* both rings are full */
+        for (unsigned p = 0; p < 2; p++)
+            tachyon_send(from[p], "x", 1, 1, 0, 0);
+    for (size_t n; (n = tachyon_acquire_rx_batch(bus, views, 7)) > 0;) {
+        in_a_row =
+            tachyon_bus_sender(bus) == last ? in_a_row + (uint32_t)n : (uint32_t)n;
+        last = tachyon_bus_sender(bus);
+        CHECK_IN(in_a_row, 1, 32 + 7);
+        CHECK_OK(tachyon_commit_rx_batch(bus, views, n));
     }
     for (unsigned i = 0; i < 2; i++)
         tachyon_bus_destroy(from[i]);
@@ -294,7 +337,83 @@ TEST(the_descriptor_tells_of_messages_of_peers_and_of_their_end) {
     tachyon_bus_destroy(bus);
 }
 
+TEST(the_descriptor_tells_of_a_message_of_one_that_has_just_joined) {
+    const char *path = test_path("bus");
+    tachyon_bus_t *bus = crowd_listen(path, TACHYON_ROLE_CONSUMER, 4);
+    while (is_readable(bus))
+        expect_nothing(bus);
+    tachyon_bus_t *peer = crowd_join(bus, path, NULL);
+    for (uint32_t i = 0; i < 3; i++)
+        send_number(peer, i);
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK(is_readable(bus));
+        CHECK_EQ(receive(bus, 0), i);
+    }
+    tachyon_bus_destroy(peer);
+    tachyon_bus_destroy(bus);
+}
+
 /* ---- The end of a producer ---- */
+
+static void close_listener(void) {
+    tachyon_bus_close(listener);
+}
+
+static void send_hello(void) {
+    CHECK_OK(tachyon_send(producer, "hello", 5, 7, 0, 0));
+    before_news = close_listener; /* when the news are asked for again */
+}
+
+TEST(what_a_sleeper_has_found_outlives_a_close) {
+    const char *path = test_path("bus");
+    tachyon_bus_t *bus = crowd_listen(path, TACHYON_ROLE_CONSUMER, 8);
+    tachyon_bus_t *peer = crowd_join(bus, path, NULL);
+    listener = bus;
+    producer = peer;
+    expect_nothing(bus);
+    after_news = send_hello; /* before the last look */
+    const char *found = tachyon_acquire_rx_timed(bus, &type, &size, 0, SECOND);
+    before_news = NULL;
+    CHECK(found != NULL);
+    CHECK_EQ(size, 5);
+    CHECK_EQ(memcmp(found, "hello", 5), 0);
+    tachyon_bus_destroy(bus);
+    tachyon_bus_destroy(peer);
+}
+
+static void drop_first(void) {
+    CHECK_OK(tachyon_bus_drop_peer(listener, 1));
+}
+
+TEST(one_that_is_dropped_right_before_a_sleep_leaves) {
+    const char *path = test_path("bus");
+    for (int by_descriptor = 0; by_descriptor < 2; by_descriptor++) {
+        tachyon_bus_t *bus = crowd_listen(path, TACHYON_ROLE_CONSUMER, 8);
+        tachyon_bus_t *a = crowd_join(bus, path, NULL),
+                      *b = crowd_join(bus, path, NULL);
+        listener = bus;
+        while (by_descriptor && is_readable(bus))
+            expect_nothing(bus);
+        expect_nothing(bus);
+        after_news = drop_first;
+        if (by_descriptor) {
+            expect_nothing(bus);
+            CHECK(is_readable(bus));
+            expect_nothing(bus);
+        } else {
+            CHECK_REFUSED(tachyon_acquire_rx_timed(bus, &type, &size, 0, SECOND / 100),
+                          TACHYON_ERR_TIMEOUT);
+        }
+        tachyon_event_t event;
+        CHECK_OK(tachyon_bus_accept(bus, &event, 0));
+        CHECK_EQ(event.kind, TACHYON_EVENT_LEFT);
+        send_number(b, 5);
+        expect(bus, 5, 2);
+        tachyon_bus_destroy(a);
+        tachyon_bus_destroy(b);
+        tachyon_bus_destroy(bus);
+    }
+}
 
 TEST(what_was_flushed_is_delivered_before_the_event_whatever_the_end) {
     static const tachyon_error_t reasons[] = {TACHYON_ERR_CLOSED, TACHYON_ERR_ABORTED};
@@ -425,6 +544,28 @@ TEST(a_corrupt_ring_ends_its_own_producer_only) {
     CHECK_EQ(tachyon_get_state(bus), TACHYON_STATE_READY);
     tachyon_bus_destroy(bad);
     tachyon_bus_destroy(good);
+    tachyon_bus_destroy(bus);
+}
+
+TEST(a_ring_that_goes_bad_behind_what_is_handed_out_keeps_nobody_awake) {
+    const char *path = test_path("bus");
+    tachyon_bus_t *bus = crowd_listen(path, TACHYON_ROLE_CONSUMER, 8);
+    tachyon_bus_t *bad = crowd_join(bus, path, NULL);
+    char *data = tachyon_bus_memory(bad, &size);
+    tachyon_msg_view_t views[3];
+    for (uint32_t i = 0; i < 3; i++)
+        send_number(bad, i);
+    CHECK_EQ(tachyon_drain_batch(bus, views, 3, 0), 3);
+    CHECK_OK(tachyon_commit_rx_batch(bus, views, 1));
+    *(uint64_t *)(void *)(data + 64) = UINT64_C(0x7FFFFFFF);
+    clock_t begin = clock();
+    CHECK_REFUSED(tachyon_drain_batch_timed(bus, views, 3, 0, SECOND / 5),
+                  TACHYON_ERR_TIMEOUT);
+    CHECK_IN((clock() - begin) * 1000 / CLOCKS_PER_SEC, 0, 50);
+    CHECK_OK(tachyon_commit_rx(bus)); /* to which they still belong */
+    expect_nothing(bus);
+    crowd_left(bus, 1, TACHYON_ERR_CORRUPT);
+    tachyon_bus_destroy(bad);
     tachyon_bus_destroy(bus);
 }
 
