@@ -97,14 +97,15 @@ tachyon_error_t tachyon_bus_accept(tachyon_bus_t *bus, tachyon_event_t *out,
         return tachyon_last_error();
     if (is_null(out))
         return TACHYON_ERR_NULL_PTR;
-    if (accept_ready(&want))
-        return TACHYON_SUCCESS;
-    if (bus_closing(bus)) {
+    if (timeout_ns == 0) {
+        if (accept_ready(&want))
+            return TACHYON_SUCCESS;
+        if (!bus_closing(bus))
+            return ty_fail(TACHYON_ERR_EMPTY, 0, "nobody has come or gone");
         accept_failed(&want, TACHYON_ERR_CLOSED);
         return TACHYON_ERR_CLOSED;
     }
-    if (timeout_ns == 0)
-        return ty_fail(TACHYON_ERR_EMPTY, 0, "nobody has come or gone");
+    /* Each look is within the wait, which who destroys the handle waits for. */
     tachyon_error_t error =
         ty_link_wait(&want.peers->front, &(struct wait){.ready = accept_ready,
                                                         .asleep = accept_asleep,

@@ -310,6 +310,16 @@ tachyon_error_t ty_listener_round(struct listener *listener,
     return TACHYON_ERR_EMPTY;
 }
 
+bool ty_listener_last(struct listener *listener, struct session *out) {
+    size_t i = 0;
+    while (i < listener->client_count && !listener->clients[i].answered)
+        i++;
+    if (i == listener->client_count || !read_acknowledge(&listener->clients[i]))
+        return false;
+    hand_over(listener, i, out);
+    return true;
+}
+
 bool ty_listener_watch(struct listener *listener) {
     bool watched = ty_door_watch(listener->door, listener->address.socket, EPOLLIN);
     for (size_t i = 0; i < listener->client_count; i++)

@@ -62,6 +62,10 @@ tachyon_error_t ty_listener_open(struct listener *listener, const char *path,
 tachyon_error_t ty_listener_round(struct listener *listener,
                                   const struct patience *patience, struct session *out);
 
+/* No more rounds. True: a client has acknowledged meanwhile, and so believes in the
+ * connection that *out is. */
+bool ty_listener_last(struct listener *listener, struct session *out);
+
 /* Say in the memory of a ring what it is. */
 void ty_listener_describe(const struct region *region, size_t capacity);
 /* Memory for a client, as it stands at the start. */

@@ -32,6 +32,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -221,6 +222,13 @@ static tachyon_error_t offer(void *context, const struct client *client,
                                                                    : TACHYON_ERR_BUSY;
 }
 
+static void end_link(struct link *link, bool abort) {
+    if (abort)
+        ty_link_abort(link);
+    else
+        ty_link_close(link);
+}
+
 /* A client has acknowledged: `coming` is its session. */
 static void admit(struct peers *peers) {
     struct session *coming = &peers->coming;
@@ -238,11 +246,16 @@ static void admit(struct peers *peers) {
         memcpy(peer->regions, coming->regions, sizeof peer->regions);
         /* Pairs with peers_at(); P1. */
         atomic_store_explicit(&peers->table[slot], peer, memory_order_release);
-        ty_peers_push_event(peers, TACHYON_EVENT_JOINED, peer, TACHYON_SUCCESS);
         if (!watch(peers->door.set, peer->link.socket, EPOLLRDHUP, about(peer)) ||
             !watch(peers->door.set, peer->link.pidfd, EPOLLIN, about(peer)))
             ty_link_close(&peer->link); /* nobody would learn of its death */
         peers->kind->join(peers->bus, peer);
+        /* Behind that: who sends once it has heard of it reaches it. */
+        ty_peers_push_event(peers, TACHYON_EVENT_JOINED, peer, TACHYON_SUCCESS);
+        /* Who closes has found it in the table, or has left its mark before: the mutex
+         * orders the two. */
+        if (closing(peers))
+            end_link(&peer->link, ty_link_aborted(&peers->bus->link));
     } else {
         ty_close(&coming->socket); /* it sees a listener that has died */
         ty_close(&coming->pidfd);
@@ -289,6 +302,15 @@ static void look_at_door(struct peers *peers) {
     }
 }
 
+static void stop_listening(struct peers *peers) {
+    if (!peers->listens)
+        return;
+    if (ty_listener_last(&peers->listener, &peers->coming))
+        admit(peers); /* and end it in order */
+    ty_listener_close(&peers->listener);
+    peers->listens = false;
+}
+
 static void step(struct peers *peers) {
     const struct patience none = {.until = 0};
     reap(peers);
@@ -297,10 +319,8 @@ static void step(struct peers *peers) {
            ty_listener_round(&peers->listener, &none, &peers->coming) ==
                TACHYON_SUCCESS)
         admit(peers);
-    if (peers->listens && closing(peers)) {
-        ty_listener_close(&peers->listener);
-        peers->listens = false;
-    }
+    if (closing(peers))
+        stop_listening(peers);
 }
 
 /* Is there work that the one who has just left the step may have missed? P3 */
@@ -426,10 +446,8 @@ void ty_peers_close(struct tachyon_bus *bus, bool abort) {
     pthread_mutex_lock(&peers->mutex);
     for (uint32_t i = 0; i < peers->slots; i++) {
         struct peer *peer = peers_at(peers, i);
-        if (peer && abort)
-            ty_link_abort(&peer->link);
-        else if (peer)
-            ty_link_close(&peer->link);
+        if (peer)
+            end_link(&peer->link, abort);
     }
     pthread_mutex_unlock(&peers->mutex);
     ty_peers_step(peers);
@@ -437,6 +455,9 @@ void ty_peers_close(struct tachyon_bus *bus, bool abort) {
 
 void ty_peers_join(struct tachyon_bus *bus) {
     ty_link_join(&bus->peers->front);
+    /* Who does not wait may be in a step all the same. */
+    while (atomic_load(&bus->peers->stepping))
+        sched_yield();
 }
 
 static void close_descriptors(struct peers *peers) {
@@ -451,10 +472,16 @@ static void close_descriptors(struct peers *peers) {
 
 void ty_peers_in_child(struct tachyon_bus *bus) {
     struct peers *peers = bus->peers;
+    for (uint32_t i = 0; i < peers->slots; i++) {
+        const struct peer *peer = peers_at(peers, i);
+        if (peer && peer->regions[0].map == peers->coming.regions[0].map)
+            peers->coming = SESSION_NONE; /* that peer's: unmapped once, with it */
+    }
     close_descriptors(peers);
     if (peers->listens)
         ty_listener_in_child(&peers->listener);
     peers->listens = false;
+    atomic_store(&peers->stepping, false); /* whoever was at it is not here */
     for (uint32_t i = 0; i < peers->slots; i++) {
         struct peer *peer = peers_at(peers, i);
         if (peer) {
@@ -466,9 +493,7 @@ void ty_peers_in_child(struct tachyon_bus *bus) {
 
 void ty_peers_hang_up(struct tachyon_bus *bus) {
     struct peers *peers = bus->peers;
-    if (peers->listens)
-        ty_listener_close(&peers->listener);
-    peers->listens = false;
+    stop_listening(peers);
     for (uint32_t i = 0; i < peers->slots; i++) {
         struct peer *peer = peers_at(peers, i);
         if (peer) {

@@ -81,7 +81,7 @@ struct peers {
     struct link front; /* accept waits on it: the door, and the bell's other end */
     struct door door;  /* the accept step's: who knocks, whose link has ended */
     struct listener listener;
-    bool listens;
+    _Atomic bool listens; /* written by the accept step */
     uint32_t *allowed_uids;
     struct session coming; /* between the listener and the table */
     uint32_t last_id;

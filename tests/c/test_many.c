@@ -4,7 +4,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SECOND INT64_C(1000000000)
@@ -14,6 +17,24 @@ static size_t size;
 
 static void expect_nothing(tachyon_bus_t *bus) {
     CHECK_REFUSED(tachyon_acquire_rx(bus, &type, &size), TACHYON_ERR_EMPTY);
+}
+
+/* What happens in the middle of a client's being let in: once its session is made, or
+ * when it is in the table and about to be watched. */
+static void (*while_coming)(void), (*while_let_in)(void);
+static tachyon_bus_t *listener; /* of these */
+
+/* In the place of libc's. */
+int epoll_ctl(int set, int operation, int fd, struct epoll_event *event) {
+    void (**what)(void) = operation == EPOLL_CTL_DEL    ? &while_coming
+                          : event->events == EPOLLRDHUP ? &while_let_in
+                                                        : NULL;
+    void (*now)(void) = what ? *what : NULL;
+    if (now) {
+        *what = NULL;
+        now();
+    }
+    return (int)syscall(SYS_epoll_ctl, set, operation, fd, event);
 }
 
 /* ---- Listening ---- */
@@ -331,6 +352,34 @@ TEST(destroy_ends_accept_and_waits_until_it_has_left) {
     }
 }
 
+static _Atomic int stage; /* of a step: 1 it is in the middle, 2 it goes on */
+
+static void take_time(void) {
+    atomic_store(&stage, 1);
+    test_sleep_ms(100);
+    atomic_store(&stage, 2);
+}
+
+TEST(destroy_waits_for_an_accept_that_does_not_sleep_yet) {
+    const char *path = test_path("bus");
+    tachyon_bus_t *bus = crowd_listen(path, TACHYON_ROLE_CONSUMER, 4);
+    struct accepting accepting = {.bus = bus};
+    tachyon_opening_t *opening;
+    tachyon_event_t event;
+    CHECK_OK(tachyon_bus_connect_start(path, NULL, &opening));
+    while (tachyon_opening_step(opening, 0) == TACHYON_ERR_EMPTY)
+        CHECK_ERROR(tachyon_bus_accept(bus, &event, 0), TACHYON_ERR_EMPTY);
+    while_let_in = take_time;
+    pthread_t thread = test_thread(accept_once, &accepting);
+    while (atomic_load(&stage) == 0)
+        test_sleep_ms(1);
+    tachyon_bus_destroy(bus);
+    CHECK_EQ(atomic_load(&stage), 2);
+    test_join(thread);
+    CHECK_OK(accepting.error); /* the event that came of it */
+    tachyon_opening_cancel(opening);
+}
+
 static void *destroy_soon(void *context) {
     test_sleep_ms(20);
     tachyon_bus_destroy(context);
@@ -420,6 +469,88 @@ TEST(all_peers_are_told_of_the_end) {
         CHECK_REFUSED(tachyon_acquire_rx(bus, &type, &size), TACHYON_ERR_CLOSED);
         tachyon_bus_destroy(bus);
     }
+}
+
+static void close_listener(void) {
+    tachyon_bus_close(listener);
+}
+
+static void abort_listener(void) {
+    tachyon_bus_abort(listener);
+}
+
+/* It has acknowledged, which the listener has not looked at yet. */
+static tachyon_bus_t *acknowledge(tachyon_bus_t *bus, const char *path) {
+    tachyon_opening_t *opening;
+    tachyon_bus_t *peer;
+    tachyon_event_t event;
+    CHECK_OK(tachyon_bus_connect_start(path, NULL, &opening));
+    while (tachyon_opening_step(opening, 0) == TACHYON_ERR_EMPTY)
+        CHECK_ERROR(tachyon_bus_accept(bus, &event, 0), TACHYON_ERR_EMPTY);
+    CHECK_OK(tachyon_opening_finish_bus(opening, &peer));
+    tachyon_opening_cancel(opening);
+    return peer;
+}
+
+TEST(who_has_acknowledged_is_told_of_the_end_whenever_it_comes) {
+    static const uint32_t roles[] = {TACHYON_ROLE_CONSUMER, TACHYON_ROLE_PRODUCER};
+    tachyon_event_t event;
+    size_t before = test_count_fds();
+    for (int role = 0; role < 2; role++)
+        for (int abort = 0; abort < 2; abort++)
+            for (int when = 0; when < 4; when++) {
+                const char *path = test_path("bus");
+                void (*end)(void) = abort ? abort_listener : close_listener;
+                listener = crowd_listen(path, roles[role], 1);
+                tachyon_bus_t *peer = acknowledge(listener, path);
+                if (when == 0)
+                    end();
+                else if (when == 1)
+                    while_coming = end;
+                else if (when == 2)
+                    while_let_in = end;
+                else if (!abort)
+                    tachyon_bus_destroy(listener);
+                else
+                    end();
+                if (when < 3 || abort) {
+                    while (tachyon_bus_accept(listener, &event, 0) == TACHYON_SUCCESS)
+                        continue;
+                    CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED);
+                }
+                CHECK(tachyon_get_state(peer) != TACHYON_STATE_READY);
+                CHECK_EQ(tachyon_last_error(),
+                         abort ? TACHYON_ERR_ABORTED : TACHYON_ERR_CLOSED);
+                tachyon_bus_destroy(peer);
+                if (when < 3 || abort)
+                    tachyon_bus_destroy(listener);
+                CHECK_EQ(test_count_fds(), before);
+            }
+}
+
+static pid_t child;
+
+static void map_where_it_was(void *context) {
+    size_t mapped = 8192 + 2 * 4096; /* as much as a ring of 4096 bytes */
+    char *mine =
+        mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(mine != MAP_FAILED);
+    tachyon_bus_destroy(context);
+    memset(mine, 1, mapped);
+}
+
+static void fork_now(void) {
+    child = test_spawn(map_where_it_was, listener);
+}
+
+TEST(a_child_that_is_forked_while_a_peer_is_let_in_unmaps_nothing_twice) {
+    const char *path = test_path("bus");
+    listener = crowd_listen(path, TACHYON_ROLE_CONSUMER, 4);
+    while_let_in = fork_now;
+    tachyon_bus_t *peer = crowd_join(listener, path, NULL);
+    CHECK_EQ(test_wait(child), 0);
+    tachyon_bus_destroy(peer);
+    tachyon_bus_destroy(listener);
 }
 
 static void use_in_child(void *context) {
