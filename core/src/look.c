@@ -130,6 +130,8 @@ tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t 
         .sleeps = atomic_load_explicit(&bus->link.sleeps, memory_order_relaxed),
         .wakes = atomic_load_explicit(&bus->link.wakes, memory_order_relaxed),
     };
+    if (bus->peers) /* the link's were of our own threads: it is the bell */
+        out->wakes = bus->peers->wakes;
     if (bus->peers && atomic_load(&bus->error) != TACHYON_ERR_FORKED)
         bus->peers->kind->stats((tachyon_bus_t *)(uintptr_t)bus, out);
     return TACHYON_SUCCESS;

@@ -109,6 +109,7 @@ void ty_peers_hand_back(struct peers *peers, struct peer *peer,
     int cancel = ty_cancel_off();
     ty_peers_unwatch(peers, peer);
     peer->reason = reason;
+    peers->wakes += atomic_load_explicit(&peer->link.wakes, memory_order_relaxed);
     push(&peers->left, peer);
     ty_peers_step(peers);
     ty_cancel_back(cancel);

@@ -78,6 +78,7 @@ struct peers {
     void *own; /* the kind's */
     uint32_t most, slots;
     int set;           /* epoll, the data thread's: peers, bell, door */
+    uint64_t wakes;    /* likewise: of those that it has handed back */
     struct link front; /* accept waits on it: the door, and the bell's other end */
     struct door door;  /* the accept step's: who knocks, whose link has ended */
     struct listener listener;

@@ -81,12 +81,15 @@ static bool next_peer(struct tachyon_bus *bus) {
 /* The next consumer has come, so the last one has gone: what it has not been shown yet is
  * for the next. */
 static void before_flush(struct tachyon_bus *bus) {
+    struct solo *solo = solo_of(bus);
     struct ring_producer old = bus->tx;
     uint64_t bytes = old.head - ring_flushed(&old);
-    if (!atomic_load(&bus->peers->joined) || old.offset != 0)
+    /* Taken at once: those that have died already may go from `joined` meanwhile. */
+    if (old.offset != 0 ||
+        (!solo->waiting && !(solo->waiting = ty_peers_take_joined(bus->peers))))
         return;
-    struct peer *last = solo_of(bus)->current;
-    solo_of(bus)->current = NULL;
+    struct peer *last = solo->current;
+    solo->current = NULL;
     ring_producer_disarm(&bus->tx);
     if (next_peer(bus)) {
         memcpy(bus->tx.data, ring_line_at(old.data, old.mask, ring_flushed(&old)),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* solo.c: a producer with one consumer after the other. */
+#include "bus.h"
 #include "crowd.h"
 
 #include <string.h>
@@ -18,6 +19,13 @@ static void expect(tachyon_bus_t *bus, uint32_t number) {
 
 static tachyon_error_t try_send(tachyon_bus_t *bus, uint32_t number) {
     return tachyon_send(bus, &number, sizeof number, 1, 0, 0);
+}
+
+static void *receive_one(void *context) {
+    uint32_t got, its_type;
+    size_t its_size;
+    CHECK_OK(tachyon_recv(context, &got, sizeof got, &its_size, &its_type, 0, -1));
+    return NULL;
 }
 
 TEST(each_consumer_has_a_ring_of_its_own) {
@@ -54,6 +62,27 @@ TEST(each_consumer_has_a_ring_of_its_own) {
     }
     tachyon_bus_destroy(bus);
     CHECK_EQ(test_count_fds(), before);
+}
+
+TEST(wakes_are_of_all_consumers_and_of_nobody_else) {
+    tachyon_stats_t stats;
+    const char *path = test_path("bus");
+    tachyon_bus_t *bus = crowd_listen(path, TACHYON_ROLE_PRODUCER, 1);
+    for (uint32_t life = 1; life <= 3; life++) {
+        tachyon_bus_t *peer = crowd_join(bus, path, NULL);
+        pthread_t thread = test_thread(receive_one, peer);
+        while (atomic_load(&peer->link.sleeps) == 0)
+            test_sleep_ms(1);
+        CHECK_OK(try_send(bus, 7));
+        test_join(thread);
+        tachyon_bus_destroy(peer);
+        while (try_send(bus, 7) == TACHYON_SUCCESS)
+            continue;
+        crowd_left(bus, life, TACHYON_ERR_CLOSED);
+        CHECK_OK(tachyon_bus_get_stats(bus, &stats));
+        CHECK_EQ(stats.wakes, life);
+    }
+    tachyon_bus_destroy(bus);
 }
 
 TEST(a_reservation_outlives_the_consumer_it_was_made_for) {
