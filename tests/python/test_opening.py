@@ -421,15 +421,24 @@ def test_a_connection_that_nobody_took_ends_in_order(
     run(main())
 
 
+def count_threads() -> int:
+    """Those of this process, without the kernel's, which work for uvloop's io_uring."""
+    count = 0
+    for path in Path("/proc/self/task").glob("*/comm"):
+        with contextlib.suppress(OSError):  # it has ended
+            count += not path.read_text().startswith("iou-")
+    return count
+
+
 def test_it_needs_no_thread_and_no_time(run: Run, kind: Kind, socket_path: str) -> None:
     async def main() -> None:
-        threads = len(os.listdir("/proc/self/task"))
+        threads = count_threads()
         tasks = [
             asyncio.ensure_future(kind.listen_async(f"{socket_path}.{number}"))
             for number in range(50)
         ]
         await asyncio.sleep(0.1)
-        assert len(os.listdir("/proc/self/task")) <= threads
+        assert count_threads() <= threads
         before = time.process_time()
         await asyncio.sleep(0.5)
         assert time.process_time() - before < 0.05
