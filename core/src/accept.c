@@ -148,22 +148,23 @@ size_t tachyon_bus_get_peers(const tachyon_bus_t *bus, tachyon_peer_info_t *out,
     return count;
 }
 
-tachyon_error_t tachyon_bus_drop_peer(tachyon_bus_t *bus, uint32_t id) {
+tachyon_error_t tachyon_bus_drop_peer(tachyon_bus_t *bus, uint32_t peer) {
     struct peers *peers = peers_of(bus);
     bool found = false;
     if (!peers)
         return tachyon_last_error();
     pthread_mutex_lock(&peers->mutex);
     for (uint32_t i = 0; i < peers->slots && !found; i++) {
-        struct peer *peer = peers_at(peers, i);
-        found = peer && peer->id == id && ty_link_error(&peer->link) == TACHYON_SUCCESS;
+        struct peer *here = peers_at(peers, i);
+        found =
+            here && here->id == peer && ty_link_error(&here->link) == TACHYON_SUCCESS;
         if (found && peers->kind->drop)
-            peers->kind->drop(bus, peer);
+            peers->kind->drop(bus, here);
         else if (found)
-            ty_link_close(&peer->link);
+            ty_link_close(&here->link);
     }
     pthread_mutex_unlock(&peers->mutex);
     return found ? TACHYON_SUCCESS
                  : ty_fail(TACHYON_ERR_INVALID_SZ, 0,
-                           "no peer %" PRIu32 " is connected", id);
+                           "no peer %" PRIu32 " is connected", peer);
 }

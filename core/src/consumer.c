@@ -115,8 +115,7 @@ static out_of_line const void *take_slow(struct tachyon_bus *bus, uint32_t *type
                                          int64_t timeout_ns, bool never_sleep) {
     if (is_null(bus) || is_null(type_id) || is_null(actual_size))
         return NULL;
-    struct rx_wait want;
-    want.bus = bus;
+    struct rx_wait want = {.bus = bus};
     if (!next_of_many(&want) && !wait_for_one(&want, spins, timeout_ns, never_sleep))
         return NULL;
     return bus_hand_out(want.rx, &want.record, type_id, actual_size);
@@ -256,8 +255,7 @@ static out_of_line tachyon_error_t recv_slow(struct tachyon_bus *bus, void *into
         return TACHYON_ERR_NULL_PTR;
     if (!into && room > 0)
         return ty_fail(TACHYON_ERR_NULL_PTR, 0, "into is NULL, room is %zu", room);
-    struct rx_wait want;
-    want.bus = bus;
+    struct rx_wait want = {.bus = bus};
     if (!next_of_many(&want) && !wait_for_one(&want, spins, timeout_ns, false))
         return tachyon_last_error();
     return copy_out(bus, want.rx, &want.record, into, room, size, type_id);

@@ -131,14 +131,14 @@ static inline uint64_t cursors_insert(struct cursors *c, struct ring_producer *t
     /* Pairs with the exchange in cursors_take_in(). */
     while (!atomic_compare_exchange_weak_explicit(
         &c->joined, &cursor->next, cursor, memory_order_release, memory_order_relaxed))
-        continue;
+        ;
     atomic_store_explicit(&tx->shared, c->everyone, memory_order_relaxed);
     /* C2, C3: pairs with the fences in cursors_refresh() and cursors_aim(). */
     atomic_thread_fence(memory_order_seq_cst);
-    uint64_t start = cursor_settle(cursor, cursors_would_grant(c, tx, cursor->wish));
+    uint64_t position = cursor_settle(cursor, cursors_would_grant(c, tx, cursor->wish));
     /* Until now it was 0, which is no progress. */
-    atomic_store_explicit(&cursor->shared->tail, start, memory_order_release);
-    return start;
+    atomic_store_explicit(&cursor->shared->tail, position, memory_order_release);
+    return position;
 }
 
 /* ---- The sending thread ---- */

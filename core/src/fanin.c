@@ -42,7 +42,8 @@ struct fanin {
     bool held;               /* one that is to leave has something handed out */
     uint32_t sender;
     uint64_t messages, bytes; /* of those that have left */
-    struct peer **hot, **all; /* as many as there are slots */
+    struct peer **hot, **all; /* in `lists`, as many each as there are slots */
+    struct peer *lists[];
 };
 
 static struct fanin *fanin_of(const struct tachyon_bus *bus) {
@@ -60,12 +61,16 @@ static void heat(struct fanin *fanin, struct peer *peer) {
     ring_want_record(&peer->rx, false);
 }
 
-/* Take the hot ring at `index` out of the turn: the next one stands there then. */
+/* The next one stands at `index` then. */
+static void take_out(struct peer **list, unsigned *count, unsigned index) {
+    for ((*count)--; index < *count; index++)
+        list[index] = list[index + 1];
+}
+
+/* Take the hot ring at `index` out of the turn. */
 static void skip(struct fanin *fanin, unsigned index) {
     fanin->hot[index]->hot = false;
-    fanin->hot_count--;
-    memmove(&fanin->hot[index], &fanin->hot[index + 1],
-            (fanin->hot_count - index) * sizeof fanin->hot[0]);
+    take_out(fanin->hot, &fanin->hot_count, index);
 }
 
 /* ---- Coming and going ---- */
@@ -108,9 +113,7 @@ static void part(struct tachyon_bus *bus, struct peer *peer) {
         }
     for (unsigned i = 0; i < fanin->count; i++)
         if (fanin->all[i] == peer) {
-            fanin->count--;
-            memmove(&fanin->all[i], &fanin->all[i + 1],
-                    (fanin->count - i) * sizeof fanin->all[0]);
+            take_out(fanin->all, &fanin->count, i);
             break;
         }
     for (unsigned i = 0; i < fanin->count && !next; i++) /* in order of joining */
@@ -371,21 +374,19 @@ static void stats(struct tachyon_bus *bus, tachyon_stats_t *out) {
 }
 
 static tachyon_error_t open_kind(struct tachyon_bus *bus) {
-    struct fanin *fanin = calloc(1, sizeof *fanin);
+    uint32_t slots = bus->peers->slots;
+    struct fanin *fanin =
+        calloc(1, sizeof *fanin + (size_t)2 * slots * sizeof(struct peer *));
     bus->peers->own = fanin;
-    if (fanin)
-        fanin->hot = calloc(bus->peers->slots, 2 * sizeof fanin->hot[0]);
-    if (!fanin || !fanin->hot)
+    if (!fanin)
         return ty_fail_plain(TACHYON_ERR_MEM);
-    fanin->all = fanin->hot + bus->peers->slots;
+    fanin->hot = fanin->lists;
+    fanin->all = fanin->lists + slots;
     return TACHYON_SUCCESS;
 }
 
 static void free_kind(struct tachyon_bus *bus) {
-    struct fanin *fanin = bus->peers->own;
-    if (fanin)
-        free(fanin->hot);
-    free(fanin);
+    free(bus->peers->own);
 }
 
 uint32_t tachyon_bus_sender(const tachyon_bus_t *bus) {

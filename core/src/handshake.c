@@ -145,7 +145,7 @@ struct greeting ty_handshake_greeting(enum handshake_kind kind,
         .position = options->start_position,
     };
     if (options->name) /* its length has been checked */
-        strcpy(greeting.name, options->name);
+        memcpy(greeting.name, options->name, strlen(options->name));
     return greeting;
 }
 
