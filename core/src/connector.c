@@ -143,6 +143,9 @@ static tachyon_error_t accept_offer(struct connector *connector) {
     if (error != TACHYON_SUCCESS ||
         (error = refusal(&connector->hello, answer)) != TACHYON_SUCCESS)
         return error;
+    if (each > 1 && connector->options.role == TACHYON_ROLE_PRODUCER)
+        return ty_fail(TACHYON_ERR_BUSY, 0,
+                       "the listener broadcasts: this end can only receive");
     if (connector->fd_count != rings * each)
         return ty_fail(TACHYON_ERR_CORRUPT, 0,
                        "the listener passed %zu descriptors instead of %zu",

@@ -173,7 +173,7 @@ tachyon_error_t ty_handshake_check(const struct greeting *theirs,
     if (theirs->kind != (uint32_t)kind)
         return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0, "the peer opened %s, not %s",
                        kind_name(theirs->kind), kind_name(kind));
-    if (theirs->start > TACHYON_START_POSITION ||
+    if (theirs->start > TACHYON_START_POSITION || theirs->position % RING_LINE != 0 ||
         theirs->name[HANDSHAKE_NAME_BYTES - 1] != 0)
         return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0,
                        "the peer's greeting says what none may (start %" PRIu32 ")",

@@ -56,6 +56,7 @@ struct wire_greeting {
 #define WIRE_VERSION 101u
 #define WIRE_BUS 1u
 #define WIRE_RPC 2u
+#define WIRE_BROADCAST 2u /* a flag */
 
 struct wire_greeting wire_hello(void);
 

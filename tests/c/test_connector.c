@@ -21,6 +21,7 @@ struct server {
     size_t bytes; /* of the answer */
     size_t fd_count;
     bool reads_hello, stays;
+    uint32_t role; /* that the client declares */
     int fds[16];
     int listener;
     struct wire_greeting hello; /* what it has read */
@@ -77,6 +78,7 @@ static struct server good_server(void) {
 /* What does connect say to this server? Its descriptors are closed here. */
 static tachyon_error_t connect_to(struct server *server, tachyon_bus_t **bus) {
     tachyon_options_t options = options_with_timeout_ms(0);
+    options.role = server->role;
     if (server->fds[0] < 0)
         server->fds[0] = make_memfd(SHARED + 4096, SEALED);
     server->listener = wire_listen(server->path);
@@ -191,6 +193,16 @@ TEST(another_protocol_or_version_is_an_abi_mismatch) {
     server = good_server();
     server.answer.status = TACHYON_ERR_BUSY;
     expect(server, TACHYON_ERR_BUSY, "no place for another peer");
+    server = good_server();
+    server.answer.position = 65;
+    expect(server, TACHYON_ERR_ABI_MISMATCH, "what none may");
+}
+
+TEST(who_sends_wants_no_memory_that_it_can_only_read) {
+    struct server server = good_server();
+    server.answer.flags = WIRE_BROADCAST;
+    server.role = TACHYON_ROLE_PRODUCER;
+    expect(server, TACHYON_ERR_BUSY, "can only receive");
 }
 
 TEST(the_forerunners_listener_is_an_abi_mismatch) {
