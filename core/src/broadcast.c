@@ -22,9 +22,11 @@
  */
 #include "many.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
 /* Flushes between two looks at what the set has to tell. */
@@ -33,7 +35,8 @@
 struct broadcast {
     struct cursors cursors;
     uint64_t epoch;
-    int64_t blocked_since; /* a wait for room goes on since then; 0: there is room */
+    int64_t blocked_since; /* somebody is in the way since then; 0: nobody is */
+    int64_t timer_at;      /* what peers->clock is set to */
     unsigned taken_in;     /* of cursors.taken, those that the set tells of */
     unsigned kept;         /* places of the dead in the array */
     bool ended;            /* the link of somebody in the array has */
@@ -134,6 +137,8 @@ static bool keep_place(struct tachyon_bus *bus, struct peer *peer,
 
 static void let_ended_go(struct tachyon_bus *bus) {
     struct broadcast *b = broadcast_of(bus);
+    if (bus_closing(bus))
+        return; /* it is we who end: they may read on, and nothing is overwritten */
     b->ended = false;
     for (unsigned i = 0; i < b->cursors.count;) {
         struct peer *peer = peer_of(b->cursors.all[i]);
@@ -177,7 +182,7 @@ static void flush_slow(struct tachyon_bus *bus, bool wake) {
         if (!ty_link_wake(&peer_of(cursor)->link))
             cursor->woken = bus->tx.woken = 0; /* the next flush tries again */
     }
-    cursors_woken(cursors, &bus->tx);
+    cursors_woken(&bus->tx);
     if (unlikely(bus->tx.flushes % FLUSHES_PER_LOOK == 0)) {
         cursors_mark(cursors, &bus->tx);
         ty_peers_news(bus);
@@ -197,17 +202,27 @@ static bool reserve(struct tx_wait *want) {
     return want->slot;
 }
 
-/* Somebody is in the way. True: not any more. */
-static bool lose_patience(struct tx_wait *want) {
+/* When is somebody not waited for any longer? */
+static int64_t slow_due(struct tachyon_bus *bus) {
+    struct broadcast *b = broadcast_of(bus);
+    int64_t after = options_of(bus)->slow_after_ns;
+    if (b->cursors.count == 0)
+        b->blocked_since = 0; /* nobody is to blame; who joins now has all the time */
+    else if (b->blocked_since == 0)
+        b->blocked_since = ty_now_ns();
+    return options_of(bus)->slow_peer == TACHYON_SLOW_DISCONNECT &&
+                   b->blocked_since > 0 && after < TY_NEVER - b->blocked_since
+               ? b->blocked_since + after
+               : TY_NEVER;
+}
+
+/* Somebody is in the way. True: not any more. Else there is something to do at `alarm`. */
+static bool lose_patience(struct tx_wait *want, int64_t *alarm) {
     struct tachyon_bus *bus = want->bus;
     struct broadcast *b = broadcast_of(bus);
-    int64_t now = ty_now_ns(), due = TY_NEVER;
+    int64_t due = slow_due(bus);
     bool again = false;
-    if (b->blocked_since == 0)
-        b->blocked_since = now;
-    if (options_of(bus)->slow_peer == TACHYON_SLOW_DISCONNECT && b->cursors.count > 0)
-        due = b->blocked_since + options_of(bus)->slow_after_ns;
-    if (now >= due) {
+    if (due != TY_NEVER && ty_now_ns() >= due) {
         cursors_evict_slow(&b->cursors, &bus->tx, wanted_by(want));
         order_eviction(bus);
         let_dropped_go(bus, TACHYON_ERR_LAGGED);
@@ -219,22 +234,34 @@ static bool lose_patience(struct tx_wait *want) {
         if (atomic_load_explicit(&peer->kept, memory_order_relaxed))
             due = ty_earlier(due, peer->keep_until); /* look_after() sees to it then */
     }
-    bus->link.alarm = due;
+    *alarm = due;
     return again;
+}
+
+/* Whoever waits for room looks again then, here or on tachyon_bus_fileno(). */
+static void set_alarm(struct tachyon_bus *bus, int64_t alarm) {
+    struct broadcast *b = broadcast_of(bus);
+    bus->link.alarm = alarm;
+    if (likely(!link_watched(&bus->link)) || b->timer_at == alarm)
+        return;
+    b->timer_at = alarm;
+    ty_door_ring_at(&bus->peers->clock, alarm);
 }
 
 static bool tx_ready(void *context) {
     struct tx_wait *want = context;
     struct tachyon_bus *bus = want->bus;
     struct broadcast *b = broadcast_of(bus);
+    int64_t alarm = TY_NEVER;
     if (!reserve(want) &&
         (options_of(bus)->slow_peer == TACHYON_SLOW_DISCONNECT || b->kept > 0) &&
-        lose_patience(want))
+        lose_patience(want, &alarm))
         reserve(want);
     if (want->slot) {
         b->blocked_since = 0;
-        bus->link.alarm = TY_NEVER;
+        alarm = TY_NEVER;
     }
+    set_alarm(bus, alarm);
     return want->slot;
 }
 
@@ -320,8 +347,9 @@ static void join(struct tachyon_bus *bus, struct peer *peer) {
 
 static void info(struct tachyon_bus *bus, struct peer *peer, tachyon_peer_info_t *out) {
     uint64_t flushed = atomic_load_explicit(&bus->tx.flushed, memory_order_acquire);
-    uint64_t tail =
-        atomic_load_explicit(&peer->cursor.shared->tail, memory_order_relaxed);
+    /* Not by way of the cursor: it may still be about to join. */
+    uint64_t tail = atomic_load_explicit(&region_shared(&peer->regions[0])->tail,
+                                         memory_order_relaxed);
     out->behind = tail < flushed ? flushed - tail : 0;
 }
 
@@ -330,6 +358,18 @@ static void stats(struct tachyon_bus *bus, tachyon_stats_t *out) {
     for (unsigned i = 0; i < cursors->count; i++)
         out->wakes += atomic_load_explicit(&peer_of(cursors->all[i])->link.wakes,
                                            memory_order_relaxed);
+}
+
+/* For who waits on tachyon_bus_fileno(): the set has it from the beginning. */
+static bool open_clock(struct tachyon_bus *bus) {
+    struct peers *peers = bus->peers;
+    const struct door set = {.set = peers->set, .timer = -1};
+    if (options_of(bus)->slow_peer != TACHYON_SLOW_DISCONNECT &&
+        options_of(bus)->keep_place_ns == 0)
+        return true; /* nothing is ever due */
+    peers->clock.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    broadcast_of(bus)->timer_at = TY_NEVER;
+    return peers->clock.timer >= 0 && ty_door_watch(&set, peers->clock.timer, EPOLLIN);
 }
 
 static tachyon_error_t open_kind(struct tachyon_bus *bus) {
@@ -343,6 +383,8 @@ static tachyon_error_t open_kind(struct tachyon_bus *bus) {
         ty_region_create_data(&bus->regions[0], peers->listener.capacities[0]);
     if (error != TACHYON_SUCCESS)
         return error;
+    if (!open_clock(bus))
+        return ty_fail(TACHYON_ERR_SYSTEM, errno, "no timer for those that are slow");
     clock_gettime(CLOCK_REALTIME, &now); /* no other listener has had it */
     b->epoch = bus->epoch =
         (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;

@@ -46,12 +46,18 @@ tachyon_error_t ty_bus_report(struct tachyon_bus *bus) {
     return ty_fail_plain(error);
 }
 
+bool ty_bus_evicted(const struct tachyon_bus *bus) {
+    if (bus->epoch == 0 || bus->peers || bus_closing(bus))
+        return false;
+    /* Pairs with the fence between the eviction and what is overwritten afterwards. */
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&region_shared(&bus->regions[0])->wanted_tail,
+                                memory_order_relaxed) == RING_EVICTED;
+}
+
 tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error) {
     int none = TACHYON_SUCCESS;
-    /* Whatever else it looks like: the producer has let us go. */
-    if (bus->epoch != 0 && !bus->peers && !bus_closing(bus) &&
-        atomic_load_explicit(&region_shared(&bus->regions[0])->wanted_tail,
-                             memory_order_relaxed) == RING_EVICTED)
+    if (ty_bus_evicted(bus)) /* whatever else it looks like */
         error = TACHYON_ERR_LAGGED;
     atomic_compare_exchange_strong(&bus->error, &none, (int)error);
     ring_producer_disarm(&bus->tx);
@@ -128,7 +134,8 @@ tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role, int64_t timeout_
     if (bus->declared_role != TACHYON_ROLE_NONE && bus->declared_role != (uint32_t)role)
         error = ty_fail(TACHYON_ERR_BUSY, 0, "this end declared that it %s",
                         role_verb((int)bus->declared_role));
-    else if (!atomic_compare_exchange_strong(side, &nobody, (uint32_t)bus->side))
+    else if ((role == TACHYON_ROLE_PRODUCER && bus->regions[0].read_only) ||
+             !atomic_compare_exchange_strong(side, &nobody, (uint32_t)bus->side))
         error = ty_fail(TACHYON_ERR_BUSY, 0, "the peer already %s on this bus",
                         role_verb(role));
     if (error != TACHYON_SUCCESS) {
@@ -207,6 +214,7 @@ tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *sessi
         bus->regions[i] = session->regions[i];
     ring_producer_disarm(&bus->tx);
     ring_consumer_disarm(&bus->rx);
+    bus->rx.tail = session->start; /* for who asks before it has received */
     ty_link_init(&bus->link);
     bus->link.socket = session->socket;
     bus->link.pidfd = session->pidfd;

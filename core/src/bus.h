@@ -67,6 +67,10 @@ struct tx_wait {
     bool corrupt;
 };
 
+/* Has the producer of a broadcast let this consumer go? Asked after a read it tells
+ * whether that may have been overwritten before. */
+bool ty_bus_evicted(const struct tachyon_bus *bus);
+
 /* Set up a bus from what the handshake left; takes over the session. */
 tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *session);
 void ty_bus_arm_tx(struct tachyon_bus *bus, const struct region *region);

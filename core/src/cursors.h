@@ -132,6 +132,9 @@ static inline uint64_t cursors_insert(struct cursors *c, struct ring_producer *t
     while (!atomic_compare_exchange_weak_explicit(
         &c->joined, &cursor->next, cursor, memory_order_release, memory_order_relaxed))
         ;
+    /* Pairs with the fence in cursors_aim(): it sees whom we have pushed, or its store
+     * comes before ours. */
+    atomic_thread_fence(memory_order_seq_cst);
     atomic_store_explicit(&tx->shared, c->everyone, memory_order_relaxed);
     /* C2, C3: pairs with the fences in cursors_refresh() and cursors_aim(). */
     atomic_thread_fence(memory_order_seq_cst);
@@ -310,9 +313,10 @@ static inline bool cursor_sleeps(struct cursor *cursor, uint64_t head) {
         &cursor->woken);
 }
 
-/* The flush has gone through all of them: so shall the next. */
-static inline void cursors_woken(struct cursors *c, struct ring_producer *tx) {
-    if (ring_producer_shared(tx) == c->everyone)
+/* The flush has gone through all of them: so shall the next. Whoever the 1 was of: a
+ * consumer that says it too must not keep the next joiner from being seen. */
+static inline void cursors_woken(struct ring_producer *tx) {
+    if (tx->woken == 1)
         tx->woken = 0;
 }
 

@@ -23,7 +23,9 @@ static const struct region *outgoing(const tachyon_rpc_bus_t *rpc) {
 static tachyon_state_t state_of(struct tachyon_bus *bus,
                                 const struct region *receiving) {
     int error = atomic_load(&bus->error);
-    if (error == TACHYON_SUCCESS && atomic_load(&bus->link.closing)) {
+    if (error == TACHYON_SUCCESS && ty_bus_evicted(bus)) {
+        error = TACHYON_ERR_LAGGED;
+    } else if (error == TACHYON_SUCCESS && atomic_load(&bus->link.closing)) {
         error = TACHYON_ERR_CLOSED;
     } else if (error == TACHYON_SUCCESS && !bus->peers && /* many: they come and go */
                ty_link_look(&bus->link) != LINK_ALIVE) {

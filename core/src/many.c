@@ -372,7 +372,7 @@ static struct peers *allocate(const tachyon_options_t *options) {
     peers->most = options->max_peers;
     peers->slots = slots;
     peers->set = -1;
-    peers->door = DOOR_NONE;
+    peers->door = peers->clock = DOOR_NONE;
     peers->coming = SESSION_NONE;
     ty_link_init(&peers->front);
     pthread_mutex_init(&peers->mutex, NULL);
@@ -463,12 +463,14 @@ void ty_peers_join(struct tachyon_bus *bus) {
 
 static void close_descriptors(struct peers *peers) {
     ty_door_close(&peers->door); /* first: it is shared with a forked child */
+    ty_door_close(&peers->clock);
     ty_close(&peers->set);
     ty_link_in_child(&peers->front); /* or as good: nobody waits on it any more */
     peers->bus->link.set = peers->bus->link.epoll = peers->front.set = -1;
     ty_close(&peers->coming.socket);
     ty_close(&peers->coming.pidfd);
     ty_handshake_free_regions(peers->coming.regions);
+    ty_region_close_fds(&peers->bus->regions[0]); /* to nobody any more */
 }
 
 void ty_peers_in_child(struct tachyon_bus *bus) {

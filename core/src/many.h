@@ -81,6 +81,7 @@ struct peers {
     uint64_t wakes;    /* likewise: of those that it has handed back */
     struct link front; /* accept waits on it: the door, and the bell's other end */
     struct door door;  /* the accept step's: who knocks, whose link has ended */
+    struct door clock; /* the kind's, in the set: a timer alone, or nothing */
     struct listener listener;
     _Atomic bool listens; /* written by the accept step */
     uint32_t *allowed_uids;

@@ -324,13 +324,27 @@ TEST(who_is_in_the_way_is_evicted_before_anything_is_overwritten) {
 
 /* ---- Whom a flush looks at ---- */
 
+TEST(who_wants_what_everyone_wants_hides_nobody_that_joins) {
+    struct feed *feed = feed_make(true);
+    join(feed, 0, CURSOR_NOW);
+    CHECK(cursors_take_in(&feed->cursors, feed->tx));
+    atomic_store(&feed->words[0].wanted_head, 1); /* no consumer of ours does that */
+    CHECK(send_one(feed));
+    CHECK(ring_consumer_sleeps(feed->tx));
+    cursors_woken(feed->tx);
+    join(feed, 1, CURSOR_NOW);
+    CHECK(send_one(feed));
+    CHECK(ring_consumer_sleeps(feed->tx));
+    feed_free(feed);
+}
+
 TEST(the_flush_looks_at_the_only_consumer_itself_else_at_all) {
     struct feed *feed = feed_make(true);
     CHECK(ring_producer_shared(feed->tx) == &feed->everyone);
     for (unsigned i = 0; i < 5; i++) { /* always reached, flush after flush */
         CHECK(send_one(feed));
         CHECK(ring_consumer_sleeps(feed->tx));
-        cursors_woken(&feed->cursors, feed->tx);
+        cursors_woken(feed->tx);
     }
     join(feed, 0, CURSOR_NOW);
     CHECK(ring_producer_shared(feed->tx) == &feed->everyone);
@@ -434,7 +448,7 @@ static void *stress_producer(void *context) {
         if (ring_flushed(feed->tx) / RING_LINE % 3 ? send_one(feed) : send_at(feed)) {
             if (ring_consumer_sleeps(feed->tx)) {
                 cursors_take_in(&feed->cursors, feed->tx);
-                cursors_woken(&feed->cursors, feed->tx);
+                cursors_woken(feed->tx);
             }
             waits = 0;
             continue;
