@@ -183,7 +183,8 @@ static void flush_slow(struct tachyon_bus *bus, bool wake) {
             cursor->woken = bus->tx.woken = 0; /* the next flush tries again */
     }
     cursors_woken(&bus->tx);
-    if (unlikely(bus->tx.flushes % FLUSHES_PER_LOOK == 0)) {
+    bool called = cursors_answer(cursors, &bus->tx);
+    if (unlikely(called || bus->tx.flushes % FLUSHES_PER_LOOK == 0)) {
         cursors_mark(cursors, &bus->tx);
         ty_peers_news(bus);
     }
@@ -343,6 +344,11 @@ static void join(struct tachyon_bus *bus, struct peer *peer) {
     ty_link_wake(&bus->peers->front); /* the bell; B3 */
 }
 
+/* A reader has gone: whoever sends lets it out, so that the table has room. */
+static void ended(struct tachyon_bus *bus) {
+    cursors_call(&broadcast_of(bus)->cursors, &bus->tx);
+}
+
 /* ---- What a listener needs ---- */
 
 static void info(struct tachyon_bus *bus, struct peer *peer, tachyon_peer_info_t *out) {
@@ -404,6 +410,7 @@ static void free_kind(struct tachyon_bus *bus) {
 const struct peers_kind ty_broadcast = {
     .offer = offer,
     .join = join,
+    .ended = ended,
     .info = info,
     .tx_ready = tx_ready,
     .tx_asleep = tx_asleep,

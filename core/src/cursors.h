@@ -13,6 +13,7 @@
  *   cursor.start   decided once, by compare-and-swap, by whoever comes first
  *   joined         accept step pushes, sending thread takes all
  *   floor, marks   sending thread; the accept step reads them
+ *   called         accept step sets, sending thread clears
  *   tx.shared      either: the accept step only ever to `everyone`
  *   the rest       sending thread alone
  *
@@ -25,7 +26,7 @@
  *       accept step, having pushed, sees the floor of a refresh, or that refresh sees the
  *       push: both have a fence in between, and the refresh applies its floor afterwards.
  *   C3  With one cursor the flush looks at that consumer's wanted_head itself; with none,
- *       several, or somebody on `joined` at `everyone`, whose wanted_head is always
+ *       several, or somebody on `joined`, or `called`, at `everyone`, whose wanted_head is always
  *       reached: then the slow path looks at each.
  *   C4  A consumer's words are touched only while its cursor is in the array or, before
  *       that, by the accept step. A cursor that has left the array is nobody's: the flush
@@ -69,6 +70,7 @@ struct cursors {
     uint64_t marked;              /* the last mark */
     unsigned marks_made;
     alignas(128) _Atomic(struct cursor *) joined;
+    _Atomic bool called;                   /* the next flush is to look around */
     _Atomic uint64_t floor;                /* nothing before it is kept */
     _Atomic uint64_t marks[CURSORS_MARKS]; /* beginnings of records */
 };
@@ -144,6 +146,14 @@ static inline uint64_t cursors_insert(struct cursors *c, struct ring_producer *t
     return position;
 }
 
+/* The accept step has something to be looked at, by the next flush at the latest. */
+static inline void cursors_call(struct cursors *c, struct ring_producer *tx) {
+    atomic_store_explicit(&c->called, true, memory_order_relaxed);
+    /* As in cursors_insert(). */
+    atomic_thread_fence(memory_order_seq_cst);
+    atomic_store_explicit(&tx->shared, c->everyone, memory_order_relaxed);
+}
+
 /* ---- The sending thread ---- */
 
 /* C3, after each change of the array. */
@@ -154,7 +164,8 @@ static inline void cursors_aim(struct cursors *c, struct ring_producer *tx) {
     /* Pairs with the fence in cursors_insert(): its store comes after ours, or we see
      * whom it has pushed. */
     atomic_thread_fence(memory_order_seq_cst);
-    if (cursors_somebody_joins(c))
+    if (cursors_somebody_joins(c) ||
+        atomic_load_explicit(&c->called, memory_order_relaxed))
         atomic_store_explicit(&tx->shared, c->everyone, memory_order_relaxed);
 }
 
@@ -173,6 +184,15 @@ static inline bool cursors_take_in(struct cursors *c, struct ring_producer *tx) 
         c->all[c->count++] = joined;
         c->taken++;
     }
+    cursors_aim(c, tx);
+    return true;
+}
+
+/* True, once: it was called. */
+static inline bool cursors_answer(struct cursors *c, struct ring_producer *tx) {
+    if (!atomic_load_explicit(&c->called, memory_order_relaxed))
+        return false;
+    atomic_store_explicit(&c->called, false, memory_order_relaxed);
     cursors_aim(c, tx);
     return true;
 }

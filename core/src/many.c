@@ -157,6 +157,8 @@ static bool look_at_end(struct peers *peers, struct peer *peer) {
     if (!peer->gone && (ty_link_look(&peer->link) != LINK_ALIVE || closing(peers) ||
                         atomic_load(&peer->link.closing))) {
         peer->gone = true;
+        if (peers->kind->ended)
+            peers->kind->ended(peers->bus);
         unwatch(peers->door.set, peer->link.socket);
         unwatch(peers->door.set, peer->link.pidfd);
     }

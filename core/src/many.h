@@ -44,6 +44,8 @@ struct peers_kind {
                              struct greeting *answer, struct region *regions);
     /* Accept step: it has acknowledged. Ends with ty_peers_push_joined(). */
     void (*join)(struct tachyon_bus *bus, struct peer *peer);
+    /* Accept step: the link of one has ended. NULL: nothing to do. */
+    void (*ended)(struct tachyon_bus *bus);
     /* Accept step: it is about to be freed. NULL: nothing to do. */
     void (*leave)(struct tachyon_bus *bus, struct peer *peer);
     /* Any thread, under the mutex. NULL: say goodbye; nothing to tell. */

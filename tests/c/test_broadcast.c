@@ -322,6 +322,24 @@ TEST(a_time_without_end_is_one) {
     tachyon_bus_destroy(bus);
 }
 
+TEST(readers_that_have_gone_leave_their_places_at_the_next_flush) {
+    const char *path = test_path("bus");
+    tachyon_bus_t *bus = listen_as(path, listening(2)), *reader;
+    tachyon_bus_t *stays = join_as(bus, path, starting(0));
+    for (uint64_t number = 0; number < 20; number++) {
+        const tachyon_options_t options = starting(0);
+        tachyon_event_t event;
+        CHECK_OK(crowd_try(bus, path, &options, &reader));
+        tachyon_bus_destroy(reader);
+        while (tachyon_bus_accept(bus, &event, 0) == TACHYON_SUCCESS)
+            continue;
+        CHECK_OK(try_send(bus, number, 0));
+        expect(stays, number, number + 1);
+    }
+    tachyon_bus_destroy(stays);
+    tachyon_bus_destroy(bus);
+}
+
 TEST(without_consumers_it_waits_for_one_or_runs_on) {
     const char *path = test_path("bus");
     tachyon_bus_t *bus = listen_as(path, listening(2));
