@@ -299,6 +299,7 @@ static tachyon_error_t offer(struct tachyon_bus *bus, const struct client *clien
         return error;
     ty_listener_describe(&regions[0], bus->regions[0].capacity);
     atomic_store(&region_shared(&regions[0])->producer_side, RING_SIDE_LISTENER);
+    atomic_store(&region_shared(&regions[0])->tail, granted); /* for info() */
     return TACHYON_SUCCESS;
 }
 
@@ -353,10 +354,12 @@ static void ended(struct tachyon_bus *bus) {
 
 static void info(struct tachyon_bus *bus, struct peer *peer, tachyon_peer_info_t *out) {
     uint64_t flushed = atomic_load_explicit(&bus->tx.flushed, memory_order_acquire);
-    /* Not by way of the cursor: it may still be about to join. */
+    /* It may still be about to join: the cursor's words may not be set, nor its tail. */
     uint64_t tail = atomic_load_explicit(&region_shared(&peer->regions[0])->tail,
                                          memory_order_relaxed);
-    out->behind = tail < flushed ? flushed - tail : 0;
+    bool joins = atomic_load_explicit(&peer->cursor.start, memory_order_acquire) ==
+                 CURSOR_UNDECIDED;
+    out->behind = tail < flushed && !joins ? flushed - tail : 0;
 }
 
 static void stats(struct tachyon_bus *bus, tachyon_stats_t *out) {

@@ -47,9 +47,7 @@ static tachyon_error_t create_regions(struct listener *listener) {
 }
 
 /* Tell a client why, as far as it can be told. */
-static void refuse(const struct listener *listener, int socket,
-                   tachyon_error_t status) {
-    struct greeting answer = listener->answer;
+static void refuse(struct greeting answer, int socket, tachyon_error_t status) {
     answer.status = (uint32_t)status;
     int empty = memfd_create("tachyon-refused", MFD_CLOEXEC);
     ty_handshake_send(socket, &answer, &empty, empty >= 0 ? 1 : 0);
@@ -95,7 +93,7 @@ static bool read_hello(const struct listener *listener, struct client *client) {
         client->hello.start == TACHYON_START_POSITION)
         status = TACHYON_ERR_LAGGED; /* there is one consumer, and it begins at 0 */
     if (status != TACHYON_SUCCESS)
-        refuse(listener, client->socket, status);
+        refuse(listener->answer, client->socket, status);
     return status == TACHYON_SUCCESS;
 }
 
@@ -137,7 +135,7 @@ static void accept_clients(struct listener *listener) {
         struct client client = {.socket = socket, .deadline = ty_now_ns() + HELLO_NS};
         if (ty_handshake_check_peer(socket, &listener->options, &client.peer) !=
             TACHYON_SUCCESS) {
-            refuse(listener, socket, TACHYON_ERR_PERMISSION);
+            refuse(listener->answer, socket, TACHYON_ERR_PERMISSION);
             ty_close(&socket);
             continue;
         }
@@ -191,7 +189,7 @@ static tachyon_error_t answer_next(struct listener *listener) {
             if (error != TACHYON_SUCCESS && !listener->host.offer)
                 return error;
             if (error != TACHYON_SUCCESS)
-                refuse(listener, client->socket, error);
+                refuse(answer, client->socket, error);
             else if (offer(listener, client, &answer))
                 answered = client;
             if (!answered) {
@@ -221,7 +219,7 @@ static void expire_clients(struct listener *listener) {
             continue;
         }
         if (!client->answered)
-            refuse(listener, client->socket, TACHYON_ERR_ABI_MISMATCH);
+            refuse(listener->answer, client->socket, TACHYON_ERR_ABI_MISMATCH);
         dismiss(listener, i);
     }
 }

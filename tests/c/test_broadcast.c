@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -413,8 +414,12 @@ TEST(a_position_of_this_epoch_is_gone_on_from_while_it_is_there) {
     reader = join_as(bus, path, again);
     expect(reader, 7, 20);
 
+    char epoch_is[32];
+    snprintf(epoch_is, sizeof epoch_is, "in epoch %016jx",
+             (uintmax_t)again.start_epoch);
     again.start_epoch++;
     CHECK_ERROR(crowd_try(bus, path, &again, &other), TACHYON_ERR_LAGGED);
+    CHECK_SAYS(epoch_is);
     again.start_epoch--;
     again.start_position = 21 * 64; /* nothing is there yet */
     CHECK_ERROR(crowd_try(bus, path, &again, &other), TACHYON_ERR_LAGGED);
