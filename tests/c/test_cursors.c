@@ -539,7 +539,8 @@ static void run_stress(bool free_run, unsigned most, int64_t milliseconds) {
             test_join(stress->slot[i].thread);
     CHECK(stress->joins > 20);
     CHECK(atomic_load(&stress->taken) > 100);
-    CHECK(most == 1 || atomic_load(&stress->evicted) > 0);
+    /* One in 40 gets stuck; a slow machine may not come to one. */
+    CHECK(most == 1 || stress->joins < 400 || atomic_load(&stress->evicted) > 0);
     free(stress);
     feed_free(feed);
 }
