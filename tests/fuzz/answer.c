@@ -93,7 +93,8 @@ static bool is_good(const struct offer *offer, enum handshake_kind kind,
                 answer->status == TACHYON_SUCCESS &&
                 /* no memory here is that of a broadcast */
                 !(kind == HANDSHAKE_BUS && (answer->flags & WIRE_FLAG_BROADCAST)) &&
-                answer->start <= TACHYON_START_POSITION && answer->name[31] == 0 &&
+                answer->start <= TACHYON_START_POSITION &&
+                answer->position % RING_LINE == 0 && answer->name[31] == 0 &&
                 (answer->role == TACHYON_ROLE_NONE || answer->role != options->role) &&
                 (answer->schema == 0 || options->schema == 0 ||
                  answer->schema == options->schema) &&
