@@ -111,7 +111,8 @@ static bool is_good(const struct stranger *stranger, const struct listener *list
     memcpy(&hello, stranger->stream, sizeof hello);
     return stranger->sent > sizeof hello && hello.magic == WIRE_MAGIC &&
            hello.version == WIRE_VERSION && hello.kind == (uint32_t)listener->kind &&
-           hello.start < TACHYON_START_POSITION && hello.name[31] == 0 &&
+           hello.start < TACHYON_START_POSITION && hello.position % RING_LINE == 0 &&
+           hello.name[31] == 0 &&
            (hello.role == TACHYON_ROLE_NONE || hello.role != listener->options.role) &&
            (hello.schema == 0 || listener->options.schema == 0 ||
             hello.schema == listener->options.schema) &&
