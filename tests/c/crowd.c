@@ -2,6 +2,8 @@
 #include "crowd.h"
 #include "bus.h"
 
+#include <unistd.h>
+
 /* Its header defines what peers.h restates. */
 void ty_peers_step(struct peers *peers);
 
