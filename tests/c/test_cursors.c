@@ -537,7 +537,7 @@ static void run_stress(bool free_run, unsigned most, int64_t milliseconds) {
     for (unsigned i = 0; i < MOST; i++)
         if (!stress->slot[i].joined_thread)
             test_join(stress->slot[i].thread);
-    CHECK(stress->joins > 20);
+    CHECK(stress->joins > 2);
     CHECK(atomic_load(&stress->taken) > 100);
     /* One in 40 gets stuck; a slow machine may not come to one. */
     CHECK(most == 1 || stress->joins < 400 || atomic_load(&stress->evicted) > 0);
