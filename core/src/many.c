@@ -245,7 +245,8 @@ static void admit(struct peers *peers) {
         ty_link_init(&peer->link);
         peer->link.socket = coming->socket;
         peer->link.pidfd = coming->pidfd;
-        peer->link.expedited = peer->link.flushes_freely = coming->expedited;
+        peer->link.expedited = coming->expedited;
+        peer->link.flushes_freely = coming->expedited;
         memcpy(peer->regions, coming->regions, sizeof peer->regions);
         /* Pairs with peers_at(); P1. */
         atomic_store_explicit(&peers->table[slot], peer, memory_order_release);
