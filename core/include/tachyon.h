@@ -439,7 +439,7 @@ typedef struct {
     uint32_t kind;          /**< a tachyon_event_kind_t */
     uint32_t peer;          /**< its number: they grow, and none is used again */
     tachyon_error_t reason; /**< LEFT: CLOSED (by either end), ABORTED, PEER_DEAD,
-                                 CORRUPT */
+                                 CORRUPT, LAGGED (it was too slow) */
     tachyon_peer_t who;
     char name[32]; /**< options.name of the peer, "" for none */
 } tachyon_event_t;
@@ -449,7 +449,7 @@ typedef struct {
     uint32_t peer;
     tachyon_peer_t who;
     char name[32];
-    uint64_t messages; /**< released from it, or to it */
+    uint64_t messages; /**< released from it; of a consumer 0 */
     uint64_t behind;   /**< of a consumer of many: bytes it has still to read; else 0 */
     uint64_t sleeps;   /**< times this end slept for it alone */
     uint64_t wakes;    /**< times this end woke it */
@@ -487,7 +487,8 @@ TACHYON_ABI size_t tachyon_bus_get_peers(const tachyon_bus_t *bus,
                                          size_t max) TACHYON_NOEXCEPT;
 
 /**
- * Disconnect a peer. It is told that the stream has ended (CLOSED); what it has sent and
+ * Disconnect a peer. It is told that the stream has ended (CLOSED, or
+ * LAGGED where it had not read all of a broadcast); what it has sent and
  * nobody has received yet is not delivered. The event LEFT follows as for any other.
  *
  * @param peer  Its number.

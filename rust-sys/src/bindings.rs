@@ -459,7 +459,7 @@ pub struct tachyon_event_t {
     /// its number: they grow, and none is used again
     pub peer: u32,
     /** LEFT: CLOSED (by either end), ABORTED, PEER_DEAD,
-CORRUPT*/
+CORRUPT, LAGGED (it was too slow)*/
     pub reason: tachyon_error_t,
     pub who: tachyon_peer_t,
     /// options.name of the peer, "" for none
@@ -494,7 +494,7 @@ pub struct tachyon_peer_info_t {
     pub peer: u32,
     pub who: tachyon_peer_t,
     pub name: [::core::ffi::c_char; 32usize],
-    /// released from it, or to it
+    /// released from it; of a consumer 0
     pub messages: u64,
     /// of a consumer of many: bytes it has still to read; else 0
     pub behind: u64,
@@ -568,7 +568,8 @@ extern "C" {
     ) -> usize;
 }
 extern "C" {
-    /** Disconnect a peer. It is told that the stream has ended (CLOSED); what it has sent and
+    /** Disconnect a peer. It is told that the stream has ended (CLOSED, or
+ LAGGED where it had not read all of a broadcast); what it has sent and
  nobody has received yet is not delivered. The event LEFT follows as for any other.
 
  @param peer  Its number.
