@@ -24,13 +24,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
-
-/* Flushes between two looks at what the set has to tell. */
-#define FLUSHES_PER_LOOK 1024u
 
 struct broadcast {
     struct cursors cursors;
@@ -309,8 +305,8 @@ static struct peer *predecessor(const struct tachyon_bus *bus,
     struct peer *last = NULL;
     for (uint32_t i = 0; keeps_place(bus, peer) && i < bus->peers->slots; i++) {
         struct peer *other = peers_at(bus->peers, i);
-        if (other && other != peer && other->who.uid == peer->who.uid &&
-            strcmp(other->hello.name, peer->hello.name) == 0 &&
+        if (other && other != peer &&
+            peer_is_called(other, peer->who.uid, peer->hello.name) &&
             ty_link_error(&other->link) == TACHYON_ERR_PEER_DEAD &&
             (!last || other->id > last->id))
             last = other;

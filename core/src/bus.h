@@ -51,6 +51,9 @@ static inline void copy_item(void *to, const void *from, size_t size) {
     }
 }
 
+/* Flushes between two questions whether the peer lives. */
+#define FLUSHES_PER_LOOK 1024u
+
 #define BUS_ROLE_BOTH 3 /* an RPC bus: each end sends and receives */
 
 struct rx_wait {

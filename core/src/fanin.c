@@ -23,7 +23,6 @@
 #include "many.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define QUANTUM 32u       /* records of one ring before the next has its turn */
 #define COLD_LOOKS 64u    /* empty looks after which a ring goes cold ... */
@@ -76,8 +75,7 @@ static void skip(struct fanin *fanin, unsigned index) {
 /* ---- Coming and going ---- */
 
 static bool same_name(const struct peer *a, const struct peer *b) {
-    return a->hello.name[0] && a->who.uid == b->who.uid &&
-           strcmp(a->hello.name, b->hello.name) == 0;
+    return peer_is_called(a, b->who.uid, b->hello.name);
 }
 
 /* Nothing more is to be expected of it but what its ring has. */

@@ -174,12 +174,10 @@ static uint32_t count_living(struct peers *peers) {
     return living;
 }
 
-/* A name is one user's own. */
 static bool name_lives(struct peers *peers, const struct client *client) {
-    for (uint32_t i = 0; client->hello.name[0] && i < peers->slots; i++) {
+    for (uint32_t i = 0; i < peers->slots; i++) {
         struct peer *peer = peers_at(peers, i);
-        if (peer && peer->who.uid == client->peer.uid &&
-            strcmp(peer->hello.name, client->hello.name) == 0 &&
+        if (peer && peer_is_called(peer, client->peer.uid, client->hello.name) &&
             !look_at_end(peers, peer))
             return true;
     }

@@ -36,6 +36,12 @@ struct peer {
     _Atomic bool succeeded; /* accept step: one of its name has its place */
 };
 
+/* Has it this name, which is one user's own? Nobody is called "". */
+static inline bool peer_is_called(const struct peer *peer, uint32_t uid,
+                                  const char *name) {
+    return name[0] != 0 && peer->who.uid == uid && strcmp(peer->hello.name, name) == 0;
+}
+
 /* What differs from kind to kind: broadcast, fan-in, ... */
 struct peers_kind {
     /* Accept step: memory for a client that has greeted, and what the answer says of it.

@@ -5,9 +5,6 @@
  */
 #include "many.h"
 
-/* Flushes between two questions whether the peer lives. */
-#define FLUSHES_PER_LOOK 1024u
-
 bool ty_bus_tx_ready(void *context) {
     struct tx_wait *want = context;
     struct tachyon_bus *bus = want->bus;

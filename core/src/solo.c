@@ -15,9 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Flushes between two questions whether the consumer lives. */
-#define FLUSHES_PER_LOOK 1024u
-
 struct solo {
     struct peer *current;
     struct peer *waiting; /* taken off `joined`, oldest first: at most the last lives */
