@@ -14,12 +14,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     for part in ["include", "src"] {
         println!("cargo:rerun-if-changed={}", core.join(part).display());
     }
+    let frame = "src/frame.c";
+    println!("cargo:rerun-if-changed={frame}");
     println!("cargo:rerun-if-changed=build.rs");
 
     cc::Build::new()
         .std("gnu11")
         .include(&include)
         .files(c_sources(&core.join("src"))?)
+        .file(frame)
         .compile("tachyon");
 
     // Dependents read this as DEP_TACHYON_INCLUDE.
@@ -59,10 +62,27 @@ fn c_sources(dir: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
 
 #[cfg(feature = "bindgen")]
 fn generate(include: &Path) -> Result<(), Box<dyn Error>> {
-    let out = PathBuf::from(env::var("OUT_DIR")?).join("bindings.rs");
+    generate_one(include, "tachyon.h", "tachyon_.*|TACHYON_.*", "bindings.rs")?;
+    // What it includes is in the other file.
+    generate_one(
+        include,
+        "tachyon_frame.h",
+        "tachyon_frame_.*|TACHYON_FRAME_.*",
+        "frame.rs",
+    )
+}
+
+#[cfg(feature = "bindgen")]
+fn generate_one(
+    include: &Path,
+    header: &str,
+    items: &str,
+    name: &str,
+) -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var("OUT_DIR")?).join(name);
     bindgen::Builder::default()
-        .header(include.join("tachyon.h").display().to_string())
-        .allowlist_item("tachyon_.*|TACHYON_.*")
+        .header(include.join(header).display().to_string())
+        .allowlist_item(items)
         .use_core()
         .size_t_is_usize(true)
         .layout_tests(true)

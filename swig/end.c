@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -19,19 +20,24 @@ Host host = {.wait = wait_here};
 
 /* ---- Errors ---- */
 
-Result facade_fail(Bus *bus, tachyon_error_t error, const char *text) {
-    bus->error = (int)error;
-    bus->system_errno = 0;
-    snprintf(bus->text, sizeof bus->text, "%s", text);
+/* Of two threads that fail at once, one of which waits for peers, one leaves its text. */
+static Result tell(Bus *bus, tachyon_error_t error, int number, const char *text) {
+    set_error(bus, (int)error);
+    if (!atomic_exchange(&whole(bus)->tells, true)) {
+        bus->system_errno = number;
+        snprintf(bus->text, sizeof bus->text, "%s", text);
+        atomic_store(&whole(bus)->tells, false);
+    }
     return -(Result)error;
 }
 
+Result facade_fail(Bus *bus, tachyon_error_t error, const char *text) {
+    return tell(bus, error, 0, text);
+}
+
 Result facade_fail_last(Bus *bus) {
-    int number = tachyon_last_errno();
-    Result result =
-        facade_fail(bus, tachyon_last_error(), tachyon_last_error_message());
-    bus->system_errno = number;
-    return result;
+    return tell(bus, tachyon_last_error(), tachyon_last_errno(),
+                tachyon_last_error_message());
 }
 
 Result facade_fail_closed(Bus *bus) {
@@ -174,9 +180,7 @@ static void run(void *context) {
 
 static Result failed(const struct waiting *waiting) {
     Bus *bus = waiting->call->bus;
-    Result result = facade_fail(bus, waiting->error, waiting->text);
-    bus->system_errno = waiting->system_errno;
-    return result;
+    return tell(bus, waiting->error, waiting->system_errno, waiting->text);
 }
 
 static int64_t now_ns(void) {
@@ -203,10 +207,24 @@ static Result by_a_signal(Bus *bus) {
     return facade_fail(bus, TACHYON_ERR_INTERRUPTED, "interrupted by a signal");
 }
 
+/* As what a call is inside. */
+enum inside { USING, VISITING, OPENING_IT };
+
+static void go_out(Bus *bus, enum inside as) {
+    if (as == VISITING)
+        depart(bus);
+    else
+        leave(bus);
+}
+
 /* Run the language's handlers, outside, for they may jump, or call us. 0: back inside. */
-static Result resume(Bus *bus) {
-    leave(bus);
-    return host.interrupted() ? by_a_signal(bus) : enter(bus) ? 0 : facade_refuse(bus);
+static Result resume(Bus *bus, enum inside as) {
+    go_out(bus, as);
+    if (host.interrupted())
+        return by_a_signal(bus);
+    if (as == VISITING)
+        return visit(bus) ? 0 : facade_fail_closed(bus);
+    return enter(bus) ? 0 : facade_refuse(bus);
 }
 
 /* The same for an opening, which is left where it is: after a jump whoever opens next
@@ -232,7 +250,8 @@ static Result resume_opening(Call *call) {
 
 /* 0: done, and still inside. Less: the error; an opening is still inside, unless it is
    lost, and any other call is outside. */
-static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns, bool opens) {
+static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns,
+                      enum inside as) {
     Bus *bus = call->bus;
     int64_t deadline = timeout_ns > 0 ? now_ns() + timeout_ns : 0;
     struct waiting waiting = {
@@ -240,7 +259,7 @@ static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns, bool ope
     for (;;) {
         host.wait(run, &waiting);
         if (waiting.done) {
-            bus->error = 0; /* of an attempt that a signal has ended */
+            set_error(bus, 0); /* of an attempt that a signal has ended */
             return 0;
         }
         Result result = failed(&waiting);
@@ -250,11 +269,12 @@ static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns, bool ope
             interrupted = false;
         }
         if (!interrupted || take_interrupt(bus) || !host.interrupted) {
-            if (!opens)
-                leave(bus);
+            if (as != OPENING_IT)
+                go_out(bus, as);
             return result;
         }
-        if ((result = opens ? resume_opening(call) : resume(bus)) < 0)
+        result = as == OPENING_IT ? resume_opening(call) : resume(bus, as);
+        if (result < 0)
             return result;
         if (deadline) {
             int64_t left = deadline - now_ns();
@@ -272,12 +292,41 @@ void bus_refuse_path(Bus *bus) {
     facade_fail(bus, TACHYON_ERR_INVALID_SZ, "a NUL in the path");
 }
 
-Result facade_wait(Attempt *attempt, Call *call, double timeout) {
+const Bus *options_nul_in_name(void) {
+    static const Bus refused = {.error = TACHYON_ERR_INVALID_SZ,
+                                .text = "a NUL in options.name"};
+    return &refused;
+}
+
+const Bus *options_nul_in_types(void) {
+    static const Bus refused = {.error = TACHYON_ERR_INVALID_SZ,
+                                .text = "a NUL in options.types"};
+    return &refused;
+}
+
+static Result wait_as(enum inside as, Attempt *attempt, Call *call, double timeout) {
     tachyon_error_t error = tachyon_last_error();
     if (timeout != 0 && (error == TACHYON_ERR_FULL || error == TACHYON_ERR_EMPTY))
-        return wait_on(attempt, call, to_ns(timeout), false);
+        return wait_on(attempt, call, to_ns(timeout), as);
     Result result = facade_fail_last(call->bus);
-    leave(call->bus);
+    go_out(call->bus, as);
+    return result;
+}
+
+Result facade_wait(Attempt *attempt, Call *call, double timeout) {
+    return wait_as(USING, attempt, call, timeout);
+}
+
+Result facade_visit(Attempt *attempt, Call *call, double timeout) {
+    Bus *bus = call->bus;
+    set_error(bus, 0);
+    if (isnan(timeout))
+        return not_a_time(bus);
+    if (!visit(bus))
+        return facade_fail_closed(bus);
+    Result result = attempt(call, 0) ? 0 : wait_as(VISITING, attempt, call, timeout);
+    if (result == 0)
+        depart(bus);
     return result;
 }
 
@@ -291,9 +340,28 @@ Options *new_Options(void) {
 }
 
 void delete_Options(Options *options) {
-    if (options)
+    if (options) {
         free(options->uids);
+        free(options->name);
+        free(options->types);
+    }
     free(options);
+}
+
+static void set_text(Options *options, char **to, const char *text) {
+    free(*to);
+    *to = text ? strdup(text) : NULL;
+    if (text && !*to)
+        options->error = TACHYON_ERR_MEM;
+}
+
+void Options_set_name(Options *options, const char *name) {
+    set_text(options, &options->name, name);
+}
+
+void Options_set_types(Options *options, const char *types) {
+    set_text(options, &options->types, types);
+    options->types_size = options->types ? strlen(types) : 0;
 }
 
 void Options_allow_uid(Options *options, uint32_t uid) {
@@ -390,6 +458,29 @@ static tachyon_error_t start_at(const struct address *at,
                       : tachyon_bus_connect_start(at->path, options, out);
 }
 
+/* Those that say nothing of this side are at their defaults. */
+static void set_options(tachyon_options_t *options, const Options *given) {
+    options->socket_mode = given->mode;
+    options->role = (uint32_t)given->role;
+    options->schema = given->schema;
+    options->allowed_uids = given->uids;
+    options->allowed_uid_count = given->uid_count;
+    options->max_peers = given->max_peers;
+    options->slow_peer = (uint32_t)given->slow_peer;
+    options->slow_after_ns = to_ns(given->slow_after);
+    options->without_peers = (uint32_t)given->without_peers;
+    options->keep_place_ns = to_ns(given->keep_place);
+    options->start = (uint32_t)given->start;
+    options->start_position = given->start_position;
+    options->start_epoch = given->start_epoch;
+    options->name = given->name;
+    options->types = given->types;
+    options->types_size = given->types_size;
+    options->types_required = (uint32_t)given->types_required;
+    if (given->start && given->role == TACHYON_ROLE_NONE)
+        options->role = TACHYON_ROLE_CONSUMER;
+}
+
 static Result start(Bus *bus, const struct address *at, const Options *given) {
     Whole *w = whole(bus);
     double timeout = given ? given->timeout : at->listen ? -1 : 0;
@@ -400,7 +491,7 @@ static Result start(Bus *bus, const struct address *at, const Options *given) {
                                  .restart = 1,
                                  .interrupt_fd =
                                      w->interrupt_fd > 0 ? w->interrupt_fd : 0};
-    bus->error = 0;
+    set_error(bus, 0);
     if (atomic_load(&w->ended))
         return facade_fail_closed(bus);
     if (host.interruptible && options.interrupt_fd == 0)
@@ -417,16 +508,11 @@ static Result start(Bus *bus, const struct address *at, const Options *given) {
         return not_a_time(bus);
     if (at->listen && timeout == 0)
         options.timeout_ns = 1; /* the core's 0 is for ever there */
-    if (given) {
-        options.socket_mode = given->mode;
-        options.role = (uint32_t)given->role;
-        options.schema = given->schema;
-        options.allowed_uids = given->uids;
-        options.allowed_uid_count = given->uid_count;
-        if (given->error)
-            return facade_fail(bus, (tachyon_error_t)given->error,
-                               "no memory for user ids");
-    }
+    if (given)
+        set_options(&options, given);
+    if (given && given->error)
+        return facade_fail(bus, (tachyon_error_t)given->error,
+                           "no memory for user ids or a text");
     return checked(bus, start_at(at, &options, &w->opening));
 }
 
@@ -470,7 +556,7 @@ static Result open_at(Bus *bus, const struct address *at, const Options *options
         return refuse_opening(bus);
     Result result = start(bus, at, options);
     if (result == 0) {
-        result = wait_on(try_step, &call, -1, true);
+        result = wait_on(try_step, &call, -1, OPENING_IT);
         if (call.done)
             return result;
         result = finish(bus, result);

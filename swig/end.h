@@ -34,6 +34,7 @@ typedef struct Whole {
     _Atomic unsigned shares; /* handed out: the mapping stays */
     _Atomic unsigned owners; /* shares, and the language's object: the struct stays */
     _Atomic bool ended;
+    _Atomic bool tells; /* a thread writes the text of its error */
     _Atomic enum left remains;
     tachyon_opening_t *opening; /* of whoever is `busy` */
     bool left;                  /* it waits for a handler of the language's */
@@ -45,8 +46,9 @@ typedef struct Whole {
         held; /* what bytes_taken() releases; the bus is busy until then */
     _Atomic pthread_t holder; /* whose call that was: to others the bus is busy */
     const void *held_data;
-    unsigned released; /* of the views of the last Bus_take() */
-    bool one;          /* Bus_acquire() was later, and has no view */
+    unsigned taken;    /* views that are shown ... */
+    unsigned released; /* ... of which so many are released */
+    bool one;          /* Bus_acquire() was later: the first of `raw` is that */
     char *scratch;
     size_t scratch_size;
     View views[MAX_VIEWS];
@@ -60,6 +62,12 @@ static inline Whole *whole(Bus *bus) {
 }
 
 /* ---- Errors: all return what the call returns ---- */
+
+/* Of the object's last call, whichever thread's: two may call at once where one waits for
+ * peers. */
+static inline void set_error(Bus *bus, int error) {
+    __atomic_store_n(&bus->error, error, __ATOMIC_RELAXED);
+}
 
 Result facade_fail(Bus *bus, tachyon_error_t error, const char *text);
 Result facade_fail_last(Bus *bus);
@@ -116,7 +124,7 @@ static inline bool visit(Bus *bus) {
  * in. */
 #define BETWEEN(enters, leaves, refused, call, value)                                  \
     do {                                                                               \
-        bus->error = 0;                                                                \
+        set_error(bus, 0);                                                             \
         if (!enters(bus))                                                              \
             return refused;                                                            \
         call;                                                                          \
@@ -153,7 +161,7 @@ Result facade_wait(Attempt *attempt, Call *call, double timeout);
 static inline Result perform_inside(Attempt *attempt, Call *call, double timeout) {
     if (timeout != timeout)
         return facade_not_a_time(call->bus);
-    call->bus->error = 0;
+    set_error(call->bus, 0);
     return attempt(call, 0) ? 0 : facade_wait(attempt, call, timeout);
 }
 
@@ -169,5 +177,8 @@ static inline Result perform_whole(Attempt *attempt, Call *call, double timeout)
         leave(call->bus);
     return result;
 }
+
+/* The same for what any thread may do, also while another waits. */
+Result facade_visit(Attempt *attempt, Call *call, double timeout);
 
 #endif

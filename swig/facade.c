@@ -27,7 +27,7 @@ Result Bus_max_payload(Bus *bus) {
 }
 
 void Bus_set_polling_mode(Bus *bus, int pure_spin) {
-    bus->error = 0;
+    set_error(bus, 0);
     if (!visit(bus)) {
         facade_fail_closed(bus);
         return;
@@ -60,6 +60,71 @@ tachyon_stats_t Bus_stats(Bus *bus) {
 
 tachyon_rpc_stats_t RpcBus_stats(Bus *bus) {
     ANSWER(tachyon_rpc_stats_t, tachyon_rpc_get_stats(bus->rpc, &answer));
+}
+
+/* ---- Many peers ---- */
+
+static bool try_accept(Call *call, int64_t timeout_ns) {
+    const Bus *bus = call->bus;
+    return (bus->rpc ? tachyon_rpc_accept(bus->rpc, call->room, timeout_ns)
+                     : tachyon_bus_accept(bus->bus, call->room, timeout_ns)) ==
+           TACHYON_SUCCESS;
+}
+
+tachyon_event_t Bus_accept(Bus *bus, double timeout) {
+    tachyon_event_t event = {0};
+    Result result =
+        facade_visit(try_accept, &(Call){.bus = bus, .room = &event}, timeout);
+    if (result < 0)
+        event = (tachyon_event_t){.reason = (tachyon_error_t)-result};
+    return event;
+}
+
+Peers *Bus_peers(Bus *bus) {
+    Peers *peers = malloc(sizeof *peers + TACHYON_MAX_PEERS * sizeof peers->all[0]);
+    set_error(bus, 0);
+    if (!peers) {
+        facade_fail(bus, TACHYON_ERR_MEM, "no memory for a list of peers");
+    } else if (!visit(bus)) {
+        facade_fail_closed(bus);
+    } else {
+        peers->count = (uint32_t)(bus->rpc ? tachyon_rpc_get_peers(bus->rpc, peers->all,
+                                                                   TACHYON_MAX_PEERS)
+                                           : tachyon_bus_get_peers(bus->bus, peers->all,
+                                                                   TACHYON_MAX_PEERS));
+        if (peers->count == 0)
+            checked(bus, tachyon_last_error());
+        depart(bus);
+    }
+    if (!bus->error)
+        return peers;
+    free(peers);
+    return NULL;
+}
+
+void delete_Peers(Peers *peers) {
+    free(peers);
+}
+
+tachyon_peer_info_t Peers_at(Peers *peers, uint32_t index) {
+    return index < peers->count ? peers->all[index] : (tachyon_peer_info_t){0};
+}
+
+Result Bus_drop_peer(Bus *bus, uint32_t peer) {
+    VISITED(checked(bus, bus->rpc ? tachyon_rpc_drop_peer(bus->rpc, peer)
+                                  : tachyon_bus_drop_peer(bus->bus, peer)));
+}
+
+Result Bus_sender(Bus *bus) {
+    VISITED((Result)(bus->rpc ? tachyon_rpc_sender(bus->rpc)
+                              : tachyon_bus_sender(bus->bus)));
+}
+
+Result Bus_position(Bus *bus) {
+    uint64_t position = 0;
+    VISITED(checked(bus, tachyon_bus_position(bus->bus, &position, &bus->epoch)) < 0
+                ? -(Result)bus->error
+                : (Result)position);
 }
 
 /* ---- Sending ---- */
@@ -97,7 +162,7 @@ Result Bus_send_batch(Bus *bus, const void *items, size_t size, size_t item_size
         return result;
     if (result == -TACHYON_ERR_INTERRUPTED)
         Bus_interrupt(bus); /* it was for the whole of it */
-    bus->error = 0;         /* the next call says what was the matter */
+    set_error(bus, 0);      /* the next call says what was the matter */
     return (Result)call.done;
 }
 
@@ -184,8 +249,8 @@ static Bytes hold(Attempt *attempt, Call *call, double timeout, enum held held) 
 
 void bytes_taken(Bus *bus) {
     enum held held = whole(bus)->held;
-    if (held == HELD_MESSAGE)
-        tachyon_commit_rx(bus->bus);
+    if (held == HELD_MESSAGE && tachyon_commit_rx(bus->bus) == TACHYON_ERR_LAGGED)
+        facade_fail_last(bus);
     else if (held == HELD_REPLY)
         tachyon_rpc_commit_rx(bus->rpc);
     else if (held == HELD_REQUEST)
@@ -194,7 +259,14 @@ void bytes_taken(Bus *bus) {
         let_go(bus);
 }
 
+/* What begins at the oldest takes views back. */
+static void forget_views(Bus *bus) {
+    whole(bus)->taken = whole(bus)->released = 0;
+    whole(bus)->one = false;
+}
+
 static bool try_recv(Call *call, int64_t timeout_ns) {
+    forget_views(call->bus);
     call->data = tachyon_acquire_rx_timed(call->bus->bus, &call->type_id, &call->size,
                                           call->bus->spin, timeout_ns);
     return call->data != NULL;
@@ -205,6 +277,7 @@ Bytes Bus_recv(Bus *bus, double timeout) {
 }
 
 static bool try_recv_into(Call *call, int64_t timeout_ns) {
+    forget_views(call->bus);
     tachyon_error_t error =
         tachyon_recv(call->bus->bus, call->room, call->count, &call->size,
                      &call->bus->type_id, call->bus->spin, timeout_ns);
@@ -220,6 +293,7 @@ Result Bus_recv_into(Bus *bus, void *into, size_t room, double timeout) {
 }
 
 static bool try_recv_batch(Call *call, int64_t timeout_ns) {
+    forget_views(call->bus);
     call->done = tachyon_recv_batch(call->bus->bus, call->room, call->size, call->count,
                                     &call->bus->type_id, call->bus->spin, timeout_ns);
     return call->done > 0;
@@ -280,7 +354,7 @@ Bytes Bus_recv_batch(Bus *bus, size_t item_size, size_t max_count, double timeou
 }
 
 Memory Bus_ring_memory(Bus *bus) {
-    bus->error = 0;
+    set_error(bus, 0);
     if (!visit(bus)) {
         facade_fail_closed(bus);
         return (Memory){NULL, 0};
@@ -299,21 +373,28 @@ Memory Bus_view_memory(Bus *bus) {
 }
 
 static bool try_take(Call *call, int64_t timeout_ns) {
+    forget_views(call->bus);
     call->done = tachyon_drain_batch_timed(call->bus->bus, whole(call->bus)->raw,
                                            call->count, call->bus->spin, timeout_ns);
     return call->done > 0;
 }
 
+/* Show the language the view of the message at `i`. */
+static void show(Whole *w, size_t i) {
+    w->views[i] = (View){(uint32_t)((const char *)w->raw[i].ptr - w->ring.data),
+                         (uint32_t)w->raw[i].actual_size, w->raw[i].type_id, 0};
+}
+
 Result Bus_acquire(Bus *bus, double timeout) {
     Whole *w = whole(bus);
-    Call call = {.bus = bus};
-    Result result = perform(try_recv, &call, timeout);
+    Call call = {.bus = bus, .count = 1};
+    Result result = perform(try_take, &call, timeout);
     if (result < 0)
         return result;
     w->one = true;
-    bus->type_id = call.type_id;
-    bus->size = call.size;
-    return offset_of(bus, call.data);
+    bus->type_id = w->raw[0].type_id;
+    bus->size = w->raw[0].actual_size;
+    return offset_of(bus, w->raw[0].ptr);
 }
 
 Result Bus_take(Bus *bus, uint32_t max_count, double timeout) {
@@ -324,23 +405,58 @@ Result Bus_take(Bus *bus, uint32_t max_count, double timeout) {
     if (result < 0)
         return result;
     for (size_t i = 0; i < call.done; ++i)
-        w->views[i] = (View){(uint32_t)((const char *)w->raw[i].ptr - w->ring.data),
-                             (uint32_t)w->raw[i].actual_size, w->raw[i].type_id, 0};
-    w->released = 0;
-    w->one = false;
-    bus->count = (uint32_t)call.done;
+        show(w, i);
+    w->taken = bus->count = (uint32_t)call.done;
     leave(bus);
     return (Result)call.done;
+}
+
+static bool try_take_next(Call *call, int64_t timeout_ns) {
+    call->data = tachyon_acquire_rx_next_timed(call->bus->bus,
+                                               &whole(call->bus)->raw[call->count],
+                                               call->bus->spin, timeout_ns);
+    return call->data != NULL;
+}
+
+/* What is still held begins at the beginning. */
+static void gather_views(Whole *w) {
+    unsigned held = w->one ? 1 : w->taken - w->released;
+    memmove(w->raw, w->raw + w->released, held * sizeof w->raw[0]);
+    for (unsigned i = 0; i < held; ++i)
+        show(w, i);
+    forget_views(&w->bus);
+    w->taken = held;
+}
+
+Result Bus_take_next(Bus *bus, double timeout) {
+    Whole *w = whole(bus);
+    if (!enter(bus))
+        return facade_refuse(bus);
+    gather_views(w);
+    Call call = {.bus = bus, .count = w->taken > 0 ? w->taken : 1};
+    if (call.count == MAX_VIEWS) {
+        leave(bus);
+        return facade_fail(bus, TACHYON_ERR_FULL,
+                           "1024 messages are held: release the oldest first");
+    }
+    Result result =
+        perform_inside(w->taken > 0 ? try_take_next : try_take, &call, timeout);
+    if (result < 0)
+        return result;
+    show(w, w->taken);
+    bus->count = ++w->taken;
+    leave(bus);
+    return (Result)bus->count;
 }
 
 static tachyon_error_t release(Whole *w, uint32_t count) {
     Bus *bus = &w->bus;
     if (count == 0 || (count == 1 && w->one)) {
-        bus->count = w->released = 0;
-        w->one = false;
+        bus->count = 0;
+        forget_views(bus);
         return tachyon_commit_rx(bus->bus);
     }
-    if (count > bus->count - w->released) /* the core says so */
+    if (count > w->taken - w->released) /* the core says so */
         count = (uint32_t)MAX_VIEWS + 1;
     tachyon_error_t error =
         tachyon_commit_rx_batch(bus->bus, w->raw + w->released, count);
@@ -411,7 +527,7 @@ Result RpcBus_next_request(Bus *bus, double timeout) {
 }
 
 Result RpcBus_copy_held(Bus *bus, void *into, size_t room) {
-    bus->error = 0;
+    set_error(bus, 0);
     if (whole(bus)->held == HELD_NONE)
         return facade_fail(bus, TACHYON_ERR_EMPTY, "no request or reply is held");
     if (room < bus->size)

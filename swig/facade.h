@@ -17,7 +17,8 @@
  * the ring is never of unmapped memory, and one that is never collected costs memory alone.
  *
  * Threads: one at a time opens, sends, receives or calls, a second is refused with BUSY;
- * the rest of the calls are for any thread, at any time.
+ * the rest of the calls are for any thread, at any time. Bus_accept() waits beside them,
+ * and is refused with BUSY where another thread waits in it.
  *
  * Errors: a call that fails has taken and sent nothing, but for Bus_send_batch(), which
  * says how much it sent. Bus.error is exact for the thread that made the call. Bus.text is
@@ -75,6 +76,16 @@ typedef struct View {
 
 enum { MAX_VIEWS = 1024 };
 
+/* Who is connected, as they were when they were asked for: it comes from Bus_peers(). */
+typedef struct Peers {
+    uint32_t count;
+    tachyon_peer_info_t all[];
+} Peers;
+void delete_Peers(Peers *peers); /* NULL is ignored */
+
+/* The one of an index from 0 to count - 1; all zero for any other. */
+tachyon_peer_info_t Peers_at(Peers *peers, uint32_t index);
+
 /* ---- The language's runtime ---- */
 
 /* What it has to say about waiting. A module sets it when it is loaded, before the first
@@ -109,9 +120,24 @@ typedef struct Options {
     unsigned mode;   /* permission bits of the socket; 0: 0600 */
     int role;        /* TACHYON_ROLE_*; 0: the first send or receive decides */
     uint64_t schema; /* fingerprint of the message types; 0: not compared */
-    uint32_t *uids;  /* who may connect; NULL: our own user only */
+    /* One listener, many peers. */
+    uint32_t
+        max_peers; /* listen: with a role, at most so many; 0: a single peer, ever */
+    int slow_peer; /* listen as producer: TACHYON_SLOW_* ... */
+    double slow_after; /* ... and after how many seconds it is let go */
+    int without_peers; /* likewise: TACHYON_WITHOUT_PEERS_* */
+    double keep_place; /* likewise: seconds that the place of a dead name is kept */
+    int start;         /* connect: TACHYON_START_*; but NOW makes a consumer of it */
+    uint64_t
+        start_position;   /* of TACHYON_START_POSITION: what Bus_position() said ... */
+    uint64_t start_epoch; /* ... and Bus.epoch */
+    uint32_t *uids;       /* who may connect; NULL: our own user only */
     size_t uid_count;
-    int error; /* TACHYON_ERR_MEM: a user id is missing, and nothing opens with these */
+    char *name;         /* connect: of at most 31 bytes; NULL: none */
+    char *types;        /* description of the message types, which sets schema; ... */
+    size_t types_size;  /* ... its bytes; NULL: none */
+    int types_required; /* 1: a peer that declares neither types nor schema is refused */
+    int error; /* TACHYON_ERR_MEM: a user id or a text is missing: nothing opens */
 } Options;
 
 /* All defaults, with a time-out of for ever. NULL: no memory. */
@@ -120,6 +146,13 @@ void delete_Options(Options *options); /* NULL is ignored */
 
 /* One user more who may connect; UINT32_MAX: anyone. */
 void Options_allow_uid(Options *options, uint32_t uid);
+
+/* The name that this end has at a listener with many peers. NULL: none. */
+void Options_set_name(Options *options, const char *name);
+
+/* What the generated files of the messages have as their types: of two ends that differ
+ * each one's error says in what. NULL: none. */
+void Options_set_types(Options *options, const char *types);
 
 /* ---- The object ---- */
 
@@ -137,6 +170,7 @@ typedef struct Bus {
     size_t size;            /* bytes of the last message received, or too long to be */
     size_t stride;          /* bytes from one to the next of Bus_reserve_batch() */
     uint64_t id;            /* of the last request or reply received */
+    uint64_t epoch;         /* of the last Bus_position() */
     char text[384];         /* of the last error: cause and value */
 } Bus;
 typedef Bus RpcBus;
@@ -172,6 +206,10 @@ void bytes_taken(Bus *bus);
 
 /* For a typemap: in the language the path goes on behind its first NUL. */
 void bus_refuse_path(Bus *bus);
+
+/* Likewise for a text of the options: the error, to be raised at once. */
+const Bus *options_nul_in_name(void);
+const Bus *options_nul_in_types(void);
 
 /*
  * As the calls of tachyon.h, in at most options->timeout seconds. Without options, listen
@@ -234,6 +272,25 @@ tachyon_peer_t Bus_peer(Bus *bus);
 tachyon_stats_t Bus_stats(Bus *bus);
 tachyon_rpc_stats_t RpcBus_stats(Bus *bus);
 
+/* ---- Many peers: a bus that listens with max_peers; from any thread ---- */
+
+/* Let peers in and out, in at most `timeout` seconds, and say who has come or gone. Its
+ * kind is 0 where nobody has, or with an error, which is its `reason`: EMPTY, TIMEOUT,
+ * BUSY, CLOSED and those of tachyon_bus_accept(). */
+tachyon_event_t Bus_accept(Bus *bus, double timeout);
+
+/* Who is connected, for delete_Peers(). NULL: an error. */
+Peers *Bus_peers(Bus *bus);
+
+Result Bus_drop_peer(Bus *bus, uint32_t peer); /* INVALID_SZ: none of that number */
+
+/* Number of the peer whose message or request was received last, 0: none. */
+Result Bus_sender(Bus *bus);
+
+/* Where this end of a broadcast stands, for Options.start_position of a later connection.
+ * Result: that; Bus.epoch is the epoch in which it means anything. */
+Result Bus_position(Bus *bus);
+
 /* What is the same for both kinds: SWIG names by kind. */
 #define new_RpcBus new_Bus
 #define delete_RpcBus delete_Bus
@@ -248,6 +305,10 @@ tachyon_rpc_stats_t RpcBus_stats(Bus *bus);
 #define RpcBus_max_payload Bus_max_payload
 #define RpcBus_set_polling_mode Bus_set_polling_mode
 #define RpcBus_peer Bus_peer
+#define RpcBus_accept Bus_accept
+#define RpcBus_peers Bus_peers
+#define RpcBus_drop_peer Bus_drop_peer
+#define RpcBus_sender Bus_sender
 
 /* ---- Messages, copied ----
  *
@@ -260,7 +321,9 @@ tachyon_rpc_stats_t RpcBus_stats(Bus *bus);
 Result Bus_send(Bus *bus, const void *data, size_t size, uint32_t type_id,
                 double timeout);
 
-/* The next message; Bus.type_id is its type. One that was not copied comes again. */
+/* The next message; Bus.type_id is its type. One that was not copied comes again. Of a
+ * broadcast bytes_taken() may find that the copy came too late: then Bus.error is LAGGED,
+ * and the copy is worth nothing. */
 Bytes Bus_recv(Bus *bus, double timeout);
 
 /* The next message, copied to the `room` bytes at `into`. Result: its size; INVALID_SZ:
@@ -289,7 +352,7 @@ Result Bus_recv_batch_into(Bus *bus, void *into, size_t room, size_t item_size,
  *
  * One reservation is open at a time, and one message or set of views is held: a second
  * reservation replaces the first, a second Bus_acquire() or Bus_take() gives what is held
- * again. EMPTY from a commit or release: there is none. INVALID_SZ: more than was reserved
+ * again; only Bus_take_next() adds to it. EMPTY from a commit or release: there is none. INVALID_SZ: more than was reserved
  * or is held, and nothing has been done. Until a flush the peer sees nothing; the core
  * flushes by itself every 32 messages.
  */
@@ -315,7 +378,15 @@ Result Bus_acquire(Bus *bus, double timeout);
 /* Up to max_count messages, 0: MAX_VIEWS. Result: how many, in Bus_view_memory(). */
 Result Bus_take(Bus *bus, uint32_t max_count, double timeout);
 
-/* Release the first `count` of those that are still held, 0: all that is handed out. */
+/* One more, behind those that are held already by Bus_acquire(), Bus_take() or this, which
+ * stay so. Result: how many are held now; Bus_view_memory() has them from its beginning,
+ * oldest first. FULL: they take more than half of the ring, or are MAX_VIEWS: release the
+ * oldest first. CLOSED and the like: nothing will come behind them; they are still held.
+ * BUSY: of many peers only what one call gave is held at a time. */
+Result Bus_take_next(Bus *bus, double timeout);
+
+/* Release the first `count` of those that are still held, 0: all that is handed out.
+ * LAGGED: what was read may have been overwritten before. */
 Result Bus_release(Bus *bus, uint32_t count);
 
 /* ---- Calls and replies ----

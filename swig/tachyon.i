@@ -10,7 +10,7 @@
  *   TACHYON_OWN_MEMORY     it has typemaps for Memory and (void *into, size_t room):
  *                          views of the ring, receiving into a buffer
  *   TACHYON_ALL_ARGUMENTS  it has no arguments that may be left out
- *   TACHYON_PATH_HAS_NUL   whether there is a NUL within the path, which is the argument
+ *   TACHYON_TEXT_HAS_NUL   whether there is a NUL within the text that is the argument
  *                          behind the object: SWIG's strings end there
  *   TACHYON_RAISE(bus)     how the error in `bus` becomes the language's
  *
@@ -34,7 +34,6 @@ typedef int64_t Result; /* 0 or more; less is an error, and raises */
 %apply (const void *BYTES, size_t LENGTH) {
     (const void *data, size_t size), (const void *items, size_t size)
 };
-%typemap(newfree) Bytes "bytes_taken(arg1);" /* after the copy is made */
 #endif
 #ifndef TACHYON_OWN_MEMORY
 %ignore Bus::recv_into; %ignore Bus::recv_batch_into;
@@ -65,6 +64,10 @@ static int raised_as(int error) { /* SWIG's exceptions, for want of better */
 %}
 #define TACHYON_RAISE(bus) SWIG_exception(raised_as(bus->error), bus->text)
 #endif
+%typemap(newfree) Bytes { /* after the copy is made, which may have come too late */
+    bytes_taken(arg1);
+    if (arg1->error) { TACHYON_RAISE(arg1); }
+}
 
 /* ---- Constants, texts, and structs to look at: tachyon.h itself ---- */
 
@@ -73,29 +76,72 @@ static int raised_as(int error) { /* SWIG's exceptions, for want of better */
 %rename(version) tachyon_version; %rename(strerror) tachyon_strerror;
 %rename(error_name) tachyon_error_name; %rename(error_kind) tachyon_error_kind;
 %rename(Stats) tachyon_stats_t; %rename(RpcStats) tachyon_rpc_stats_t;
-%rename(Peer) tachyon_peer_t;
+%rename(Peer) tachyon_peer_t; %rename(Event) tachyon_event_t;
+%rename(PeerInfo) tachyon_peer_info_t;
 %ignore tachyon_options; %ignore tachyon_options_t; %ignore tachyon_msg_view_t;
-%ignore tachyon_event_t; %ignore tachyon_peer_info_t; /* nothing gives one yet */
+%ignore who; /* see %extend: no object is a part of another */
+%apply const char * { char name[32] };
 %ignore tachyon_bus; %ignore tachyon_rpc_bus; %ignore tachyon_opening;
 %immutable;
 %include "tachyon.h"
+%define TACHYON_FLAT(type)
+%{
+#define type##_pid_get(self) (self)->who.pid
+#define type##_uid_get(self) (self)->who.uid
+#define type##_gid_get(self) (self)->who.gid
+%}
+%extend type { const int32_t pid; const uint32_t uid; const uint32_t gid; }
+%enddef
+TACHYON_FLAT(tachyon_event_t)
+TACHYON_FLAT(tachyon_peer_info_t)
 %mutable;
 
 %nodefaultctor; %nodefaultdtor;
 
 /* ---- How to open ---- */
 
+#ifdef TACHYON_TEXT_HAS_NUL
+%typemap(check) const char *name {
+    if (TACHYON_TEXT_HAS_NUL) { TACHYON_RAISE(options_nul_in_name()); }
+}
+%typemap(check) const char *types {
+    if (TACHYON_TEXT_HAS_NUL) { TACHYON_RAISE(options_nul_in_types()); }
+}
+#endif
 typedef struct {
     double timeout;  /* of listening or connecting, in seconds; less than 0: for ever */
     unsigned mode;   /* permission bits of the socket; 0: 0600 */
     int role;        /* ROLE_*; 0: the first send or receive decides */
     uint64_t schema; /* fingerprint of the message types; 0: not compared */
+    /* One listener, many peers. */
+    uint32_t max_peers;      /* listen: with a role; 0: a single peer, ever */
+    int slow_peer;           /* listen as producer: SLOW_* ... */
+    double slow_after;       /* ... and after how many seconds it is let go */
+    int without_peers;       /* likewise: WITHOUT_PEERS_* */
+    double keep_place;       /* likewise: seconds that the place of a dead name is kept */
+    int start;               /* connect: START_*; but NOW makes a consumer of it */
+    uint64_t start_position; /* of START_POSITION: what position() said ... */
+    uint64_t start_epoch;    /* ... and `epoch` */
+    int types_required;      /* 1: a peer that does not say its types is refused */
 } Options;
 %extend Options {
     Options();
     ~Options();
     /* Let a user connect who is not ourselves; 4294967295: anyone. */
     void allow_uid(uint32_t uid);
+    /* The name of who connects, of at most 31 bytes. */
+    void set_name(const char *name);
+    /* The message types, as the generated files describe them; it sets schema. */
+    void set_types(const char *types);
+}
+
+/* ---- Who is connected ---- */
+
+%newobject Bus::peers; %newobject RpcBus::peers;
+typedef struct { %immutable; uint32_t count; %mutable; } Peers;
+%extend Peers {
+    ~Peers();
+    tachyon_peer_info_t at(uint32_t index); /* from 0 to count - 1 */
 }
 
 /* ---- What both kinds of bus have ---- */
@@ -107,9 +153,9 @@ typedef struct {
     if (arg1->error) { TACHYON_RAISE(arg1); }
 }
 
-#ifdef TACHYON_PATH_HAS_NUL
+#ifdef TACHYON_TEXT_HAS_NUL
 %typemap(check) const char *path {
-    if (TACHYON_PATH_HAS_NUL) { bus_refuse_path(arg1); TACHYON_RAISE(arg1); }
+    if (TACHYON_TEXT_HAS_NUL) { bus_refuse_path(arg1); TACHYON_RAISE(arg1); }
 }
 #endif
 
@@ -122,7 +168,7 @@ typedef struct {
 TACHYON_QUIET(Bus)
 TACHYON_QUIET(RpcBus)
 %noexception error; %noexception spin; %noexception type_id; %noexception size;
-%noexception count; %noexception stride; %noexception id;
+%noexception count; %noexception stride; %noexception id; %noexception epoch;
 
 %define TACHYON_BOTH(kind)
     kind();
@@ -144,6 +190,11 @@ TACHYON_QUIET(RpcBus)
     Result max_payload();
     void set_polling_mode(int pure_spin);
     tachyon_peer_t peer();
+    /* Of one listener with many peers: who has come or gone, and who is there. */
+    tachyon_event_t accept(double timeout OR(-1));
+    Peers *peers();
+    Result drop_peer(uint32_t peer);
+    Result sender(); /* number of the peer whose message was received last */
 %enddef
 
 /* ---- Messages ---- */
@@ -155,6 +206,7 @@ typedef struct {
     size_t size;      /* of the last message acquired, or too long for recv_into() */
     uint32_t count;   /* messages that reserve_batch() or take() gave */
     size_t stride;    /* bytes from one of reserve_batch() to the next */
+    uint64_t epoch;   /* of the last position() */
     %mutable;
     uint32_t spin; /* looks before going to sleep */
 } Bus;
@@ -164,6 +216,7 @@ typedef struct {
     Result listen_start(const char *path, size_t capacity, Options *options OR(NULL));
     Result set_numa_node(int node_id);
     tachyon_stats_t stats();
+    Result position(); /* in a broadcast; `epoch` tells of which listener */
 
     /* One message, copied, and flushed. */
     Result send(const void *data, size_t size, uint32_t type_id OR(0),
@@ -189,6 +242,7 @@ typedef struct {
     Result flush();
     Result acquire(double timeout OR(-1));
     Result take(uint32_t max_count OR(0), double timeout OR(-1));
+    Result take_next(double timeout OR(-1)); /* what is held stays so */
     Result release(uint32_t count OR(0));
 }
 

@@ -28,8 +28,10 @@ PAGE = ROOT / "docs" / "RELIABILITY.md"
 SHARES = {
     "stress/stress_kill": 16,
     "stress/stress_wake": 18,
-    "stress/stress_soak": 14,
-    "stress/stress_restart": 4,
+    "stress/stress_soak": 10,
+    "stress/stress_soak_many": 4,
+    "stress/stress_restart": 3,
+    "stress/stress_comeback": 1,
     "stress/stress_calls": 3,
     "stress/stress_death": 3,
     "stress/stress_signals": 3,
@@ -37,7 +39,8 @@ SHARES = {
     "stress/stress_geometry": 1,
     "stress/stress_model": 1,
     "stress/stress_wake_broken": 1,
-    "fuzz/fuzz_hostile": 13,
+    "fuzz/fuzz_hostile": 9,
+    "fuzz/fuzz_hostile_crowd": 2,
 }
 FUZZ = {
     "receive": 10**9,
@@ -76,6 +79,11 @@ GOALS = {
         "the ring, no endless call; CORRUPT once and for good",
         "fuzz.hostile",
     ),
+    "crowd": (
+        "Hostile peers of one listener, readers or producers, cost the honest ones and "
+        "the listener nothing but time",
+        "fuzz.hostile_crowd",
+    ),
     "R6": (
         "A good client gets in within 100 ms among a thousand rude ones",
         "stress.clients",
@@ -96,10 +104,18 @@ GOALS = {
         "stress.clients",
     ),
     "R20": ("No reply goes to the wrong call", "stress.calls"),
-    "R22": ("Memory, descriptors and latency stay where they are", "stress.soak"),
+    "R22": (
+        "Memory, descriptors and latency stay where they are",
+        "stress.soak, stress.soak_many",
+    ),
     "restart": (
         "Either side killed and started again on one path, at once",
         "stress.restart",
+    ),
+    "comeback": (
+        "One listener, many peers: either side killed under load and back at once; "
+        "nothing lost that was to be kept; memory, descriptors and files as before",
+        "stress.comeback",
     ),
 }
 

@@ -68,6 +68,8 @@ static unsafe class%}
 %rename(RawBus) Bus; %rename(RawRpcBus) RpcBus;
 %rename(TachyonError) tachyon_error_t; %rename(Kind) tachyon_error_kind_t;
 %rename(TachyonState) tachyon_state_t; %rename(Role) tachyon_role_t;
+%rename(SlowPeer) tachyon_slow_peer_t; %rename(WithoutPeers) tachyon_without_peers_t;
+%rename(Start) tachyon_start_t; %rename(EventKind) tachyon_event_kind_t;
 %define E(name, NAME) %rename(name) TACHYON_##NAME; %enddef
 E(Success, SUCCESS) E(NullPtr, ERR_NULL_PTR) E(Mem, ERR_MEM) E(Open, ERR_OPEN)
 E(Truncate, ERR_TRUNCATE) E(Chmod, ERR_CHMOD) E(Seal, ERR_SEAL) E(Map, ERR_MAP)
@@ -80,6 +82,10 @@ E(Aborted, ERR_ABORTED) E(Lagged, ERR_LAGGED)
 E(Uninitialized, STATE_UNINITIALIZED) E(Initializing, STATE_INITIALIZING)
 E(Ready, STATE_READY) E(Disconnected, STATE_DISCONNECTED)
 E(FatalError, STATE_FATAL_ERROR) E(Unknown, STATE_UNKNOWN)
+E(Block, SLOW_BLOCK) E(Disconnect, SLOW_DISCONNECT)
+E(Wait, WITHOUT_PEERS_WAIT) E(FreeRun, WITHOUT_PEERS_FREE_RUN)
+E(Now, START_NOW) E(Oldest, START_OLDEST) E(AtPosition, START_POSITION)
+E(Joined, EVENT_JOINED) E(Left, EVENT_LEFT) E(Missed, EVENT_MISSED)
 E(None, ROLE_NONE) E(Producer, ROLE_PRODUCER) E(Consumer, ROLE_CONSUMER)
 %pragma(csharp) moduleclassmodifiers="static unsafe class"
 %typemap(csclassmodifiers) tachyon_error_kind_t "enum" /* public are the exceptions */
@@ -100,6 +106,9 @@ E(None, ROLE_NONE) E(Producer, ROLE_PRODUCER) E(Consumer, ROLE_CONSUMER)
 %typemap(csout, excode="") const char * {$excode
     return global::System.Runtime.InteropServices.Marshal.PtrToStringAnsi($imcall);
   }
+%typemap(csvarout, excode="") const char * %{get {
+      return global::System.Runtime.InteropServices.Marshal.PtrToStringAnsi($imcall);
+    } %}
 %typemap(cstype) double timeout "global::System.TimeSpan"
 %typemap(csin) double timeout "Connection.Seconds($csinput)"
 %typemap(csvarout, excode="") double timeout
@@ -107,6 +116,15 @@ E(None, ROLE_NONE) E(Producer, ROLE_PRODUCER) E(Consumer, ROLE_CONSUMER)
 %typemap(cstype) int role "Role"
 %typemap(csin) int role "(int)$csinput"
 %typemap(csvarout, excode="") int role "get { return (Role)$imcall; }"
+%typemap(cstype) int types_required "bool"
+%typemap(csin) int types_required "$csinput ? 1 : 0"
+%typemap(csvarout, excode="") int types_required "get { return $imcall != 0; }"
+%csmethodmodifiers set_types "internal";
+%typemap(cscode) Options %{
+  /// <summary>The message types, as the generated files describe them; it sets Schema.
+  /// Of two ends that differ each one's exception says in what.</summary>
+  public string Types { set { SetTypes(Connection.Text(value, "types")); } }
+%}
 %typemap(csconstruct) Options %{: this(Connection.Loaded(() => $imcall), true) { }
 %}
 %define ABOUT(name, text)
@@ -116,6 +134,7 @@ ABOUT(timeout, "How long to listen, or to try to connect; unless set, for ever."
 ABOUT(mode, "Permission bits of the socket; 0: 0600.")
 ABOUT(role, "What this end will do; None: what it does first.")
 ABOUT(schema, "Fingerprint of the message types; 0: not compared.")
+ABOUT(types_required, "Whether to refuse a peer that does not say its types.")
 ABOUT(allow_uid, "Lets a user connect who is not our own; 4294967295: anyone.")
 %typemap(check) SWIGTYPE *self "if (!$1) return $null;" /* disposed: all is 0 */
 
@@ -134,7 +153,7 @@ ABOUT(allow_uid, "Lets a user connect who is not our own; 4294967295: anyone.")
 %ignore Bus::recv_into; %ignore Bus::recv_batch_into; %ignore Bus::reserve;
 %ignore Bus::commit; %ignore Bus::reserve_batch; %ignore Bus::commit_batch;
 %ignore Bus::rollback; %ignore Bus::flush; %ignore Bus::acquire; %ignore Bus::take;
-%ignore Bus::release;
+%ignore Bus::release; %ignore Bus::take_next;
 %extend Bus {
     void unref() { bus_unref($self); }
     Result perform(int op, void *data, size_t size, size_t count, uint32_t type_id,

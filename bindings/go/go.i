@@ -8,6 +8,7 @@
 %rename("%(camelcase)s", %$ismember) "";
 %ignore recv; %ignore recv_batch; %ignore wait_for; %ignore serve; /* there is _into */
 %ignore Bus::send; %ignore Bus::recv_into; /* by hand below */
+%ignore Bus::take_next; /* a guard holds what one call gave */
 
 /* A []byte, lent to C for the call. */
 %typemap(gotype) (const void *data, size_t size) "[]byte"

@@ -28,6 +28,11 @@ type Options struct {
 	UIDs    []uint32      // who may connect; none: only our own user
 	Role    int           // RoleProducer or RoleConsumer; 0: by the first send or receive
 	Schema  uint64        // of the messages: two that differ are refused; 0: not compared
+
+	// Types describes the messages, as the generated files do, and sets Schema. Of two
+	// ends that differ each one's error says in what.
+	Types         string
+	TypesRequired bool // refuse a peer that does not say its types
 }
 
 // Roles that an end may declare.
@@ -74,6 +79,8 @@ func (e *endpoint) open(ctx context.Context, path string, o *Options, timeout fl
 		o = &Options{}
 	case o.Role < 0 || o.Role > RoleConsumer:
 		return failure(ErrInvalidSize, "the role is %d", o.Role)
+	case strings.IndexByte(o.Types, 0) >= 0:
+		return failure(ErrInvalidSize, "a NUL is in the types")
 	}
 	if o.Timeout != 0 {
 		timeout = o.Timeout.Seconds()
@@ -84,6 +91,12 @@ func (e *endpoint) open(ctx context.Context, path string, o *Options, timeout fl
 	options.SetMode(uint(o.Mode))
 	options.SetRole(o.Role)
 	options.SetSchema(o.Schema)
+	if o.Types != "" {
+		options.SetTypes(o.Types)
+	}
+	if o.TypesRequired {
+		options.SetTypesRequired(1)
+	}
 	for _, uid := range o.UIDs {
 		options.AllowUid(uint(uid))
 	}

@@ -419,6 +419,7 @@ func TestOptionsAreSaidToTheCore(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
+		o.Timeout = 10 * time.Second // the file is there before the socket listens
 		_, err := tachyon.ConnectContext(background, path, &o)
 		is(t, err, want)
 		cancel()
@@ -430,6 +431,10 @@ func TestOptionsAreSaidToTheCore(t *testing.T) {
 	_, err := tachyon.ConnectContext(background, path, &tachyon.Options{Timeout: 50 * time.Millisecond})
 	if took := time.Since(start); err == nil || took < 50*time.Millisecond || took > 10*time.Second {
 		t.Fatal(err, took)
+	}
+	for _, o := range []tachyon.Options{{Types: "a\x00"}, {Types: "a"}, {TypesRequired: true}} {
+		_, err = tachyon.ConnectContext(background, path, &o)
+		is(t, err, tachyon.ErrInvalidSize)
 	}
 	_, err = tachyon.ListenContext(background, path, capacity, &tachyon.Options{Timeout: time.Millisecond})
 	is(t, err, tachyon.ErrTimeout)

@@ -38,8 +38,7 @@ static int interrupted(void) { scm_std_usleep(10000); scm_async_tick(); return 0
     $result = scm_c_make_bytevector($1.len);
     memcpy(SCM_BYTEVECTOR_CONTENTS($result), $1.data, $1.len);
 }
-%typemap(newfree) Bytes "bytes_taken(arg1);"
-#define TACHYON_PATH_HAS_NUL scm_is_true(scm_string_index( \
+#define TACHYON_TEXT_HAS_NUL scm_is_true(scm_string_index( \
     s_1, SCM_MAKE_CHAR(0), SCM_UNDEFINED, SCM_UNDEFINED))
 #define TACHYON_RAISE(bus) raise_error(FUNC_NAME, bus)
 %insert("scheme") %{ (load-extension "libguile-tachyon" "scm_init_tachyon_module") %}

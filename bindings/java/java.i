@@ -60,7 +60,7 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 /* Text: UTF-8, which is not what JNI's strings are. */
 %typemap(jni) const char * "jbyteArray"
 %typemap(jtype) const char * "byte[]"
-%typemap(javain) const char * "Endpoint.text($javainput)"
+%typemap(javain) const char * "Endpoint.text($javainput, \"$javainput\")"
 %typemap(in) const char * {
     $1 = (char *)JCALL2(GetByteArrayElements, jenv, $input, NULL);
     if (!$1) return $null;
@@ -126,10 +126,26 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %typemap(jstype) int role "Role"
 %typemap(javain) int role "$javainput.swigValue()"
 %typemap(javaout) int role { return Role.swigToEnum($jnicall); }
+%typemap(jstype) int types_required "boolean"
+%typemap(javain) int types_required "$javainput ? 1 : 0"
+%typemap(javaout) int types_required { return $jnicall != 0; }
 %typemap(javaout) tachyon_peer_t, tachyon_stats_t, tachyon_rpc_stats_t {
     $javaclassname answer = new $javaclassname($jnicall, true);
     maxPayload(); /* throws when closed; the error is of whoever receives meanwhile */
     return answer;
+}
+%typemap(javaout) tachyon_event_t accept {
+    Event[] event = {null};
+    await(timeout, t -> {
+        event[0] = new Event($jnicall, true);
+        return -event[0].getReason().swigValue() * (event[0].getKind() == 0 ? 1 : 0);
+    });
+    return event[0];
+}
+%typemap(javaout) Peers * {
+    long peers = $jnicall;
+    if (peers == 0) throw TachyonException.of(getError(), errorText());
+    return new Peers(peers, true);
 }
 %typemap(javaout) void set_polling_mode { $jnicall; maxPayload(); }
 %typemap(javaout) Result { return check($jnicall); }
@@ -190,6 +206,7 @@ TRIED(Bus::take, TAKE, 0, 0, max_count)
 /* Without a first try: what that sent would be all. */
 %typemap(javaout) Result Bus::send_batch { return sleep(timeout, t -> $jnicall); }
 
+%ignore Bus::take_next; /* a guard holds what one call gave */
 %include "tachyon.i"
 
 %extend Bus {

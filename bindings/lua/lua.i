@@ -9,7 +9,7 @@
 %typemap(out) int, unsigned, uint32_t, int32_t, int64_t, size_t, uint64_t
     "lua_pushinteger(L, (lua_Integer)$1); SWIG_arg++;"
 %typemap(arginit) Bus *self, RpcBus *self "waiting = L;"
-#define TACHYON_PATH_HAS_NUL $1 && memchr($1, 0, lua_rawlen(L, 2))
+#define TACHYON_TEXT_HAS_NUL $1 && memchr($1, 0, lua_rawlen(L, 2))
 #define TACHYON_RAISE(bus) { push_error(L, bus); SWIG_fail; }
 %{
 #include "facade.h"

@@ -28,6 +28,13 @@ export interface OpenOptions {
   role?: number;
   /** Fingerprint of the message types; two that are not 0 and differ are refused. */
   schema?: bigint;
+  /**
+   * The message types, as the generated files describe them; it sets the schema. Of two
+   * ends that differ each one's error says in what.
+   */
+  types?: string;
+  /** Refuse a peer that does not say its types. */
+  typesRequired?: boolean;
   /** User ids that may connect, instead of our own; 4294967295: anyone. */
   allowedUids?: Iterable<number>;
 }

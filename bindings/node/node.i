@@ -16,6 +16,7 @@
 %ignore Bus::recv;        /* receive() below is one call instead of three */
 %ignore RpcBus::wait_for; /* next_reply(), next_request() and copy_held() instead */
 %ignore RpcBus::serve;
+%ignore Bus::take_next; /* a guard holds what one call gave */
 
 %{
 #include <mutex>

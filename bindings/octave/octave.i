@@ -39,9 +39,17 @@ static int interrupted(void) { octave_quit(); return 0; }
     memcpy(bytes.fortran_vec(), $1.data, $1.len);
     $result = bytes;
 }
-%typemap(newfree) Bytes "bytes_taken(arg1);"
+%typemap(in, fragment=SWIG_AsVal_frag(unsigned long long))
+    uint64_t (unsigned long long value) {
+    if ($input.is_double_type() && $input.double_value() >= 9007199254740992.0)
+        error("$1_name is a double: from 2^53 on it may be another's; say uint64(...)");
+    int result = SWIG_AsVal(unsigned long long)($input, &value);
+    if (!SWIG_IsOK(result))
+        SWIG_exception_fail(SWIG_ArgError(result), "$1_name is no integer of 64 bits");
+    $1 = value;
+}
 %feature("compactdefaultargs"); /* C++: else an overload for each of them */
-#define TACHYON_PATH_HAS_NUL args(1).string_value().find('\0') != std::string::npos
+#define TACHYON_TEXT_HAS_NUL args(1).string_value().find('\0') != std::string::npos
 #define TACHYON_RAISE(bus) raise_error(bus)
 %include "tachyon.i"
 %init %{

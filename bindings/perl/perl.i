@@ -27,8 +27,7 @@ static int interrupted(void) { dTHX; PERL_ASYNC_CHECK(); return 0; }
     $1 = SvPVbyte(data, length); $2 = length;
 }
 %typemap(out) Bytes "$result = newSVpvn_flags($1.data, $1.len, SVs_TEMP); argvi++;"
-%typemap(newfree) Bytes "bytes_taken(arg1);"
-#define TACHYON_PATH_HAS_NUL SvPOK(ST(1)) && memchr(SvPVX(ST(1)), 0, SvCUR(ST(1)))
+#define TACHYON_TEXT_HAS_NUL SvPOK(ST(1)) && memchr(SvPVX(ST(1)), 0, SvCUR(ST(1)))
 #define TACHYON_RAISE(bus) raise_error(aTHX_ bus)
 %include "tachyon.i"
 %init %{ host.pending = pending; host.interrupted = interrupted; %}

@@ -39,12 +39,17 @@ static int interrupted(void) {
     $1 = Z_STRVAL($input); $2 = Z_STRLEN($input);
 }
 %typemap(out) Bytes "RETVAL_STRINGL($1.data, $1.len);"
-%typemap(newfree) Bytes "bytes_taken(arg1);"
 %typemap(in) const char *path {
     if (Z_TYPE($input) != IS_STRING ||
         CHECK_NULL_PATH(Z_STRVAL($input), Z_STRLEN($input)))
         WRONG($input, "must be a string without null bytes");
     $1 = Z_STRVAL($input);
+}
+%typemap(in) const char *name, const char *types {
+    if (Z_TYPE($input) != IS_NULL && (Z_TYPE($input) != IS_STRING ||
+        CHECK_NULL_PATH(Z_STRVAL($input), Z_STRLEN($input))))
+        WRONG($input, "must be null, or a string without null bytes");
+    $1 = Z_TYPE($input) == IS_NULL ? NULL : Z_STRVAL($input);
 }
 %typemap(in) double {
     if (!zend_parse_arg_double(&$input, &$1, NULL, 0, 0))

@@ -35,8 +35,9 @@ static int interrupted(void) { rb_thread_check_ints(); return 0; }
     $1 = RSTRING_PTR($input); $2 = (size_t)RSTRING_LEN($input);
 }
 %typemap(out) Bytes "$result = rb_str_new($1.data, (long)$1.len);"
-%typemap(newfree) Bytes "bytes_taken(arg1);"
 %typemap(in) const char *path "$1 = StringValueCStr($input);"
+%typemap(in) const char *name, const char *types
+    "$1 = NIL_P($input) ? NULL : StringValueCStr($input);"
 #define TACHYON_RAISE(bus) raise_error(bus)
 %include "tachyon.i"
 %init %{

@@ -35,9 +35,8 @@ static void raise_error(Tcl_Interp *interp, const Bus *bus) {
     Tcl_SetObjResult(interp,
         Tcl_NewByteArrayObj((const unsigned char *)$1.data, (int)$1.len));
 %}
-%typemap(newfree) Bytes "bytes_taken(arg1);"
 %typemap(arginit) Bus *self, RpcBus *self "waiting = interp;"
-#define TACHYON_PATH_HAS_NUL strstr(Tcl_GetString(objv[2]), "\xC0\x80")
+#define TACHYON_TEXT_HAS_NUL strstr(Tcl_GetString(objv[2]), "\xC0\x80")
 #define TACHYON_RAISE(bus) raise_error(interp, bus); SWIG_fail
 %include "tachyon.i"
 %init %{ host.pending = pending; host.interrupted = interrupted; %}

@@ -7,6 +7,9 @@ set(TACHYON_TEST_ENV
     "ASAN_OPTIONS=strict_string_checks=1:detect_stack_use_after_return=1"
     "UBSAN_OPTIONS=print_stacktrace=1"
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+if(CMAKE_CROSSCOMPILING_EMULATOR)
+    list(APPEND TACHYON_TEST_ENV TACHYON_TEST_EMULATED=1)
+endif()
 
 # Environment of tests that run Python. A sanitizer's runtime must be loaded before
 # the interpreter, which is built without; what the interpreter itself leaves
@@ -29,13 +32,14 @@ endif()
 
 # tachyon_add_test(<name> COMMAND <command>... [TIMEOUT <seconds>] [SERIAL] [LONG]
 #                  [ENVIRONMENT VAR=value...])
-# A CTest test with a time limit, 60 s if not given; exit status 77 means skipped. SERIAL:
-# alone on the machine, since it measures time. LONG: not for whoever only asks whether
-# Tachyon works here; the preset `long` runs these.
+# A CTest test with a time limit, 300 s if not given, many times what it takes: on a busy
+# machine it may take any time, and the limit is only for what hangs. Exit status 77 means
+# skipped. SERIAL: alone on the machine, since it measures time. LONG: not for whoever only
+# asks whether Tachyon works here; the preset `long` runs these.
 function(tachyon_add_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL;LONG" "TIMEOUT" "COMMAND;ENVIRONMENT")
     if(NOT arg_TIMEOUT)
-        set(arg_TIMEOUT 60)
+        set(arg_TIMEOUT 300)
     endif()
     # A list that was passed in quotes comes with its semicolons escaped.
     string(REPLACE "\\;" ";" environment "${arg_ENVIRONMENT}")
@@ -56,13 +60,32 @@ function(tachyon_skip_test name reason)
     tachyon_add_test(${name} COMMAND sh -c "echo \"skipped: $0\"; exit 77" "${reason}")
 endfunction()
 
+# tachyon_test_needs(<name> <variable>...), in a function: where a program that a variable
+# names was not found, the test is skipped, and the function ends.
+macro(tachyon_test_needs name)
+    foreach(variable ${ARGN})
+        if(NOT ${variable})
+            tachyon_skip_test(${name} "no ${variable}")
+            return()
+        endif()
+    endforeach()
+endmacro()
+
 # tachyon_add_pytest(<name> <file.py> [TIMEOUT <seconds>] [SERIAL] [LONG]
-#                    [SELECT <expression>] [ENVIRONMENT VAR=value...])
+#                    [SELECT <expression>] [PACKAGES <requirements.txt>]
+#                    [ENVIRONMENT VAR=value...])
 # One pytest file as one CTest test, or those of its tests that -k selects, run by the
 # interpreter of the venv. A test that hangs is ended a little before CTest would do it,
-# with a traceback.
+# with a traceback. PACKAGES: what it needs of PyPI beside what the build needs; where
+# that cannot be had, the test is skipped.
 function(tachyon_add_pytest name file)
-    cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL;LONG" "TIMEOUT;SELECT" "ENVIRONMENT")
+    cmake_parse_arguments(PARSE_ARGV 2 arg "SERIAL;LONG" "TIMEOUT;SELECT;PACKAGES"
+                          "ENVIRONMENT")
+    set(packages "")
+    if(arg_PACKAGES)
+        set(packages "${Python_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tests/with_packages.py"
+            "${PROJECT_BINARY_DIR}/pip" "${CMAKE_CURRENT_SOURCE_DIR}/${arg_PACKAGES}")
+    endif()
     set(kind "")
     set(select "")
     if(arg_SELECT)
@@ -74,12 +97,12 @@ function(tachyon_add_pytest name file)
         endif()
     endforeach()
     if(NOT arg_TIMEOUT)
-        set(arg_TIMEOUT 60)
+        set(arg_TIMEOUT 300)
     endif()
     math(EXPR each "${arg_TIMEOUT} - 5")
     tachyon_add_test(${name} ${kind} TIMEOUT "${arg_TIMEOUT}"
-        COMMAND "${Python_EXECUTABLE}" -m pytest -q -p no:cacheprovider --timeout ${each}
-                ${select} "${CMAKE_CURRENT_SOURCE_DIR}/${file}"
+        COMMAND ${packages} "${Python_EXECUTABLE}" -m pytest -q -p no:cacheprovider
+                --timeout ${each} ${select} "${CMAKE_CURRENT_SOURCE_DIR}/${file}"
         ENVIRONMENT ${TACHYON_PYTHON_TEST_ENV} ${arg_ENVIRONMENT})
 endfunction()
 

@@ -69,6 +69,22 @@
 #define TACHYON_NOEXCEPT
 #endif
 
+/** What `python -m tachyon.schema` is to know of messages in a header of your own, and no
+ * compiler: a struct of which later versions may have more fields, as in
+ * `typedef struct TACHYON_MAY_GROW { ... } Tick;`, ... */
+#ifdef __TACHYON_SCHEMA__
+#define TACHYON_MAY_GROW __attribute__((annotate("tachyon:extensible")))
+#else
+#define TACHYON_MAY_GROW
+#endif
+
+/** ... and the version that has a field first, as in `uint32_t venue TACHYON_SINCE(2);`. */
+#ifdef __TACHYON_SCHEMA__
+#define TACHYON_SINCE(version) __attribute__((annotate("tachyon:since=" #version)))
+#else
+#define TACHYON_SINCE(version)
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -193,6 +209,10 @@ template <class To, class From> constexpr To cast(From value) noexcept {
  * than a peer that is at work takes to answer, and little beside the cost of a sleep. */
 #define TACHYON_DEFAULT_SPIN 10000
 
+/** Most peers of one listener at a time, and most events it keeps for who fetches them. */
+#define TACHYON_MAX_PEERS 1024
+#define TACHYON_MAX_EVENTS 1024
+
 /* ---- Opening and closing ---------------------------------------------------- */
 
 /** One end of a connection. */
@@ -253,15 +273,18 @@ typedef struct tachyon_options {
                                does not look at it. Only its owner makes it unreadable
                                again. It must be open as long as the handle. 0: none */
     /* One listener, many peers. */
-    uint32_t max_peers; /**< listen: peers at a time, 1 to 1024, with `role` set; see
-                                 "One listener, many peers". 0: a single peer, ever */
-    uint32_t slow_peer; /**< listen as producer, max_peers above 1: a
+    uint32_t
+        max_peers; /**< listen: peers at a time, 1 to TACHYON_MAX_PEERS, on a bus with
+                                 `role` set; see "One listener, many peers". 0: a single
+                                 peer, ever */
+    uint32_t slow_peer;     /**< listen as producer, max_peers above 1: a
                                  tachyon_slow_peer_t */
-    uint32_t without_peers;  /**< likewise: a tachyon_without_peers_t */
-    uint32_t start;          /**< connect as consumer: a tachyon_start_t. Of no meaning
+    uint32_t without_peers; /**< likewise: a tachyon_without_peers_t */
+    uint32_t start;         /**< connect as consumer: a tachyon_start_t. Of no meaning
                                  where the producer has one consumer, but a position is
                                  refused there: LAGGED */
-    int64_t slow_after_ns;   /**< with SLOW_DISCONNECT: the time a peer is waited for */
+    int64_t slow_after_ns; /**< with SLOW_DISCONNECT: the time a peer is waited for, all
+                                  waits together in which half a ring was sent */
     uint64_t start_position; /**< with START_POSITION: what tachyon_bus_position() of an
                                   earlier connection said, a multiple of 64, ... */
     uint64_t start_epoch;    /**< ... and the epoch it said */
@@ -271,6 +294,17 @@ typedef struct tachyon_options {
     int64_t
         keep_place_ns; /**< as slow_peer: how long the place of a consumer with a name
                                 that died is kept for the next of that name, 0: not */
+    /* Typed messages. */
+    const char
+        *types; /**< description of the message types, as the generated files have
+                            it, or several of them, one after another, which are merged;
+                            copied. It sets `schema`. Of two ends whose descriptions
+                            differ the first difference is named, unless it is one that
+                            messages may have (ABI_MISMATCH). NULL: none */
+    size_t types_size;       /**< bytes of it, without a final 0; at most 65,536, where
+                                  several are merged 16 MiB before that */
+    uint32_t types_required; /**< 1: a peer that declares neither types nor schema is
+                                  refused. 0: it is not */
 } tachyon_options_t;
 
 /**
@@ -382,13 +416,26 @@ TACHYON_ABI tachyon_error_t tachyon_bus_set_numa_node(const tachyon_bus_t *bus,
 TACHYON_ABI void tachyon_bus_set_polling_mode(const tachyon_bus_t *bus,
                                               int pure_spin) TACHYON_NOEXCEPT;
 
+/**
+ * Fingerprint of a description of message types: FNV-1a, 64 bits, of its bytes, with 1 in
+ * the place of 0. It is what options.types sets options.schema to, of one that is merged
+ * already.
+ *
+ * @param types  The text; need not end with a 0. NULL: 0, and an error.
+ * @param size   Its bytes.
+ *
+ * Threads: any.  Blocks: never.  System calls: none.
+ */
+TACHYON_ABI uint64_t tachyon_types_fingerprint(const char *types,
+                                               size_t size) TACHYON_NOEXCEPT;
+
 /* ---- One listener, many peers ----------------------------------------------- */
 
 /**
- * With options.max_peers and a role, listen returns as soon as clients can connect, and
- * goes on listening as long as the handle lives. Nothing changes for those who connect,
- * nor in how this end sends or receives, but: peers that leave, in whatever way, never
- * end the handle; they are events.
+ * With options.max_peers, and on a bus a role, listen returns as soon as clients can
+ * connect, and goes on listening as long as the handle lives. Nothing changes for those
+ * who connect, nor in how this end sends or receives, but: peers that leave, in whatever
+ * way, never end the handle; they are events.
  *
  * A consumer receives from each producer by turns, up to 32 messages at a time; the order
  * is kept for each producer, and one batch comes from one of them. What a producer had
@@ -398,7 +445,9 @@ TACHYON_ABI void tachyon_bus_set_polling_mode(const tachyon_bus_t *bus,
  * A producer with max_peers above 1 broadcasts: there is one ring of `capacity` bytes, of
  * which each consumer reads every message, read-only. The slowest says how far it may go:
  * with TACHYON_SLOW_BLOCK sending waits for it as long as it lives; with
- * TACHYON_SLOW_DISCONNECT who is in the way for options.slow_after_ns is let go. Such a
+ * TACHYON_SLOW_DISCONNECT who is in the way for options.slow_after_ns is let go; waits
+ * count together until half a ring was sent, so that who releases one message right before
+ * each end is let go all the same, and who keeps up is not. Such a
  * one finds LAGGED where it releases: what it has just read, in place or into its memory,
  * may have been overwritten before; recv and recv_batch do not count it. While there is
  * no consumer, sending waits for one or (TACHYON_WITHOUT_PEERS_FREE_RUN) goes on. With
@@ -409,12 +458,20 @@ TACHYON_ABI void tachyon_bus_set_polling_mode(const tachyon_bus_t *bus,
  * A producer with max_peers 1 has one consumer after the other, each with a ring of its
  * own: what one has not taken is gone with it. While there is none, sending waits.
  *
+ * An RPC bus serves many callers, each with two rings of its own, of cap_fwd and cap_rev
+ * bytes: see tachyon_rpc_serve() and tachyon_rpc_reply(). Requests are taken by turns as
+ * messages are in the consumer's case, and those of a caller that has left are still
+ * delivered. tachyon_rpc_accept(), _get_peers(), _drop_peer() and _sender() are for it
+ * what the functions below are for a bus.
+ *
  * Who is let in by whom: the handshake needs this end now and then, for it has no thread
  * of its own. A call that waits on the handle sees to it, and so does a receive that finds
  * nothing; a program that never waits calls tachyon_bus_accept() now and then, or in a
  * thread of its own. A peer counts from its acknowledge to its end; one more than
  * max_peers is refused with BUSY, and so is any while as many have gone and are not yet
- * drained.
+ * drained. Consumers that have gone leave when this end sends: who has nothing to send for
+ * long calls tachyon_flush() now and then, which lets them out even if it has nothing to
+ * flush.
  *
  * options.timeout_ns has no meaning for such a listener. Two descriptors are held for each
  * peer, and its memory until this end has been in a call after the peer's end.
@@ -449,7 +506,8 @@ typedef struct {
     uint32_t peer;
     tachyon_peer_t who;
     char name[32];
-    uint64_t messages; /**< released from it; of a consumer 0 */
+    uint64_t messages; /**< messages or requests received from it and released; of a
+                            consumer 0: what it has read is not counted, see `behind` */
     uint64_t behind;   /**< of a consumer of many: bytes it has still to read; else 0 */
     uint64_t sleeps;   /**< times this end slept for it alone */
     uint64_t wakes;    /**< times this end woke it */
@@ -457,8 +515,8 @@ typedef struct {
 
 /**
  * Let peers in and out: one step of the handshake of whoever knocks, and the next event.
- * Events are kept until they are fetched here, 1,024 of them; what comes on top of those
- * is only counted.
+ * Events are kept until they are fetched here, TACHYON_MAX_EVENTS of them; what comes on
+ * top of those is only counted.
  *
  * @param out         Set to the event; must not be NULL.
  * @param timeout_ns  Longest wait for one; negative for ever, 0 not at all.
@@ -514,7 +572,8 @@ TACHYON_ABI uint32_t tachyon_bus_sender(const tachyon_bus_t *bus) TACHYON_NOEXCE
  * options.start_position and start_epoch a later connect goes on from there, as long as
  * it is still in the ring; else it fails with LAGGED.
  *
- * @return SUCCESS; INVALID_SZ: the bus is no broadcast; NULL_PTR. Also after the end.
+ * @return SUCCESS, also after the end; INVALID_SZ: the bus is no broadcast; NULL_PTR;
+ *         LAGGED: this consumer was let go, and what it has released last does not count.
  *
  * Threads: the one that receives, or sends.  Blocks: never.  System calls: none.
  */
@@ -577,7 +636,8 @@ TACHYON_ABI tachyon_error_t tachyon_commit_tx(tachyon_bus_t *bus, size_t actual_
 TACHYON_ABI tachyon_error_t tachyon_rollback_tx(tachyon_bus_t *bus) TACHYON_NOEXCEPT;
 
 /**
- * Make all committed messages visible, all at once, and wake a sleeping consumer.
+ * Make all committed messages visible, all at once, and wake a sleeping consumer. In a
+ * broadcast consumers that have gone leave here, even if nothing was committed.
  *
  * Threads: one producer.  Blocks: never.  System calls: only to wake a sleeper.
  */
@@ -742,9 +802,46 @@ TACHYON_ABI size_t tachyon_drain_batch_timed(tachyon_bus_t *bus,
                                              int64_t timeout_ns) TACHYON_NOEXCEPT;
 
 /**
- * Release the first `count` messages of the last batch.
+ * Look behind what is handed out, and release nothing: the next message is handed out as
+ * well. So a message can be kept while others are received, and released when it suits,
+ * oldest first. Where nothing is handed out this is tachyon_acquire_rx_timed().
  *
- * @param views  As filled in by the last acquire_rx_batch or drain_batch.
+ *     if (tachyon_acquire_rx_next_timed(bus, views + count, spin, timeout_ns))
+ *         count++;
+ *     ...
+ *     tachyon_commit_rx_batch(bus, views, 1); // the oldest; views + 1 are still held
+ *
+ * Every other receive begins at the oldest that is not released, and makes what lies behind
+ * that not handed out again: who holds several takes each message with this one, and copies
+ * it where tachyon_recv() would have.
+ *
+ * @param view  Filled in as one of a batch, whose next it is: views of what is handed out,
+ *              in order and one behind the other in memory, are for
+ *              tachyon_commit_rx_batch(). Must not be NULL.
+ * @return The payload, as view->ptr, valid until it is released; or NULL:
+ *         EMPTY (timeout_ns is 0), TIMEOUT, INTERRUPTED: nothing lies behind it yet.
+ *         FULL: what is handed out takes more than half of the ring. Release the oldest
+ *         first, for else the producer would have no room; this is said without a look or
+ *         a wait.
+ *         CLOSED, ABORTED, PEER_DEAD: nothing will come behind it. CORRUPT: what lies behind
+ *         it is no message. What is handed out stays so, and is released as ever.
+ *         LAGGED: this consumer was let go, and what is handed out may be overwritten.
+ *         BUSY: a listener with many peers hands out one message or batch at a time, for
+ *         each peer has a ring of its own; and as tachyon_acquire_rx().
+ *         FORKED, NULL_PTR.
+ *
+ * Threads: one consumer.  Blocks: up to timeout_ns.  System calls: to sleep.
+ */
+TACHYON_ABI const void *
+tachyon_acquire_rx_next_timed(tachyon_bus_t *bus, tachyon_msg_view_t *view,
+                              uint32_t spin_threshold,
+                              int64_t timeout_ns) TACHYON_NOEXCEPT;
+
+/**
+ * Release the first `count` messages of what is handed out.
+ *
+ * @param views  As filled in by the last acquire_rx_batch or drain_batch, and by
+ *               acquire_rx_next since.
  * @return SUCCESS; NULL_PTR; INVALID_SZ when they are not what was handed out
  *         (nothing is released then).
  */
@@ -756,7 +853,7 @@ TACHYON_ABI tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
  * Are these messages one array in the ring? Then message i, payload and all, lies at
  * (const char *)views[0].ptr + i * stride, also where the ring wraps.
  *
- * @param views  As filled in by the last acquire_rx_batch or drain_batch.
+ * @param views  As of tachyon_commit_rx_batch().
  * @return The stride in bytes, when all messages have one size and take the same room;
  *         0 when they do not, or there are none.
  */
@@ -797,6 +894,9 @@ TACHYON_ABI size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t it
  * of 0 until EMPTY, or as much as you like; poll again. Blocking calls may be mixed in.
  * Sending end: readable when the peer is gone, and, after an acquire or send without
  * waiting has said FULL, when that message fits.
+ * Listener with many peers: readable also when one comes or goes. A receive that says
+ * EMPTY sees to that. A sending end calls tachyon_flush(), though it has nothing to
+ * flush, then tachyon_bus_accept() until EMPTY: no event is left, and it is unreadable.
  *
  * @return The descriptor, the same each time, owned by the bus: do not read, write or
  *         close it. It lives until tachyon_bus_destroy(), not across fork or exec. -1:
@@ -886,7 +986,8 @@ TACHYON_ABI tachyon_error_t tachyon_rpc_listen(const char *socket_path, size_t c
                                                size_t cap_rev, tachyon_rpc_bus_t **out)
     TACHYON_NOEXCEPT;
 
-/** tachyon_rpc_listen() with options; `role` must be 0. */
+/** tachyon_rpc_listen() with options; `role` must be 0. With `max_peers` it serves as many
+ * callers at a time: see "One listener, many peers". */
 TACHYON_ABI tachyon_error_t tachyon_rpc_listen_with(
     const char *socket_path, size_t cap_fwd, size_t cap_rev,
     const tachyon_options_t *options, tachyon_rpc_bus_t **out) TACHYON_NOEXCEPT;
@@ -940,6 +1041,25 @@ TACHYON_ABI int tachyon_rpc_fileno(tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
  */
 TACHYON_ABI void tachyon_rpc_watch_messages(tachyon_rpc_bus_t *rpc,
                                             int watch) TACHYON_NOEXCEPT;
+
+/** tachyon_bus_accept() for a callee with many callers. */
+TACHYON_ABI tachyon_error_t tachyon_rpc_accept(tachyon_rpc_bus_t *rpc,
+                                               tachyon_event_t *out,
+                                               int64_t timeout_ns) TACHYON_NOEXCEPT;
+
+/** tachyon_bus_get_peers() of a callee with many callers. */
+TACHYON_ABI size_t tachyon_rpc_get_peers(const tachyon_rpc_bus_t *rpc,
+                                         tachyon_peer_info_t *out,
+                                         size_t max) TACHYON_NOEXCEPT;
+
+/** tachyon_bus_drop_peer() of a callee with many callers. It gets CLOSED, and what it has
+ * asked and nobody has taken yet is not served. */
+TACHYON_ABI tachyon_error_t tachyon_rpc_drop_peer(tachyon_rpc_bus_t *rpc,
+                                                  uint32_t peer) TACHYON_NOEXCEPT;
+
+/** Number of the caller whose request was found last. 0 before the first, and on an RPC
+ * bus with a single caller. As tachyon_bus_sender(). */
+TACHYON_ABI uint32_t tachyon_rpc_sender(const tachyon_rpc_bus_t *rpc) TACHYON_NOEXCEPT;
 
 /** As tachyon_bus_get_peer(). */
 TACHYON_ABI tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc,
@@ -1054,6 +1174,9 @@ tachyon_rpc_cancel(tachyon_rpc_bus_t *rpc, uint64_t correlation_id) TACHYON_NOEX
  * Wait for the next request, for ever. Without tachyon_rpc_commit_serve() the same one
  * comes again.
  *
+ * @param out_cid  Set to its correlation id; must not be NULL. With a single caller it is
+ *                 the caller's own. With many it is this end's: no two requests of a
+ *                 handle have the same, whoever made them, and it says nothing about them.
  * @return The request, read-only, owned by the bus and valid until
  *         tachyon_rpc_commit_serve(), or NULL as tachyon_acquire_rx_blocking().
  */
@@ -1075,6 +1198,13 @@ TACHYON_ABI tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *rpc)
 /**
  * Answer a request (copied) without waiting.
  *
+ * With many callers it goes to the one whose request that was. FULL (of the call that
+ * waits: TIMEOUT) says that this caller does not take its replies; the others have rings of
+ * their own. Who cannot wait for such a one lets it go: tachyon_rpc_drop_peer(). CLOSED,
+ * ABORTED, PEER_DEAD and CORRUPT say how the caller of this request has left, and
+ * PEER_DEAD, however it was, once a later caller in its place has left too. The request is
+ * done with, and the handle remains usable, as tachyon_rpc_get_state() tells.
+ *
  * @param correlation_id  Of a request taken and not yet answered; 0 is refused.
  * @return SUCCESS; FULL; NULL_PTR; INVALID_SZ (no such request, or too large); BUSY;
  *         CLOSED, ABORTED, PEER_DEAD, CORRUPT, FORKED.
@@ -1089,7 +1219,9 @@ TACHYON_ABI tachyon_error_t tachyon_rpc_reply_timed(
     tachyon_rpc_bus_t *rpc, uint64_t correlation_id, const void *payload, size_t size,
     uint32_t msg_type, uint32_t spin_threshold, int64_t timeout_ns) TACHYON_NOEXCEPT;
 
-/** Reserve room for a reply; as tachyon_acquire_tx(). */
+/** Reserve room for a reply; as tachyon_acquire_tx(). With many callers that is room in
+ * the ring of the one whose request was taken last, and a reply that turns out to be for
+ * another is copied when it is sent; MEM: that caller has left, and there is no memory. */
 TACHYON_ABI void *
 tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *rpc,
                              size_t max_payload_size) TACHYON_NOEXCEPT;
@@ -1100,7 +1232,10 @@ tachyon_rpc_acquire_reply_tx_timed(tachyon_rpc_bus_t *rpc, size_t max_payload_si
                                    uint32_t spin_threshold,
                                    int64_t timeout_ns) TACHYON_NOEXCEPT;
 
-/** Send the reserved reply. SUCCESS; NULL_PTR; EMPTY; INVALID_SZ keeps it reserved. */
+/** Send the reserved reply. SUCCESS; NULL_PTR; EMPTY; INVALID_SZ keeps it reserved. So do,
+ * with many callers, FULL (it is for another than it was reserved for) and the errors that
+ * say how the caller of this request has left, as of tachyon_rpc_reply(): what is reserved
+ * can still be sent to another. */
 TACHYON_ABI tachyon_error_t
 tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
                          size_t actual_size, uint32_t msg_type) TACHYON_NOEXCEPT;

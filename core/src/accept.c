@@ -8,6 +8,7 @@
  * the queue is: the mutex orders the two. So no sleeper in accept misses one.
  */
 #include "many.h"
+#include "rpc.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -20,8 +21,9 @@ void ty_peers_push_event(struct peers *peers, uint32_t kind, const struct peer *
         .kind = kind, .peer = peer->id, .reason = reason, .who = peer->who};
     memcpy(event.name, peer->hello.name, sizeof event.name);
     pthread_mutex_lock(&peers->mutex);
-    if (peers->event_count < PEERS_EVENTS)
-        peers->events[(peers->first_event + peers->event_count++) % PEERS_EVENTS] =
+    if (peers->event_count < TACHYON_MAX_EVENTS)
+        peers
+            ->events[(peers->first_event + peers->event_count++) % TACHYON_MAX_EVENTS] =
             event;
     else
         peers->missed++;
@@ -36,7 +38,7 @@ static bool pop_event(struct peers *peers, tachyon_event_t *out) {
     bool found = true;
     if (peers->event_count > 0) {
         *out = peers->events[peers->first_event];
-        peers->first_event = (peers->first_event + 1) % PEERS_EVENTS;
+        peers->first_event = (peers->first_event + 1) % TACHYON_MAX_EVENTS;
         peers->event_count--;
     } else if (peers->missed > 0) {
         *out = (tachyon_event_t){.kind = TACHYON_EVENT_MISSED, .peer = peers->missed};
@@ -167,4 +169,18 @@ tachyon_error_t tachyon_bus_drop_peer(tachyon_bus_t *bus, uint32_t peer) {
     return found ? TACHYON_SUCCESS
                  : ty_fail(TACHYON_ERR_INVALID_SZ, 0,
                            "no peer %" PRIu32 " is connected", peer);
+}
+
+tachyon_error_t tachyon_rpc_accept(tachyon_rpc_bus_t *rpc, tachyon_event_t *out,
+                                   int64_t timeout_ns) {
+    return tachyon_bus_accept(rpc_bus(rpc), out, timeout_ns);
+}
+
+size_t tachyon_rpc_get_peers(const tachyon_rpc_bus_t *rpc, tachyon_peer_info_t *out,
+                             size_t max) {
+    return tachyon_bus_get_peers(rpc_bus(rpc), out, max);
+}
+
+tachyon_error_t tachyon_rpc_drop_peer(tachyon_rpc_bus_t *rpc, uint32_t peer) {
+    return tachyon_bus_drop_peer(rpc_bus(rpc), peer);
 }

@@ -32,11 +32,13 @@ struct broadcast {
     struct cursors cursors;
     uint64_t epoch;
     int64_t blocked_since; /* somebody is in the way since then; 0: nobody is */
+    int64_t waited;        /* in such waits before, since ... */
+    uint64_t waited_from;  /* ... the head was there */
     int64_t timer_at;      /* what peers->clock is set to */
     unsigned taken_in;     /* of cursors.taken, those that the set tells of */
     unsigned kept;         /* places of the dead in the array */
     bool ended;            /* the link of somebody in the array has */
-    struct cursor *all[];
+    struct place all[];
 };
 
 static struct broadcast *broadcast_of(const struct tachyon_bus *bus) {
@@ -53,14 +55,16 @@ static struct peer *peer_of(struct cursor *cursor) {
 
 /* ---- The data thread: who comes and goes ---- */
 
-/* Whoever has been taken in is heard from now on. */
+/* Whoever has been taken in is heard from now on. The next flush is to look around: it
+ * takes the byte of the bell, which may not be taken in here (B3). */
 static void watch_new(struct tachyon_bus *bus) {
     struct broadcast *b = broadcast_of(bus);
     if (likely(b->taken_in == b->cursors.taken))
         return;
     b->taken_in = b->cursors.taken;
+    cursors_call(&b->cursors, &bus->tx);
     for (unsigned i = 0; i < b->cursors.count; i++) {
-        struct peer *peer = peer_of(b->cursors.all[i]);
+        struct peer *peer = peer_of(b->cursors.all[i].cursor);
         if (peer->watched)
             continue;
         peer->watched = true;
@@ -137,7 +141,7 @@ static void let_ended_go(struct tachyon_bus *bus) {
         return; /* it is we who end: they may read on, and nothing is overwritten */
     b->ended = false;
     for (unsigned i = 0; i < b->cursors.count;) {
-        struct peer *peer = peer_of(b->cursors.all[i]);
+        struct peer *peer = peer_of(b->cursors.all[i].cursor);
         tachyon_error_t error = ty_link_error(&peer->link);
         if (error == TACHYON_SUCCESS || keep_place(bus, peer, error))
             i++;
@@ -166,24 +170,34 @@ static void took(struct tachyon_bus *bus) {
 
 /* ---- The data thread: sending ---- */
 
+static out_of_line void wake_reader(struct tachyon_bus *bus, struct cursor *cursor) {
+    struct peer *peer = peer_of(cursor);
+    if (cursor_sleeps(cursor, bus->tx.head) &&
+        !atomic_load_explicit(&peer->kept, memory_order_relaxed) &&
+        !ty_link_wake(&peer->link))
+        cursor->woken = bus->tx.woken = 0; /* the next flush tries again */
+}
+
 static void flush_slow(struct tachyon_bus *bus, bool wake) {
     struct broadcast *b = broadcast_of(bus);
     struct cursors *cursors = &b->cursors;
     take_in(bus);
-    for (unsigned i = 0; wake && i < cursors->count; i++) {
-        struct cursor *cursor = cursors->all[i];
-        if (likely(!cursor_sleeps(cursor, bus->tx.head)) ||
-            atomic_load_explicit(&peer_of(cursor)->kept, memory_order_relaxed))
-            continue;
-        if (!ty_link_wake(&peer_of(cursor)->link))
-            cursor->woken = bus->tx.woken = 0; /* the next flush tries again */
-    }
+    for (unsigned i = 0; wake && i < cursors->count; i++)
+        if (unlikely(cursors_may_sleep(cursors, i)))
+            wake_reader(bus, cursors->all[i].cursor);
     cursors_woken(&bus->tx);
     bool called = cursors_answer(cursors, &bus->tx);
     if (unlikely(called || bus->tx.flushes % FLUSHES_PER_LOOK == 0)) {
         cursors_mark(cursors, &bus->tx);
         ty_peers_news(bus);
     }
+}
+
+/* Who has come or gone is seen at the next flush, even one of nothing. */
+static void idle(struct tachyon_bus *bus) {
+    take_in(bus);
+    if (cursors_answer(&broadcast_of(bus)->cursors, &bus->tx))
+        ty_peers_news(bus);
 }
 
 static uint64_t wanted_by(const struct tx_wait *want) {
@@ -199,7 +213,13 @@ static bool reserve(struct tx_wait *want) {
     return want->slot;
 }
 
-/* When is somebody not waited for any longer? */
+static void count_waits_from_here(struct tachyon_bus *bus) {
+    broadcast_of(bus)->waited = 0;
+    broadcast_of(bus)->waited_from = bus->tx.head;
+}
+
+/* When is somebody not waited for any longer? Waits count together while the ring moves on
+ * by less than half: who releases a little right before each end wins nothing. */
 static int64_t slow_due(struct tachyon_bus *bus) {
     struct broadcast *b = broadcast_of(bus);
     int64_t after = options_of(bus)->slow_after_ns;
@@ -207,6 +227,9 @@ static int64_t slow_due(struct tachyon_bus *bus) {
         b->blocked_since = 0; /* nobody is to blame; who joins now has all the time */
     else if (b->blocked_since == 0)
         b->blocked_since = ty_now_ns();
+    if (bus->tx.head - b->waited_from >= bus->tx.capacity / 2)
+        count_waits_from_here(bus);
+    after = after > b->waited ? after - b->waited : 0;
     return options_of(bus)->slow_peer == TACHYON_SLOW_DISCONNECT &&
                    b->blocked_since > 0 && after < TY_NEVER - b->blocked_since
                ? b->blocked_since + after
@@ -225,9 +248,11 @@ static bool lose_patience(struct tx_wait *want, int64_t *alarm) {
         let_dropped_go(bus, TACHYON_ERR_LAGGED);
         due = TY_NEVER;
         again = true;
+        b->blocked_since = 0;
+        count_waits_from_here(bus);
     }
     for (unsigned i = 0; b->kept > 0 && i < b->cursors.count; i++) {
-        const struct peer *peer = peer_of(b->cursors.all[i]);
+        const struct peer *peer = peer_of(b->cursors.all[i].cursor);
         if (atomic_load_explicit(&peer->kept, memory_order_relaxed))
             due = ty_earlier(due, peer->keep_until); /* look_after() sees to it then */
     }
@@ -255,6 +280,8 @@ static bool tx_ready(void *context) {
         lose_patience(want, &alarm))
         reserve(want);
     if (want->slot) {
+        if (b->blocked_since > 0)
+            b->waited += ty_now_ns() - b->blocked_since;
         b->blocked_since = 0;
         alarm = TY_NEVER;
     }
@@ -341,9 +368,12 @@ static void join(struct tachyon_bus *bus, struct peer *peer) {
     ty_link_wake(&bus->peers->front); /* the bell; B3 */
 }
 
-/* A reader has gone: whoever sends lets it out, so that the table has room. */
-static void ended(struct tachyon_bus *bus) {
+/* A reader has gone: whoever sends lets it out, so that the table has room. It has not
+ * gone of itself when it was let go, and that was why it closed. */
+static bool ended(struct tachyon_bus *bus, struct peer *peer) {
     cursors_call(&broadcast_of(bus)->cursors, &bus->tx);
+    return atomic_load_explicit(&region_shared(&peer->regions[0])->wanted_tail,
+                                memory_order_relaxed) != RING_EVICTED;
 }
 
 /* ---- What a listener needs ---- */
@@ -361,7 +391,7 @@ static void info(struct tachyon_bus *bus, struct peer *peer, tachyon_peer_info_t
 static void stats(struct tachyon_bus *bus, tachyon_stats_t *out) {
     const struct cursors *cursors = &broadcast_of(bus)->cursors;
     for (unsigned i = 0; i < cursors->count; i++)
-        out->wakes += atomic_load_explicit(&peer_of(cursors->all[i])->link.wakes,
+        out->wakes += atomic_load_explicit(&peer_of(cursors->all[i].cursor)->link.wakes,
                                            memory_order_relaxed);
 }
 
@@ -380,7 +410,7 @@ static bool open_clock(struct tachyon_bus *bus) {
 static tachyon_error_t open_kind(struct tachyon_bus *bus) {
     struct peers *peers = bus->peers;
     struct timespec now;
-    struct broadcast *b = calloc(1, sizeof *b + peers->slots * sizeof(struct cursor *));
+    struct broadcast *b = calloc(1, sizeof *b + peers->slots * sizeof(struct place));
     peers->own = b;
     if (!b)
         return ty_fail_plain(TACHYON_ERR_MEM);
@@ -414,6 +444,7 @@ const struct peers_kind ty_broadcast = {
     .tx_ready = tx_ready,
     .tx_asleep = tx_asleep,
     .flush_slow = flush_slow,
+    .idle = idle,
     .told = told,
     .took = took,
     .stats = stats,
@@ -428,6 +459,10 @@ tachyon_error_t tachyon_bus_position(const tachyon_bus_t *bus, uint64_t *positio
     if (bus->epoch == 0)
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
                        "positions are of a bus with one producer and many consumers");
+    if (atomic_load(&bus->error) == TACHYON_ERR_LAGGED)
+        return ty_fail(
+            TACHYON_ERR_LAGGED, 0,
+            "this consumer was let go: what it has released last does not count");
     *position = bus->peers ? ring_flushed(&bus->tx) : bus->rx.tail;
     *epoch = bus->epoch;
     return TACHYON_SUCCESS;

@@ -23,8 +23,7 @@ static const char *role_verb(int role) {
 
 /* ---- Errors ---- */
 
-tachyon_error_t ty_bus_report(struct tachyon_bus *bus) {
-    tachyon_error_t error = (tachyon_error_t)atomic_load(&bus->error);
+tachyon_error_t ty_bus_say(struct tachyon_bus *bus, tachyon_error_t error) {
     if (error == TACHYON_ERR_CLOSED && atomic_load(&bus->link.closing))
         return ty_fail(error, 0, "this handle has been %s",
                        ty_link_aborted(&bus->link) ? "aborted" : "closed");
@@ -44,6 +43,10 @@ tachyon_error_t ty_bus_report(struct tachyon_bus *bus) {
             "not released is overwritten, or may be; connect again",
             (int)bus->peer.pid);
     return ty_fail_plain(error);
+}
+
+tachyon_error_t ty_bus_report(struct tachyon_bus *bus) {
+    return ty_bus_say(bus, (tachyon_error_t)atomic_load(&bus->error));
 }
 
 bool ty_bus_evicted(const struct tachyon_bus *bus) {
@@ -66,9 +69,15 @@ tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error) {
     return ty_bus_report(bus);
 }
 
+struct told {
+    struct tachyon_bus *bus;
+    tachyon_error_t error;
+};
+
 static void lingered(void *context, tachyon_error_t error) {
+    const struct told *told = context;
     if (error == TACHYON_SUCCESS)
-        ty_bus_report(context);
+        ty_bus_say(told->bus, told->error);
     else
         ty_fail_plain(error);
 }
@@ -79,16 +88,18 @@ static void lingered(void *context, tachyon_error_t error) {
  * written for the forerunner do, would keep a processor busy for nothing. Who stops at
  * the first failure never sleeps here.
  */
-static tachyon_error_t tell_again(struct tachyon_bus *bus, int64_t timeout_ns) {
+tachyon_error_t ty_bus_tell_again(struct tachyon_bus *bus, tachyon_error_t error,
+                                  int64_t timeout_ns) {
+    struct told told = {bus, error};
     unsigned repeats = 0;
     if (timeout_ns < 0)
         repeats = atomic_fetch_add_explicit(&bus->repeats, 1, memory_order_relaxed);
     int64_t ns = LINGER_LEAST_NS
                  << (repeats < LINGER_DOUBLINGS ? repeats : LINGER_DOUBLINGS);
     if (repeats == 0 ||
-        !ty_link_linger(&bus->link, &(struct wait){.failed = lingered, .context = bus},
-                        ns))
-        ty_bus_report(bus);
+        !ty_link_linger(&bus->link,
+                        &(struct wait){.failed = lingered, .context = &told}, ns))
+        ty_bus_say(bus, error);
     return tachyon_last_error();
 }
 
@@ -116,12 +127,15 @@ void ty_bus_arm_rx(struct tachyon_bus *bus, const struct region *region) {
 }
 
 tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role, int64_t timeout_ns) {
-    if (atomic_load(&bus->error) != TACHYON_SUCCESS)
-        return tell_again(bus, timeout_ns);
+    tachyon_error_t told = (tachyon_error_t)atomic_load(&bus->error);
+    if (told != TACHYON_SUCCESS)
+        return ty_bus_tell_again(bus, told, timeout_ns);
     if (atomic_load(&bus->link.closing))
         return ty_bus_fail(bus, TACHYON_ERR_CLOSED);
-    int claimed = TACHYON_ROLE_NONE;
-    if (!atomic_compare_exchange_strong(&bus->role, &claimed, role))
+    /* Looked at first: an exchange would wait for the stores before it. */
+    int claimed = atomic_load(&bus->role);
+    if (claimed != TACHYON_ROLE_NONE ||
+        !atomic_compare_exchange_strong(&bus->role, &claimed, role))
         return claimed == role || claimed == BUS_ROLE_BOTH
                    ? TACHYON_SUCCESS
                    : ty_fail(TACHYON_ERR_BUSY, 0, "this end %s; it cannot do both",

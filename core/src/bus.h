@@ -34,6 +34,11 @@ static inline bool bus_closing(const struct tachyon_bus *bus) {
     return atomic_load_explicit(&bus->link.closing, memory_order_relaxed);
 }
 
+/* Is there something that the hot path of receiving does not see to? */
+static inline bool bus_disturbed(const struct tachyon_bus *bus) {
+    return atomic_load_explicit(&bus->link.disturbed, memory_order_relaxed);
+}
+
 /* Without a call for each common size, memcpy() would take half of the time. */
 static inline void copy_item(void *to, const void *from, size_t size) {
     switch (size) {
@@ -58,7 +63,6 @@ static inline void copy_item(void *to, const void *from, size_t size) {
 
 struct rx_wait {
     struct tachyon_bus *bus;
-    struct ring_consumer *rx; /* that has the record */
     struct ring_record record;
     enum ring_look look;
 };
@@ -85,6 +89,8 @@ tachyon_error_t ty_bus_commit(struct tachyon_bus *bus, size_t actual_size,
                               uint32_t type_id, uint64_t correlation_id);
 /* tachyon_flush() that says CLOSED when an abort has come first: nothing is shown then. */
 tachyon_error_t ty_bus_flush(struct tachyon_bus *bus);
+/* False: no ring of this bus can take so much, as last_error tells. */
+bool ty_bus_fits(const struct tachyon_bus *bus, size_t size);
 /* There is no room for `size` bytes now: wait as `how` says, until how.ready (by
  * default ty_bus_tx_ready()) is true. NULL: last_error tells. */
 void *ty_bus_wait_tx(struct tachyon_bus *bus, size_t size, struct wait how);
@@ -103,17 +109,16 @@ void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
 static inline bool bus_next(struct tachyon_bus *bus, struct rx_wait *want,
                             uint32_t spins, int64_t timeout_ns) {
     want->bus = bus;
-    want->rx = &bus->rx;
     return (likely(ring_look_at(&bus->rx, 0, &want->record) == RING_FOUND) &&
-            likely(!bus_closing(bus))) ||
+            likely(!bus_disturbed(bus))) ||
            ty_bus_wait_rx(want,
                           (struct wait){.spins = spins, .timeout_ns = timeout_ns});
 }
 
-static inline const void *bus_hand_out(struct ring_consumer *rx,
+static inline const void *bus_hand_out(struct tachyon_bus *bus,
                                        const struct ring_record *record,
                                        uint32_t *type_id, size_t *actual_size) {
-    ring_hand_out(rx, record->bytes, 1);
+    ring_hand_out(&bus->rx, record->bytes, 1);
     *type_id = record->type_id;
     *actual_size = record->size;
     return record->payload;
@@ -124,6 +129,11 @@ static inline const void *bus_hand_out(struct ring_consumer *rx,
 tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role, int64_t timeout_ns);
 /* What a wait that did not succeed means for the handle. */
 tachyon_error_t ty_bus_wait_failed(struct tachyon_bus *bus, tachyon_error_t error);
+/* An error of this bus, which need not be sticky, with its text. */
+tachyon_error_t ty_bus_say(struct tachyon_bus *bus, tachyon_error_t error);
+/* The same of an end that was told before, to a call that waits so long. */
+tachyon_error_t ty_bus_tell_again(struct tachyon_bus *bus, tachyon_error_t error,
+                                  int64_t timeout_ns);
 /* The sticky error with its text. */
 tachyon_error_t ty_bus_report(struct tachyon_bus *bus);
 /* Set the sticky error, stop both directions, and report it. */

@@ -48,6 +48,8 @@ static tachyon_error_t receive_answer(struct connector *connector) {
                              .msg_iovlen = 1,
                              .msg_control = control.bytes,
                              .msg_controllen = sizeof control.bytes};
+    if (connector->received == sizeof connector->answer)
+        return TACHYON_SUCCESS; /* and more than that was sent */
     ssize_t count =
         recvmsg(connector->socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
@@ -88,8 +90,11 @@ static tachyon_error_t refusal(const struct greeting *hello,
                        hello->position, hello->epoch, answer->epoch);
     default:
         return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0,
-                       "the listener refused this client (status %" PRIu32 ")",
-                       answer->status);
+                       "the listener refused this client (status %" PRIu32 ")%s",
+                       answer->status,
+                       hello->schema == 0 && answer->schema != 0
+                           ? "; it may require options.types, of which there are none"
+                           : "");
     }
 }
 
@@ -100,7 +105,8 @@ static void end_try(struct connector *connector) {
         ty_door_forget(connector->door, connector->socket);
     ty_close(&connector->socket);
     ty_handshake_free_regions(connector->regions);
-    connector->acknowledged = false;
+    connector->acknowledged = connector->agreed = false;
+    ty_handshake_free_types(&connector->types);
     while (connector->fd_count > 0)
         ty_close(&connector->fds[--connector->fd_count]);
 }
@@ -143,6 +149,9 @@ static tachyon_error_t accept_offer(struct connector *connector) {
     if (error != TACHYON_SUCCESS ||
         (error = refusal(&connector->hello, answer)) != TACHYON_SUCCESS)
         return error;
+    if (!connector->agreed && ty_handshake_types_differ(answer, &connector->options))
+        return ty_fail(TACHYON_ERR_CORRUPT, 0,
+                       "the listener has other messages and does not say which");
     if (each > 1 && connector->options.role == TACHYON_ROLE_PRODUCER)
         return ty_fail(TACHYON_ERR_BUSY, 0,
                        "the listener broadcasts: this end can only receive");
@@ -166,6 +175,35 @@ static tachyon_error_t accept_offer(struct connector *connector) {
                        "the listener ended the connection during the handshake");
     connector->acknowledged = true;
     return TACHYON_SUCCESS;
+}
+
+/* The listener has other messages, and says which: say what ours are, compare while it
+ * does, too, and expect its offer. EMPTY: not yet. */
+static tachyon_error_t exchange_types(struct connector *connector) {
+    const struct greeting *answer = &connector->answer;
+    tachyon_error_t error =
+        ty_handshake_check(answer, connector->kind, &connector->options);
+    if (error == TACHYON_SUCCESS &&
+        (connector->agreed || !ty_handshake_types_differ(answer, &connector->options)))
+        error = ty_fail(TACHYON_ERR_CORRUPT, 0,
+                        "the listener asks for our messages without a reason");
+    if (error != TACHYON_SUCCESS)
+        return error;
+    error = ty_handshake_receive_types(connector->socket, answer, &connector->types);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    bool sent = ty_handshake_send_types(connector->socket, connector->hello,
+                                        &connector->options);
+    int refused = errno;
+    error = ty_handshake_compare_types(answer, &connector->options, &connector->types);
+    if (error == TACHYON_SUCCESS && !sent)
+        return ty_fail(TACHYON_ERR_NETWORK, refused,
+                       "the listener ended the connection during the handshake");
+    connector->agreed = error == TACHYON_SUCCESS;
+    ty_handshake_free_types(&connector->types);
+    connector->answer = (struct greeting){0};
+    connector->received = 0;
+    return connector->agreed ? TACHYON_ERR_EMPTY : error;
 }
 
 /* A listener that broadcasts says when it has let us in. EMPTY: not yet. */
@@ -260,7 +298,9 @@ tachyon_error_t ty_connector_round(struct connector *connector,
     } else if (fds[0].revents) {
         if (!connector->acknowledged &&
             (error = receive_answer(connector)) == TACHYON_SUCCESS)
-            error = accept_offer(connector);
+            error = (connector->answer.flags & WIRE_FLAG_TYPES)
+                        ? exchange_types(connector)
+                        : accept_offer(connector);
         if (connector->acknowledged && is_broadcast(connector))
             error = receive_joined(connector);
         if (connector->acknowledged && error == TACHYON_SUCCESS)

@@ -25,6 +25,8 @@ struct connector {
     struct greeting hello;
     struct greeting answer; /* so far */
     size_t received;
+    struct description types; /* the listener's, where it differs from ours ... */
+    bool agreed;              /* ... and fits */
     int fds[CONNECTOR_MAX_FDS];
     size_t fd_count;
     struct region

@@ -10,8 +10,7 @@
 
 static bool rx_ready(void *context) {
     struct rx_wait *want = context;
-    want->rx = &want->bus->rx;
-    want->look = ring_look_at(want->rx, 0, &want->record);
+    want->look = ring_look_at(&want->bus->rx, 0, &want->record);
     if (want->look == RING_CORRUPT)
         ty_bus_fail(want->bus, TACHYON_ERR_CORRUPT);
     return want->look != RING_EMPTY;
@@ -57,35 +56,24 @@ static void look_empty(struct rx_wait *want, const struct wait *how) {
         ty_link_look(&bus->link);
     tachyon_error_t error = ty_link_error(&bus->link);
     if (error == TACHYON_SUCCESS)
-        ty_bus_wait_failed(bus, TACHYON_ERR_EMPTY);
+        how->failed(want, TACHYON_ERR_EMPTY);
     else if (!how->ready(want)) /* it may have published right before its end */
-        ty_bus_wait_failed(bus, error);
-}
-
-/* Of many peers each record comes by the slow path: this is the shortest way to it. */
-static inline bool next_of_many(struct rx_wait *want) {
-    const struct tachyon_bus *bus = want->bus;
-    want->look = RING_EMPTY;
-    return bus->peers && bus->peers->kind->rx_ready && likely(!bus_closing(bus)) &&
-           likely(atomic_load_explicit(&bus->error, memory_order_relaxed) ==
-                  TACHYON_SUCCESS) &&
-           bus->peers->kind->rx_ready(want);
+        how->failed(want, error);
 }
 
 bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
     struct tachyon_bus *bus = want->bus;
     const struct peers_kind *many = bus->peers ? bus->peers->kind : NULL;
-    if (next_of_many(want))
-        return true;
     if (ty_bus_claim(bus, TACHYON_ROLE_CONSUMER, how.timeout_ns) != TACHYON_SUCCESS)
         return false;
     if (!how.ready)
         how.ready = many ? many->rx_ready : rx_ready;
     how.asleep = many ? many->rx_asleep : rx_asleep;
     how.news = many ? rx_news : NULL;
-    how.failed = rx_failed;
+    if (!how.failed)
+        how.failed = rx_failed;
     how.context = want;
-    if (!many && how.ready(want))
+    if (how.ready(want))
         return want->look == RING_FOUND;
     if (how.timeout_ns == 0 && many) {
         look_empty_of_many(want, &how);
@@ -102,23 +90,17 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
     return want->look == RING_FOUND;
 }
 
-/* By itself, so that who need not wait does not prepare for it. */
-static out_of_line bool wait_for_one(struct rx_wait *want, uint64_t spins,
-                                     int64_t timeout_ns, bool never_sleep) {
-    return ty_bus_wait_rx(want, (struct wait){.spins = spins,
-                                              .timeout_ns = timeout_ns,
-                                              .never_sleep = never_sleep});
-}
-
 static out_of_line const void *take_slow(struct tachyon_bus *bus, uint32_t *type_id,
                                          size_t *actual_size, uint64_t spins,
                                          int64_t timeout_ns, bool never_sleep) {
     if (is_null(bus) || is_null(type_id) || is_null(actual_size))
         return NULL;
     struct rx_wait want = {.bus = bus};
-    if (!next_of_many(&want) && !wait_for_one(&want, spins, timeout_ns, never_sleep))
+    if (!ty_bus_wait_rx(&want, (struct wait){.spins = spins,
+                                             .timeout_ns = timeout_ns,
+                                             .never_sleep = never_sleep}))
         return NULL;
-    return bus_hand_out(want.rx, &want.record, type_id, actual_size);
+    return bus_hand_out(bus, &want.record, type_id, actual_size);
 }
 
 /* The fast look; what a wait needs is only put together when there must be one. */
@@ -127,8 +109,8 @@ static inline const void *take(struct tachyon_bus *bus, uint32_t *type_id,
                                bool never_sleep) {
     struct ring_record record;
     if (likely(bus && type_id && actual_size) &&
-        likely(ring_look_at(&bus->rx, 0, &record) == RING_FOUND && !bus_closing(bus)))
-        return bus_hand_out(&bus->rx, &record, type_id, actual_size);
+        likely(ring_look_at(&bus->rx, 0, &record) == RING_FOUND && !bus_disturbed(bus)))
+        return bus_hand_out(bus, &record, type_id, actual_size);
     return take_slow(bus, type_id, actual_size, spins, timeout_ns, never_sleep);
 }
 
@@ -155,8 +137,11 @@ const void *tachyon_acquire_rx_blocking(tachyon_bus_t *bus, uint32_t *type_id,
     return tachyon_acquire_rx_timed(bus, type_id, actual_size, spin_threshold, -1);
 }
 
-/* The producer sleeps for what was released; or it has evicted us. */
+/* The producer sleeps for what was released; or it has evicted us; or this is a ring of
+ * many, whose releases all come here. */
 static out_of_line tachyon_error_t release_slow(struct tachyon_bus *bus) {
+    if (bus->peers)
+        return bus->peers->kind->released(bus);
     if (bus->rx.woken == RING_EVICTED)
         return ty_bus_fail(bus, TACHYON_ERR_LAGGED);
     if (!ty_link_wake(&bus->link))
@@ -167,9 +152,13 @@ static out_of_line tachyon_error_t release_slow(struct tachyon_bus *bus) {
 /* LAGGED: what has just been read may have been overwritten before. */
 static inline tachyon_error_t release(struct tachyon_bus *bus, uint64_t bytes,
                                       uint64_t count) {
+    struct ring_shared *shared = bus->rx.shared;
     ring_release(&bus->rx, bytes, count);
+    uint64_t tail = bus->rx.tail; /* not to be read again behind the order */
     ty_link_order_waker(bus->link.expedited);
-    if (unlikely(ring_producer_sleeps(&bus->rx)))
+    if (unlikely(ring_must_wake(
+            atomic_load_explicit(&shared->wanted_tail, memory_order_relaxed), tail,
+            &bus->rx.woken)))
         return release_slow(bus);
     return TACHYON_SUCCESS;
 }
@@ -178,32 +167,15 @@ void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
     release(bus, bytes, count);
 }
 
+/* Of several messages: a call is nothing then, and the loops keep their registers. */
+static out_of_line tachyon_error_t release_batch(struct tachyon_bus *bus,
+                                                 uint64_t bytes, uint64_t count) {
+    return release(bus, bytes, count);
+}
+
 void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
     ring_hand_out(&bus->rx, bytes, count);
-    ty_bus_release(bus, bytes, count);
-}
-
-/* The same of a ring that need not be the bus's own. */
-static inline tachyon_error_t release_from(struct tachyon_bus *bus,
-                                           const struct ring_consumer *rx,
-                                           uint64_t bytes, uint64_t count) {
-    if (rx == &bus->rx)
-        return release(bus, bytes, count);
-    bus->peers->kind->release(bus, bytes, count);
-    return TACHYON_SUCCESS;
-}
-
-/* The ring of many from which something is handed out. */
-static struct ring_consumer *handed_of_many(struct tachyon_bus *bus) {
-    return bus->peers && bus->peers->kind->handed ? bus->peers->kind->handed(bus)
-                                                  : NULL;
-}
-
-/* How many of them count: none, if they may have been overwritten. */
-static inline uint64_t consume_from(struct tachyon_bus *bus, struct ring_consumer *rx,
-                                    uint64_t bytes, uint64_t count) {
-    ring_hand_out(rx, bytes, count);
-    return release_from(bus, rx, bytes, count) == TACHYON_SUCCESS ? count : 0;
+    release_batch(bus, bytes, count);
 }
 
 static tachyon_error_t not_handed_out(struct tachyon_bus *bus) {
@@ -212,39 +184,35 @@ static tachyon_error_t not_handed_out(struct tachyon_bus *bus) {
     return ty_fail(TACHYON_ERR_EMPTY, 0, "no message is handed out");
 }
 
-static out_of_line tachyon_error_t commit_slow(struct tachyon_bus *bus) {
-    const struct ring_consumer *rx = handed_of_many(bus);
-    if (!rx)
-        return not_handed_out(bus);
-    return release_from(bus, rx, rx->handed, rx->handed_count);
-}
-
 tachyon_error_t tachyon_commit_rx(tachyon_bus_t *bus) {
     if (unlikely(!bus))
         return ty_fail_null("bus");
     if (unlikely(bus->rx.handed == 0))
-        return commit_slow(bus);
+        return not_handed_out(bus);
     return release(bus, bus->rx.handed, bus->rx.handed_count);
 }
 
-/* Room for less: the message stays. */
-static out_of_line tachyon_error_t too_large(size_t size, size_t room) {
-    return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
-                   "the next message has %zu bytes, there is room for %zu", size, room);
-}
-
 static inline tachyon_error_t copy_out(struct tachyon_bus *bus,
-                                       struct ring_consumer *rx,
                                        const struct ring_record *record, void *into,
-                                       size_t room, size_t *size, uint32_t *type_id) {
+                                       size_t *size, uint32_t *type_id) {
     *size = record->size;
     *type_id = record->type_id;
-    if (unlikely(record->size > room))
-        return too_large(record->size, room);
-    if (likely(record->size > 0))
-        copy_item(into, record->payload, record->size);
-    ring_hand_out(rx, record->bytes, 1);
-    return release_from(bus, rx, record->bytes, 1);
+    copy_item(into, record->payload, record->size);
+    ring_hand_out(&bus->rx, record->bytes, 1);
+    return release(bus, record->bytes, 1);
+}
+
+/* Room for less: the message stays. */
+static tachyon_error_t too_large(struct tachyon_bus *bus,
+                                 const struct ring_record *record, size_t room,
+                                 size_t *size, uint32_t *type_id) {
+    if (ty_bus_evicted(bus)) /* so that the size may be anything */
+        return ty_bus_fail(bus, TACHYON_ERR_LAGGED);
+    *size = record->size;
+    *type_id = record->type_id;
+    return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                   "the next message has %zu bytes, there is room for %zu",
+                   record->size, room);
 }
 
 static out_of_line tachyon_error_t recv_slow(struct tachyon_bus *bus, void *into,
@@ -256,35 +224,36 @@ static out_of_line tachyon_error_t recv_slow(struct tachyon_bus *bus, void *into
     if (!into && room > 0)
         return ty_fail(TACHYON_ERR_NULL_PTR, 0, "into is NULL, room is %zu", room);
     struct rx_wait want = {.bus = bus};
-    if (!next_of_many(&want) && !wait_for_one(&want, spins, timeout_ns, false))
+    if (!ty_bus_wait_rx(&want, (struct wait){.spins = spins, .timeout_ns = timeout_ns}))
         return tachyon_last_error();
-    return copy_out(bus, want.rx, &want.record, into, room, size, type_id);
+    if (want.record.size > room)
+        return too_large(bus, &want.record, room, size, type_id);
+    if (want.record.size > 0)
+        return copy_out(bus, &want.record, into, size, type_id);
+    *size = 0;
+    *type_id = want.record.type_id;
+    ring_hand_out(&bus->rx, want.record.bytes, 1);
+    return release_batch(bus, want.record.bytes, 1);
 }
 
 tachyon_error_t tachyon_recv(tachyon_bus_t *bus, void *into, size_t room, size_t *size,
                              uint32_t *type_id, uint32_t spin_threshold,
                              int64_t timeout_ns) {
     struct ring_record record;
-    if (likely(bus && size && type_id && (into || room == 0)) &&
-        likely(ring_look_at(&bus->rx, 0, &record) == RING_FOUND && !bus_closing(bus)))
-        return copy_out(bus, &bus->rx, &record, into, room, size, type_id);
+    if (!bus || !size || !type_id || !into)
+        return recv_slow(bus, into, room, size, type_id, spin_threshold, timeout_ns);
+    /* One comparison for what fits and is not empty. */
+    if (likely(ring_look_at(&bus->rx, 0, &record) == RING_FOUND &&
+               record.size - 1 < room && !bus_disturbed(bus)))
+        return copy_out(bus, &record, into, size, type_id);
     return recv_slow(bus, into, room, size, type_id, spin_threshold, timeout_ns);
 }
 
-/* Those that are there from the record that `want` has found. */
-static size_t batch_from(struct ring_consumer *rx, struct rx_wait *want,
-                         tachyon_msg_view_t *views, size_t max_msgs) {
-    uint64_t ahead = 0;
-    size_t count = 0;
-    do { /* what is wrong behind a good record shows when it is the first */
-        views[count++] = (tachyon_msg_view_t){.ptr = want->record.payload,
-                                              .actual_size = want->record.size,
-                                              .reserved_ = (size_t)want->record.bytes,
-                                              .type_id = want->record.type_id};
-        ahead += want->record.bytes;
-    } while (count < max_msgs && ring_look_at(rx, ahead, &want->record) == RING_FOUND);
-    ring_hand_out(rx, ahead, count);
-    return count;
+static inline void fill_in(tachyon_msg_view_t *view, const struct ring_record *record) {
+    *view = (tachyon_msg_view_t){.ptr = record->payload,
+                                 .actual_size = record->size,
+                                 .reserved_ = (size_t)record->bytes,
+                                 .type_id = record->type_id};
 }
 
 static size_t take_batch(struct tachyon_bus *bus, tachyon_msg_view_t *views,
@@ -298,7 +267,15 @@ static size_t take_batch(struct tachyon_bus *bus, tachyon_msg_view_t *views,
     struct rx_wait want;
     if (!bus_next(bus, &want, spins, timeout_ns))
         return 0;
-    return batch_from(want.rx, &want, views, max_msgs);
+    uint64_t ahead = 0;
+    size_t count = 0;
+    do { /* what is wrong behind a good record shows when it is the first */
+        fill_in(&views[count++], &want.record);
+        ahead += want.record.bytes;
+    } while (count < max_msgs &&
+             ring_look_at(&bus->rx, ahead, &want.record) == RING_FOUND);
+    ring_hand_out(&bus->rx, ahead, count);
+    return count;
 }
 
 size_t tachyon_acquire_rx_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
@@ -317,33 +294,125 @@ size_t tachyon_drain_batch(tachyon_bus_t *bus, tachyon_msg_view_t *views,
     return tachyon_drain_batch_timed(bus, views, max_msgs, spin_threshold, -1);
 }
 
+/* ---- Behind what is handed out ----
+ *
+ * Nothing in here ends the handle as long as what is handed out is good: it can still be
+ * released, and once that is done the next receive meets the same again.
+ */
+
+static tachyon_error_t fail_behind(struct tachyon_bus *bus, tachyon_error_t error) {
+    if (ty_bus_evicted(bus)) /* what is handed out is not good any more */
+        return ty_bus_fail(bus, TACHYON_ERR_LAGGED);
+    return ty_bus_say(bus, error);
+}
+
+static bool ready_behind(void *context) {
+    struct rx_wait *want = context;
+    const struct ring_consumer *rx = &want->bus->rx;
+    want->look = ring_look_at(rx, rx->handed, &want->record);
+    if (want->look == RING_CORRUPT)
+        fail_behind(want->bus, TACHYON_ERR_CORRUPT);
+    return want->look != RING_EMPTY;
+}
+
+static void failed_behind(void *context, tachyon_error_t error) {
+    fail_behind(((struct rx_wait *)context)->bus, error);
+}
+
+/* More would leave the producer no room, and each would wait for the other. */
+static inline bool holds_too_much(const struct tachyon_bus *bus) {
+    return bus->rx.handed > bus->rx.capacity / 2;
+}
+
+/* There is something handed out. */
+static bool may_look_behind(struct tachyon_bus *bus, int64_t timeout_ns) {
+    struct ring_record record;
+    tachyon_error_t error = ty_link_error(&bus->link);
+    if (bus->peers)
+        ty_fail(TACHYON_ERR_BUSY, 0,
+                "of many peers one message, or batch, is handed out at a time: release "
+                "it first");
+    else if (ty_bus_evicted(bus))
+        ty_bus_fail(bus, TACHYON_ERR_LAGGED);
+    else if (holds_too_much(bus))
+        ty_fail(TACHYON_ERR_FULL, 0,
+                "what is handed out takes %zu of the ring's %zu bytes, more than half: "
+                "release the oldest first",
+                (size_t)bus->rx.handed, (size_t)bus->rx.capacity);
+    else if (error != TACHYON_SUCCESS && !bus_closing(bus) &&
+             ring_look_at(&bus->rx, bus->rx.handed, &record) == RING_EMPTY)
+        ty_bus_tell_again(bus, error, timeout_ns);
+    else
+        return true;
+    return false;
+}
+
+static const void *hand_out_behind(struct tachyon_bus *bus,
+                                   const struct ring_record *record,
+                                   tachyon_msg_view_t *view) {
+    fill_in(view, record);
+    ring_hand_out(&bus->rx, bus->rx.handed + record->bytes, bus->rx.handed_count + 1);
+    return record->payload;
+}
+
+static out_of_line const void *next_slow(struct tachyon_bus *bus,
+                                         tachyon_msg_view_t *view, uint32_t spins,
+                                         int64_t timeout_ns) {
+    if (is_null(bus) || is_null(view))
+        return NULL;
+    struct rx_wait want = {.bus = bus};
+    struct wait how = {.spins = spins, .timeout_ns = timeout_ns};
+    if (bus->rx.handed > 0) {
+        if (!may_look_behind(bus, timeout_ns))
+            return NULL;
+        how.ready = ready_behind;
+        how.failed = failed_behind;
+    }
+    if (!ty_bus_wait_rx(&want, how))
+        return NULL;
+    if (bus->rx.handed > 0 && ty_bus_evicted(bus)) {
+        ty_bus_fail(bus, TACHYON_ERR_LAGGED);
+        return NULL;
+    }
+    return hand_out_behind(bus, &want.record, view);
+}
+
+const void *tachyon_acquire_rx_next_timed(tachyon_bus_t *bus, tachyon_msg_view_t *view,
+                                          uint32_t spin_threshold, int64_t timeout_ns) {
+    struct ring_record record;
+    if (likely(bus && view) && bus->epoch == 0 && !bus->peers && !holds_too_much(bus) &&
+        ring_look_at(&bus->rx, bus->rx.handed, &record) == RING_FOUND &&
+        !bus_disturbed(bus))
+        return hand_out_behind(bus, &record, view);
+    return next_slow(bus, view, spin_threshold, timeout_ns);
+}
+
 tachyon_error_t tachyon_commit_rx_batch(tachyon_bus_t *bus,
                                         const tachyon_msg_view_t *views, size_t count) {
     if (is_null(bus) || (count > 0 && is_null(views)))
         return TACHYON_ERR_NULL_PTR;
     if (count == 0)
         return TACHYON_SUCCESS;
-    struct ring_consumer *rx = bus->rx.handed ? &bus->rx : handed_of_many(bus);
-    if (!rx)
+    if (bus->rx.handed == 0)
         return not_handed_out(bus);
     /* The views are the caller's memory: each must stand where the one before ends. */
     uint64_t bytes = 0;
-    bool match = count <= rx->handed_count;
+    bool match = count <= bus->rx.handed_count;
     for (size_t i = 0; i < count && match; i++) {
         const struct ring_line *line =
-            ring_line_at(rx->data, rx->mask, rx->tail + bytes);
+            ring_line_at(bus->rx.data, bus->rx.mask, bus->rx.tail + bytes);
         bool next_line = views[i].ptr == line + 1;
         match =
             (next_line || views[i].ptr == line->payload) &&
             views[i].reserved_ == ring_record_bytes(next_line, views[i].actual_size);
         bytes += views[i].reserved_;
     }
-    if (!match || bytes > rx->handed ||
-        (count == rx->handed_count) != (bytes == rx->handed))
+    if (!match || bytes > bus->rx.handed ||
+        (count == bus->rx.handed_count) != (bytes == bus->rx.handed))
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
                        "these %zu views are not the first of the %zu handed out", count,
-                       (size_t)rx->handed_count);
-    return release_from(bus, rx, bytes, count);
+                       (size_t)bus->rx.handed_count);
+    return release_batch(bus, bytes, count);
 }
 
 size_t tachyon_batch_stride(const tachyon_msg_view_t *views, size_t count) {
@@ -356,6 +425,29 @@ size_t tachyon_batch_stride(const tachyon_msg_view_t *views, size_t count) {
             (uintptr_t)views[i].ptr % RING_LINE != in_line)
             return 0;
     return views[0].reserved_;
+}
+
+/* Is there another item behind what was copied? */
+static inline bool next_item(struct tachyon_bus *bus, uint64_t ahead, size_t item_size,
+                             uint32_t type_id, struct ring_record *record) {
+    return !bus_disturbed(bus) && ring_look_at(&bus->rx, ahead, record) == RING_FOUND &&
+           record->size == item_size && record->type_id == type_id;
+}
+
+/* Copy up to `most` items from `record` on, and release them. How many count: none, if
+ * they may have been overwritten. */
+static inline size_t copy_items(struct tachyon_bus *bus, struct ring_record record,
+                                uint8_t *items, size_t item_size, size_t most) {
+    uint64_t ahead = 0;
+    size_t left = most;
+    uint32_t type_id = record.type_id;
+    do {
+        copy_item(items, record.payload, item_size);
+        items += item_size;
+        ahead += record.bytes;
+    } while (--left > 0 && next_item(bus, ahead, item_size, type_id, &record));
+    ring_hand_out(&bus->rx, ahead, most - left);
+    return release_batch(bus, ahead, most - left) == TACHYON_SUCCESS ? most - left : 0;
 }
 
 size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
@@ -371,7 +463,6 @@ size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
     struct rx_wait want;
     if (!bus_next(bus, &want, spin_threshold, timeout_ns))
         return 0;
-    struct ring_consumer *rx = want.rx;
     if (want.record.size != item_size) {
         if (ty_bus_evicted(bus)) { /* so that the size may be anything */
             ty_bus_fail(bus, TACHYON_ERR_LAGGED);
@@ -383,23 +474,14 @@ size_t tachyon_recv_batch(tachyon_bus_t *bus, void *items, size_t item_size,
         return 0;
     }
     *type_id = want.record.type_id;
-    uint8_t *item = items;
-    uint64_t ahead = 0;
-    size_t released = 0, unreleased = 0;
+    size_t count = 0, copied;
     do {
-        copy_item(item, want.record.payload, item_size);
-        item += item_size;
-        ahead += want.record.bytes;
-        if (++unreleased == RING_ARRAY_BATCH) {
-            if (consume_from(bus, rx, ahead, RING_ARRAY_BATCH) == 0)
-                return released;
-            released += RING_ARRAY_BATCH;
-            ahead = unreleased = 0;
-        }
-    } while (released + unreleased < max_count && !bus_closing(bus) &&
-             ring_look_at(rx, ahead, &want.record) == RING_FOUND &&
-             want.record.size == item_size && want.record.type_id == *type_id);
-    if (unreleased > 0)
-        released += consume_from(bus, rx, ahead, unreleased);
-    return released;
+        size_t most =
+            max_count - count < RING_ARRAY_BATCH ? max_count - count : RING_ARRAY_BATCH;
+        copied = copy_items(bus, want.record, (uint8_t *)items + count * item_size,
+                            item_size, most);
+        count += copied;
+    } while (copied == RING_ARRAY_BATCH && count < max_count &&
+             next_item(bus, 0, item_size, *type_id, &want.record));
+    return count;
 }

@@ -61,8 +61,15 @@ struct cursor {
     struct cursor *next; /* on joined, or on dropped */
 };
 
+/* Its place in the array. A flush looks at all of the words: here they are found without a
+ * look at the cursors. */
+struct place {
+    const _Atomic uint64_t *wanted_head;
+    struct cursor *cursor;
+};
+
 struct cursors {
-    struct cursor **all;          /* the caller's memory */
+    struct place *all;            /* the caller's memory */
     unsigned count, taken;        /* taken in, ever */
     bool free_run;                /* nobody there: overwrite; else wait for somebody */
     struct ring_shared *everyone; /* nobody's; wanted_head is 1 */
@@ -75,7 +82,7 @@ struct cursors {
     _Atomic uint64_t marks[CURSORS_MARKS]; /* beginnings of records */
 };
 
-static inline void cursors_init(struct cursors *c, struct cursor **all,
+static inline void cursors_init(struct cursors *c, struct place *all,
                                 struct ring_shared *everyone, bool free_run) {
     *c = (struct cursors){.all = all, .everyone = everyone, .free_run = free_run};
     atomic_store_explicit(&everyone->wanted_head, 1,
@@ -158,7 +165,7 @@ static inline void cursors_call(struct cursors *c, struct ring_producer *tx) {
 
 /* C3, after each change of the array. */
 static inline void cursors_aim(struct cursors *c, struct ring_producer *tx) {
-    struct ring_shared *only = c->count == 1 ? c->all[0]->shared : c->everyone;
+    struct ring_shared *only = c->count == 1 ? c->all[0].cursor->shared : c->everyone;
     tx->woken = 0; /* it was another's */
     atomic_store_explicit(&tx->shared, only, memory_order_relaxed);
     /* Pairs with the fence in cursors_insert(): its store comes after ours, or we see
@@ -181,7 +188,7 @@ static inline bool cursors_take_in(struct cursors *c, struct ring_producer *tx) 
         joined->seen = cursor_settle(
             joined,
             cursors_grant(c, joined->wish, tx->limit - tx->capacity, ring_flushed(tx)));
-        c->all[c->count++] = joined;
+        c->all[c->count++] = (struct place){&joined->shared->wanted_head, joined};
         c->taken++;
     }
     cursors_aim(c, tx);
@@ -209,7 +216,7 @@ static inline void cursors_mark(struct cursors *c, const struct ring_producer *t
 
 /* Take number `i` out of the array; the last one moves there. */
 static inline struct cursor *cursors_remove(struct cursors *c, unsigned i) {
-    struct cursor *cursor = c->all[i];
+    struct cursor *cursor = c->all[i].cursor;
     c->all[i] = c->all[--c->count];
     return cursor;
 }
@@ -218,7 +225,7 @@ static inline struct cursor *cursors_remove(struct cursors *c, unsigned i) {
 static inline void cursors_drop(struct cursors *c, struct ring_producer *tx,
                                 const struct cursor *cursor) {
     for (unsigned i = 0; i < c->count; i++)
-        if (c->all[i] == cursor) {
+        if (c->all[i].cursor == cursor) {
             cursors_remove(c, i);
             cursors_aim(c, tx);
             return;
@@ -274,7 +281,7 @@ static inline void cursors_refresh(struct cursors *c, struct ring_producer *tx,
         uint64_t flushed = ring_flushed(tx);
         low = flushed;
         for (unsigned i = 0; i < c->count;) {
-            struct cursor *cursor = c->all[i];
+            struct cursor *cursor = c->all[i].cursor;
             if (!cursor_look(cursor, flushed)) {
                 cursor_evict(cursor);
                 cursors_remove(c, i);
@@ -304,8 +311,8 @@ static inline void cursors_ask(struct cursors *c, struct ring_producer *tx,
                                uint64_t wanted) {
     cursors_take_in(c, tx);
     for (unsigned i = 0; i < c->count; i++)
-        atomic_store_explicit(&c->all[i]->shared->wanted_tail,
-                              c->all[i]->seen < wanted ? wanted : 0,
+        atomic_store_explicit(&c->all[i].cursor->shared->wanted_tail,
+                              c->all[i].cursor->seen < wanted ? wanted : 0,
                               memory_order_relaxed);
 }
 
@@ -314,7 +321,7 @@ static inline void cursors_ask(struct cursors *c, struct ring_producer *tx,
 static inline void cursors_evict_slow(struct cursors *c, struct ring_producer *tx,
                                       uint64_t wanted) {
     for (unsigned i = 0; i < c->count;) {
-        if (c->all[i]->seen >= wanted) {
+        if (c->all[i].cursor->seen >= wanted) {
             i++;
             continue;
         }
@@ -326,7 +333,12 @@ static inline void cursors_evict_slow(struct cursors *c, struct ring_producer *t
     cursors_aim(c, tx);
 }
 
-/* After a flush: must this one be woken? Ordered as in ring_consumer_sleeps(). */
+/* After a flush: may number `i` sleep? Ordered as in ring_consumer_sleeps(). */
+static inline bool cursors_may_sleep(const struct cursors *c, unsigned i) {
+    return atomic_load_explicit(c->all[i].wanted_head, memory_order_relaxed) != 0;
+}
+
+/* Then: must it be woken? */
 static inline bool cursor_sleeps(struct cursor *cursor, uint64_t head) {
     return ring_must_wake(
         atomic_load_explicit(&cursor->shared->wanted_head, memory_order_relaxed), head,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What both sides of the handshake do; handshake.h describes it. */
 #include "handshake.h"
+#include "types.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -43,8 +45,8 @@ static tachyon_error_t check_listener(const tachyon_options_t *options,
         return misplaced("max_peers", "listen");
     if (given && !(listens && many))
         return misplaced(given, "listen as producer with max_peers above 1");
-    if (options->max_peers > HANDSHAKE_MAX_PEERS)
-        return above("max_peers", options->max_peers, HANDSHAKE_MAX_PEERS);
+    if (options->max_peers > TACHYON_MAX_PEERS)
+        return above("max_peers", options->max_peers, TACHYON_MAX_PEERS);
     if (options->max_peers && kind == HANDSHAKE_BUS &&
         options->role == TACHYON_ROLE_NONE)
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
@@ -93,10 +95,40 @@ static tachyon_error_t check_connector(const tachyon_options_t *options, bool li
     return TACHYON_SUCCESS;
 }
 
+/* Those of typed messages. Merges the descriptions and sets the schema. */
+static tachyon_error_t check_types(tachyon_options_t *options, char **merged) {
+    const char *types = options->types;
+    tachyon_error_t error = TACHYON_SUCCESS;
+    if (options->types_required > 1)
+        return above("types_required", options->types_required, 1);
+    if (!types && options->types_size > 0)
+        return ty_fail_null("options.types");
+    if (!types && options->types_required)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "options.types_required is 1, and options.types is NULL");
+    if (!types)
+        return TACHYON_SUCCESS;
+    uint64_t fingerprint = 0;
+    error = ty_types_merge(types, options->types_size, merged, &options->types_size,
+                           &fingerprint);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    if (*merged)
+        options->types = *merged;
+    if (options->schema != 0 && options->schema != fingerprint)
+        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                       "options.schema is %016" PRIx64 ", and that of options.types "
+                       "%016" PRIx64 ": leave it 0",
+                       options->schema, fingerprint);
+    options->schema = fingerprint;
+    return TACHYON_SUCCESS;
+}
+
 tachyon_error_t ty_handshake_options(const tachyon_options_t *given,
                                      enum handshake_kind kind, bool listens,
-                                     tachyon_options_t *out) {
+                                     tachyon_options_t *out, char **merged) {
     *out = (tachyon_options_t){0};
+    *merged = NULL;
     if (given) {
         const unsigned char *bytes = (const unsigned char *)given;
         if (given->size < sizeof given->size || given->size > 4096)
@@ -128,7 +160,25 @@ tachyon_error_t ty_handshake_options(const tachyon_options_t *given,
     if (out->socket_mode == 0)
         out->socket_mode = 0600;
     tachyon_error_t error = check_listener(out, kind, listens);
-    return error == TACHYON_SUCCESS ? check_connector(out, listens) : error;
+    if (error == TACHYON_SUCCESS)
+        error = check_connector(out, listens);
+    return error == TACHYON_SUCCESS ? check_types(out, merged) : error;
+}
+
+bool ty_handshake_keep(tachyon_options_t *options, void **kept) {
+    size_t uids = options->allowed_uid_count * sizeof *options->allowed_uids;
+    char *copy = NULL;
+    *kept = NULL;
+    if (uids + options->types_size == 0)
+        return true;
+    *kept = copy = malloc(uids + options->types_size);
+    if (!copy)
+        return false;
+    if (uids > 0)
+        options->allowed_uids = memcpy(*kept, options->allowed_uids, uids);
+    if (options->types_size > 0)
+        options->types = memcpy(copy + uids, options->types, options->types_size);
+    return true;
 }
 
 struct greeting ty_handshake_greeting(enum handshake_kind kind,
@@ -143,6 +193,7 @@ struct greeting ty_handshake_greeting(enum handshake_kind kind,
         .schema = options->schema,
         .epoch = options->start_epoch,
         .position = options->start_position,
+        .types_size = (uint32_t)options->types_size,
     };
     if (options->name) /* its length has been checked */
         memcpy(greeting.name, options->name, strlen(options->name));
@@ -156,6 +207,18 @@ uint32_t ty_handshake_flags(void) {
 bool ty_handshake_foreign(const struct greeting *theirs, size_t received) {
     return (received >= sizeof theirs->magic && theirs->magic != WIRE_MAGIC) ||
            (received >= 2 * sizeof theirs->magic && theirs->version != WIRE_VERSION);
+}
+
+static bool schemas_differ(const struct greeting *theirs,
+                           const tachyon_options_t *options) {
+    return theirs->schema != 0 && options->schema != 0 &&
+           theirs->schema != options->schema;
+}
+
+bool ty_handshake_types_differ(const struct greeting *theirs,
+                               const tachyon_options_t *options) {
+    return schemas_differ(theirs, options) && theirs->types_size > 0 &&
+           options->types_size > 0;
 }
 
 tachyon_error_t ty_handshake_check(const struct greeting *theirs,
@@ -178,8 +241,15 @@ tachyon_error_t ty_handshake_check(const struct greeting *theirs,
         return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0,
                        "the peer's greeting says what none may (start %" PRIu32 ")",
                        theirs->start);
-    if (theirs->schema != 0 && options->schema != 0 &&
-        theirs->schema != options->schema)
+    if (theirs->types_size > TYPES_MAX_BYTES)
+        return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0,
+                       "the peer's description of its messages has %" PRIu32
+                       " bytes, above %u",
+                       theirs->types_size, TYPES_MAX_BYTES);
+    if (theirs->schema == 0 && options->types_required)
+        return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0,
+                       "the peer does not say what messages it has");
+    if (schemas_differ(theirs, options) && !ty_handshake_types_differ(theirs, options))
         return ty_fail(TACHYON_ERR_ABI_MISMATCH, 0,
                        "the peer's message schema is %016" PRIx64 ", ours %016" PRIx64,
                        theirs->schema, options->schema);
@@ -254,6 +324,14 @@ tachyon_error_t ty_handshake_poll(struct pollfd *fds, size_t count, int64_t dead
     return TACHYON_SUCCESS;
 }
 
+/* All of it in one call, or false. */
+static bool send_all(int socket, struct msghdr *message) {
+    size_t size = 0, parts = message->msg_iovlen; /* an int with musl */
+    for (size_t i = 0; i < parts; i++)
+        size += message->msg_iov[i].iov_len;
+    return sendmsg(socket, message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size;
+}
+
 bool ty_handshake_send(int socket, const struct greeting *greeting, const int *fds,
                        size_t fd_count) {
     union {
@@ -271,8 +349,57 @@ bool ty_handshake_send(int socket, const struct greeting *greeting, const int *f
         control.header.cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
         memcpy(control.bytes + CMSG_LEN(0), fds, sizeof(int) * fd_count);
     }
-    return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-           (ssize_t)sizeof *greeting;
+    return send_all(socket, &message);
+}
+
+bool ty_handshake_send_types(int socket, struct greeting greeting,
+                             const tachyon_options_t *options) {
+    struct iovec data[] = {
+        {.iov_base = &greeting, .iov_len = sizeof greeting},
+        {.iov_base = (void *)(uintptr_t)options->types, .iov_len = options->types_size},
+    };
+    greeting.flags |= WIRE_FLAG_TYPES;
+    return send_all(socket, &(struct msghdr){.msg_iov = data, .msg_iovlen = 2});
+}
+
+void ty_handshake_free_types(struct description *theirs) {
+    free(theirs->text);
+    *theirs = (struct description){0};
+}
+
+tachyon_error_t ty_handshake_receive_types(int socket, const struct greeting *greeting,
+                                           struct description *theirs) {
+    if (!theirs->text) {
+        theirs->size = greeting->types_size; /* has been checked */
+        theirs->text = malloc(theirs->size);
+    }
+    if (!theirs->text)
+        return ty_fail_plain(TACHYON_ERR_MEM);
+    ssize_t count = recv(socket, theirs->text + theirs->received,
+                         theirs->size - theirs->received, MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR))
+        return TACHYON_ERR_EMPTY;
+    if (count <= 0)
+        return ty_fail(TACHYON_ERR_NETWORK, count < 0 ? errno : 0,
+                       "the peer ended the connection during the handshake");
+    theirs->received += (size_t)count;
+    return theirs->received < theirs->size ? TACHYON_ERR_EMPTY : TACHYON_SUCCESS;
+}
+
+tachyon_error_t ty_handshake_compare_types(const struct greeting *greeting,
+                                           const tachyon_options_t *options,
+                                           const struct description *theirs) {
+    uint64_t fingerprint = 0;
+    tachyon_error_t error =
+        ty_types_check(theirs->text, theirs->size, "the peer's description",
+                       TACHYON_ERR_CORRUPT, &fingerprint);
+    if (error != TACHYON_SUCCESS)
+        return error;
+    if (fingerprint != greeting->schema)
+        return ty_fail(TACHYON_ERR_CORRUPT, 0,
+                       "the peer's description is not the one of its fingerprint");
+    return ty_types_compare(options->types, options->types_size, theirs->text,
+                            theirs->size);
 }
 
 void ty_handshake_free_regions(struct region *regions) {

@@ -394,10 +394,28 @@ bool ty_link_arm(struct link *link, const struct wait *wait) {
 
 /* ---- The end ---- */
 
+static void set_closing(struct link *link) {
+    atomic_store(&link->closing, true);
+    atomic_store(&link->disturbed, true);
+}
+
+void ty_link_disturb(struct link *link) {
+    atomic_store(&link->disturbed, true);
+}
+
+void ty_link_see(struct link *link) {
+    if (!atomic_load(
+            &link->disturbed)) /* no store: it would wait for those before it */
+        return;
+    atomic_store(&link->disturbed, false);
+    if (atomic_load(&link->closing)) /* in set_closing() it comes first */
+        atomic_store(&link->disturbed, true);
+}
+
 /* The first farewell counts. */
 static void end_with(struct link *link, char byte) {
     char none = 0;
-    atomic_store(&link->closing, true);
+    set_closing(link);
     if (link->socket < 0 ||
         !atomic_compare_exchange_strong(&link->farewell, &none, byte))
         return;
@@ -423,7 +441,9 @@ bool ty_link_aborted(const struct link *link) {
 
 void ty_link_join(struct link *link) {
     /* Wakes our sleeper without telling the peer, who may still get a last flush. */
-    if (!atomic_exchange(&link->closing, true) && link->socket >= 0)
+    bool first = !atomic_load(&link->closing);
+    set_closing(link);
+    if (first && link->socket >= 0)
         shutdown(link->socket, SHUT_RD);
     while (atomic_load_explicit(&link->waiting, memory_order_acquire))
         sched_yield();
@@ -439,5 +459,5 @@ void ty_link_free(struct link *link) {
 void ty_link_in_child(struct link *link) {
     ty_link_free(link);
     atomic_store(&link->waiting, false);
-    atomic_store(&link->closing, true);
+    set_closing(link);
 }

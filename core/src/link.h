@@ -20,8 +20,11 @@ struct link {
     bool ordered;   /* the sleeper's last word was, and none after it can be missed */
     /* So, and this end was not aborted: a flush just publishes, without a fence. */
     _Atomic bool flushes_freely;
-    _Atomic int peer;      /* enum link_peer */
-    _Atomic bool closing;  /* this end is being closed */
+    _Atomic int peer;     /* enum link_peer */
+    _Atomic bool closing; /* this end is being closed */
+    /* So, or there is something else that only the slow path sees to: the hot path
+     * that receives goes there. */
+    _Atomic bool disturbed;
     _Atomic char farewell; /* what the peer was told of our end, 0: nothing yet */
     _Atomic bool waiting;  /* a thread is inside ty_link_wait() */
     _Atomic bool pure_spin;
@@ -73,6 +76,8 @@ bool ty_link_arm(struct link *link, const struct wait *wait);
 void ty_link_close(struct link *link); /* end the stream, wake our sleeper */
 void ty_link_abort(struct link *link); /* the same, but say that it is cut off */
 bool ty_link_aborted(const struct link *link);
+void ty_link_disturb(struct link *link);  /* the receiving thread is to look around */
+void ty_link_see(struct link *link);      /* it does; a close goes on disturbing */
 void ty_link_join(struct link *link);     /* wake our sleeper, wait until it has left */
 void ty_link_free(struct link *link);     /* close the descriptors */
 void ty_link_in_child(struct link *link); /* after fork */

@@ -11,6 +11,7 @@
 #include "fork.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -64,8 +65,17 @@ static struct client take_client(struct listener *listener, size_t index) {
     return client;
 }
 
+/* The client that was asked for its types is so no longer. */
+static void end_asking(struct listener *listener, struct client *client) {
+    ty_handshake_free_types(&listener->asked.types);
+    listener->asked.received = 0;
+    client->asked = client->answered = false;
+}
+
 static void drop_client(struct listener *listener, size_t index) {
     struct client client = take_client(listener, index);
+    if (client.asked)
+        end_asking(listener, &client);
     ty_close(&client.socket);
     listener->starved_until = 0;
 }
@@ -74,8 +84,16 @@ static bool hello_complete(const struct client *client) {
     return client->received == sizeof client->hello;
 }
 
+/* What is wrong with a client is what this end will say when it has waited in vain. */
+static void remember_misfit(struct listener *listener) {
+    static const char refused[] = "; one was refused: ";
+    snprintf(listener->misfit, sizeof listener->misfit, "%s%.*s", refused,
+             (int)(sizeof listener->misfit - sizeof refused),
+             tachyon_last_error_message());
+}
+
 /* Read more of a hello. False: this client is done for. */
-static bool read_hello(const struct listener *listener, struct client *client) {
+static bool read_hello(struct listener *listener, struct client *client) {
     if (hello_complete(client)) /* must wait for its answer in silence */
         return false;
     ssize_t count = recv(client->socket, (char *)&client->hello + client->received,
@@ -92,9 +110,54 @@ static bool read_hello(const struct listener *listener, struct client *client) {
     if (status == TACHYON_SUCCESS && !listener->host.offer &&
         client->hello.start == TACHYON_START_POSITION)
         status = TACHYON_ERR_LAGGED; /* there is one consumer, and it begins at 0 */
+    if (status == TACHYON_ERR_ABI_MISMATCH)
+        remember_misfit(listener);
     if (status != TACHYON_SUCCESS)
         refuse(listener->answer, client->socket, status);
     return status == TACHYON_SUCCESS;
+}
+
+/* The same hello again, with the mark that the description follows. */
+static tachyon_error_t read_second_hello(struct listener *listener,
+                                         const struct client *client) {
+    struct greeting *again = &listener->asked.hello;
+    ssize_t count = recv(client->socket, (char *)again + listener->asked.received,
+                         sizeof *again - listener->asked.received, MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR))
+        return TACHYON_ERR_EMPTY;
+    if (count <= 0)
+        return ty_fail_plain(TACHYON_ERR_NETWORK);
+    listener->asked.received += (size_t)count;
+    if (listener->asked.received < sizeof *again)
+        return TACHYON_ERR_EMPTY;
+    again->flags ^= WIRE_FLAG_TYPES;
+    return memcmp(again, &client->hello, sizeof *again) == 0
+               ? TACHYON_SUCCESS
+               : ty_fail_plain(TACHYON_ERR_CORRUPT);
+}
+
+/* Read more of a description. False: this client is done for. */
+static bool read_types(struct listener *listener, struct client *client) {
+    tachyon_error_t error = TACHYON_SUCCESS;
+    if (listener->asked.received < sizeof listener->asked.hello)
+        error = read_second_hello(listener, client);
+    if (error == TACHYON_SUCCESS)
+        error = ty_handshake_receive_types(client->socket, &client->hello,
+                                           &listener->asked.types);
+    if (error == TACHYON_SUCCESS)
+        error = ty_handshake_compare_types(&client->hello, &listener->options,
+                                           &listener->asked.types);
+    if (error == TACHYON_ERR_EMPTY)
+        return true;
+    if (error == TACHYON_ERR_ABI_MISMATCH)
+        remember_misfit(listener);
+    if (error != TACHYON_SUCCESS) {
+        refuse(listener->answer, client->socket, TACHYON_ERR_ABI_MISMATCH);
+        return false;
+    }
+    end_asking(listener, client);
+    client->agreed = true;
+    return true;
 }
 
 static bool read_acknowledge(const struct client *client) {
@@ -163,6 +226,15 @@ static bool offer(const struct listener *listener, struct client *client,
     return ty_handshake_send(client->socket, answer, fds, count);
 }
 
+/* Say what our messages are, and let the client say what its are. False: it cannot be
+ * asked. */
+static bool ask_for_types(struct listener *listener, struct client *client) {
+    client->answered = client->asked = true;
+    client->deadline = ty_now_ns() + HELLO_NS;
+    return ty_handshake_send_types(client->socket, listener->answer,
+                                   &listener->options);
+}
+
 /* Answer the first client that has greeted, unless one is being answered; that one
  * must hurry when another waits. */
 static tachyon_error_t answer_next(struct listener *listener) {
@@ -178,6 +250,12 @@ static tachyon_error_t answer_next(struct listener *listener) {
             answered->deadline =
                 ty_earlier(answered->deadline, ty_now_ns() + IMPATIENT_NS);
             break;
+        } else if (!client->agreed &&
+                   ty_handshake_types_differ(&client->hello, &listener->options)) {
+            if (ask_for_types(listener, client))
+                answered = client;
+            else
+                drop_client(listener, i);
         } else {
             struct greeting answer = listener->answer;
             tachyon_error_t error = TACHYON_SUCCESS;
@@ -204,7 +282,7 @@ static tachyon_error_t answer_next(struct listener *listener) {
 
 /* Drop a client; the memory that an answered one has seen goes with it. */
 static void dismiss(struct listener *listener, size_t index) {
-    if (listener->clients[index].answered)
+    if (listener->clients[index].answered && !listener->clients[index].asked)
         ty_handshake_free_regions(listener->regions);
     drop_client(listener, index);
 }
@@ -288,6 +366,11 @@ tachyon_error_t ty_listener_round(struct listener *listener,
         struct client *client = &listener->clients[i];
         if (fds[i + 1].revents == 0)
             continue;
+        if (client->asked) {
+            if (!read_types(listener, client))
+                dismiss(listener, i);
+            continue;
+        }
         if (client->answered && read_acknowledge(client)) {
             hand_over(listener, i, out);
             return TACHYON_SUCCESS;
@@ -302,8 +385,8 @@ tachyon_error_t ty_listener_round(struct listener *listener,
     if (error != TACHYON_SUCCESS)
         return error;
     if (ty_now_ns() >= listener->deadline)
-        return ty_fail(TACHYON_ERR_TIMEOUT, 0, "no peer connected to %s in time",
-                       listener->address.path);
+        return ty_fail(TACHYON_ERR_TIMEOUT, 0, "no peer connected to %s in time%s",
+                       listener->address.path, listener->misfit);
     set_door(listener);
     return TACHYON_ERR_EMPTY;
 }
@@ -312,7 +395,8 @@ bool ty_listener_last(struct listener *listener, struct session *out) {
     size_t i = 0;
     while (i < listener->client_count && !listener->clients[i].answered)
         i++;
-    if (i == listener->client_count || !read_acknowledge(&listener->clients[i]))
+    if (i == listener->client_count || listener->clients[i].asked ||
+        !read_acknowledge(&listener->clients[i]))
         return false;
     hand_over(listener, i, out);
     return true;

@@ -12,7 +12,9 @@
 
 struct client {
     int socket;
-    bool answered;
+    bool answered; /* one at a time: asked for its types, or offered memory */
+    bool asked;    /* ... the former */
+    bool agreed;   /* they have been compared, and fit */
     size_t received;
     int64_t deadline;
     struct greeting hello;
@@ -41,6 +43,12 @@ struct listener {
     struct greeting hello; /* of the client that a round has handed out last */
     struct client clients[LISTENER_MAX_CLIENTS]; /* in the order of their arrival */
     size_t client_count;
+    struct {
+        struct greeting hello; /* its second one */
+        size_t received;
+        struct description types;
+    } asked;               /* of the client that is asked for its types */
+    char misfit[256];      /* why the last one that did not fit had to go */
     int64_t starved_until; /* accept found no free descriptor; 0: it has not */
     bool deaf;             /* the door does not tell of new clients */
 };

@@ -152,13 +152,23 @@ int ty_peers_fileno(struct tachyon_bus *bus, bool readable) {
 
 /* ---- The accept step: who comes ---- */
 
+/* It has left: say so once. */
+static void mourn(struct peers *peers, struct peer *peer, tachyon_error_t reason) {
+    if (!peer->mourned)
+        ty_peers_push_event(peers, TACHYON_EVENT_LEFT, peer, reason);
+    peer->mourned = true;
+}
+
 /* Has its link ended? Then the door need not tell of it any more. */
 static bool look_at_end(struct peers *peers, struct peer *peer) {
     if (!peer->gone && (ty_link_look(&peer->link) != LINK_ALIVE || closing(peers) ||
                         atomic_load(&peer->link.closing))) {
+        bool of_itself = !closing(peers) && !atomic_load(&peer->link.closing);
         peer->gone = true;
         if (peers->kind->ended)
-            peers->kind->ended(peers->bus);
+            of_itself = peers->kind->ended(peers->bus, peer) && of_itself;
+        if (of_itself && !peers->kind->delivers_dead)
+            mourn(peers, peer, ty_link_error(&peer->link));
         unwatch(peers->door.set, peer->link.socket);
         unwatch(peers->door.set, peer->link.pidfd);
     }
@@ -285,7 +295,7 @@ static void release_peer(struct peers *peers, struct peer *peer) {
 static void reap(struct peers *peers) {
     for (struct peer *peer = take_all(&peers->left), *next; peer; peer = next) {
         next = peer->next;
-        ty_peers_push_event(peers, TACHYON_EVENT_LEFT, peer, peer->reason);
+        mourn(peers, peer, peer->reason);
         release_peer(peers, peer);
     }
 }
@@ -364,10 +374,9 @@ static tachyon_error_t open_sets(struct peers *peers) {
     return TACHYON_SUCCESS;
 }
 
-static struct peers *allocate(const tachyon_options_t *options) {
+static struct peers *allocate(tachyon_options_t *options) {
     uint32_t slots = 2 * options->max_peers; /* as many that are not drained yet */
     struct peers *peers = calloc(1, sizeof *peers + slots * sizeof peers->table[0]);
-    size_t bytes = options->allowed_uid_count * sizeof *options->allowed_uids;
     if (!peers)
         return NULL;
     peers->most = options->max_peers;
@@ -377,12 +386,10 @@ static struct peers *allocate(const tachyon_options_t *options) {
     peers->coming = SESSION_NONE;
     ty_link_init(&peers->front);
     pthread_mutex_init(&peers->mutex, NULL);
-    if (bytes > 0 && !(peers->allowed_uids = malloc(bytes))) {
+    if (!ty_handshake_keep(options, &peers->kept)) {
         free(peers);
         return NULL;
     }
-    if (bytes > 0)
-        memcpy(peers->allowed_uids, options->allowed_uids, bytes);
     return peers;
 }
 
@@ -390,8 +397,6 @@ static tachyon_error_t open_listener(struct peers *peers, enum handshake_kind ki
                                      tachyon_options_t options, const char *path,
                                      const size_t *capacities) {
     options.timeout_ns = 0; /* there is no first peer to wait for */
-    if (peers->allowed_uids)
-        options.allowed_uids = peers->allowed_uids;
     ty_listener_init(&peers->listener, kind, &options, &peers->door);
     peers->listener.host = (struct listener_host){offer, peers};
     peers->listens = true;
@@ -402,11 +407,12 @@ static tachyon_error_t open_listener(struct peers *peers, enum handshake_kind ki
 }
 
 tachyon_error_t ty_peers_open(struct tachyon_bus *bus, const struct peers_kind *which,
-                              enum handshake_kind kind,
-                              const tachyon_options_t *options, const char *path,
-                              const size_t *capacities) {
+                              enum handshake_kind kind, const tachyon_options_t *given,
+                              const char *path, const size_t *capacities) {
     struct session session = SESSION_NONE;
-    struct peers *peers = allocate(options);
+    tachyon_options_t kept = *given;
+    const tachyon_options_t *options = &kept;
+    struct peers *peers = allocate(&kept);
     if (!peers)
         return ty_fail_plain(TACHYON_ERR_MEM);
     session.side = RING_SIDE_LISTENER;
@@ -434,7 +440,8 @@ tachyon_error_t ty_peers_open(struct tachyon_bus *bus, const struct peers_kind *
         ty_bus_free(bus);
         return error;
     }
-    bus->regions[0].capacity = peers->listener.capacities[0]; /* what each peer gets */
+    for (unsigned i = 0; i < handshake_rings(kind); i++) /* what each peer gets */
+        bus->regions[i].capacity = peers->listener.capacities[i];
     /* That we are registered is enough: the fence is there for the others anyway. */
     bus->link.expedited = (peers->listener.answer.flags & WIRE_FLAG_MEMBARRIER) != 0;
     return TACHYON_SUCCESS;
@@ -518,7 +525,7 @@ void ty_peers_free(struct tachyon_bus *bus) {
     }
     peers->kind->free(bus);
     pthread_mutex_destroy(&peers->mutex);
-    free(peers->allowed_uids);
+    free(peers->kept);
     free(peers);
     bus->peers = NULL;
 }

@@ -10,23 +10,25 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 
-#define PEERS_EVENTS 1024u /* kept for tachyon_bus_accept() */
-
 /* One of them. Made and freed by the accept step; in between the data thread has it. */
 struct peer {
-    alignas(128) struct ring_consumer rx; /* fan-in */
+    alignas(128) struct ring_consumer rx; /* fan-in, callers */
+    alignas(128) struct ring_producer tx; /* callers: for replies */
     struct link link;
     struct region regions[HANDSHAKE_MAX_RINGS];
     struct greeting hello; /* what it asked for, checked */
     tachyon_peer_t who;
     uint32_t id, slot;
-    bool gone;                 /* accept step: its link has ended */
+    bool gone;                 /* accept step: its link has ended ... */
+    bool mourned;              /* ... and an event has told of it */
     _Atomic uint64_t messages; /* written by the data thread, read by any */
-    tachyon_error_t reason;    /* of its leaving, once it is handed back */
+    tachyon_error_t reason;    /* of its leaving: if not its link's; once handed back */
     struct peer *next;         /* on `joined` or `left` */
-    /* fan-in, the data thread's own */
+    /* fan-in and callers, the data thread's own */
     uint64_t last;  /* once `over`: nothing behind is its own any more */
-    unsigned empty; /* looks in a row that found nothing */
+    unsigned place; /* among the hot ones, while it is one */
+    unsigned found; /* round of its last turn with a record */
+    unsigned brief; /* so many turns of it are of one record */
     bool hot, over, waits;
     /* broadcast */
     struct cursor cursor;
@@ -42,6 +44,11 @@ static inline bool peer_is_called(const struct peer *peer, uint32_t uid,
     return name[0] != 0 && peer->who.uid == uid && strcmp(peer->hello.name, name) == 0;
 }
 
+/* The data thread: how it has left, or is about to; SUCCESS: it has not. */
+static inline tachyon_error_t peer_end(struct peer *peer) {
+    return peer->reason ? peer->reason : ty_link_error(&peer->link);
+}
+
 /* What differs from kind to kind: broadcast, fan-in, ... */
 struct peers_kind {
     /* Accept step: memory for a client that has greeted, and what the answer says of it.
@@ -50,8 +57,9 @@ struct peers_kind {
                              struct greeting *answer, struct region *regions);
     /* Accept step: it has acknowledged. Ends with ty_peers_push_joined(). */
     void (*join)(struct tachyon_bus *bus, struct peer *peer);
-    /* Accept step: the link of one has ended. NULL: nothing to do. */
-    void (*ended)(struct tachyon_bus *bus);
+    /* Accept step: the link of one has ended. True, and NULL: of itself, so that what
+     * was the matter is known before the data thread has had to do with it. */
+    bool (*ended)(struct tachyon_bus *bus, struct peer *peer);
     /* Accept step: it is about to be freed. NULL: nothing to do. */
     void (*leave)(struct tachyon_bus *bus, struct peer *peer);
     /* Any thread, under the mutex. NULL: say goodbye; nothing to tell. */
@@ -62,23 +70,27 @@ struct peers_kind {
     void (*tx_asleep)(void *tx_wait, bool flag);
     void (*flush_slow)(struct tachyon_bus *bus, bool wake);
     void (*before_flush)(
-        struct tachyon_bus *bus); /* if not free; NULL: nothing to do */
+        struct tachyon_bus *bus);          /* if not free; NULL: nothing to do */
+    unsigned tx_ring;                      /* which of a peer's is sent into */
+    void (*idle)(struct tachyon_bus *bus); /* a flush of nothing. NULL: nothing to do */
     bool (*rx_ready)(void *rx_wait);
     void (*rx_asleep)(void *rx_wait, bool flag);
-    struct ring_consumer *(*handed)(
-        struct tachyon_bus *bus); /* with something, or NULL */
-    void (*release)(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
+    /* bus->rx, whose wanted_tail is 1: what the release says. */
+    tachyon_error_t (*released)(struct tachyon_bus *bus);
     /* The data thread: bytes of this peer were taken, or its link has ended. It is not
      * handed back in here. */
     void (*told)(struct tachyon_bus *bus, struct peer *peer);
     void (*took)(struct tachyon_bus *bus); /* after all that; NULL: nothing */
+    /* The data thread: it is about to be handed back. NULL: nothing to do. */
+    void (*parted)(struct tachyon_bus *bus, struct peer *peer);
     void (*stats)(struct tachyon_bus *bus, tachyon_stats_t *out);
     tachyon_error_t (*open)(struct tachyon_bus *bus); /* set up `own` */
     void (*free)(struct tachyon_bus *bus);
     bool delivers_dead; /* what a peer has left behind is still of use */
+    bool one_by_one;    /* a peer may wait for an answer before it sends the next */
 };
 
-extern const struct peers_kind ty_solo, ty_fanin, ty_broadcast;
+extern const struct peers_kind ty_solo, ty_fanin, ty_broadcast, ty_callers;
 
 struct peers {
     struct tachyon_bus *bus;
@@ -91,15 +103,15 @@ struct peers {
     struct door door;  /* the accept step's: who knocks, whose link has ended */
     struct door clock; /* the kind's, in the set: a timer alone, or nothing */
     struct listener listener;
-    _Atomic bool listens; /* written by the accept step */
-    uint32_t *allowed_uids;
+    _Atomic bool listens;  /* written by the accept step */
+    void *kept;            /* what the listener's options point to */
     struct session coming; /* between the listener and the table */
     uint32_t last_id;
     _Atomic(struct peer *) joined, left;
     _Atomic bool stepping;
     _Atomic bool accept_sleeps;
     pthread_mutex_t mutex; /* of what follows; never held over a wait */
-    tachyon_event_t events[PEERS_EVENTS];
+    tachyon_event_t events[TACHYON_MAX_EVENTS];
     unsigned first_event, event_count;
     uint32_t missed; /* events behind those */
     _Atomic(struct peer *) table[];
@@ -107,9 +119,8 @@ struct peers {
 
 /* Bind, and let the bus be that of a listener with many peers. */
 tachyon_error_t ty_peers_open(struct tachyon_bus *bus, const struct peers_kind *which,
-                              enum handshake_kind kind,
-                              const tachyon_options_t *options, const char *path,
-                              const size_t *capacities);
+                              enum handshake_kind kind, const tachyon_options_t *given,
+                              const char *path, const size_t *capacities);
 /* Say goodbye to all and close what is open; the memory stays. Nobody uses the bus. */
 void ty_peers_hang_up(struct tachyon_bus *bus);
 void ty_peers_free(struct tachyon_bus *bus);

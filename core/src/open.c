@@ -33,7 +33,7 @@ struct tachyon_opening {
         struct listener listener;
         struct connector connector;
     };
-    uint32_t *allowed_uids; /* the caller's own may go */
+    void *kept; /* what the options point to; the caller's own may go */
     char path[];
 };
 
@@ -133,7 +133,7 @@ static void free_opening(struct tachyon_opening *opening) {
         release(opening->bus, opening->kind);
     else
         deallocate(opening->bus, opening->kind);
-    free(opening->allowed_uids);
+    free(opening->kept);
     free(opening);
 }
 
@@ -142,7 +142,6 @@ static struct tachyon_opening *new_opening(const char *path, enum handshake_kind
                                            tachyon_options_t *options) {
     size_t length = strlen(path) + 1;
     struct tachyon_opening *opening = calloc(1, sizeof *opening + length);
-    size_t bytes = options->allowed_uid_count * sizeof *options->allowed_uids;
     if (!opening) {
         ty_fail_plain(TACHYON_ERR_MEM);
         return NULL;
@@ -153,14 +152,10 @@ static struct tachyon_opening *new_opening(const char *path, enum handshake_kind
     opening->door = DOOR_NONE;
     opening->outcome = TACHYON_ERR_MEM; /* nothing else is to be freed */
     memcpy(opening->path, path, length);
-    if (bytes > 0 && !(opening->allowed_uids = malloc(bytes))) {
-        ty_fail_plain(TACHYON_ERR_MEM);
-    } else {
-        if (bytes > 0)
-            options->allowed_uids =
-                memcpy(opening->allowed_uids, options->allowed_uids, bytes);
+    if (ty_handshake_keep(options, &opening->kept))
         opening->bus = allocate(kind);
-    }
+    else
+        ty_fail_plain(TACHYON_ERR_MEM);
     if (!opening->bus) {
         free_opening(opening);
         return NULL;
@@ -172,16 +167,11 @@ static struct tachyon_opening *new_opening(const char *path, enum handshake_kind
 static tachyon_error_t begin_many(struct tachyon_opening *opening,
                                   const size_t *capacities,
                                   const tachyon_options_t *options) {
-    const struct peers_kind *which = opening->kind == HANDSHAKE_RPC ? NULL
+    const struct peers_kind *which = opening->kind == HANDSHAKE_RPC ? &ty_callers
                                      : options->role == TACHYON_ROLE_CONSUMER
                                          ? &ty_fanin
                                      : options->max_peers == 1 ? &ty_solo
                                                                : &ty_broadcast;
-    if (!which)
-        return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
-                       "options.max_peers is %u: this release knows a consumer of many "
-                       "producers, and a producer with one consumer after the other",
-                       options->max_peers);
     tachyon_error_t error = ty_fork_watch(&opening->watch);
     if (error == TACHYON_SUCCESS)
         error = ty_peers_open(opening->bus, which, opening->kind, options,
@@ -214,15 +204,17 @@ static tachyon_error_t start(const char *socket_path, enum handshake_kind kind,
                              const size_t *capacities, const tachyon_options_t *given,
                              struct tachyon_opening **out) {
     tachyon_options_t options;
+    struct tachyon_opening *opening = NULL;
+    char *merged;
     if (out)
         *out = NULL;
     if (is_null(out) || is_null(socket_path))
         return TACHYON_ERR_NULL_PTR;
     tachyon_error_t error =
-        ty_handshake_options(given, kind, capacities != NULL, &options);
-    if (error != TACHYON_SUCCESS)
-        return error;
-    struct tachyon_opening *opening = new_opening(socket_path, kind, &options);
+        ty_handshake_options(given, kind, capacities != NULL, &options, &merged);
+    if (error == TACHYON_SUCCESS)
+        opening = new_opening(socket_path, kind, &options); /* which copies */
+    free(merged);
     if (!opening)
         return tachyon_last_error();
     int cancel = ty_cancel_off();

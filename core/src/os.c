@@ -94,6 +94,12 @@ int ty_sleep(struct pollfd *fds, size_t count, int64_t deadline,
     return result;
 }
 
+#ifdef memfd_create
+int ty_memfd_create(const char *name, unsigned flags) {
+    return (int)syscall(SYS_memfd_create, name, flags);
+}
+#endif
+
 int ty_pidfd_open(pid_t pid) {
 #ifdef SYS_pidfd_open
     return (int)syscall(SYS_pidfd_open, pid, 0);

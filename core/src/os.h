@@ -50,6 +50,12 @@ int ty_sleep(struct pollfd *fds, size_t count, int64_t deadline,
              const struct calm *before);
 
 int ty_pidfd_open(pid_t pid);
+#ifdef __GLIBC__
+#if !__GLIBC_PREREQ(2, 27) /* such as manylinux_2_17 has */
+int ty_memfd_create(const char *name, unsigned flags);
+#define memfd_create ty_memfd_create
+#endif
+#endif
 int ty_mbind_preferred(void *address, size_t bytes, int node_id);
 int ty_chmod_fd(int fd, mode_t mode); /* also of one that is open with O_PATH */
 bool ty_membarrier_register(void);

@@ -50,21 +50,26 @@ static void wait_for_room(struct tachyon_bus *bus, const struct wait *how) {
     ty_bus_wait_failed(bus, error == TACHYON_SUCCESS ? TACHYON_ERR_FULL : error);
 }
 
+bool ty_bus_fits(const struct tachyon_bus *bus, size_t size) {
+    /* Without a peer of many there is no ring: each has one as large as this. */
+    uint64_t most =
+        ring_max_payload(bus->peers ? bus->regions[bus->peers->kind->tx_ring].capacity
+                                    : bus->tx.capacity);
+    if (size > most)
+        ty_fail(TACHYON_ERR_INVALID_SZ, 0,
+                "a message of %zu bytes can never fit: this ring takes %zu at most",
+                size, (size_t)most);
+    return size <= most;
+}
+
 void *ty_bus_wait_tx(struct tachyon_bus *bus, size_t size, struct wait how) {
     bus->tx.offset = 0;
     tachyon_flush(bus); /* may find the peer gone: before the claim reports that */
     if (ty_bus_claim(bus, TACHYON_ROLE_PRODUCER, how.timeout_ns) != TACHYON_SUCCESS)
         return NULL;
-    const struct peers_kind *many = bus->peers ? bus->peers->kind : NULL;
-    /* Without a peer of many there is no ring: each has one as large as the first. */
-    uint64_t most =
-        ring_max_payload(many ? bus->regions[0].capacity : bus->tx.capacity);
-    if (size > most) {
-        ty_fail(TACHYON_ERR_INVALID_SZ, 0,
-                "a message of %zu bytes can never fit: this ring takes %zu at most",
-                size, (size_t)most);
+    if (!ty_bus_fits(bus, size))
         return NULL;
-    }
+    const struct peers_kind *many = bus->peers ? bus->peers->kind : NULL;
     struct tx_wait want = {.bus = bus, .size = size};
     if (!how.ready)
         how.ready = many ? many->tx_ready : ty_bus_tx_ready;
@@ -151,9 +156,19 @@ tachyon_error_t ty_bus_flush(struct tachyon_bus *bus) {
     return flush(bus);
 }
 
+/* Nothing to show, but time to look around. */
+static out_of_line void flush_nothing(struct tachyon_bus *bus) {
+    const struct peers_kind *many = bus->peers ? bus->peers->kind : NULL;
+    if (many && many->idle && !bus_closing(bus) &&
+        atomic_load(&bus->error) == TACHYON_SUCCESS)
+        many->idle(bus);
+}
+
 void tachyon_flush(tachyon_bus_t *bus) {
-    if (likely(bus))
+    if (likely(bus && bus->tx.first_word != 0))
         flush(bus);
+    else if (bus)
+        flush_nothing(bus);
 }
 
 /* For the commit that finds enough to flush: a tail call, so that the others, which do
@@ -234,12 +249,13 @@ void *tachyon_acquire_tx_batch(tachyon_bus_t *bus, size_t item_size, size_t max_
                 item_size == 0 ? "item_size" : "max_count");
         return NULL;
     }
+    uint64_t bytes = ring_record_bytes(item_size > RING_INLINE_BYTES, item_size);
     void *slot = ring_reserve(&bus->tx, item_size);
-    if (unlikely(!slot || bus_closing(bus)))
+    if (unlikely(!slot || bus_closing(bus)) ||
+        (bus->peers && ring_room_for(&bus->tx, bytes) < max_count))
         slot = acquire_tx_slow(bus, item_size, spin_threshold, timeout_ns);
     if (!slot)
         return NULL;
-    uint64_t bytes = ring_record_bytes(item_size > RING_INLINE_BYTES, item_size);
     uint64_t room = ring_room_for(&bus->tx, bytes);
     if (room < max_count && !bus->peers) { /* the consumer may have come further */
         if (!ring_refresh(&bus->tx)) {

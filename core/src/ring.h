@@ -407,9 +407,11 @@ static inline bool ring_producer_sleeps(struct ring_consumer *c) {
         &c->woken);
 }
 
-/* The consumer is about to sleep until there is a record, or is awake again. */
+/* The consumer is about to sleep until there is a record behind what is handed out, or is
+ * awake again. */
 static inline void ring_want_record(struct ring_consumer *c, bool asleep) {
-    atomic_store_explicit(&c->shared->wanted_head, asleep ? c->tail + RING_LINE : 0,
+    atomic_store_explicit(&c->shared->wanted_head,
+                          asleep ? c->tail + c->handed + RING_LINE : 0,
                           memory_order_relaxed);
 }
 

@@ -16,7 +16,8 @@
 #define SETTLE_MOST 256 /* records that one look takes off the ring at most */
 #define ANY_CALL UINT64_MAX
 
-/* Who connects calls, who listens serves. */
+/* Who connects calls, who listens serves. A callee with many callers (callers.c) is
+ * neither end of a single connection: so the short way does not ask for it. */
 enum end { CALLEE = RING_SIDE_LISTENER, CALLER = RING_SIDE_CONNECTOR };
 
 struct tachyon_rpc_bus {
@@ -38,37 +39,40 @@ static bool is_caller(const struct tachyon_rpc_bus *rpc) {
 
 /* ---- What every function checks ---- */
 
-static out_of_line bool allows_slow(struct tachyon_rpc_bus *rpc, enum end end,
-                                    int64_t timeout_ns) {
+enum way { REFUSED, ALONE, AMONG_MANY };
+
+static out_of_line enum way way_slow(struct tachyon_rpc_bus *rpc, enum end end,
+                                     int64_t timeout_ns) {
     if (is_null(rpc))
-        return false;
-    if (is_caller(rpc) != (end == CALLER)) {
+        return REFUSED;
+    if (is_caller(rpc) != (end == CALLER))
         ty_fail(TACHYON_ERR_BUSY, 0, "this end %s",
                 end == CALLER ? "listens: it serves requests and replies"
                               : "has connected: it calls and waits");
-        return false;
-    }
-    if (atomic_load_explicit(&rpc->bus.link.waiting, memory_order_relaxed) &&
-        atomic_load(&rpc->bus.error) == TACHYON_SUCCESS) {
+    else if (atomic_load_explicit(&rpc->bus.link.waiting, memory_order_relaxed) &&
+             atomic_load(&rpc->bus.error) == TACHYON_SUCCESS)
         ty_bus_wait_failed(&rpc->bus, TACHYON_ERR_BUSY);
-        return false;
-    }
-    if (bus_closing(&rpc->bus)) {
+    else if (bus_closing(&rpc->bus))
         ty_bus_claim(&rpc->bus, BUS_ROLE_BOTH, timeout_ns); /* says why it cannot */
-        return false;
-    }
-    return true;
+    else
+        return rpc->bus.peers ? AMONG_MANY : ALONE;
+    return REFUSED;
 }
 
-/* False: the last error says why this function, which waits so long, cannot be called
- * now. */
-static inline bool allows(struct tachyon_rpc_bus *rpc, enum end end,
-                          int64_t timeout_ns) {
-    return (likely(rpc) && likely(rpc->bus.side == (enum ring_side)end) &&
-            likely(
-                !atomic_load_explicit(&rpc->bus.link.waiting, memory_order_relaxed)) &&
-            likely(!bus_closing(&rpc->bus))) ||
-           allows_slow(rpc, end, timeout_ns);
+/* Which way this function, which waits so long, goes now. REFUSED: the last error says
+ * why it cannot be called. */
+static inline enum way way_of(struct tachyon_rpc_bus *rpc, enum end end,
+                              int64_t timeout_ns) {
+    if (likely(rpc) && likely(rpc->bus.side == (enum ring_side)end) &&
+        likely(!atomic_load_explicit(&rpc->bus.link.waiting, memory_order_relaxed)) &&
+        likely(!bus_closing(&rpc->bus)))
+        return ALONE;
+    return way_slow(rpc, end, timeout_ns);
+}
+
+/* The same for a caller, which is never among many. */
+static inline bool may_call(struct tachyon_rpc_bus *rpc, int64_t timeout_ns) {
+    return way_of(rpc, CALLER, timeout_ns) == ALONE;
 }
 
 /* NULL: the last error says that it is not outstanding. */
@@ -165,8 +169,11 @@ static out_of_line void *wait_for_room(struct tachyon_rpc_bus *rpc, size_t size,
 
 static void *acquire(struct tachyon_rpc_bus *rpc, enum end end, size_t size,
                      uint32_t spins, int64_t timeout_ns) {
-    if (!allows(rpc, end, timeout_ns))
-        return NULL;
+    enum way way = way_of(rpc, end, timeout_ns);
+    if (unlikely(way != ALONE))
+        return way == AMONG_MANY
+                   ? ty_callers_acquire(&rpc->bus, size, spins, timeout_ns)
+                   : NULL;
     void *slot = ring_reserve(&rpc->bus.tx, size);
     return likely(slot) ? slot : wait_for_room(rpc, size, spins, timeout_ns);
 }
@@ -203,7 +210,7 @@ void *tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_si
 tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_size,
                                         uint32_t msg_type, uint64_t *out_cid) {
     struct call *slot;
-    if (!allows(rpc, CALLER, 0) || is_null(out_cid) || !(slot = vacate(rpc)))
+    if (!may_call(rpc, 0) || is_null(out_cid) || !(slot = vacate(rpc)))
         return tachyon_last_error();
     tachyon_error_t error =
         ty_bus_commit(&rpc->bus, actual_size, msg_type, rpc->calls.last + 1);
@@ -218,8 +225,11 @@ tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_si
 tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc,
                                          uint64_t correlation_id, size_t actual_size,
                                          uint32_t msg_type) {
-    struct call *call = allows(rpc, CALLEE, 0) ? find(rpc, correlation_id) : NULL;
-    if (!call)
+    enum way way = way_of(rpc, CALLEE, 0);
+    if (unlikely(way == AMONG_MANY))
+        return ty_callers_commit(&rpc->bus, correlation_id, actual_size, msg_type);
+    struct call *call = NULL;
+    if (unlikely(way == REFUSED) || !(call = find(rpc, correlation_id)))
         return tachyon_last_error();
     tachyon_error_t error =
         ty_bus_commit(&rpc->bus, actual_size, msg_type, correlation_id);
@@ -232,13 +242,16 @@ tachyon_error_t tachyon_rpc_commit_reply(tachyon_rpc_bus_t *rpc,
 }
 
 void tachyon_rpc_rollback_call(tachyon_rpc_bus_t *rpc) {
-    if (allows(rpc, CALLER, 0))
+    if (may_call(rpc, 0))
         tachyon_rollback_tx(&rpc->bus);
 }
 
 void tachyon_rpc_rollback_reply(tachyon_rpc_bus_t *rpc) {
-    if (allows(rpc, CALLEE, 0))
+    enum way way = way_of(rpc, CALLEE, 0);
+    if (way == ALONE)
         tachyon_rollback_tx(&rpc->bus);
+    else if (way == AMONG_MANY)
+        ty_callers_rollback(&rpc->bus);
 }
 
 tachyon_error_t tachyon_rpc_call_timed(tachyon_rpc_bus_t *rpc, const void *payload,
@@ -263,7 +276,11 @@ tachyon_error_t tachyon_rpc_reply_timed(tachyon_rpc_bus_t *rpc, uint64_t correla
                                         const void *payload, size_t size,
                                         uint32_t msg_type, uint32_t spin_threshold,
                                         int64_t timeout_ns) {
-    if (!allows(rpc, CALLEE, timeout_ns) || !find(rpc, correlation_id) ||
+    enum way way = way_of(rpc, CALLEE, timeout_ns);
+    if (unlikely(way == AMONG_MANY))
+        return ty_callers_reply(&rpc->bus, correlation_id, payload, size, msg_type,
+                                spin_threshold, timeout_ns);
+    if (way == REFUSED || !find(rpc, correlation_id) ||
         !copy_in(rpc, CALLEE, payload, size, spin_threshold, timeout_ns))
         return tachyon_last_error();
     return tachyon_rpc_commit_reply(rpc, correlation_id, size, msg_type);
@@ -355,13 +372,13 @@ static const void *take_reply(struct tachyon_rpc_bus *rpc, uint64_t id,
     }
     rpc->held_id = want.rx.record.correlation_id;
     rpc->held_in_ring = true;
-    return bus_hand_out(&rpc->bus.rx, &want.rx.record, msg_type, actual_size);
+    return bus_hand_out(&rpc->bus, &want.rx.record, msg_type, actual_size);
 }
 
 /* What both kinds of wait check. */
 static bool may_wait(struct tachyon_rpc_bus *rpc, const void *actual_size,
                      const void *msg_type, int64_t timeout_ns) {
-    if (!allows(rpc, CALLER, timeout_ns) || is_null(actual_size) || is_null(msg_type))
+    if (!may_call(rpc, timeout_ns) || is_null(actual_size) || is_null(msg_type))
         return false;
     if (unlikely(rpc->held_id != 0))
         ty_fail(TACHYON_ERR_BUSY, 0, "the reply to call %" PRIu64 " is still held",
@@ -411,7 +428,7 @@ const void *tachyon_rpc_wait(tachyon_rpc_bus_t *rpc, uint64_t correlation_id,
 }
 
 tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *rpc) {
-    if (!allows(rpc, CALLER, 0))
+    if (!may_call(rpc, 0))
         return tachyon_last_error();
     struct call *call = calls_find(&rpc->calls, rpc->held_id);
     if (!call)
@@ -423,7 +440,7 @@ tachyon_error_t tachyon_rpc_commit_rx(tachyon_rpc_bus_t *rpc) {
 }
 
 tachyon_error_t tachyon_rpc_cancel(tachyon_rpc_bus_t *rpc, uint64_t correlation_id) {
-    struct call *call = allows(rpc, CALLER, 0) ? find(rpc, correlation_id) : NULL;
+    struct call *call = may_call(rpc, 0) ? find(rpc, correlation_id) : NULL;
     if (!call)
         return tachyon_last_error();
     if (rpc->held_id == correlation_id)
@@ -439,7 +456,11 @@ const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
                                     uint32_t *msg_type, size_t *actual_size,
                                     uint32_t spin_threshold, int64_t timeout_ns) {
     struct rx_wait want;
-    if (!allows(rpc, CALLEE, timeout_ns) || is_null(out_cid) || is_null(msg_type) ||
+    enum way way = way_of(rpc, CALLEE, timeout_ns);
+    if (unlikely(way == AMONG_MANY))
+        return ty_callers_serve(&rpc->bus, out_cid, msg_type, actual_size,
+                                spin_threshold, timeout_ns);
+    if (way == REFUSED || is_null(out_cid) || is_null(msg_type) ||
         is_null(actual_size) || !bus_next(&rpc->bus, &want, spin_threshold, timeout_ns))
         return NULL;
     uint64_t id = want.record.correlation_id;
@@ -456,7 +477,7 @@ const void *tachyon_rpc_serve_timed(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
         rpc->stats.calls++;
     }
     *out_cid = id;
-    return bus_hand_out(&rpc->bus.rx, &want.record, msg_type, actual_size);
+    return bus_hand_out(&rpc->bus, &want.record, msg_type, actual_size);
 }
 
 const void *tachyon_rpc_serve(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
@@ -467,7 +488,7 @@ const void *tachyon_rpc_serve(tachyon_rpc_bus_t *rpc, uint64_t *out_cid,
 }
 
 tachyon_error_t tachyon_rpc_commit_serve(tachyon_rpc_bus_t *rpc) {
-    if (!allows(rpc, CALLEE, 0))
+    if (way_of(rpc, CALLEE, 0) == REFUSED)
         return tachyon_last_error();
     rpc->held_id = 0;
     return tachyon_commit_rx(&rpc->bus);
@@ -497,6 +518,8 @@ tachyon_error_t tachyon_rpc_get_stats(const tachyon_rpc_bus_t *rpc,
         return TACHYON_ERR_NULL_PTR;
     *out = rpc->stats;
     out->outstanding = rpc->calls.outstanding;
+    if (rpc->bus.peers)
+        ty_callers_stats((struct tachyon_bus *)(uintptr_t)&rpc->bus, out);
     return TACHYON_SUCCESS;
 }
 

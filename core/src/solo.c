@@ -131,6 +131,16 @@ static void flush_slow(struct tachyon_bus *bus, bool wake) {
         bus->tx.limit = 0;
 }
 
+/* Who has come or gone is seen at the next flush, even one of nothing. */
+static void idle(struct tachyon_bus *bus) {
+    const struct solo *solo = solo_of(bus);
+    bool gone = solo->current && ty_link_error(&solo->current->link) != TACHYON_SUCCESS;
+    if (bus->tx.offset != 0 || (!gone && !atomic_load(&bus->peers->joined)))
+        return;
+    ty_peers_news(bus); /* takes the byte of the bell */
+    next_peer(bus);
+}
+
 static void told(struct tachyon_bus *bus, struct peer *peer) {
     (void)bus, (void)peer; /* its link knows, and who waits looks */
 }
@@ -178,6 +188,7 @@ const struct peers_kind ty_solo = {
     .tx_asleep = asleep,
     .flush_slow = flush_slow,
     .before_flush = before_flush,
+    .idle = idle,
     .told = told,
     .stats = stats,
     .open = open_kind,

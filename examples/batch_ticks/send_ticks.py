@@ -21,6 +21,7 @@ from tachyon import Bus
 PAIR = Path(__file__).resolve().parent.parent / "python_producer_rust_consumer"
 sys.path.append(str(PAIR))
 
+from market_tick import MarketTick  # noqa: E402
 from producer import (  # noqa: E402
     BATCH,
     FMT,
@@ -32,15 +33,6 @@ from producer import (  # noqa: E402
     send_ticks,
 )
 
-TICK = np.dtype(  # MarketTick, as FMT says it
-    [
-        ("symbol", "S8"),
-        ("price", "<f8"),
-        ("quantity", "<u4"),
-        ("timestamp", "<u8"),
-        ("padding", "V4"),
-    ]
-)
 BLOCK = 2048  # ticks of one send_batch() for each side, at least
 
 
@@ -83,8 +75,10 @@ def by_batch(bus: Bus, rows: Sequence[Row], count: int, timestamped: bool) -> No
     sides = []
     for t in {row[3] for row in rows}:
         places = [i for i, row in enumerate(block) if row[3] == t]
-        ticks = np.array([(*block[i][:3], 0, b"") for i in places], TICK)
-        sides.append((bus.channel(TICK, t), ticks, places))
+        ticks = np.zeros(len(places), MarketTick.dtype)
+        for field, column in enumerate(("symbol", "price", "quantity")):
+            ticks[column] = [block[i][field] for i in places]
+        sides.append((bus.channel(MarketTick.dtype, t), ticks, places))
     progress = Progress(count)
     try:
         for sent in range(0, count, len(block)):

@@ -4,11 +4,9 @@
 import json
 import os
 import signal
-import struct
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import send_ticks
 
@@ -100,9 +98,3 @@ def test_ctrl_c_ends_it(start: Start, socket: Path, how: str) -> None:
     status, _, err = producer.finish()
     assert status == 130
     assert err.endswith("producer: interrupted\n")
-
-
-def test_the_dtype_is_the_format() -> None:
-    fields = (b"ABCDEFGH", 0.1, 0xA1A2A3A4, 0xB1B2B3B4B5B6B7B8)
-    ticks = np.array([(*fields, b"")], send_ticks.TICK)
-    assert ticks.tobytes() == struct.pack(send_ticks.FMT, *fields)

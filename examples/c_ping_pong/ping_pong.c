@@ -18,6 +18,7 @@
 
 #include "clock.h"
 #include "report.h"
+#include "trip.types.h"
 
 #define CAPACITY ((size_t)1 << 16)
 #define SPIN_THRESHOLD 10000
@@ -26,11 +27,6 @@
 #define LOOKS (1 << 20)        /* at the bare line, between two at the peer */
 #define MOST UINT32_C(1000000) /* of anything that can be asked for */
 #define SKIPPED 77             /* what CTest takes for a skipped test */
-
-struct message {
-    uint64_t number;
-    uint8_t filler[24];
-};
 
 /* Far enough apart that no prefetcher takes them for one. */
 struct lines {
@@ -65,36 +61,37 @@ static _Noreturn void fail_errno(const char *doing) {
 
 /* ---- Messages ---- */
 
-static void send_message(const struct end *end, struct message message) {
-    struct message *slot = tachyon_acquire_tx(end->tx, sizeof *slot);
+static void send_message(const struct end *end, Trip message) {
+    Trip *slot = tachyon_acquire_tx(end->tx, sizeof *slot);
     if (slot == NULL)
         fail(end, "acquire_tx");
     *slot = message;
-    if (tachyon_commit_tx(end->tx, sizeof *slot, 0) != TACHYON_SUCCESS)
+    if (tachyon_commit_tx(end->tx, sizeof *slot, Trip_TYPE) != TACHYON_SUCCESS)
         fail(end, "commit_tx");
     tachyon_flush(end->tx);
 }
 
-static struct message receive_message(const struct end *end) {
+static Trip receive_message(const struct end *end) {
     uint32_t type_id;
     size_t size;
-    const struct message *slot;
+    const void *slot;
     do {
         slot = tachyon_acquire_rx_blocking(end->rx, &type_id, &size, SPIN_THRESHOLD);
     } while (slot == NULL && tachyon_last_error() == TACHYON_ERR_INTERRUPTED);
     if (slot == NULL)
         fail(end, "acquire_rx");
-    if (size != sizeof *slot) {
+    const Trip *trip = Trip_of(slot, type_id, size);
+    if (trip == NULL) {
         fprintf(stderr, "%s: a message of %zu bytes came\n", end->name, size);
         exit(1);
     }
-    struct message message = *slot;
+    Trip message = *trip;
     tachyon_commit_rx(end->rx);
     return message;
 }
 
 static void send_and_await(const struct end *end, uint64_t number) {
-    send_message(end, (struct message){.number = number});
+    send_message(end, (Trip){.number = number});
     uint64_t echo = receive_message(end).number;
     if (echo != number) {
         fprintf(stderr, "ping: %" PRIu64 " came back as %" PRIu64 "\n", number, echo);
@@ -202,7 +199,10 @@ static int choose_cores(size_t cores[2]) {
 
 /* "@": the abstract namespace, which leaves no file behind. */
 static void open_both(struct end *end, pid_t ping) {
-    tachyon_options_t options = {.size = sizeof options, .timeout_ns = MEET_NS};
+    tachyon_options_t options = {.size = sizeof options,
+                                 .timeout_ns = MEET_NS,
+                                 .types = TRIP_TYPES,
+                                 .types_size = TRIP_TYPES_SIZE};
     char forth[32], back[32];
     snprintf(forth, sizeof forth, "@tachyon-ping-%ld", (long)ping);
     snprintf(back, sizeof back, "@tachyon-pong-%ld", (long)ping);

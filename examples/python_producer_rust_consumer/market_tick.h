@@ -3,8 +3,9 @@
  * @file market_tick.h
  * The message that producer.py sends and consumer/ receives.
  *
- * This header is its only definition: Rust has its struct from bindgen, and a test
- * compares Python's `struct` format with what SWIG and the C compiler make of it.
+ * This header is its only definition: `python -m tachyon.schema` has written from it
+ * market_tick.py, market_tick.rs and market_tick.types.h. To a peer it is message 1, and
+ * those of the other types are the same struct.
  *
  * A stream is any number of BID and ASK ticks, then one SENTINEL. The sentinel is a
  * MarketTick too, by which the consumer checks that nothing was lost or changed:
@@ -29,7 +30,7 @@ typedef enum {
 #pragma pack(push, 1)
 /** One quote: 32 bytes, little-endian, packed, so timestamp is not aligned. */
 typedef struct {
-    uint8_t symbol[8];  /**< at 0: ASCII, filled up with zeros */
+    char symbol[8];     /**< at 0: ASCII, filled up with zeros */
     double price;       /**< at 8 */
     uint32_t quantity;  /**< at 16 */
     uint64_t timestamp; /**< at 20: ns since 1970 when it was sent or due, 0: none */

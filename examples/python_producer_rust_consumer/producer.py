@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Send market ticks to the Rust consumer through Tachyon.
+"""Send market ticks to the Rust consumer through Tachyon, or to any number of readers.
 
 The messages and the closing sentinel are described in market_tick.h. The exit status is
-0 only when the consumer has taken every tick and found the stream to be complete.
+0 only when the consumer has taken every tick and found the stream to be complete. With
+--readers it listens itself, and its readers come and go without being its business.
 """
 
 import argparse
@@ -16,15 +17,29 @@ import json
 import math
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tachyon import Bus, ClosedError, PeerDeadError, TachyonError
+from market_tick import MarketTick, MarketTickType
 
-FMT = "<8sdIQ4x"  # MarketTick; compared with market_tick.h by test_market_tick.py
-TICK_SIZE = struct.calcsize(FMT)
-SENTINEL, BID, ASK = 0, 1, 2
+from tachyon import (
+    Bus,
+    ClosedError,
+    Event,
+    EventKind,
+    LaggedError,
+    PeerDeadError,
+    Role,
+    SlowPeer,
+    TachyonError,
+    WithoutPeers,
+)
+
+FMT = "<8sdIQ4x"  # MarketTick; compared with market_tick.py by test_market_tick.py
+TICK_SIZE = MarketTick.size
+SENTINEL, BID, ASK = map(int, MarketTickType)
 SIDES = {"bid": BID, "ask": ASK}
 UINT32_MAX = 2**32 - 1
 
@@ -33,6 +48,11 @@ QUOTES = Path(__file__).resolve().parent.parent / "data" / "quotes.csv"
 SOCKET = "/tmp/tachyon_market_ticks.sock"
 BATCH = 64  # messages between two explicit flushes
 SPIN_NS = 1_000_000  # a paced producer sleeps while a tick is due later than this
+# With --readers.
+CAPACITY = 1 << 20
+MAX_READERS = 16
+SLOW_AFTER = 2.0  # seconds that a reader is waited for, once the ring is full
+KEEP_PLACE = 10.0  # seconds for one that has died to come back
 MAX_RATE = 10**9  # ticks a second; a schedule in nanoseconds has no more
 
 Row = tuple[bytes, float, int, int]  # symbol, price, quantity, type_id
@@ -127,12 +147,48 @@ class Progress:
 def connect(path: str) -> Bus:
     """Connect to the consumer, waiting for it when it does not listen yet."""
     try:
-        return Bus.connect(path)
+        return Bus.connect(path, types=[MarketTick])
     except ConnectionError as error:
         if error.errno not in (errno.ENOENT, errno.ECONNREFUSED):
             raise
     print(f"waiting for a consumer to listen on {path}", file=sys.stderr, flush=True)
-    return Bus.connect(path, timeout=None)
+    return Bus.connect(path, types=[MarketTick], timeout=None)
+
+
+def broadcast(path: str, readers: int) -> Bus:
+    """Listen, and wait for so many readers; others may come later."""
+    bus = Bus.listen(
+        path,
+        CAPACITY,
+        types=[MarketTick],
+        role=Role.PRODUCER,
+        max_peers=MAX_READERS,
+        slow_peer=SlowPeer.DISCONNECT,
+        slow_after=SLOW_AFTER,
+        without_peers=WithoutPeers.FREE_RUN,
+        keep_place=KEEP_PLACE,
+    )
+    print(f"waiting for {readers} readers on {path}", file=sys.stderr, flush=True)
+    while len(bus.peers()) < readers:
+        announce(bus.accept())
+    threading.Thread(target=announce_all, args=[bus], daemon=True).start()
+    return bus
+
+
+def announce(event: Event) -> None:
+    """Say who has come, or why somebody has gone."""
+    reader = f"reader {event.peer} ({event.name or event.who.pid})"
+    if event.kind is EventKind.JOINED:
+        print(f"{reader} has joined", file=sys.stderr, flush=True)
+    elif event.kind is EventKind.LEFT and event.reason is not ClosedError:
+        reason = "was too slow" if event.reason is LaggedError else "has died"
+        print(f"{reader} {reason}", file=sys.stderr, flush=True)
+
+
+def announce_all(bus: Bus) -> None:
+    """Say who comes and goes, and let them in meanwhile, until the bus is closed."""
+    for event in bus.events():
+        announce(event)
 
 
 def send_ticks(bus: Bus, rows: Sequence[Row], count: int, timestamped: bool) -> None:
@@ -238,6 +294,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         action="store_false",
         help="send 0 instead of the time, so no latency is measured",
     )
+    parser.add_argument(
+        "--readers",
+        type=whole_number(MAX_READERS),
+        metavar="N",
+        help="listen, begin when so many readers have connected, and send to all",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser.parse_args(argv)
 
@@ -254,7 +316,11 @@ def main(send: Send | None = None, argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         rows = read_rows(args.input)
-        with connect(args.socket) as bus:
+        with (
+            broadcast(args.socket, args.readers)
+            if args.readers
+            else connect(args.socket)
+        ) as bus:
             start = time.perf_counter()
             send(bus, rows, args.count, args.timestamped)
             seconds = time.perf_counter() - start

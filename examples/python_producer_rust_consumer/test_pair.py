@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from market_tick import MarketTick
 from producer import ASK, BID, FMT, SENTINEL
 
 from tachyon import Bus, PeerDeadError
@@ -250,6 +251,17 @@ def test_a_listener_that_is_no_tachyon_is_not_waited_for(pair: Pair) -> None:
             status, _, err = producer.finish()
     assert status == 1
     assert "no Tachyon" in err
+
+
+def test_a_producer_of_another_tick_is_told_which_field_differs(pair: Pair) -> None:
+    consumer = pair.consumer("--json")
+    other = MarketTick.types.replace("quantity u32", "quantity i32")
+    with pytest.raises(
+        ConnectionError, match=r"MarketTick\.quantity: i32 at 16 here, u32"
+    ):
+        Bus.connect(pair.socket, timeout=TIME_LIMIT, types=other)
+    producer = pair.producer("--count", 1_000)  # the consumer goes on listening
+    assert (producer.finish()[0], consumer.finish()[0]) == (0, 0)
 
 
 def tick(price: float = 1.0, quantity: int = 2, stamp: int = 0) -> bytes:

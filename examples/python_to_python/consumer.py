@@ -3,13 +3,12 @@
 """Receive what producer.py sends, up to the end of the stream."""
 
 import argparse
-import struct
 import sys
 import time
 
-from tachyon import Bus, PeerDeadError
+from number import Number
 
-NUMBER = struct.Struct("<Q")
+from tachyon import Bus, PeerDeadError
 
 
 def main() -> None:
@@ -18,13 +17,13 @@ def main() -> None:
     args = parser.parse_args()
 
     count = 0
-    with Bus.listen(args.socket, capacity=1 << 20) as bus:
+    with Bus.listen(args.socket, 1 << 20, types=[Number]) as bus:
         start = time.perf_counter()
         try:
-            for message in bus:  # ends when the producer has closed and all is drained
-                (number,) = NUMBER.unpack(message.data)
-                if number != count:
-                    sys.exit(f"consumer: {number} came where {count} was due")
+            # Ends when the producer has closed and all is drained.
+            for number in bus.channel(Number):
+                if number.value != count:
+                    sys.exit(f"consumer: {number.value} came where {count} was due")
                 count += 1
         except PeerDeadError as error:
             sys.exit(f"consumer: {error}; {count:,} messages had come")

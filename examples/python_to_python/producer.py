@@ -3,13 +3,12 @@
 """Send the numbers from 0 up to consumer.py, one message each."""
 
 import argparse
-import struct
 import sys
 import time
 
-from tachyon import Bus, TachyonError
+from number import Number
 
-NUMBER = struct.Struct("<Q")
+from tachyon import Bus, TachyonError
 
 
 def main() -> None:
@@ -20,10 +19,11 @@ def main() -> None:
 
     try:
         # With a time-out it waits for the consumer to listen.
-        with Bus.connect(args.socket, timeout=60) as bus:
+        with Bus.connect(args.socket, timeout=60, types=[Number]) as bus:
+            send = bus.channel(Number)
             start = time.perf_counter()
             for number in range(args.count):
-                bus.send(NUMBER.pack(number))
+                send(number)
             seconds = time.perf_counter() - start
     except (TachyonError, OSError) as error:  # the consumer died, or never came
         sys.exit(f"producer: {error}")

@@ -49,5 +49,5 @@ def test_the_death_of_one_ends_the_other(
 def test_a_consumer_notices_what_does_not_belong(start: Start, socket: Path) -> None:
     consumer = start(HERE / "consumer.py", "--socket", socket)
     with Bus.connect(socket, timeout=10) as bus:
-        bus.send((7).to_bytes(8, "little"))
+        bus.send((7).to_bytes(8, "little"), type_id=1)
     assert consumer.finish() == (1, "", "consumer: 7 came where 0 was due\n")

@@ -7,27 +7,32 @@ The calls are described in order_book.h.
 
 import argparse
 import math
-import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from tachyon import MSG_TYPE_ERROR, RpcBus, RpcError, RpcRxGuard, TachyonError
+from order_book import (
+    OrderBookAdd,
+    OrderBookCancel,
+    OrderBookLook,
+    OrderBookOrder,
+    OrderBookSide,
+    OrderBookSnapshot,
+)
 
-# Compared with order_book.h by test_order_book_abi.py.
-SNAPSHOT, ADD, CANCEL = 1, 2, 3
-BID, ASK = 1, 2
-DEPTH = 5
-SNAPSHOT_FORMAT = struct.Struct(f"<8sQ{4 * DEPTH}d")
-REQUEST_FORMAT = struct.Struct("<8s")
-ADD_FORMAT = struct.Struct("<8sddI4x")
-ORDER_FORMAT = struct.Struct("<Q")
+from tachyon import MSG_TYPE_ERROR, Message, RpcBus, RpcError, TachyonError
+
+MESSAGES = [
+    OrderBookLook,
+    OrderBookAdd,
+    OrderBookCancel,
+    OrderBookSnapshot,
+    OrderBookOrder,
+]
+BID, ASK = OrderBookSide
 
 OUTSTANDING = 64  # calls at once, in the second timing
-
-Result = TypeVar("Result")
 
 
 class Level(NamedTuple):
@@ -44,25 +49,12 @@ class Snapshot(NamedTuple):
     asks: list[Level]
 
 
-def parse_snapshot(reply: RpcRxGuard | bytes) -> Snapshot:
-    symbol, sequence, *numbers = SNAPSHOT_FORMAT.unpack(reply)
-    levels = [Level(*numbers[i : i + 2]) for i in range(0, len(numbers), 2)]
+def snapshot_of(reply: OrderBookSnapshot) -> Snapshot:
     bids, asks = (
-        [level for level in side if level.quantity]
-        for side in (levels[:DEPTH], levels[DEPTH:])
+        [Level(*level) for level in side if level.quantity]
+        for side in (reply.bids, reply.asks)
     )
-    return Snapshot(symbol.rstrip(b"\0").decode("ascii"), sequence, bids, asks)
-
-
-def parse_order(reply: RpcRxGuard) -> int:
-    return int(ORDER_FORMAT.unpack(reply)[0])
-
-
-def encode(symbol: str) -> bytes:
-    data = symbol.encode("ascii")
-    if not 1 <= len(data) <= 8:
-        raise ValueError(f"symbol {symbol!r} is not 1 to 8 characters")
-    return data
+    return Snapshot(reply.symbol.decode("ascii"), reply.sequence, bids, asks)
 
 
 class OrderBooks:
@@ -72,23 +64,22 @@ class OrderBooks:
         self._rpc = rpc
 
     def snapshot(self, symbol: str) -> Snapshot:
-        return self._call(SNAPSHOT, REQUEST_FORMAT.pack(encode(symbol)), parse_snapshot)
+        reply = self._call(OrderBookLook(symbol))
+        return snapshot_of(OrderBookSnapshot.from_bytes(reply))
 
     def add(self, symbol: str, side: int, price: float, quantity: float) -> int:
         """Return the order's id."""
-        request = ADD_FORMAT.pack(encode(symbol), price, quantity, side)
-        return self._call(ADD, request, parse_order)
+        reply = self._call(OrderBookAdd(symbol, price, quantity, side))
+        return OrderBookOrder.from_bytes(reply).order_id
 
     def cancel(self, order_id: int) -> None:
-        self._call(CANCEL, ORDER_FORMAT.pack(order_id), bytes)
+        self._call(OrderBookCancel(order_id))
 
-    def _call(
-        self, msg_type: int, request: bytes, parse: Callable[[RpcRxGuard], Result]
-    ) -> Result:
-        with self._rpc.wait(self._rpc.call(request, msg_type)) as reply:
+    def _call(self, request: Message) -> bytes:
+        with self._rpc.wait(self._rpc.call(request, type(request).type_id)) as reply:
             if reply.type_id == MSG_TYPE_ERROR:
                 raise RpcError(bytes(reply)[2:].decode())
-            return parse(reply)
+            return bytes(reply)
 
 
 def show(snapshot: Snapshot) -> None:
@@ -135,18 +126,18 @@ def time_one_by_one(books: OrderBooks, symbol: str, calls: int) -> None:
 
 
 def time_outstanding(rpc: RpcBus, symbol: str, calls: int) -> None:
-    request = REQUEST_FORMAT.pack(encode(symbol))
+    request = OrderBookLook(symbol)
     outstanding: deque[int] = deque()
 
     def take_one() -> None:
         with rpc.wait(outstanding.popleft()) as reply:
-            parse_snapshot(reply)
+            snapshot_of(OrderBookSnapshot.from_bytes(reply))
 
     start = time.perf_counter()
     for _ in range(calls):
         if len(outstanding) == OUTSTANDING:
             take_one()
-        outstanding.append(rpc.call(request, SNAPSHOT))
+        outstanding.append(rpc.call(request, OrderBookLook.type_id))
     while outstanding:
         take_one()
     seconds = time.perf_counter() - start
@@ -174,7 +165,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         # With a time-out it waits for the server to listen.
-        with RpcBus.rpc_connect(args.socket, timeout=math.inf) as rpc:
+        with RpcBus.rpc_connect(args.socket, timeout=math.inf, types=MESSAGES) as rpc:
             books = OrderBooks(rpc)
             trade(books, args.symbol)
             time_one_by_one(books, args.symbol, args.calls)

@@ -7,9 +7,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import client
 import pytest
-from client import ASK, BID, DEPTH, Level, OrderBooks, Snapshot
+from client import ASK, BID, Level, OrderBooks, Snapshot
+from order_book import (
+    ORDER_BOOK_DEPTH,
+    ORDER_BOOK_DONE,
+    OrderBookAdd,
+    OrderBookCancel,
+    OrderBookLook,
+)
 
 from tachyon import MSG_TYPE_ERROR, PeerDeadError, RpcBus, RpcError
 
@@ -69,7 +75,7 @@ class Model:
         ]
 
     def snapshot(self) -> Snapshot:
-        bids, asks = (self.levels(side)[:DEPTH] for side in (BID, ASK))
+        bids, asks = (self.levels(side)[:ORDER_BOOK_DEPTH] for side in (BID, ASK))
         return Snapshot(self.symbol, self.sequence, bids, asks)
 
 
@@ -126,19 +132,20 @@ def test_unknown_orders_and_books_are_refused(books: OrderBooks) -> None:
         books.snapshot("NONE")
 
 
-@pytest.mark.parametrize("symbol", ["", "NINECHARS"])
-def test_a_symbol_that_does_not_fit_is_not_cut(books: OrderBooks, symbol: str) -> None:
+def test_a_symbol_that_does_not_fit_is_not_cut(books: OrderBooks) -> None:
     with pytest.raises(ValueError, match="symbol"):
-        books.snapshot(symbol)
+        books.snapshot("NINECHARS")
+    with pytest.raises(RpcError, match="is not a symbol"):
+        books.snapshot("")
 
 
 @pytest.mark.parametrize(
     ("msg_type", "request_", "cause"),
     [
         (9, b"", "there is no call of type 9"),
-        (client.SNAPSHOT, bytes(7), "the request has 7 bytes instead of 8"),
-        (client.ADD, bytes(31), "the request has 31 bytes instead of 32"),
-        (client.CANCEL, b"", "the request has 0 bytes instead of 8"),
+        (OrderBookLook.type_id, bytes(7), "the request has 7 bytes instead of 8"),
+        (OrderBookAdd.type_id, bytes(31), "the request has 31 bytes instead of 32"),
+        (OrderBookCancel.type_id, b"", "the request has 0 bytes instead of 8"),
     ],
 )
 def test_an_error_reply_names_the_call_and_the_cause(
@@ -153,9 +160,9 @@ def test_a_cancellation_is_answered_with_nothing(
     rpc: RpcBus, books: OrderBooks
 ) -> None:
     order = books.add("A", BID, 1.0, 1.0)
-    request = client.ORDER_FORMAT.pack(order)
-    with rpc.wait(rpc.call(request, client.CANCEL)) as reply:
-        assert (reply.type_id, reply.actual_size) == (client.CANCEL, 0)
+    call = rpc.call(OrderBookCancel(order), OrderBookCancel.type_id)
+    with rpc.wait(call) as reply:
+        assert (reply.type_id, reply.actual_size) == (ORDER_BOOK_DONE, 0)
 
 
 def test_the_demonstration_runs_as_the_readme_has_it(
@@ -202,7 +209,7 @@ def test_a_call_that_the_server_cannot_answer_any_more_fails(
 ) -> None:
     server.kill()
     with pytest.raises(PeerDeadError):
-        rpc.wait(rpc.call(b"", client.SNAPSHOT), timeout=10)
+        rpc.wait(rpc.call(b"", OrderBookLook.type_id), timeout=10)
 
 
 def test_the_death_of_the_client_ends_a_server_that_serves_it_only(

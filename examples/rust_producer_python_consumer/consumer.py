@@ -3,7 +3,6 @@
 """Compute on the Rust producer's frames as arrays, where they lie in shared memory."""
 
 import argparse
-import struct
 import sys
 import time
 import zlib
@@ -11,13 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from frames import End, Frame
 
 from tachyon import Bus, ClosedError, PeerDeadError, RxMsgView
-
-# Of a message, as producer/src/main.rs has them.
-FRAME, END = 0, 1
-FRAME_SIZE = 256 * 4
-END_FORMAT = struct.Struct("<QI")
 
 CAPACITY = 1 << 22
 SOCKET = "/tmp/tachyon_frames.sock"
@@ -60,23 +55,23 @@ class Tally:
 
     def take(self, view: RxMsgView) -> None:
         """Take one message; no array of it is left afterwards."""
-        if view.type_id == FRAME and view.actual_size == FRAME_SIZE:
+        if (view.type_id, view.actual_size) == (Frame.type_id, Frame.size):
             frame = self._array(view)
             self.frames += 1
             self.energy += float(frame @ frame)
             self.checksum = zlib.adler32(np.asarray(frame), self.checksum)
-        elif view.type_id == END and view.actual_size == END_FORMAT.size:
-            self._compare(*END_FORMAT.unpack(view))
+        elif (view.type_id, view.actual_size) == (End.type_id, End.size):
+            self._compare(End.from_bytes(view))
         else:
             raise StreamError(
                 f"a message of type {view.type_id} and {view.actual_size} bytes came"
             )
 
-    def _compare(self, frames: int, checksum: int) -> None:
-        if (frames, checksum) != (self.frames, self.checksum):
+    def _compare(self, end: End) -> None:
+        if (end.frames, end.adler32) != (self.frames, self.checksum):
             raise StreamError(
                 f"{self.frames:,} frames with Adler-32 {self.checksum:08x} came, "
-                f"{frames:,} with {checksum:08x} were sent"
+                f"{end.frames:,} with {end.adler32:08x} were sent"
             )
         self.complete = True
 
@@ -110,7 +105,7 @@ def main() -> None:
 
     tally = Tally(ARRAYS[args.array])
     try:
-        with Bus.listen(args.socket, CAPACITY) as bus:
+        with Bus.listen(args.socket, CAPACITY, types=[Frame, End]) as bus:
             seconds = receive(bus, tally)
     except (PeerDeadError, StreamError) as error:
         sys.exit(f"consumer: {error}; {tally.frames:,} frames had come")
@@ -118,7 +113,7 @@ def main() -> None:
     print(f"received: {tally.frames:,} frames, Adler-32 {tally.checksum:08x} as sent")
     print(f"mean energy of a frame: {tally.energy / max(tally.frames, 1):.4f}")
     print(
-        f"{rate / 1e6:.3f} M frames/s, {rate * FRAME_SIZE / 1e9:.3f} GB/s "
+        f"{rate / 1e6:.3f} M frames/s, {rate * Frame.size / 1e9:.3f} GB/s "
         f"({seconds:.3f} s)"
     )
 

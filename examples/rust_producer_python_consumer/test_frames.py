@@ -4,12 +4,12 @@
 import importlib.util
 import os
 import re
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from consumer import ARRAYS, END, FRAME, FRAME_SIZE
+from consumer import ARRAYS
+from frames import End, Frame
 
 from tachyon import Bus
 
@@ -17,6 +17,7 @@ from conftest import Start, wait_until_connected, wait_until_listening
 
 CONSUMER = Path(__file__).resolve().parent / "consumer.py"
 PRODUCER = os.environ["FRAME_PRODUCER"]
+FRAME, FRAME_SIZE, END = Frame.type_id, Frame.size, End.type_id
 # What a frame takes in the ring: its first line, and its samples.
 STRIDE = 64 + FRAME_SIZE
 
@@ -63,7 +64,9 @@ def test_arrays_are_the_shared_memory_itself(
     with Bus.listen(socket, 1 << 20, timeout=10) as bus:
         with bus.drain_batch() as batch:
             frames = [
-                np.asarray(ARRAYS[array](view)) for view in batch if not view.type_id
+                np.asarray(ARRAYS[array](view))
+                for view in batch
+                if view.type_id == FRAME
             ]
             assert len(frames) == count
             addresses = [frame.ctypes.data for frame in frames]
@@ -78,15 +81,15 @@ def test_arrays_are_the_shared_memory_itself(
 @pytest.mark.parametrize(
     ("messages", "cause"),
     [
-        ([(FRAME, bytes(FRAME_SIZE - 4))], "a message of type 0 and 1020 bytes came"),
+        ([(FRAME, bytes(FRAME_SIZE - 4))], "a message of type 1 and 1020 bytes came"),
         ([(9, bytes(FRAME_SIZE))], "a message of type 9 and 1024 bytes came"),
         ([(FRAME, bytes(FRAME_SIZE))], "the stream ended without its last message"),
         (
-            [(FRAME, bytes(FRAME_SIZE)), (END, struct.pack("<QI", 2, 0x04000001))],
+            [(FRAME, bytes(FRAME_SIZE)), (END, bytes(End(2, 0x04000001)))],
             "1 frames with Adler-32 04000001 came, 2 with 04000001 were sent",
         ),
         (
-            [(FRAME, b"\1" * FRAME_SIZE), (END, struct.pack("<QI", 1, 0x04000001))],
+            [(FRAME, b"\1" * FRAME_SIZE), (END, bytes(End(1, 0x04000001)))],
             "were sent",
         ),
     ],

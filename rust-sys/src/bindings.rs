@@ -6,6 +6,8 @@ pub const TACHYON_VERSION_MAJOR: u32 = 1;
 pub const TACHYON_VERSION_MINOR: u32 = 0;
 pub const TACHYON_VERSION_PATCH: u32 = 0;
 pub const TACHYON_DEFAULT_SPIN: u32 = 10000;
+pub const TACHYON_MAX_PEERS: u32 = 1024;
+pub const TACHYON_MAX_EVENTS: u32 = 1024;
 pub const tachyon_error_t_TACHYON_SUCCESS: tachyon_error_t = 0;
 /// a required pointer is NULL
 pub const tachyon_error_t_TACHYON_ERR_NULL_PTR: tachyon_error_t = 1;
@@ -203,8 +205,9 @@ with TACHYON_ERR_INTERRUPTED; a call that need not wait
 does not look at it. Only its owner makes it unreadable
 again. It must be open as long as the handle. 0: none*/
     pub interrupt_fd: i32,
-    /** listen: peers at a time, 1 to 1024, with `role` set; see
-"One listener, many peers". 0: a single peer, ever*/
+    /** listen: peers at a time, 1 to TACHYON_MAX_PEERS, on a bus with
+`role` set; see "One listener, many peers". 0: a single
+peer, ever*/
     pub max_peers: u32,
     /** listen as producer, max_peers above 1: a
 tachyon_slow_peer_t*/
@@ -215,7 +218,8 @@ tachyon_slow_peer_t*/
 where the producer has one consumer, but a position is
 refused there: LAGGED*/
     pub start: u32,
-    /// with SLOW_DISCONNECT: the time a peer is waited for
+    /** with SLOW_DISCONNECT: the time a peer is waited for, all
+waits together in which half a ring was sent*/
     pub slow_after_ns: i64,
     /** with START_POSITION: what tachyon_bus_position() of an
 earlier connection said, a multiple of 64, ...*/
@@ -228,10 +232,22 @@ of one user have the same. NULL or empty: none*/
     /** as slow_peer: how long the place of a consumer with a name
 that died is kept for the next of that name, 0: not*/
     pub keep_place_ns: i64,
+    /** description of the message types, as the generated files have
+it, or several of them, one after another, which are merged;
+copied. It sets `schema`. Of two ends whose descriptions
+differ the first difference is named, unless it is one that
+messages may have (ABI_MISMATCH). NULL: none*/
+    pub types: *const ::core::ffi::c_char,
+    /** bytes of it, without a final 0; at most 65,536, where
+several are merged 16 MiB before that*/
+    pub types_size: usize,
+    /** 1: a peer that declares neither types nor schema is
+refused. 0: it is not*/
+    pub types_required: u32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of tachyon_options"][::core::mem::size_of::<tachyon_options>() - 128usize];
+    ["Size of tachyon_options"][::core::mem::size_of::<tachyon_options>() - 152usize];
     [
         "Alignment of tachyon_options",
     ][::core::mem::align_of::<tachyon_options>() - 8usize];
@@ -295,6 +311,15 @@ const _: () = {
     [
         "Offset of field: tachyon_options::keep_place_ns",
     ][::core::mem::offset_of!(tachyon_options, keep_place_ns) - 120usize];
+    [
+        "Offset of field: tachyon_options::types",
+    ][::core::mem::offset_of!(tachyon_options, types) - 128usize];
+    [
+        "Offset of field: tachyon_options::types_size",
+    ][::core::mem::offset_of!(tachyon_options, types_size) - 136usize];
+    [
+        "Offset of field: tachyon_options::types_required",
+    ][::core::mem::offset_of!(tachyon_options, types_required) - 144usize];
 };
 /** Options of listen and connect. Zero every field but `size`: zero is the default.
  The struct may grow at its end; `size` tells which fields the caller knows.*/
@@ -419,6 +444,20 @@ extern "C" {
         pure_spin: ::core::ffi::c_int,
     );
 }
+extern "C" {
+    /** Fingerprint of a description of message types: FNV-1a, 64 bits, of its bytes, with 1 in
+ the place of 0. It is what options.types sets options.schema to, of one that is merged
+ already.
+
+ @param types  The text; need not end with a 0. NULL: 0, and an error.
+ @param size   Its bytes.
+
+ Threads: any.  Blocks: never.  System calls: none.*/
+    pub fn tachyon_types_fingerprint(
+        types: *const ::core::ffi::c_char,
+        size: usize,
+    ) -> u64;
+}
 /// Who is at the other end, as the kernel said at the handshake.
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -494,7 +533,8 @@ pub struct tachyon_peer_info_t {
     pub peer: u32,
     pub who: tachyon_peer_t,
     pub name: [::core::ffi::c_char; 32usize],
-    /// released from it; of a consumer 0
+    /** messages or requests received from it and released; of a
+consumer 0: what it has read is not counted, see `behind`*/
     pub messages: u64,
     /// of a consumer of many: bytes it has still to read; else 0
     pub behind: u64,
@@ -535,8 +575,8 @@ const _: () = {
 };
 extern "C" {
     /** Let peers in and out: one step of the handshake of whoever knocks, and the next event.
- Events are kept until they are fetched here, 1,024 of them; what comes on top of those
- is only counted.
+ Events are kept until they are fetched here, TACHYON_MAX_EVENTS of them; what comes on
+ top of those is only counted.
 
  @param out         Set to the event; must not be NULL.
  @param timeout_ns  Longest wait for one; negative for ever, 0 not at all.
@@ -592,7 +632,8 @@ extern "C" {
  options.start_position and start_epoch a later connect goes on from there, as long as
  it is still in the ring; else it fails with LAGGED.
 
- @return SUCCESS; INVALID_SZ: the bus is no broadcast; NULL_PTR. Also after the end.
+ @return SUCCESS, also after the end; INVALID_SZ: the bus is no broadcast; NULL_PTR;
+         LAGGED: this consumer was let go, and what it has released last does not count.
 
  Threads: the one that receives, or sends.  Blocks: never.  System calls: none.*/
     pub fn tachyon_bus_position(
@@ -661,7 +702,8 @@ extern "C" {
     pub fn tachyon_rollback_tx(bus: *mut tachyon_bus_t) -> tachyon_error_t;
 }
 extern "C" {
-    /** Make all committed messages visible, all at once, and wake a sleeping consumer.
+    /** Make all committed messages visible, all at once, and wake a sleeping consumer. In a
+ broadcast consumers that have gone leave here, even if nothing was committed.
 
  Threads: one producer.  Blocks: never.  System calls: only to wake a sleeper.*/
     pub fn tachyon_flush(bus: *mut tachyon_bus_t);
@@ -890,9 +932,47 @@ extern "C" {
     ) -> usize;
 }
 extern "C" {
-    /** Release the first `count` messages of the last batch.
+    /** Look behind what is handed out, and release nothing: the next message is handed out as
+ well. So a message can be kept while others are received, and released when it suits,
+ oldest first. Where nothing is handed out this is tachyon_acquire_rx_timed().
 
- @param views  As filled in by the last acquire_rx_batch or drain_batch.
+     if (tachyon_acquire_rx_next_timed(bus, views + count, spin, timeout_ns))
+         count++;
+     ...
+     tachyon_commit_rx_batch(bus, views, 1); // the oldest; views + 1 are still held
+
+ Every other receive begins at the oldest that is not released, and makes what lies behind
+ that not handed out again: who holds several takes each message with this one, and copies
+ it where tachyon_recv() would have.
+
+ @param view  Filled in as one of a batch, whose next it is: views of what is handed out,
+              in order and one behind the other in memory, are for
+              tachyon_commit_rx_batch(). Must not be NULL.
+ @return The payload, as view->ptr, valid until it is released; or NULL:
+         EMPTY (timeout_ns is 0), TIMEOUT, INTERRUPTED: nothing lies behind it yet.
+         FULL: what is handed out takes more than half of the ring. Release the oldest
+         first, for else the producer would have no room; this is said without a look or
+         a wait.
+         CLOSED, ABORTED, PEER_DEAD: nothing will come behind it. CORRUPT: what lies behind
+         it is no message. What is handed out stays so, and is released as ever.
+         LAGGED: this consumer was let go, and what is handed out may be overwritten.
+         BUSY: a listener with many peers hands out one message or batch at a time, for
+         each peer has a ring of its own; and as tachyon_acquire_rx().
+         FORKED, NULL_PTR.
+
+ Threads: one consumer.  Blocks: up to timeout_ns.  System calls: to sleep.*/
+    pub fn tachyon_acquire_rx_next_timed(
+        bus: *mut tachyon_bus_t,
+        view: *mut tachyon_msg_view_t,
+        spin_threshold: u32,
+        timeout_ns: i64,
+    ) -> *const ::core::ffi::c_void;
+}
+extern "C" {
+    /** Release the first `count` messages of what is handed out.
+
+ @param views  As filled in by the last acquire_rx_batch or drain_batch, and by
+               acquire_rx_next since.
  @return SUCCESS; NULL_PTR; INVALID_SZ when they are not what was handed out
          (nothing is released then).*/
     pub fn tachyon_commit_rx_batch(
@@ -905,7 +985,7 @@ extern "C" {
     /** Are these messages one array in the ring? Then message i, payload and all, lies at
  (const char *)views\[0].ptr + i * stride, also where the ring wraps.
 
- @param views  As filled in by the last acquire_rx_batch or drain_batch.
+ @param views  As of tachyon_commit_rx_batch().
  @return The stride in bytes, when all messages have one size and take the same room;
          0 when they do not, or there are none.*/
     pub fn tachyon_batch_stride(views: *const tachyon_msg_view_t, count: usize) -> usize;
@@ -946,6 +1026,9 @@ extern "C" {
  of 0 until EMPTY, or as much as you like; poll again. Blocking calls may be mixed in.
  Sending end: readable when the peer is gone, and, after an acquire or send without
  waiting has said FULL, when that message fits.
+ Listener with many peers: readable also when one comes or goes. A receive that says
+ EMPTY sees to that. A sending end calls tachyon_flush(), though it has nothing to
+ flush, then tachyon_bus_accept() until EMPTY: no event is left, and it is unreadable.
 
  @return The descriptor, the same each time, owned by the bus: do not read, write or
          close it. It lives until tachyon_bus_destroy(), not across fork or exec. -1:
@@ -1081,7 +1164,8 @@ extern "C" {
     ) -> tachyon_error_t;
 }
 extern "C" {
-    /// tachyon_rpc_listen() with options; `role` must be 0.
+    /** tachyon_rpc_listen() with options; `role` must be 0. With `max_peers` it serves as many
+ callers at a time: see "One listener, many peers".*/
     pub fn tachyon_rpc_listen_with(
         socket_path: *const ::core::ffi::c_char,
         cap_fwd: usize,
@@ -1153,6 +1237,35 @@ extern "C" {
         rpc: *mut tachyon_rpc_bus_t,
         watch: ::core::ffi::c_int,
     );
+}
+extern "C" {
+    /// tachyon_bus_accept() for a callee with many callers.
+    pub fn tachyon_rpc_accept(
+        rpc: *mut tachyon_rpc_bus_t,
+        out: *mut tachyon_event_t,
+        timeout_ns: i64,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /// tachyon_bus_get_peers() of a callee with many callers.
+    pub fn tachyon_rpc_get_peers(
+        rpc: *const tachyon_rpc_bus_t,
+        out: *mut tachyon_peer_info_t,
+        max: usize,
+    ) -> usize;
+}
+extern "C" {
+    /** tachyon_bus_drop_peer() of a callee with many callers. It gets CLOSED, and what it has
+ asked and nobody has taken yet is not served.*/
+    pub fn tachyon_rpc_drop_peer(
+        rpc: *mut tachyon_rpc_bus_t,
+        peer: u32,
+    ) -> tachyon_error_t;
+}
+extern "C" {
+    /** Number of the caller whose request was found last. 0 before the first, and on an RPC
+ bus with a single caller. As tachyon_bus_sender().*/
+    pub fn tachyon_rpc_sender(rpc: *const tachyon_rpc_bus_t) -> u32;
 }
 extern "C" {
     /// As tachyon_bus_get_peer().
@@ -1336,6 +1449,9 @@ extern "C" {
     /** Wait for the next request, for ever. Without tachyon_rpc_commit_serve() the same one
  comes again.
 
+ @param out_cid  Set to its correlation id; must not be NULL. With a single caller it is
+                 the caller's own. With many it is this end's: no two requests of a
+                 handle have the same, whoever made them, and it says nothing about them.
  @return The request, read-only, owned by the bus and valid until
          tachyon_rpc_commit_serve(), or NULL as tachyon_acquire_rx_blocking().*/
     pub fn tachyon_rpc_serve(
@@ -1364,6 +1480,13 @@ extern "C" {
 extern "C" {
     /** Answer a request (copied) without waiting.
 
+ With many callers it goes to the one whose request that was. FULL (of the call that
+ waits: TIMEOUT) says that this caller does not take its replies; the others have rings of
+ their own. Who cannot wait for such a one lets it go: tachyon_rpc_drop_peer(). CLOSED,
+ ABORTED, PEER_DEAD and CORRUPT say how the caller of this request has left, and
+ PEER_DEAD, however it was, once a later caller in its place has left too. The request is
+ done with, and the handle remains usable, as tachyon_rpc_get_state() tells.
+
  @param correlation_id  Of a request taken and not yet answered; 0 is refused.
  @return SUCCESS; FULL; NULL_PTR; INVALID_SZ (no such request, or too large); BUSY;
          CLOSED, ABORTED, PEER_DEAD, CORRUPT, FORKED.*/
@@ -1388,7 +1511,9 @@ extern "C" {
     ) -> tachyon_error_t;
 }
 extern "C" {
-    /// Reserve room for a reply; as tachyon_acquire_tx().
+    /** Reserve room for a reply; as tachyon_acquire_tx(). With many callers that is room in
+ the ring of the one whose request was taken last, and a reply that turns out to be for
+ another is copied when it is sent; MEM: that caller has left, and there is no memory.*/
     pub fn tachyon_rpc_acquire_reply_tx(
         rpc: *mut tachyon_rpc_bus_t,
         max_payload_size: usize,
@@ -1404,7 +1529,10 @@ extern "C" {
     ) -> *mut ::core::ffi::c_void;
 }
 extern "C" {
-    /// Send the reserved reply. SUCCESS; NULL_PTR; EMPTY; INVALID_SZ keeps it reserved.
+    /** Send the reserved reply. SUCCESS; NULL_PTR; EMPTY; INVALID_SZ keeps it reserved. So do,
+ with many callers, FULL (it is for another than it was reserved for) and the errors that
+ say how the caller of this request has left, as of tachyon_rpc_reply(): what is reserved
+ can still be sent to another.*/
     pub fn tachyon_rpc_commit_reply(
         rpc: *mut tachyon_rpc_bus_t,
         correlation_id: u64,

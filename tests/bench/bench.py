@@ -20,7 +20,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ import batches
 import handmade
 import instructions
 import patterns
+import results
 from patterns import PAYLOAD, Pattern
 
 from tachyon import Bus, RpcBus
@@ -231,6 +232,17 @@ CASES = (
          Benchmark.sending, patterns.send, limit_ratio=0.2),
     Case("channel", "channel(symbol, price, ...), with time stamp",
          Benchmark.sending, patterns.channel, limit_ratio=0.3),
+    Case("message_in_place", "message in place, four attributes, with time stamp",
+         Benchmark.sending, patterns.message_in_place, limit_ratio=0.6),
+    Case("message_call", "messages(symbol, price, ...), with time stamp",
+         Benchmark.sending, patterns.message_call, limit_ratio=0.25),
+    Case("message_keywords", "messages(symbol=..., ...), with time stamp",
+         Benchmark.sending, patterns.message_keywords, limit_ratio=0.25),
+    Case("channel_iterate", "for symbol, price, ... in channel",
+         Benchmark.receiving, patterns.channel_iterate),
+    Case("message_iterate", "for message in messages, four attributes",
+         Benchmark.receiving, patterns.message_iterate, "channel_iterate",
+         limit_ratio=1),
     Case("iterate_by_hand", "for message in a bus made by hand",
          Benchmark.receiving_by_hand, patterns.iterate, None),
     Case("iterate", "for message in bus",
@@ -240,6 +252,14 @@ CASES = (
     Case("drain_batch", "drain_batch, bytes() of each",
          Benchmark.receiving, patterns.drain_batch),
 )  # fmt: skip
+
+# What --typed measures: messages with fields, and what they are compared to.
+TYPED = tuple(
+    case
+    for case in CASES
+    if case.id in ("floor", "channel", "channel_iterate") or "message" in case.id
+)
+RATIO_TO = {"iterate_by_hand": "by hand", "channel_iterate": "channel"}
 
 # Times of each of many round trips.
 EXCHANGES = {
@@ -305,33 +325,42 @@ def undisturbed(case: Case, bench: Benchmark, count: int) -> float:
     return ns
 
 
-def measure(bench: Benchmark, repeats: int, count: int) -> list[dict[str, Any]]:
-    samples: dict[str, list[float]] = {case.id: [] for case in CASES}
+def measure(
+    bench: Benchmark, repeats: int, count: int, cases: Sequence[Case] = CASES
+) -> list[dict[str, Any]]:
+    """Rows for cases, each against its reference in the same round."""
+    samples: dict[str, list[float]] = {case.id: [] for case in cases}
+    for _ in range(repeats):
+        for case in cases:
+            samples[case.id].append(undisturbed(case, bench, count))
+    return [
+        row(
+            case.id,
+            case.title,
+            samples[case.id],
+            samples[case.reference] if case.reference else None,
+            ratio_to=RATIO_TO.get(case.reference or "", "floor"),
+            limit_ratio=case.limit_ratio,
+            limit=case.limit_ns,
+        )
+        for case in cases
+    ]
+
+
+def measure_exchanges(
+    bench: Benchmark, repeats: int, count: int
+) -> list[dict[str, Any]]:
+    """Rows for round trips and calls."""
     percentiles: dict[tuple[str, int], list[float]] = {
         (what, percent): [] for what in EXCHANGES for percent in (50, 99)
     }
     for _ in range(repeats):
-        for case in CASES:
-            samples[case.id].append(undisturbed(case, bench, count))
         for what, (_, timed) in EXCHANGES.items():
             times = sorted(timed(bench, count // 2))
             for percent in (50, 99):
                 percentiles[what, percent].append(times[len(times) * percent // 100])
 
     rows = []
-    for case in CASES:
-        reference = case.reference
-        rows.append(
-            row(
-                case.id,
-                case.title,
-                samples[case.id],
-                samples[reference] if reference else None,
-                ratio_to="by hand" if reference == "iterate_by_hand" else "floor",
-                limit_ratio=case.limit_ratio,
-                limit=case.limit_ns,
-            )
-        )
     for (what, percent), values in percentiles.items():
         limit = EXCHANGE_LIMIT_NS.get((what, percent))
         title = f"{EXCHANGES[what][0]}, p{percent}"
@@ -387,6 +416,12 @@ def count_instructions() -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="show only that it works")
+    parser.add_argument(
+        "--typed", action="store_true", help="only messages with fields, as a table"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="that, too, as a JSON array"
+    )
     parser.add_argument("--cores", default="0,1", metavar="LEAD,PEER")
     args = parser.parse_args()
     lead_core, peer_core = (int(core) for core in args.cores.split(","))
@@ -400,11 +435,17 @@ def main() -> None:
     peer_link.close()  # so that its death ends a recv() here
     repeats, count = (5, 5_000) if args.quick else (151, 5_000)
     with open_ends(path, lead=True) as ends:
-        rows = measure(Benchmark(ends, link), repeats, count)
+        bench = Benchmark(ends, link)
+        rows = measure(bench, repeats, count, TYPED if args.typed else CASES)
+        if not args.typed:
+            rows += measure_exchanges(bench, repeats, count)
         link.send(("stop", 0))
         other.join()
     if other.exitcode != 0:
         sys.exit(f"the second process ended with status {other.exitcode}")
+    if args.typed:
+        print(json.dumps(rows) if args.json else results.table(rows))
+        return
     rows += measure_batches(
         (lead_core, peer_core), repeats, (64 if args.quick else 256) * batches.BATCH
     )

@@ -18,6 +18,7 @@ where it cannot be had, the table says so.
 
 import argparse
 import contextlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -184,6 +185,7 @@ def find_zmq(install: Path | None) -> str | None:
     command += ["--disable-pip-version-check", "--target", str(install), PYZMQ]
     if subprocess.run(command, check=False).returncode:
         return f"pip could not install {PYZMQ}"
+    importlib.invalidate_caches()  # the directory was not there before
     return None
 
 
@@ -368,11 +370,11 @@ def circumstances(rounds: int, missing: str | None) -> str:
     )
 
 
-def write(page: Path, text: str) -> None:
+def write(page: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
     """Put the text between the two comments that the page has for it."""
-    before, rest = page.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    page.write_text(f"{before}{BEGIN}{text}\n{END}{after}")
+    before, rest = page.read_text().split(begin)
+    _, after = rest.split(end)
+    page.write_text(f"{before}{begin}{text}\n{end}{after}")
 
 
 def main() -> None:

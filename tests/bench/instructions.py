@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instructions per message, of the package and of the extension made by hand.
 
-callgrind runs this file as a program with two numbers of messages; the difference of
-what it counts is free of everything but the messages. It is the one measure that no
+callgrind runs this file as a program that sends two numbers of messages; the difference
+of what it counts is free of everything but the messages. It is the one measure that no
 neighbour on the machine disturbs.
 """
 
@@ -12,10 +12,13 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from typing import Any
 
 import handmade
+import patterns
 from patterns import PAYLOAD, iterate, send, send_zero_copy_without_timestamp
 
 import tachyon
@@ -26,8 +29,23 @@ PATTERNS = {
     "iterate": iterate,
 }
 LIMIT = 1.1  # of what the extension made by hand takes
+# Messages with fields, which that does not have: beside which pattern, and how many
+# times its instructions at most.
+TYPED = {
+    "message_in_place": ("send_zero_copy_and_time", 0.7),
+    "message_call": ("send_zero_copy_and_time", 0.3),
+    "message_keywords": ("send_zero_copy_and_time", 0.3),
+    "message_iterate": ("channel_iterate", 1.25),
+}
+OWN = {
+    "send_zero_copy_and_time": patterns.send_zero_copy,
+    "channel_iterate": patterns.channel_iterate,
+    **{name: getattr(patterns, name) for name in TYPED},
+}
 FEW, MANY = 1_000, 11_000
 CAPACITY = 1 << 20  # holds MANY, so that nothing ever waits
+MARK = "--dump-before=getppid"  # a function that nothing else calls
+TOTALS = re.compile(r"^totals: (\d+)$", re.MULTILINE)
 
 
 class LayeredBus(tachyon.Bus):
@@ -63,43 +81,56 @@ def open_pair(kind: Any, path: str) -> tuple[Any, Any]:
     return producer, ends[0]
 
 
-def run(name: str, counts: dict[str, int]) -> None:
-    """Run each pattern on a bus of its own: what callgrind counts."""
-    for pattern, count in counts.items():
-        path = f"@tachyon-bench-{os.getpid()}-{pattern}"
-        producer, consumer = open_pair(BUSES[name], path)
-        if pattern == "iterate":
-            send(producer, MANY)
-            iterate(consumer, count)
-        else:
-            PATTERNS[pattern](producer, count)
-            if next(consumer).size != len(PAYLOAD):
+def run(name: str) -> None:
+    """Run each pattern with FEW and with MANY messages between marks."""
+    for pattern, loop in patterns_of(name).items():
+        for count in (FEW, MANY):
+            path = f"@tachyon-bench-{os.getpid()}-{pattern}-{count}"
+            producer, consumer = open_pair(BUSES[name], path)
+            iterates = "iterate" in pattern
+            if iterates:
+                send(producer, MANY)
+            os.getppid()  # a mark, for MARK
+            loop(consumer if iterates else producer, count)
+            os.getppid()
+            if not iterates and next(consumer).size != len(PAYLOAD):
                 raise RuntimeError(f"{pattern} sent another message")
 
 
+def patterns_of(name: str) -> dict[str, Any]:
+    """Return the loops that a kind of bus has."""
+    return PATTERNS | OWN if name == "product" else PATTERNS
+
+
 @functools.cache
-def count_instructions(name: str, more_of: str | None) -> int:
-    """Run all patterns under callgrind, one of them with more messages."""
-    valgrind = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
-    counts = [f"{p}={MANY if p == more_of else FEW}" for p in PATTERNS]
-    result = subprocess.run(
-        [*valgrind, sys.executable, __file__, name, *counts],
-        env={**os.environ, "PYTHONHASHSEED": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    collected = re.search(r"Collected : (\d+)", result.stderr)
-    if result.returncode != 0 or not collected:
+def count_instructions(name: str) -> dict[str, float]:
+    """Run all patterns under callgrind: instructions per message of each."""
+    with tempfile.TemporaryDirectory() as directory:
+        profile = Path(directory) / "profile"  # .1, .2, ...: up to each mark
+        valgrind = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={profile}")
+        result = subprocess.run(
+            [*valgrind, MARK, sys.executable, __file__, name],
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        dumps = sorted((len(d.name), d) for d in Path(directory).glob("profile.*"))
+        totals = [int(TOTALS.findall(dump.read_text())[0]) for _, dump in dumps]
+    loops = patterns_of(name)
+    if result.returncode != 0 or len(totals) != 4 * len(loops):
         raise RuntimeError(f"callgrind failed: {result.stdout}{result.stderr}")
-    return int(collected[1])
+    few, many = totals[1::4], totals[3::4]
+    return {
+        pattern: (more - less) / (MANY - FEW)
+        for pattern, less, more in zip(loops, few, many, strict=True)
+    }
 
 
 def per_message(name: str, pattern: str) -> float:
     """Return how many instructions one message takes in a pattern."""
-    more = count_instructions(name, pattern) - count_instructions(name, None)
-    return more / (MANY - FEW)
+    return count_instructions(name)[pattern]
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], {p: int(n) for p, n in (a.split("=") for a in sys.argv[2:])})
+    run(sys.argv[1])

@@ -36,6 +36,7 @@ GOALS: dict[str, dict[str, float]] = {
     "java": {"single": 3, "batch": 1.5},
     "go": {"single": 3.5, "batch": 1},
     "csharp": {"single": 3.5, "batch": 1},
+    "dotnet": {"single": 3.5, "batch": 1},
     "node": {"batch": 4.5},
 }
 GOAL_NS = 800

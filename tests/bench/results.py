@@ -14,9 +14,12 @@ END = "<!-- end of results -->\n"
 SECTIONS = {
     "line": "The yardstick",
     "core": "The core, two processes",
+    "many": "One listener, many peers",
     "instructions": "Instructions per 32-byte message",
     "python": "Python",
 }
+TYPED_BEGIN = "<!-- typed: written by tests/bench/typed.py -->\n"
+TYPED_END = "<!-- end of typed -->\n"
 
 Row = dict[str, Any]
 
@@ -56,9 +59,16 @@ def results(run: dict[str, Any]) -> str:
         f"{run['left_out']:,} of {run['values']:,} values.\n"
     )
     for key, heading in SECTIONS.items():
-        if run[key]:
+        if run.get(key):
             text += f"\n### {heading}\n\n{table(run[key])}\n"
     return text
+
+
+def write(text: str, begin: str, end: str) -> None:
+    """Write what stands between two lines of the page."""
+    before, rest = PAGE.read_text().split(begin)
+    _, after = rest.split(end)
+    PAGE.write_text(f"{before}{begin}{text}{end}{after}")
 
 
 def main() -> None:
@@ -68,9 +78,7 @@ def main() -> None:
     run = json.loads(args.run.read_text())
     if run["mode"] != "full":
         sys.exit(f"{args.run}: a quick run says nothing about speed")
-    before, rest = PAGE.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    PAGE.write_text(f"{before}{BEGIN}{results(run)}{END}{after}")
+    write(results(run), BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ _Noreturn void test_fail(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The environment lacks what the test needs; it is listed as skipped. */
 _Noreturn void test_skip(const char *reason);
+/* An emulator translates the system calls: what it cannot is not ours to judge. */
+bool test_emulated(void);
 
 void test_equal(const char *file, int line, const char *text, intmax_t actual,
                 intmax_t expected);
@@ -72,8 +74,8 @@ void test_says(const char *file, int line, const char *part);
 #define CHECK_SAYS(part) test_says(__FILE__, __LINE__, part)
 
 /* The statement takes so many milliseconds. A machine that is busy with other things
- * may add to that: then it is tried again, three times in all, which no fault of ours
- * survives. Less is wrong at once. */
+ * may add to that: then it is tried again, twenty times in all, which no fault of ours
+ * survives; a sanitizer may make it ten times slower. Less is wrong at once. */
 #define CHECK_TAKES(least_ms, most_ms, ...)                                            \
     for (int tries_ = 1, late_ = 1; late_; tries_++) {                                 \
         int64_t begin_ = test_now_ms();                                                \
@@ -83,6 +85,15 @@ void test_says(const char *file, int line, const char *part);
     }
 bool test_too_late(const char *file, int line, int64_t took_ms, int64_t least_ms,
                    int64_t most_ms, int tries);
+
+/* What a busy machine may make untrue, and what cannot be done twice: then the whole test
+ * is run again, as often. Only in the test's own process. */
+#define CHECK_OR_AGAIN(condition)                                                      \
+    do {                                                                               \
+        if (!(condition))                                                              \
+            test_again(__FILE__, __LINE__, #condition);                                \
+    } while (0)
+_Noreturn void test_again(const char *file, int line, const char *text);
 
 /* ---- Surroundings ---- */
 
@@ -94,6 +105,9 @@ size_t test_count_fds(void);
 
 int64_t test_now_ms(void);
 void test_sleep_ms(int64_t milliseconds);
+/* Sleeps for a moment, however long others then take: sched_yield() may come back at once
+ * while another thread waits for its turn. */
+void test_let_others_run(void);
 
 /* The same numbers on every run. */
 uint64_t test_random(uint64_t *state);
@@ -106,6 +120,11 @@ bool test_race_detector(void);
 
 pthread_t test_thread(void *(*body)(void *context), void *context);
 void *test_join(pthread_t thread);
+/* Returns when all other threads of this process sleep in the kernel, as one that waits
+ * in a call does, however long it takes until they do. */
+void test_await_sleep(void);
+/* How often this thread has gone to sleep. */
+int64_t test_sleeps(void);
 
 /* A child process; only the main thread may start one. */
 pid_t test_spawn(void (*body)(void *context), void *context);

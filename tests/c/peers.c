@@ -49,7 +49,7 @@ void listening_start(struct listening *listening) {
     if (listening->options.timeout_ns == 0)
         listening->options.timeout_ns = INT64_C(30000000000);
     listening->thread = test_thread(listen_body, listening);
-    int64_t end = test_now_ms() + 5000;
+    int64_t end = test_now_ms() + 20000;
     while (!atomic_load(&listening->done) && !is_listening(listening->path)) {
         if (test_now_ms() > end)
             FAIL("nobody listens on %s", listening->path);
@@ -160,7 +160,7 @@ int wire_connect(const char *path) {
     int client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (client < 0)
         FAIL("socket: %s", strerror(errno));
-    for (int64_t end = test_now_ms() + 5000; test_now_ms() < end; test_sleep_ms(1))
+    for (int64_t end = test_now_ms() + 20000; test_now_ms() < end; test_sleep_ms(1))
         if (connect(client, (struct sockaddr *)&name, sizeof name) == 0)
             return client;
     FAIL("cannot connect to %s: %s", path, strerror(errno));

@@ -47,7 +47,7 @@ bool message_is(uint64_t number, const void *payload, size_t size);
 struct wire_greeting {
     uint32_t magic, version, status, kind, flags, role, pid, start;
     uint64_t schema, epoch, capacity[2], position;
-    uint32_t peer, reserved;
+    uint32_t peer, types_size;
     char name[32];
     uint64_t unused[2];
 };

@@ -247,7 +247,7 @@ static void cancel_in(const struct waiting_call *call, struct ends *ends) {
     pthread_t thread = test_thread(victim_body, &victim);
     void *result;
     while (!atomic_load(&bus->link.waiting))
-        sched_yield();
+        test_let_others_run();
     test_sleep_ms(10); /* asleep, or far into its looks */
     CHECK_EQ(pthread_cancel(thread), 0);
     CHECK_EQ(pthread_join(thread, &result), 0);
@@ -276,7 +276,7 @@ static void *wake_body(void *context) {
     uint64_t sleeps = atomic_load(&bus->link.sleeps);
     for (int64_t end = test_now_ms() + 20; /* a polling one never sleeps */
          atomic_load(&bus->link.sleeps) == sleeps && test_now_ms() < end;)
-        sched_yield();
+        test_let_others_run();
     switch (waker->end) {
     case SENDER:
         while (tachyon_acquire_rx(ends->receives, &type, &size))
@@ -362,7 +362,7 @@ TEST(a_call_may_be_cancelled_at_any_moment) {
         pthread_t thread = test_thread(victim_body, &victim);
         void *result;
         while (!atomic_load(&victim.entered))
-            sched_yield();
+            test_let_others_run();
         for (uint64_t n = test_random_below(&random, 10000); n > 0; n--)
             ty_pause();
         CHECK_EQ(pthread_cancel(thread), 0);
@@ -424,7 +424,7 @@ TEST(no_thread_is_cancelled_in_a_call_that_does_not_wait) {
     pthread_t sleeper = test_thread(sleep_body, &ends), thread;
     void *result;
     while (atomic_load(&ends.receives->link.sleeps) == 0)
-        sched_yield();
+        test_let_others_run();
     test_sleep_ms(5);
     thread = test_thread(pending_body, &ends);
     CHECK_EQ(pthread_join(thread, &result), 0);
@@ -451,7 +451,7 @@ TEST(a_thread_that_is_not_to_be_cancelled_is_not) {
     struct ends ends = ends_open();
     pthread_t thread = test_thread(uncancellable_body, &ends);
     while (atomic_load(&ends.receives->link.sleeps) == 0)
-        sched_yield();
+        test_let_others_run();
     CHECK_EQ(pthread_cancel(thread), 0);
     test_sleep_ms(20);
     CHECK(atomic_load(&ends.receives->link.waiting));

@@ -147,10 +147,8 @@ static void be_end(const struct end *end) {
     atomic_store(&shared->received, MESSAGES);
     uint32_t type;
     size_t size;
-    int64_t begin = test_now_ms();
-    CHECK_REFUSED(tachyon_acquire_rx_timed(bus, &type, &size, 0, 10 * SECOND),
+    CHECK_REFUSED(tachyon_acquire_rx_timed(bus, &type, &size, 0, -1),
                   TACHYON_ERR_PEER_DEAD);
-    CHECK_IN(test_now_ms() - begin, 0, 5000); /* not only by the time-out */
     CHECK_EQ(tachyon_get_state(bus), TACHYON_STATE_FATAL_ERROR);
     tachyon_bus_destroy(bus);
 }

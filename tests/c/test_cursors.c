@@ -15,7 +15,7 @@ struct feed {
     struct arena arena;
     struct ring_producer *tx;
     struct cursors cursors;
-    struct cursor *all[MOST];
+    struct place all[MOST];
     struct ring_shared everyone, words[MOST];
     struct cursor cursor[MOST];
     struct ring_consumer rx[MOST];
@@ -417,7 +417,7 @@ static void let_go(struct feed *feed) {
         if (atomic_load(&stress->slot[i].gone) &&
             !atomic_load(&stress->slot[i].handed_back)) {
             for (unsigned k = 0; k < feed->cursors.count; k++)
-                if (feed->cursors.all[k] == &feed->cursor[i]) {
+                if (feed->cursors.all[k].cursor == &feed->cursor[i]) {
                     cursors_drop(&feed->cursors, feed->tx, &feed->cursor[i]);
                     atomic_store(&stress->slot[i].handed_back, true);
                     break;
@@ -433,7 +433,7 @@ static void let_go(struct feed *feed) {
 /* Nobody is in the way who still reads: what he has read would have to be checked. */
 static bool only_stuck(struct feed *feed, uint64_t wanted) {
     for (unsigned i = 0; i < feed->cursors.count; i++) {
-        struct cursor *cursor = feed->cursors.all[i];
+        struct cursor *cursor = feed->cursors.all[i].cursor;
         if (cursor->seen < wanted &&
             !atomic_load(&stress->slot[cursor - feed->cursor].stuck))
             return false;

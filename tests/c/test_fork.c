@@ -42,6 +42,7 @@ static void use_everything(void *context) {
     CHECK_REFUSED(tachyon_acquire_rx_batch(bus, &view, 1), TACHYON_ERR_FORKED);
     CHECK_REFUSED(tachyon_drain_batch(bus, &view, 1, 0), TACHYON_ERR_FORKED);
     CHECK_REFUSED(tachyon_drain_batch_timed(bus, &view, 1, 0, -1), TACHYON_ERR_FORKED);
+    CHECK_REFUSED(tachyon_acquire_rx_next_timed(bus, &view, 0, -1), TACHYON_ERR_FORKED);
     CHECK_ERROR(tachyon_commit_rx_batch(bus, &view, 1), TACHYON_ERR_FORKED);
     CHECK_ERROR(tachyon_recv(bus, NULL, 0, &size, &type, 0, -1), TACHYON_ERR_FORKED);
     CHECK_REFUSED(tachyon_bus_memory(bus, &size), TACHYON_ERR_FORKED);
@@ -338,11 +339,8 @@ TEST(fault_12_a_death_is_noticed_although_a_child_lives_on) {
     CHECK_OK(tachyon_commit_rx(listening.bus));
     /* Without the pidfd: the socket alone must tell. */
     ty_close(&listening.bus->link.pidfd);
-    int64_t begin = test_now_ms();
-    CHECK_REFUSED(
-        tachyon_acquire_rx_timed(listening.bus, &type, &size, 0, INT64_C(5000000000)),
-        TACHYON_ERR_PEER_DEAD);
-    CHECK_IN(test_now_ms() - begin, 0, 4000); /* not by the time-out */
+    CHECK_REFUSED(tachyon_acquire_rx_timed(listening.bus, &type, &size, 0, -1),
+                  TACHYON_ERR_PEER_DEAD);
     tachyon_bus_destroy(listening.bus);
     CHECK_EQ(test_wait(pid), 0);
     close(dying.alive[0]);

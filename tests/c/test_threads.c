@@ -22,7 +22,9 @@ struct both {
 };
 
 static void wait_a_little(uint64_t *looks) {
-    if (++*looks % 64 == 0)
+    if (++*looks % 1024 == 0)
+        test_let_others_run();
+    else if (*looks % 64 == 0)
         sched_yield();
     else
         ty_pause();

@@ -6,10 +6,11 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tachyon import Bus
+from tachyon import Bus, Role, SlowPeer
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "OPERATIONS.md").read_text()
 CAPACITY = 1 << 20
@@ -105,6 +106,59 @@ def test_the_memory_is_there_at_once_and_mapped_twice(ends: Ends) -> None:
     resident = re.search(r"^RssShmem:\s+(\d+)", status, re.M)
     assert resident is not None
     assert int(resident[1]) * 1024 >= mapped
+
+
+def shared() -> int:
+    """Return the bytes of all rings, once each, however often they are mapped."""
+    ends: dict[str, int] = {}
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, _, offset, _, inode, *path = line.split(maxsplit=5)
+        if path and path[0].startswith("/memfd:tachyon"):
+            start, end = (int(part, 16) for part in addresses.split("-"))
+            last = int(offset, 16) + end - start
+            ends[inode] = max(ends.get(inode, 0), last)
+    return sum(ends.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "own", "text"),
+    [
+        ({"role": Role.PRODUCER}, 10, "| 10, 1 more for `DISCONNECT` or a kept place,"),
+        ({"slow_peer": SlowPeer.DISCONNECT, "slow_after": 1}, 11, ""),
+        ({"keep_place": 1}, 11, ""),
+        ({"role": Role.CONSUMER}, 9, "| 9, and 2 for each producer |"),
+    ],
+    ids=["broadcast", "disconnecting", "keeping", "collecting"],
+)
+def test_many_peers_take_what_the_page_says(
+    tmp_path: Path, options: dict[str, Any], own: int, text: str
+) -> None:
+    assert text in PAGE
+    options = {"role": Role.PRODUCER} | options
+    if options["role"] is Role.PRODUCER:
+        assert "| memory | capacity, once, and 8 KiB for each reader |" in PAGE
+        once, each = CAPACITY, 8192
+    else:
+        assert "| capacity + 8 KiB for each producer |" in PAGE
+        once, each = 0, CAPACITY + 8192
+    path = tmp_path / "bus.sock"
+    before = descriptors()
+    peers: list[Bus] = []
+    with Bus.listen(path, CAPACITY, max_peers=3, **options) as bus:
+        assert (descriptors() - before, shared()) == (own, once)
+        for count in range(1, 4):
+            thread = threading.Thread(
+                target=lambda: peers.append(Bus.connect(path, timeout=30))
+            )
+            thread.start()
+            bus.accept(timeout=30)
+            thread.join()
+            # 2 of the peer's own, which is in this process too.
+            assert descriptors() - before == own + count * (2 + 2)
+            assert shared() == once + count * each
+        for peer in peers:
+            peer.close()
+    assert descriptors() == before
 
 
 def test_the_examples_of_sizing_are_right() -> None:

@@ -10,6 +10,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "core" / "src"
+HEADERS = [
+    SOURCE / "handshake.h",
+    SOURCE / "ring.h",
+    SOURCE.parent / "include" / "tachyon_frame.h",
+]
 PAGE = (ROOT / "docs" / "WIRE.md").read_text()
 STRUCTS = re.findall(
     r"^### `struct (\w+)`: (\d+) bytes\n(.*?)(?=^#|^\| bits)", PAGE, re.M | re.S
@@ -20,7 +25,8 @@ CONSTANTS = re.findall(r"^\| `([A-Z_]{2,})` \| (\w+) \|", PAGE, re.M)
 
 def compiles(text: str, directory: Path) -> subprocess.CompletedProcess[str]:
     source = directory / "wire.c"
-    source.write_text(f'#include "handshake.h"\n#include "ring.h"\n{text}\n')
+    includes = "".join(f'#include "{header.name}"\n' for header in HEADERS)
+    source.write_text(f"{includes}{text}\n")
     return subprocess.run(
         [
             *(os.environ.get("CC", "cc"), "-std=c11", "-fsyntax-only"),
@@ -62,10 +68,13 @@ def test_the_rows_leave_no_byte_out(struct: str, size: str, table: str) -> None:
 
 
 def test_every_struct_and_every_member_is_there() -> None:
-    assert [name for name, _, _ in STRUCTS] == ["greeting", "ring_shared", "ring_line"]
+    names = ["greeting", "ring_shared", "ring_line", "tachyon_frame"]
+    assert [name for name, _, _ in STRUCTS] == names
+    text = "".join(header.read_text() for header in HEADERS)
     for struct, _, table in STRUCTS:
-        text = "".join((SOURCE / f).read_text() for f in ("handshake.h", "ring.h"))
-        body = re.search(rf"^struct {struct} {{(.*?)^}};", text, re.M | re.S)
+        body = re.search(
+            rf"^(?:typedef )?struct {struct} {{(.*?)^}}", text, re.M | re.S
+        )
         assert body is not None
         code = re.sub(r"/\*.*?\*/", "", body[1], flags=re.S)
         declared = set(re.findall(r"(\w+)(?:\[\w+\])?;", code)) - {"about"}

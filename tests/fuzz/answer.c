@@ -17,7 +17,9 @@ static tachyon_error_t connect_to_input(const char *path, int start, int *out_so
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define KINDS 10
+#define KINDS 14
+#define CONTROL 10 /* of a broadcast ... */
+#define DATA 11    /* ... and its data; then what is not quite that */
 #define GOOD 2     /* the first kinds are what they should be, for these capacities */
 #define MOST_FDS 8 /* in one message, of which there may be several */
 #define PIECES 9
@@ -57,6 +59,10 @@ static void make_pool(void) {
     pool[7] = pipe_ends[0];
     pool[8] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     pool[9] = sockets[0];
+    pool[CONTROL] = make_memory(RING_SHARED_BYTES, true, seals | F_SEAL_SEAL);
+    pool[DATA] = make_memory(FUZZ_CAPACITY, true, seals | F_SEAL_FUTURE_WRITE);
+    pool[12] = make_memory(FUZZ_CAPACITY, true, seals);
+    pool[13] = make_memory(FUZZ_CAPACITY + 4096, true, seals | F_SEAL_FUTURE_WRITE);
 }
 
 static void pass(const void *bytes, size_t size, const int *fds, size_t count) {
@@ -79,41 +85,58 @@ static void pass(const void *bytes, size_t size, const int *fds, size_t count) {
 }
 
 struct offer {
+    bool told;   /* before it: of types that differ, which ... */
+    bool agreed; /* ... fit, and are what was said of them */
     struct greeting answer;
     size_t sent; /* bytes of it */
+    char joined; /* and then, in a broadcast, this byte; 0: none */
     size_t kinds[MOST_FDS], count;
     size_t passed[PIECES * MOST_FDS], passed_count; /* kinds, as they arrive */
 };
 
+static bool offers_broadcast(const struct greeting *answer) {
+    return answer->kind == HANDSHAKE_BUS && answer->flags & WIRE_FLAG_BROADCAST;
+}
+
 static bool is_good(const struct offer *offer, enum handshake_kind kind,
                     const tachyon_options_t *options) {
     const struct greeting *answer = &offer->answer;
-    bool good = offer->sent == sizeof *answer && answer->magic == WIRE_MAGIC &&
-                answer->version == WIRE_VERSION && answer->kind == (uint32_t)kind &&
-                answer->status == TACHYON_SUCCESS &&
-                /* no memory here is that of a broadcast */
-                !(kind == HANDSHAKE_BUS && (answer->flags & WIRE_FLAG_BROADCAST)) &&
-                answer->start <= TACHYON_START_POSITION &&
-                answer->position % RING_LINE == 0 && answer->name[31] == 0 &&
-                (answer->role == TACHYON_ROLE_NONE || answer->role != options->role) &&
-                (answer->schema == 0 || options->schema == 0 ||
-                 answer->schema == options->schema) &&
-                offer->passed_count == handshake_rings(kind);
+    bool good = offer->sent == sizeof *answer && answer->status == TACHYON_SUCCESS &&
+                fuzz_is_good(answer, kind, options, offer->agreed) &&
+                (!offer->told || offer->agreed) && !(answer->flags & WIRE_FLAG_TYPES);
+    if (offers_broadcast(answer)) /* where it begins stands in the memory: at 0 */
+        return good && options->role != TACHYON_ROLE_PRODUCER &&
+               offer->passed_count == 2 && offer->passed[0] == CONTROL &&
+               offer->passed[1] == DATA && answer->capacity[0] == FUZZ_CAPACITY &&
+               offer->joined == WIRE_JOINED && options->start_position == 0;
+    good = good && offer->passed_count == handshake_rings(kind);
     for (size_t i = 0; good && i < offer->passed_count; i++)
         good = offer->passed[i] < GOOD &&
                answer->capacity[i] == capacities[offer->passed[i]];
     return good;
 }
 
+/* Of the kind that is due, as a rule. */
+static size_t choose_memory(struct input *input, bool broadcast, size_t i) {
+    if (input_below(input, 4) == 0)
+        return input_below(input, KINDS);
+    return broadcast ? (i == 0 ? CONTROL : DATA) : input_below(input, GOOD);
+}
+
 static void make_offer(struct input *input, struct offer *offer,
                        enum handshake_kind kind) {
     *offer = (struct offer){
         .answer = {.magic = WIRE_MAGIC, .version = WIRE_VERSION, .kind = kind}};
-    offer->count = input_below(input, 4) ? handshake_rings(kind)
+    bool broadcast = kind == HANDSHAKE_BUS && input_below(input, 2);
+    if (broadcast) {
+        offer->answer.flags = WIRE_FLAG_BROADCAST;
+        offer->joined =
+            input_below(input, 4) ? WIRE_JOINED : (char)input_below(input, 3);
+    }
+    offer->count = input_below(input, 4) ? (broadcast ? 2 : handshake_rings(kind))
                                          : input_below(input, MOST_FDS + 1);
     for (size_t i = 0; i < offer->count; i++) {
-        offer->kinds[i] = input_below(input, 4) ? input_below(input, GOOD)
-                                                : input_below(input, KINDS);
+        offer->kinds[i] = choose_memory(input, broadcast, i);
         if (i < HANDSHAKE_MAX_RINGS && offer->kinds[i] < GOOD)
             offer->answer.capacity[i] = capacities[offer->kinds[i]];
         else if (i < HANDSHAKE_MAX_RINGS)
@@ -134,6 +157,47 @@ static void make_offer(struct input *input, struct offer *offer,
         offer->answer.role = (uint32_t)input_below(input, 4);
         offer->answer.schema = input_below(input, 4);
         break;
+    case 4:
+        fuzz_say_types(&offer->answer, fuzz_theirs[input_below(input, 4)]);
+        break;
+    }
+}
+
+/* May this be said by who meant to say that? */
+static bool tells_right(const uint8_t *bytes, struct greeting meant,
+                        const tachyon_options_t *options) {
+    struct greeting said;
+    memcpy(&said, bytes, sizeof said);
+    return said.schema == meant.schema && said.types_size == meant.types_size &&
+           said.flags & WIRE_FLAG_TYPES &&
+           fuzz_is_good(&said, (enum handshake_kind)meant.kind, options, true);
+}
+
+/* The first of two answers: with a description. */
+static void tell_types(struct input *input, struct offer *offer,
+                       const tachyon_options_t *options) {
+    size_t which = input_below(input, 4);
+    struct greeting greeting = offer->answer;
+    uint8_t bytes[sizeof greeting + 128];
+    greeting.status = TACHYON_ERR_ABI_MISMATCH;
+    greeting.role = TACHYON_ROLE_NONE;
+    greeting.flags = WIRE_FLAG_TYPES;
+    fuzz_say_types(&greeting, fuzz_theirs[which]);
+    size_t size = sizeof greeting + greeting.types_size;
+    memcpy(bytes, &greeting, sizeof greeting);
+    memcpy(bytes + sizeof greeting, fuzz_theirs[which], greeting.types_size);
+    offer->told = true;
+    if (input_below(input, 4) == 1)
+        bytes[input_below(input, size)] = (uint8_t)input_number(input, 1);
+    offer->agreed = which < FUZZ_FITTING && options->types &&
+                    memcmp(bytes + sizeof greeting, fuzz_theirs[which],
+                           size - sizeof greeting) == 0 &&
+                    tells_right(bytes, greeting, options);
+    for (size_t sent = 0; sent < size;) {
+        size_t piece =
+            input_below(input, 2) ? 1 + input_below(input, size - sent) : size - sent;
+        pass(bytes + sent, piece, NULL, 0);
+        sent += piece;
     }
 }
 
@@ -157,7 +221,24 @@ static void send_offer(struct input *input, struct offer *offer) {
         offer->passed_count += count;
         offer->sent += size;
     }
+    if (offer->joined && offer->sent == sizeof offer->answer)
+        pass(&offer->joined, 1, NULL, 0);
     shutdown(peer_end, SHUT_WR);
+}
+
+/* All of it is there, and mapped twice; the data of a broadcast is only read. */
+static void touch(const struct region *region) {
+    volatile uint8_t *map = region->map;
+    size_t last = region->data_offset + 2 * region->capacity - 1;
+    map[0] = 1;
+    if (region->read_only) {
+        CHECK_EQ(map[region->data_offset] | map[last], 0);
+        return;
+    }
+    map[region->data_offset] = 1;
+    CHECK_EQ(map[region->data_offset + region->capacity], 1);
+    map[last] = 0;
+    map[region->data_offset] = 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
@@ -173,11 +254,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     enum handshake_kind kind = input_below(&input, 2) ? HANDSHAKE_BUS : HANDSHAKE_RPC;
     options.role = kind == HANDSHAKE_BUS ? (uint32_t)input_below(&input, 3) : 0;
     options.schema = input_below(&input, 3);
+    if (options.role == TACHYON_ROLE_CONSUMER)
+        options.start = (uint32_t)input_below(&input, 3);
+    if (options.start == TACHYON_START_POSITION)
+        options.start_position = 64 * input_below(&input, 2);
+    if (input_below(&input, 2))
+        fuzz_declare_types(&options);
+    options.types_required = options.types && input_below(&input, 2);
     CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends),
              0);
     peer_end = ends[0];
     our_end = ends[1];
     make_offer(&input, &offer, kind);
+    if (input_below(&input, 3) == 1)
+        tell_types(&input, &offer, &options);
     send_offer(&input, &offer);
     const struct patience none = {.until = 0};
     struct door door = DOOR_NONE;
@@ -191,14 +281,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     ty_connector_close(&connector);
     CHECK_EQ(error == TACHYON_SUCCESS, is_good(&offer, kind, &options));
     if (error == TACHYON_SUCCESS) {
-        for (size_t i = 0; i < handshake_rings(kind); i++) {
-            const struct region *region = &session.regions[i];
-            volatile uint8_t *map = region->map;
-            map[0] = map[region->data_offset] = 1;
-            CHECK_EQ(map[region->data_offset + region->capacity], 1); /* mapped twice */
-            map[region->data_offset + 2 * region->capacity - 1] = 0;
-            map[region->data_offset] = 0;
-        }
+        for (size_t i = 0; i < handshake_rings(kind); i++)
+            touch(&session.regions[i]);
         ty_handshake_free_regions(session.regions);
         ty_close(&session.socket);
         ty_close(&session.pidfd);

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz.h"
 
+const char *const fuzz_theirs[4] = {
+    "tachyon-types 1 little\nmessage 1 T +\n a u8 @0\n b u8 @1\n = 2 align 1\n",
+    "tachyon-types 1 little\nenum E u8\n A 1\nmessage 1 T +\n a u8 @0\n = 1 align 1\n",
+    "tachyon-types 1 little\nmessage 1 T +\n a i8 @0\n = 1 align 1\n",
+    "tachyon-types 1 little\n a u8 @0\n",
+};
+
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -12,6 +12,7 @@
 
 #include "arena.h"
 #include "bus.h"
+#include "handshake.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,42 @@ static inline uint64_t input_size(struct input *input, uint64_t most) {
     if (choice < 12)
         return most + 2 - input_below(input, 256);
     return choice < 15 ? input_below(input, most + 1) : input_number(input, 8);
+}
+
+/* ---- Descriptions ---- */
+
+/* One that an end of ours has, and of the peers' the first that fit it. */
+#define FUZZ_OURS "tachyon-types 1 little\nmessage 1 T +\n a u8 @0\n = 1 align 1\n"
+#define FUZZ_FITTING 2
+extern const char *const fuzz_theirs[4];
+
+static inline void fuzz_declare_types(tachyon_options_t *options) {
+    options->types = FUZZ_OURS;
+    options->types_size = sizeof FUZZ_OURS - 1;
+    options->schema = tachyon_types_fingerprint(options->types, options->types_size);
+}
+
+/* What a peer with this one says. */
+static inline void fuzz_say_types(struct greeting *greeting, const char *types) {
+    greeting->types_size = (uint32_t)strlen(types);
+    greeting->schema = tachyon_types_fingerprint(types, greeting->types_size);
+}
+
+/* ---- Greetings ---- */
+
+/* May an end with these options get into a connection with who has said this, both their
+ * messages having been compared or not? The answer's status is not looked at. */
+static inline bool fuzz_is_good(const struct greeting *said, enum handshake_kind kind,
+                                const tachyon_options_t *options, bool agreed) {
+    bool fits = said->schema == 0      ? !options->types_required
+                : options->schema == 0 ? true
+                                       : said->schema == options->schema ||
+                                             (agreed && said->types_size > 0);
+    return fits && said->magic == WIRE_MAGIC && said->version == WIRE_VERSION &&
+           said->kind == (uint32_t)kind && said->start <= TACHYON_START_POSITION &&
+           said->position % RING_LINE == 0 && said->name[31] == 0 &&
+           said->types_size <= 65536 &&
+           (said->role == TACHYON_ROLE_NONE || said->role != options->role);
 }
 
 /* ---- A bus whose peer is the input ---- */

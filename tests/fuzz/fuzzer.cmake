@@ -20,13 +20,6 @@ endif()
 
 # fuzzer_build(<program> <target> <directory with the core's sources>)
 function(fuzzer_build program target core)
-    # A target that includes a source of the core is not linked with it too.
-    file(STRINGS "${ROOT}/tests/fuzz/${target}.c" included REGEX "^#include \"[a-z]+\\.c\"")
-    string(REGEX REPLACE ".*\"(.*)\".*" "\\1" included "${included}")
-    file(GLOB sources "${core}/*.c")
-    if(included)
-        list(REMOVE_ITEM sources "${core}/${included}")
-    endif()
     foreach(source ${target} fuzz sockets)
         list(APPEND sources "${ROOT}/tests/fuzz/${source}.c")
     endforeach()
@@ -37,11 +30,28 @@ function(fuzzer_build program target core)
         list(APPEND sanitize fuzzer)
     endif()
     list(JOIN sanitize "," sanitize)
-    execute_process(COMMAND "${CMAKE_COMMAND}" -E env ${environment}
-                            "${COMPILER}" -std=gnu11 -O1 -g -w -pthread ${FLAGS}
-                            -fsanitize=${sanitize} -fno-sanitize-recover=all
-                            ${TACHYON_FUZZ_WRAPS} "-I${core}" "-I${ROOT}/core/include"
-                            "-I${ROOT}/tests/c" "-I${ROOT}/tests/fuzz" ${sources}
+    set(compile "${CMAKE_COMMAND}" -E env ${environment}
+        "${COMPILER}" -std=gnu11 -O1 -g -w -pthread ${FLAGS} -fsanitize=${sanitize}
+        -fno-sanitize-recover=all "-I${core}" "-I${ROOT}/core/include"
+        "-I${ROOT}/tests/c" "-I${ROOT}/tests/fuzz")
+    # The core is compiled once for all targets. One that includes a source of it defines
+    # all that this source does, so that the linker takes nothing of that one from here.
+    get_property(archive GLOBAL PROPERTY "archive of ${core}")
+    if(NOT archive)
+        string(MD5 name "${core}")
+        set(objects "${WORK}/${name}")
+        set(archive "${objects}/core.a")
+        set_property(GLOBAL PROPERTY "archive of ${core}" "${archive}")
+        file(GLOB core_sources "${core}/*.c")
+        file(REMOVE_RECURSE "${objects}")
+        file(MAKE_DIRECTORY "${objects}")
+        execute_process(COMMAND ${compile} -c ${core_sources}
+                        WORKING_DIRECTORY "${objects}" COMMAND_ERROR_IS_FATAL ANY)
+        file(GLOB object_files "${objects}/*.o")
+        execute_process(COMMAND ar rcs "${archive}" ${object_files}
+                        COMMAND_ERROR_IS_FATAL ANY)
+    endif()
+    execute_process(COMMAND ${compile} ${TACHYON_FUZZ_WRAPS} ${sources} "${archive}"
                             -o "${program}"
                     COMMAND_ERROR_IS_FATAL ANY)
 endfunction()

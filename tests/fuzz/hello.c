@@ -2,7 +2,8 @@
 /*
  * The listener among clients that send any bytes in any pieces at any time. It chooses
  * only one that has greeted well, was answered, and then acknowledged; and memory that
- * one client has seen is never offered to another.
+ * one client has seen is never offered to another. Or it has a host, as a listener with many
+ * peers, which makes the memory for each or refuses it; then it goes on to the next.
  */
 #include "listener.c" /* the product's: its rounds are nobody else's business */
 
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 #define CLIENTS 4
-#define STREAM 256
+#define STREAM 512
 
 struct stranger {
     int end;      /* theirs */
@@ -47,6 +48,15 @@ static void speak(struct stranger *stranger, const void *bytes, size_t size) {
     stranger->sent += (size_t)count;
 }
 
+/* Say that hello again, and a description. */
+static void tell_types(struct stranger *stranger, struct input *input,
+                       struct greeting hello) {
+    const char *types = fuzz_theirs[input_below(input, 4)];
+    hello.flags |= input_below(input, 8) ? WIRE_FLAG_TYPES : 0;
+    speak(stranger, &hello, sizeof hello);
+    speak(stranger, types, input_below(input, 8) ? strlen(types) : strlen(types) - 1);
+}
+
 static void greet(struct stranger *stranger, struct input *input, uint32_t kind) {
     struct greeting hello = {
         .magic = WIRE_MAGIC, .version = WIRE_VERSION, .kind = kind};
@@ -69,8 +79,21 @@ static void greet(struct stranger *stranger, struct input *input, uint32_t kind)
     case 4:
         hello.version = (uint32_t)input_below(input, 256);
         break;
+    case 5:
+        hello.start = (uint32_t)input_below(input, 4);
+        hello.position = input_below(input, 4) * 32;
+        hello.epoch = input_below(input, 2);
+        memset(hello.name, 'a', input_below(input, sizeof hello.name + 1));
+        break;
+    case 6:
+    case 7:
+        fuzz_say_types(&hello, fuzz_theirs[input_below(input, 4)]);
+        hello.schema += input_below(input, 4) == 1; /* that of another text */
+        break;
     }
     speak(stranger, &hello, size);
+    if (hello.types_size > 0 && input_below(input, 4))
+        tell_types(stranger, input, hello);
     if (input_below(input, 2)) /* without waiting for the answer */
         speak(stranger, "A", 1);
 }
@@ -89,6 +112,12 @@ static void listen_to(struct stranger *stranger) {
     if (recvmsg(stranger->end, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) <= 0)
         return;
     CHECK_EQ(answer.magic, WIRE_MAGIC);
+    if (answer.flags & WIRE_FLAG_TYPES) {
+        char text[sizeof FUZZ_OURS];
+        CHECK_EQ(recv(stranger->end, text, sizeof text - 1, MSG_DONTWAIT),
+                 sizeof text - 1);
+        CHECK_EQ(memcmp(text, FUZZ_OURS, sizeof text - 1), 0);
+    }
     size_t offered = 0;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
          header = CMSG_NXTHDR(&message, header))
@@ -106,17 +135,50 @@ static void listen_to(struct stranger *stranger) {
     CHECK(offered == 0 || answer.status == TACHYON_SUCCESS);
 }
 
+/* Behind the hello stands what may be asked for, and it fits. Its bytes, or 0. */
+static size_t told(const struct stranger *stranger, struct greeting hello) {
+    const uint8_t *at = stranger->stream + sizeof hello;
+    const char *types = NULL;
+    hello.flags ^= WIRE_FLAG_TYPES;
+    for (size_t i = 0; i < FUZZ_FITTING; i++)
+        if (strlen(fuzz_theirs[i]) == hello.types_size &&
+            memcmp(at + sizeof hello, fuzz_theirs[i], hello.types_size) == 0)
+            types = fuzz_theirs[i];
+    return types && memcmp(at, &hello, sizeof hello) == 0 &&
+                   tachyon_types_fingerprint(types, hello.types_size) == hello.schema
+               ? sizeof hello + hello.types_size
+               : 0;
+}
+
 static bool is_good(const struct stranger *stranger, const struct listener *listener) {
     struct greeting hello;
+    const tachyon_options_t *options = &listener->options;
     memcpy(&hello, stranger->stream, sizeof hello);
-    return stranger->sent > sizeof hello && hello.magic == WIRE_MAGIC &&
-           hello.version == WIRE_VERSION && hello.kind == (uint32_t)listener->kind &&
-           hello.start < TACHYON_START_POSITION && hello.position % RING_LINE == 0 &&
-           hello.name[31] == 0 &&
-           (hello.role == TACHYON_ROLE_NONE || hello.role != listener->options.role) &&
-           (hello.schema == 0 || listener->options.schema == 0 ||
-            hello.schema == listener->options.schema) &&
-           stranger->stream[sizeof hello] == WIRE_ACKNOWLEDGE;
+    bool differ = hello.schema && options->schema && hello.schema != options->schema;
+    size_t between = differ && options->types ? told(stranger, hello) : 0;
+    return stranger->sent > sizeof hello + between &&
+           fuzz_is_good(&hello, listener->kind, options, between > 0) &&
+           (listener->host.offer || hello.start != TACHYON_START_POSITION) &&
+           stranger->stream[sizeof hello + between] == WIRE_ACKNOWLEDGE;
+}
+
+/* The host of many: makes all that the kind has, or less, and then refuses. */
+static tachyon_error_t host(void *context, const struct client *client,
+                            struct greeting *answer, struct region *regions) {
+    struct input *input = context;
+    uint64_t whim = input_below(input, 8);
+    unsigned rings = handshake_rings((enum handshake_kind)answer->kind);
+    CHECK(client->received == sizeof client->hello && !client->answered);
+    CHECK(!regions[0].map && !regions[1].map);
+    answer->peer = 7;
+    if (whim == 0)
+        return TACHYON_ERR_LAGGED;
+    for (unsigned i = 0; i < rings; i++) {
+        if (whim == 1 && i + 1 == rings)
+            return TACHYON_ERR_BUSY;
+        CHECK_EQ(ty_listener_create_ring(&regions[i], FUZZ_CAPACITY), TACHYON_SUCCESS);
+    }
+    return TACHYON_SUCCESS;
 }
 
 /* The last one of that name: the listener may have dropped earlier ones. */
@@ -144,6 +206,7 @@ static bool hold_round(struct listener *listener) {
         return false;
     struct stranger *good = named(session.socket);
     CHECK(good && good->seen[0] != 0 && is_good(good, listener));
+    CHECK_EQ(memcmp(&listener->hello, good->stream, sizeof listener->hello), 0);
     for (size_t i = 0; i < stranger_count; i++)
         for (size_t j = 0; j < HANDSHAKE_MAX_RINGS; j++)
             CHECK(&strangers[i] == good || strangers[i].seen[j] == 0 ||
@@ -169,10 +232,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         listener.capacities[i] = FUZZ_CAPACITY;
         listener.regions[i] = REGION_NONE;
     }
-    listener.options.schema = input_below(&input, 3);
+    listener.options = (tachyon_options_t){.schema = input_below(&input, 3)};
+    if (input_below(&input, 2))
+        fuzz_declare_types(&listener.options);
+    listener.options.types_required = listener.options.types && input_below(&input, 2);
     listener.options.role =
         listener.kind == HANDSHAKE_BUS ? (uint32_t)input_below(&input, 3) : 0;
-    listener.answer = (struct greeting){.magic = WIRE_MAGIC, .version = WIRE_VERSION};
+    listener.answer = (struct greeting){
+        .magic = WIRE_MAGIC,
+        .version = WIRE_VERSION,
+        .kind = (uint32_t)listener.kind,
+        .schema = listener.options.schema,
+        .types_size = (uint32_t)listener.options.types_size,
+    };
+    bool many = input_below(&input, 2);
+    listener.host = (struct listener_host){many ? host : NULL, &input};
     stranger_count = 0;
     come(&listener);
     bool chosen = false;
@@ -209,7 +283,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
             heard = true;
             break;
         default:
-            chosen = heard && hold_round(&listener);
+            chosen = heard && hold_round(&listener) && !many;
             heard = false;
         }
     }

@@ -19,7 +19,7 @@ function(bug name target file text replacement)
     endif()
     set(copy "${WORK}/${name}")
     file(REMOVE_RECURSE "${copy}")
-    file(COPY "${ROOT}/core/src/" DESTINATION "${copy}")
+    file(COPY "${ROOT}/core/src/" "${ROOT}/core/include/" DESTINATION "${copy}")
     execute_process(COMMAND "${CMAKE_COMMAND}" "-DSOURCE=${copy}/${file}"
                             "-DOUTPUT=${copy}/${file}" "-DTEXT=${text}"
                             "-DREPLACEMENT=${replacement}"
@@ -49,6 +49,68 @@ bug(length_off_by_one receive ring.h
 bug(length_zero_is_a_record receive ring.h
     "uint64_t size = (word & RING_LENGTH_BITS) - 1;"
     "uint64_t size = (word & RING_LENGTH_BITS) - ((word & RING_LENGTH_BITS) != 0);")
+bug(held_not_looked_behind receive consumer.c
+    "want->look = ring_look_at(rx, rx->handed, &want->record);"
+    "want->look = ring_look_at(rx, 0, &want->record);")
+bug(held_without_bound receive consumer.c
+    "return bus->rx.handed > bus->rx.capacity / 2;" "return false;")
+bug(corrupt_behind_what_is_held_goes_on receive consumer.c
+    "fail_behind(want->bus, TACHYON_ERR_CORRUPT);" "")
+# ---- Frames ----
+bug(frame_negative_extent frame tachyon_frame.h "if (frame->shape[i] < 0)" "if (false)")
+bug(frame_shape_overflows frame tachyon_frame.h
+    "if (extent > 0 && items > most / extent)" "if (false)")
+bug(frame_overflow_of_items_only frame tachyon_frame.h
+    "INT64_MAX) / (frame->bits / 8u);" "INT64_MAX);")
+bug(frame_empty_overflows frame tachyon_frame.h
+    "if (extent > 0 && items > most / extent)"
+    "if (none == 0 && extent > 0 && items > most / extent)")
+bug(frame_ndim_unchecked frame tachyon_frame.h
+    "if (frame->ndim > TACHYON_FRAME_MAX_NDIM)" "if (false)")
+bug(frame_rest_unchecked frame tachyon_frame.h "if (frame->shape[i] != 0)" "if (false)")
+bug(frame_size_unchecked frame tachyon_frame.h
+    "bytes != size - TACHYON_FRAME_HEADER_BYTES)" "bytes > size)")
+bug(frame_short_message frame tachyon_frame.h
+    "if (size < TACHYON_FRAME_HEADER_BYTES)" "if (size < 16)")
+bug(frame_bits_unchecked frame tachyon_frame.h
+    "if (frame->bits == 0 || frame->bits % 8 != 0 || frame->bits > 128)"
+    "if (frame->bits == 0)")
+bug(frame_bits_zero frame tachyon_frame.h
+    "if (frame->bits == 0 || frame->bits % 8 != 0" "if (frame->bits % 8 != 0")
+bug(frame_unknown_flags frame tachyon_frame.h
+    "if (frame->flags > TACHYON_FRAME_COLUMN_MAJOR)" "if (false)")
+bug(frame_fill_reads_a_shape_too_long frame tachyon_frame.h
+    "i < ndim && i < TACHYON_FRAME_MAX_NDIM; i++)\n        frame->shape[i] = shape[i];"
+    "i < ndim; i++)\n        frame->shape[i] = shape[i];")
+# ---- Descriptions ----
+bug(one_name_with_two_meanings types types.c
+    "if (again && !same(&block[-1], block))" "if (false)")
+bug(one_type_id_of_two_messages types types.c
+    "if (block->seen && !equal(last->rest, block->rest))" "if (false)")
+bug(a_message_merged_twice types types.c
+    "block->seen = last && equal(last->key, block->message);" "block->seen = false;")
+bug(type_ids_ordered_as_texts types types.c
+    "if (a->message.length != b->message.length)" "if (false)")
+bug(blocks_of_no_message_kept types types.c "kept = first;" "")
+bug(blocks_compared_as_they_stand types types.c
+    "if (there.length == 0 || by_key(&block, &other) != 0)" "if (there.length == 0)")
+bug(blocks_compared_are_forgotten types types.c "blocks[i].seen = true;" "")
+bug(messages_of_the_peer_alone_fit types types.c
+    "return refuse_messages(there);" "return TACHYON_SUCCESS;")
+bug(offer_before_the_types_are_compared hello listener.c
+    "} else if (!client->agreed &&" "} else if (false &&")
+bug(types_that_differ_are_agreed hello handshake.c
+    "return ty_types_compare(options->types" "return TACHYON_SUCCESS; (void)(options->types")
+bug(fingerprint_unchecked hello handshake.c
+    "!= greeting->schema)" "== 0)")
+bug(second_hello_unchecked hello listener.c
+    "return memcmp(again, &client->hello, sizeof *again) == 0" "return true")
+bug(types_of_any_size hello handshake.c
+    "if (theirs->types_size > TYPES_MAX_BYTES)" "if (false)")
+bug(offer_without_the_types answer connector.c
+    "if (!connector->agreed && ty_handshake_types_differ" "if (false && ty_handshake_types_differ")
+bug(types_of_the_last_try_kept answer handshake.c
+    "free(theirs->text);" "")
 # ---- Receiving ----
 bug(corruption_forgotten receive bus.c
     "atomic_compare_exchange_strong(&bus->error, &none, (int)error);"
@@ -59,10 +121,11 @@ bug(batch_without_bound receive consumer.c
 bug(batch_commit_believes_the_views receive consumer.c
     "if (!match || bytes > bus->rx.handed ||" "if (false ||")
 bug(array_takes_any_size receive consumer.c
-    "want.record.size == item_size && want.record.type_id == *type_id"
-    "want.record.type_id == *type_id")
+    "record->size == item_size && record->type_id == type_id"
+    "record->type_id == type_id")
 bug(copy_larger_than_its_room receive consumer.c
-    "if (unlikely(record->size > room))" "if (false)")
+    "record.size - 1 < room && !bus_disturbed(bus)"
+    "record.size > 0 && !bus_disturbed(bus)")
 bug(stride_of_unlike_records receive consumer.c
     "views[i].actual_size != views[0].actual_size ||" "")
 # ---- Sending ----
@@ -105,14 +168,21 @@ bug(any_kind_greets hello handshake.c
 bug(any_byte_acknowledges hello listener.c
     "byte == WIRE_ACKNOWLEDGE" "true")
 bug(memory_offered_twice hello listener.c
-    "if (listener->clients[index].answered)\n        ty_handshake_free_regions(listener->regions);"
+    "if (listener->clients[index].answered && !listener->clients[index].asked)\n        ty_handshake_free_regions(listener->regions);"
+    "")
+bug(memory_of_the_refused_stays hello listener.c
+    "if (listener->host.offer) /* they were for this client */\n                    ty_handshake_free_regions(listener->regions);"
     "")
 bug(seals_unchecked answer region.c
-    "seals < 0 || (seals & SIZE_SEALS) != SIZE_SEALS" "seals < 0")
+    "if (seals < 0 || (seals & needed) != needed)" "if (seals < 0)")
+bug(data_that_others_write answer region.c
+    "capacity, SIZE_SEALS | F_SEAL_FUTURE_WRITE)" "capacity, SIZE_SEALS)")
 bug(size_unchecked answer region.c
     "(uint64_t)stat.st_size != expected" "false")
 bug(too_many_descriptors answer connector.c
-    "if (connector->fd_count != needed)" "if (connector->fd_count < needed)")
+    "if (connector->fd_count != rings * each)" "if (connector->fd_count < rings * each)")
+bug(let_in_by_any_byte answer connector.c
+    "count == 1 && byte == WIRE_JOINED" "count == 1")
 bug(descriptors_without_bound answer connector.c
     "if (connector->fd_count < CONNECTOR_MAX_FDS)" "if (true)")
 bug(passed_descriptors_leak answer connector.c

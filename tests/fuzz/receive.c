@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Receiving, one by one and in batches, from a ring that a hostile producer writes. */
+/* Receiving, one by one, in batches and one behind the other, from a ring that a hostile
+ * producer writes. */
 #include "fuzz.h"
 
 #define MOST_VIEWS 16
@@ -19,32 +20,42 @@ static unguided void check_decoded(uint64_t position, const void *payload, size_
     fuzz_touch(arena, payload, size);
 }
 
-/* Once corrupt, for ever corrupt, and nothing is handed out. */
-static void check_state(struct tachyon_bus *bus, bool *corrupt, const void *got) {
+/* Once over, for ever over, and nothing is handed out. */
+static void check_state(struct tachyon_bus *bus, tachyon_error_t *over,
+                        const void *got) {
     if (got) {
-        CHECK(!*corrupt);
+        CHECK(!*over);
         return;
     }
     tachyon_error_t error = tachyon_last_error();
     CHECK(error == TACHYON_ERR_EMPTY || error == TACHYON_ERR_CORRUPT ||
-          error == TACHYON_ERR_BUSY); /* the peer has claimed our direction */
-    CHECK(!*corrupt || error == TACHYON_ERR_CORRUPT);
-    *corrupt = error == TACHYON_ERR_CORRUPT;
-    if (*corrupt)
-        CHECK_EQ(tachyon_get_state(bus), TACHYON_STATE_FATAL_ERROR);
+          error == TACHYON_ERR_LAGGED || /* it says that it has let us go */
+          error == TACHYON_ERR_BUSY);    /* the peer has claimed our direction */
+    CHECK(!*over || error == *over);
+    if (error != TACHYON_ERR_CORRUPT && error != TACHYON_ERR_LAGGED)
+        return;
+    *over = error;
+    CHECK_EQ(tachyon_get_state(bus), TACHYON_STATE_FATAL_ERROR);
 }
 
-static void take_one(struct tachyon_bus *bus, bool *corrupt, bool spin) {
+/* What a release says. It has released, also if it says that this was too late. */
+static bool check_release(tachyon_error_t *over, tachyon_error_t error) {
+    if (error == TACHYON_ERR_LAGGED)
+        *over = error;
+    return error == TACHYON_SUCCESS || error == TACHYON_ERR_LAGGED;
+}
+
+static void take_one(struct tachyon_bus *bus, tachyon_error_t *over, bool spin) {
     uint32_t type;
     size_t size;
     const void *payload = spin ? tachyon_acquire_rx_spin(bus, &type, &size, 3)
                                : tachyon_acquire_rx(bus, &type, &size);
     if (payload)
         check_decoded(bus->rx.tail, payload, size, type);
-    check_state(bus, corrupt, payload);
+    check_state(bus, over, payload);
 }
 
-static size_t take_batch(struct tachyon_bus *bus, bool *corrupt,
+static size_t take_batch(struct tachyon_bus *bus, tachyon_error_t *over,
                          tachyon_msg_view_t *views, size_t most) {
     size_t count = tachyon_acquire_rx_batch(bus, views, most);
     uint64_t bytes = 0;
@@ -56,7 +67,40 @@ static size_t take_batch(struct tachyon_bus *bus, bool *corrupt,
     }
     CHECK(bytes <=
           FUZZ_CAPACITY - RING_LINE); /* what an honest producer can have out */
-    check_state(bus, corrupt, count > 0 ? views : NULL);
+    check_state(bus, over, count > 0 ? views : NULL);
+    return count;
+}
+
+/* One more, behind those that `views` has if that is all that is handed out. */
+static size_t take_next(struct tachyon_bus *bus, tachyon_error_t *over,
+                        tachyon_msg_view_t *views, size_t count) {
+    uint64_t handed = bus->rx.handed, before = bus->rx.handed_count, word;
+    bool too_much = handed > FUZZ_CAPACITY / 2;
+    tachyon_msg_view_t view;
+    ty_fail_plain(TACHYON_SUCCESS);
+    const void *payload = tachyon_acquire_rx_next_timed(bus, &view, 0, 0);
+    if (handed == 0)
+        check_state(bus, over, payload);
+    if (payload) {
+        CHECK(!too_much && payload == view.ptr);
+        check_decoded(bus->rx.tail + handed, payload, view.actual_size, view.type_id);
+        CHECK_EQ(bus->rx.handed, handed + view.reserved_);
+        CHECK_EQ(bus->rx.handed_count, before + 1);
+        if (count != before || count == MOST_VIEWS)
+            return 0;
+        views[count] = view;
+        return count + 1;
+    }
+    if (handed == 0)
+        return 0;
+    /* Whatever lies behind it, what is handed out stays so. */
+    tachyon_error_t error = tachyon_last_error();
+    memcpy(&word, arena->data + (bus->rx.tail + handed) % FUZZ_CAPACITY, sizeof word);
+    CHECK_EQ(error, too_much    ? TACHYON_ERR_FULL
+                    : word == 0 ? TACHYON_ERR_EMPTY
+                                : TACHYON_ERR_CORRUPT);
+    CHECK_EQ(bus->rx.handed, handed);
+    CHECK_EQ(bus->rx.handed_count, before);
     return count;
 }
 
@@ -87,7 +131,8 @@ static unguided void check_items(uint64_t position, const uint8_t *items, size_t
 }
 
 /* Copies into an array that is no larger than it must be. */
-static bool take_array(struct tachyon_bus *bus, bool *corrupt, struct input *input) {
+static bool take_array(struct tachyon_bus *bus, tachyon_error_t *over,
+                       struct input *input) {
     struct ring_record next;
     uint64_t tail = bus->rx.tail;
     uint32_t type = 0;
@@ -104,12 +149,13 @@ static bool take_array(struct tachyon_bus *bus, bool *corrupt, struct input *inp
     check_items(tail, items + 1, size, count, type);
     free(items);
     if (count > 0 || tachyon_last_error() != TACHYON_ERR_INVALID_SZ)
-        check_state(bus, corrupt, count > 0 ? bus : NULL);
-    return count > 0;
+        check_state(bus, over, count > 0 ? bus : NULL);
+    return count > 0 || *over == TACHYON_ERR_LAGGED;
 }
 
 /* Into room that is just enough, or not. */
-static bool take_copy(struct tachyon_bus *bus, bool *corrupt, struct input *input) {
+static bool take_copy(struct tachyon_bus *bus, tachyon_error_t *over,
+                      struct input *input) {
     struct ring_record next;
     uint64_t tail = bus->rx.tail;
     uint32_t type = 0;
@@ -124,8 +170,8 @@ static bool take_copy(struct tachyon_bus *bus, bool *corrupt, struct input *inpu
         check_items(tail, item + 1, size, 1, type);
     free(item);
     if (taken || tachyon_last_error() != TACHYON_ERR_INVALID_SZ)
-        check_state(bus, corrupt, taken ? bus : NULL);
-    return taken;
+        check_state(bus, over, taken ? bus : NULL);
+    return taken || *over == TACHYON_ERR_LAGGED;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
@@ -134,51 +180,54 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     struct session session = fuzz_session(RING_SIDE_LISTENER, 1);
     tachyon_msg_view_t views[MOST_VIEWS] = {0};
     size_t count = 0, taken = 0;
-    bool corrupt = false;
+    tachyon_error_t over = TACHYON_SUCCESS;
     CHECK_EQ(ty_bus_init(&bus, &session), TACHYON_SUCCESS);
     fuzz_watch(&input, &bus);
     while (input.left > 0) {
         uint64_t tail = bus.rx.tail, handed = bus.rx.handed;
         bool released = false;
-        switch (input_below(&input, 9)) {
+        switch (input_below(&input, 10)) {
         case 0:
         case 1:
         case 2:
             fuzz_write(&input, arena, bus.rx.tail);
             break;
         case 3:
-            take_one(&bus, &corrupt, input_below(&input, 8) == 0);
+            take_one(&bus, &over, input_below(&input, 8) == 0);
             count = 0;
             break;
         case 4:
-            released = tachyon_commit_rx(&bus) == TACHYON_SUCCESS;
+            released = check_release(&over, tachyon_commit_rx(&bus));
             CHECK(!released || bus.rx.tail == tail + handed);
             break;
         case 5:
-            count =
-                take_batch(&bus, &corrupt, views, 1 + input_below(&input, MOST_VIEWS));
+            count = take_batch(&bus, &over, views, 1 + input_below(&input, MOST_VIEWS));
             check_stride(views, count);
             break;
         case 6: /* the first few of the batch; now and then of a wrong one */
             taken = count > 0 ? input_below(&input, count + 2) : 1;
             if (input_below(&input, 8) == 0 && count > 0)
                 views[input_below(&input, count)].reserved_ ^= input_number(&input, 2);
-            released = tachyon_commit_rx_batch(
-                           &bus, views, taken < MOST_VIEWS ? taken : MOST_VIEWS) ==
-                       TACHYON_SUCCESS;
+            released = check_release(
+                &over, tachyon_commit_rx_batch(
+                           &bus, views, taken < MOST_VIEWS ? taken : MOST_VIEWS));
             count = 0;
             break;
         case 7:
-            released = take_array(&bus, &corrupt, &input);
+            released = take_array(&bus, &over, &input);
             handed = FUZZ_CAPACITY - RING_LINE;
             count = 0;
+            break;
+        case 8:
+            count = take_next(&bus, &over, views, count);
+            check_stride(views, count);
             break;
         default:
             if (input_below(&input, 2) == 0) {
                 tachyon_get_state(&bus);
                 break;
             }
-            released = take_copy(&bus, &corrupt, &input);
+            released = take_copy(&bus, &over, &input);
             handed = FUZZ_CAPACITY - RING_LINE;
             count = 0;
         }

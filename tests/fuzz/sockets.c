@@ -336,7 +336,14 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags) {
         return __real_sendmsg(fd, message, flags);
     struct gift gift = {.count = 0};
     struct cmsghdr *header = CMSG_FIRSTHDR(message);
-    CHECK(message->msg_iovlen == 1);
+    uint8_t gathered[QUEUE_BYTES];
+    size_t size = 0;
+    for (size_t i = 0; i < (size_t)message->msg_iovlen; i++) {
+        CHECK(message->msg_iov[i].iov_len <= sizeof gathered - size);
+        memcpy(gathered + size, message->msg_iov[i].iov_base,
+               message->msg_iov[i].iov_len);
+        size += message->msg_iov[i].iov_len;
+    }
     if (header) {
         CHECK(header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS);
         gift.count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -349,8 +356,7 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags) {
         if (!gift.files[i])
             return failed(EBADF);
     }
-    return put(fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, &gift,
-               flags);
+    return put(fd, gathered, size, &gift, flags);
 }
 
 /* Time only passes when it is asked for, so that an input always does the same. */
@@ -534,7 +540,14 @@ void *__wrap_mmap(void *at, size_t size, int protection, int flags, int fd,
     const struct window *window = window_at(at, size);
     CHECK(window && flags & MAP_FIXED && flags & MAP_SHARED);
     size_t from = (size_t)((uint8_t *)at - (uint8_t *)window->arena.shared);
-    CHECK((size_t)offset == from || (size_t)offset + window->capacity == from);
+    /* A ring in one file, or the data of a broadcast, which nobody can write later. */
+    bool data = file->seals & F_SEAL_FUTURE_WRITE;
+    if (data && protection & PROT_WRITE) {
+        errno = EPERM;
+        return MAP_FAILED;
+    }
+    size_t first = (size_t)offset + (data ? RING_SHARED_BYTES : 0);
+    CHECK(first == from || first + window->capacity == from);
     if (file->type != S_IFREG || offset + (off_t)size > file->size)
         FAIL("maps %zu bytes from %jd on of memory of %jd", size, (intmax_t)offset,
              (intmax_t)file->size);

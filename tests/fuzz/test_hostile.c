@@ -5,20 +5,16 @@
  * stretches. That end gets no signal, no span outside its ring, no endless call; it may
  * be told CORRUPT, and then for good.
  */
-#include "bus.h"
+#include "hostile.h"
 #include "length.h"
-#include "peers.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define MS INT64_C(1000000)
 #define CALL_MS 2000 /* no call may take longer; each is given 1 ms */
-#define CAPACITY 8192
-#define GUARD 65536
-#define STICKY 10 /* calls after CORRUPT, which must say so again */
+#define STICKY 10    /* calls after CORRUPT, which must say so again */
 
 /* ---- The hostile peer ---- */
 
@@ -30,60 +26,13 @@ struct hostile {
     uint64_t writes;
 };
 
-static uint64_t likely_word(uint64_t *random) {
-    uint64_t size = message_size(test_random(random), CAPACITY - 128);
-    if (test_random_below(random, 64) ==
-        0) /* about as large as the ring, or too large */
-        size = test_random_below(random, 2)
-                   ? CAPACITY - 200 + test_random_below(random, 300)
-                   : test_random_below(random, 4 * CAPACITY);
-    uint64_t word = test_random(random) << 32 | (size + 1);
-    return size > 32 || test_random_below(random, 8) == 0 ? word | RING_NEXT_LINE_BIT
-                                                          : word;
-}
-
-static void write_once(const struct region *region, uint64_t *random) {
-    struct ring_shared *shared = region_shared(region);
-    uint8_t *data = region_data(region);
-    uint64_t tail = atomic_load(&shared->tail);
-    struct ring_line *line =
-        ring_line_at(data, CAPACITY - 1,
-                     (tail & ~UINT64_C(63)) + 64 * test_random_below(random, 20));
-    switch (test_random_below(random, 32)) {
-    case 0: { /* anything, anywhere */
-        size_t at = test_random_below(random, (RING_SHARED_BYTES + CAPACITY) / 8);
-        atomic_store((_Atomic uint64_t *)(void *)region->map + at, test_random(random));
-        break;
-    }
-    case 1:
-        atomic_store(&shared->tail, tail + 64 * test_random_below(random, 200) - 6400);
-        break;
-    case 2:
-        atomic_store(&shared->wanted_head,
-                     test_random_below(random, 2)
-                         ? tail + 64 * test_random_below(random, 99)
-                         : test_random(random));
-        atomic_store(&shared->wanted_tail, tail + 64 * test_random_below(random, 99));
-        break;
-    case 3:
-        atomic_store(&line->word, test_random(random) & test_random(random));
-        break;
-    case 4:
-        atomic_store(&line->word, 0);
-        break;
-    default: /* messages and calls as they might be */
-        line->correlation_id = test_random_below(random, 200);
-        atomic_store(&line->word, likely_word(random));
-    }
-}
-
 static void *be_hostile(void *context) {
     struct hostile *hostile = context;
     uint64_t random = 4;
     for (bool over = false; !over;) {
         pthread_mutex_lock(&hostile->mutex);
         for (int i = 0; i < 16 && hostile->region_count > 0; i++, hostile->writes++)
-            write_once(
+            hostile_write(
                 &hostile->regions[test_random_below(&random, hostile->region_count)],
                 &random);
         over = hostile->over;
@@ -110,49 +59,12 @@ static void call_off(struct hostile *hostile) {
     pthread_mutex_unlock(&hostile->mutex);
 }
 
-/* ---- Guard pages ---- */
-
-static size_t mapped_bytes(const struct region *region) {
-    return region->data_offset + 2 * region->capacity;
-}
-
-/* Move a ring between two inaccessible stretches. Nobody has looked at it yet, or the
- * caller arms its end again. */
-static void surround(struct region *region) {
-    size_t once = region->data_offset + region->capacity;
-    uint8_t *room = mmap(NULL, mapped_bytes(region) + 2 * GUARD, PROT_NONE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    CHECK(room != MAP_FAILED);
-    int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-    CHECK(mremap(region->map, once, once, flags, room + GUARD) == room + GUARD);
-    CHECK(mremap(region->map + once, region->capacity, region->capacity, flags,
-                 room + GUARD + once) == room + GUARD + once);
-    region->map = room + GUARD;
-}
-
-/* When the ring is gone; what it was is known by then only from a copy. */
-static void remove_guards(const struct region *copy) {
-    CHECK_EQ(munmap(copy->map - GUARD, GUARD), 0);
-    CHECK_EQ(munmap(copy->map + mapped_bytes(copy), GUARD), 0);
-}
-
 /* ---- The honest end ---- */
 
 struct outcome {
     uint64_t calls, spans, corrupt;
     int64_t longest_ns;
 };
-
-static void check_span(const struct region *region, const void *span, size_t size,
-                       struct outcome *outcome) {
-    const uint8_t *begin = span, *data = region_data(region);
-    CHECK(size <= CAPACITY && begin >= data && begin + size <= data + 2 * CAPACITY);
-    uint8_t sum = 0;
-    for (size_t i = 0; i < size; i++)
-        sum ^= ((volatile const uint8_t *)begin)[i];
-    (void)sum;
-    outcome->spans++;
-}
 
 /* What may be said while nothing was given. */
 static bool is_expected(tachyon_error_t error) {
@@ -179,13 +91,13 @@ static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
             tachyon_acquire_rx_timed(bus, &type, &size, 5, timeout_ns);
         if (!message)
             return false;
-        check_span(region, message, size, outcome);
+        outcome->spans += hostile_span(region, message, size);
         return tachyon_commit_rx(bus) == TACHYON_SUCCESS;
     }
     case BATCH:
         count = tachyon_drain_batch_timed(bus, views, 16, 5, timeout_ns);
         for (size_t i = 0; i < count; i++) {
-            check_span(region, views[i].ptr, views[i].actual_size, outcome);
+            outcome->spans += hostile_span(region, views[i].ptr, views[i].actual_size);
             handed += views[i].reserved_;
         }
         CHECK(handed <= CAPACITY - 64); /* what an honest producer can have out */
@@ -206,7 +118,7 @@ static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
         uint8_t *at = tachyon_acquire_tx_batch(bus, 1 + size % 500, 40, &count, &stride,
                                                5, timeout_ns);
         for (size_t i = 0; at && i < count; i++) {
-            check_span(region, at + i * stride, 1 + size % 500, outcome);
+            outcome->spans += hostile_span(region, at + i * stride, 1 + size % 500);
             memset(at + i * stride, 1, 1 + size % 500);
         }
         if (!at)
@@ -226,7 +138,7 @@ static bool use_bus(tachyon_bus_t *bus, enum habit habit, uint64_t *random,
         slot = tachyon_acquire_tx_timed(bus, size, 5, timeout_ns);
         if (!slot)
             return false;
-        check_span(region, slot, size, outcome);
+        outcome->spans += hostile_span(region, slot, size);
         memset(slot, 1, size);
         if (tachyon_commit_tx(bus, size, 1) != TACHYON_SUCCESS)
             return false;
@@ -267,7 +179,7 @@ static void measure(int64_t begin_ns, struct outcome *outcome) {
 static void suffer_on_a_bus(struct hostile *hostile, enum habit habit, uint64_t *random,
                             struct outcome *outcome) {
     struct pair pair = pair_open(CAPACITY);
-    surround(&pair.listener->regions[0]);
+    hostile_surround(&pair.listener->regions[0]);
     const struct region guarded = pair.listener->regions[0];
     let_loose(hostile, pair.connector, 1);
     bool usable = true;
@@ -284,7 +196,7 @@ static void suffer_on_a_bus(struct hostile *hostile, enum habit habit, uint64_t 
     }
     call_off(hostile);
     pair_close(&pair);
-    remove_guards(&guarded);
+    hostile_remove_guards(&guarded);
 }
 
 struct rpc_pair {
@@ -307,7 +219,7 @@ static bool use_callee(tachyon_rpc_bus_t *rpc, uint64_t *random,
     const void *request = tachyon_rpc_serve_timed(rpc, &id, &type, &size, 5, MS);
     if (!request)
         return false;
-    check_span(region, request, size, outcome);
+    outcome->spans += hostile_span(region, request, size);
     tachyon_error_t error = tachyon_rpc_commit_serve(rpc);
     if (error == TACHYON_SUCCESS)
         error = tachyon_rpc_reply_timed(rpc, id, "reply", test_random_below(random, 6),
@@ -348,7 +260,7 @@ static void suffer_on_calls(struct hostile *hostile, bool caller, uint64_t *rand
     tachyon_rpc_bus_t *ours = caller ? pair.caller : pair.callee;
     struct tachyon_bus *bus = (void *)ours;
     for (int i = 0; i < 2; i++)
-        surround(&bus->regions[i]);
+        hostile_surround(&bus->regions[i]);
     ty_bus_arm_tx(bus, &bus->regions[caller ? 0 : 1]);
     ty_bus_arm_rx(bus, &bus->regions[caller ? 1 : 0]);
     const struct region guarded[] = {bus->regions[0], bus->regions[1]};
@@ -371,7 +283,7 @@ static void suffer_on_calls(struct hostile *hostile, bool caller, uint64_t *rand
     tachyon_rpc_destroy(pair.caller);
     tachyon_rpc_destroy(pair.callee);
     for (int i = 0; i < 2; i++)
-        remove_guards(&guarded[i]);
+        hostile_remove_guards(&guarded[i]);
 }
 
 TEST(a_hostile_peer_can_do_no_more_than_end_the_connection) {

@@ -3,6 +3,7 @@
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 FULL, EMPTY, NETWORK, ABI_MISMATCH, PEER_DEAD, CLOSED = 9, 10, 11, 14, 15, 16
@@ -24,7 +25,8 @@ class Case(NamedTuple):
     """Two sides, or one that is alone.
 
     The side `killed` is killed when the other one has ended. `path` is what to do about
-    the path: nothing, or make it too "long", or have it "taken" by a file.
+    the path: nothing, or make it too "long", or have it "taken" by a file. `in_turn`:
+    each side starts when the one before it has printed a line.
     """
 
     group: str
@@ -32,6 +34,7 @@ class Case(NamedTuple):
     sides: tuple[Side, ...]
     killed: int | None = None
     path: str = "free"
+    in_turn: bool = False
 
 
 def side(operation: str, *prints: str, status: int = 0, **keys: object) -> Side:
@@ -278,5 +281,50 @@ def calls() -> Iterator[Case]:
     )  # fmt: skip
 
 
-CASES = (*streams(), *ends(), *limits(), *calls())
+def types() -> Iterator[Case]:
+    """Two ends whose descriptions differ: they fit, or both say in what they do not."""
+    texts = {
+        name: (Path(__file__).parent / f"types/{name}.txt").read_text()
+        for name in ("narrow", "wide", "first", "second", "wrong")
+    }
+    mismatch = "why .*MarketTick\\.quantity: {} at 16 here, {} at 16 at the peer.*"
+    undeclared = "why .*the peer does not say what messages it has.*"
+
+    def case(name: str, connector: Side, listener: Side) -> Case:
+        listener.keys["end"] = "listen"
+        return Case("types", name, (connector, listener), in_turn=True)
+
+    # A listener goes on, until its time is over: then it says what was the matter.
+    yield case("different",
+        side("meet", "ready", error(ABI_MISMATCH), mismatch.format("u32", "u64"),
+             types=texts["narrow"]),
+        side("meet", "ready", error(TIMEOUT), mismatch.format("u64", "u32"),
+             types=texts["wide"], open=2),
+    )  # fmt: skip
+    yield case("undeclared",
+        side("meet", "ready", error(ABI_MISMATCH), "why .*may require options.types.*"),
+        side("meet", "ready", error(TIMEOUT), undeclared,
+             types=texts["narrow"], required=1, open=2),
+    )  # fmt: skip
+    for one, other in (("first", "second"), ("second", "first")):
+        yield case(f"{one}-meets-{other}",
+            side("meet", "ready", "opened", types=texts[one]),
+            side("meet", "ready", "opened", types=texts[other], required=1),
+        )  # fmt: skip
+    yield case("types-are-optional",
+        side("meet", "ready", "opened"),
+        side("meet", "ready", "opened", types=texts["narrow"]),
+    )  # fmt: skip
+    yield case("no-types",
+        side("meet", "ready", error(ABI_MISMATCH), undeclared, types=texts["narrow"],
+             required=1),
+        side("meet", "ready", error(TIMEOUT), "why .+", open=2),
+    )  # fmt: skip
+    yield Case("types", "no-description", (
+        side("meet", "ready", error(INVALID_SZ), "why .*line 2 of options.types .*",
+             types=texts["wrong"]),
+    ))  # fmt: skip
+
+
+CASES = (*streams(), *ends(), *limits(), *calls(), *types())
 GROUPS = tuple(dict.fromkeys(case.group for case in CASES))

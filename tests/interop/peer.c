@@ -18,9 +18,9 @@ enum { SPIN = 10000, BATCH = 100, TICKS = 1000, MAX_SIZES = 32, MAX_CALLS = 256 
 
 static struct settings {
     const char *end, *open, *capacity, *schema, *role, *wait, *count, *size, *how,
-        *seed, *finish, *outstanding, *order, *cancel;
-} text = {"connect", "20",     "65536", "0",     "0", "20", "1",
-          "32",      "single", "0",     "close", "1", "in", "0"};
+        *seed, *finish, *outstanding, *order, *cancel, *types, *required;
+} text = {"connect", "20", "65536", "0", "0",  "20", "1", "32",
+          "single",  "0",  "close", "1", "in", "0",  "",  "0"};
 static const struct key {
     const char *name;
     const char **value;
@@ -30,12 +30,13 @@ static const struct key {
             {"count", &text.count},       {"size", &text.size},
             {"how", &text.how},           {"seed", &text.seed},
             {"finish", &text.finish},     {"outstanding", &text.outstanding},
-            {"order", &text.order},       {"cancel", &text.cancel}};
+            {"order", &text.order},       {"cancel", &text.cancel},
+            {"types", &text.types},       {"required", &text.required}};
 
 static size_t sizes[MAX_SIZES], size_count;
 static uint64_t count, seed;
 static int64_t wait_ns;
-static bool batch, in_place;
+static bool batch, in_place, tells_why;
 
 static bool is(const char *value, const char *wanted) {
     return !strcmp(value, wanted);
@@ -139,7 +140,10 @@ static tachyon_bus_t *open_bus(const char *path) {
     tachyon_options_t options = {.size = sizeof options,
                                  .timeout_ns = nanoseconds(text.open),
                                  .role = (uint32_t)number(text.role),
-                                 .schema = number(text.schema)};
+                                 .schema = number(text.schema),
+                                 .types = *text.types ? text.types : NULL,
+                                 .types_size = strlen(text.types),
+                                 .types_required = (uint32_t)number(text.required)};
     tachyon_bus_t *bus;
     tachyon_error_t error =
         is(text.end, "listen")
@@ -147,6 +151,8 @@ static tachyon_bus_t *open_bus(const char *path) {
             : tachyon_bus_connect_with(path, &options, &bus);
     if (error) {
         say_error(error);
+        if (tells_why)
+            printf("why %s\n", tachyon_last_error_message());
         exit(0);
     }
     return bus;
@@ -228,6 +234,13 @@ static void op_open(const char *path) {
     puts("opened");
     fflush(stdout);
     finish(bus);
+}
+
+static void op_meet(const char *path) {
+    puts("ready");
+    fflush(stdout);
+    tells_why = true;
+    op_open(path);
 }
 
 static void op_send(const char *path) {
@@ -542,10 +555,10 @@ int main(int argc, char **argv) {
         const char *name;
         void (*run)(const char *path);
     } operations[] = {
-        {"open", op_open},       {"send", op_send},      {"recv", op_recv},
-        {"fill", op_fill},       {"drain", op_drain},    {"hold", op_hold},
-        {"misuse", op_misuse},   {"serve", op_serve},    {"call", op_call},
-        {"produce", op_produce}, {"consume", op_consume}};
+        {"open", op_open},       {"send", op_send},       {"recv", op_recv},
+        {"fill", op_fill},       {"drain", op_drain},     {"hold", op_hold},
+        {"misuse", op_misuse},   {"serve", op_serve},     {"call", op_call},
+        {"produce", op_produce}, {"consume", op_consume}, {"meet", op_meet}};
     if (argc < 3)
         usage("OPERATION PATH");
     parse(argv + 3);

@@ -21,7 +21,8 @@ CLOSED, TIMEOUT, ADDR_IN_USE, PERMISSION = 16, 17, 20, 21
 DEFAULTS: dict[str, Any] = {
     "end": "connect", "open": 20.0, "capacity": 65536, "schema": 0, "role": 0,
     "wait": 20.0, "count": 1, "size": "32", "how": "single", "seed": 0,
-    "finish": "close", "outstanding": 1, "order": "in", "cancel": 0,
+    "finish": "close", "outstanding": 1, "order": "in", "cancel": 0, "types": "",
+    "required": 0,
 }  # fmt: skip
 keys = argparse.Namespace(**DEFAULTS)
 sizes: list[int] = []
@@ -140,6 +141,27 @@ def op_open(path: str) -> None:
     bus = open_bus(path)
     say("opened")
     finish(bus)
+
+
+def op_meet(path: str) -> None:
+    bus = Bus()
+    options = {
+        "timeout": keys.open,
+        "types": keys.types or None,
+        "types_required": keys.required,
+    }
+    say("ready")
+    try:
+        if keys.end == "listen":
+            bus._bus.listen(path, keys.capacity, **options)
+        else:
+            bus._bus.connect(path, **options)
+    except (OSError, ValueError, TachyonError) as error:
+        say("error", code_of(error, 1))
+        say("why", error)
+    else:
+        say("opened")
+        finish(bus)
 
 
 def op_send(path: str) -> None:

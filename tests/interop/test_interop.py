@@ -28,6 +28,7 @@ class Running(NamedTuple):
     prints: str
     status: int
     process: subprocess.Popen[str]
+    printed: list[str]
 
 
 class Pair:
@@ -46,7 +47,17 @@ class Pair:
             env={**os.environ, **environment},
         )  # fmt: skip
         pattern = "".join(f"({line}\n)" for line in prints)
-        self._running.append(Running(command, pattern, status, process))
+        self._running.append(Running(command, pattern, status, process, []))
+
+    def wait_for_a_line(self) -> None:
+        """Wait until what was started last has printed one, and take no more."""
+        last, line = self._running[-1], b""
+        while last.process.stdout and not line.endswith(b"\n"):
+            byte = os.read(last.process.stdout.fileno(), 1)
+            if not byte:
+                break
+            line += byte
+        last.printed.append(line.decode())
 
     def finish(self, killed: int | None = None) -> None:
         """Wait for all; fail unless each printed and ended as it should."""
@@ -54,10 +65,10 @@ class Pair:
         deadline = time.monotonic() + (GRACE if ended else 0)
         right, report = True, ""
         for i, running in enumerate(self._running):
-            process, first = running.process, ""
+            process, first = running.process, "".join(running.printed)
             if i == killed:
                 if running.prints and process.stdout:  # it may not have come so far
-                    first = process.stdout.readline()
+                    first += process.stdout.readline()
                 process.kill()
             hung = False
             try:
@@ -130,6 +141,8 @@ def test_case(
         keys = [f"{key}={value}" for key, value in side.keys.items()]
         command = [*peer["command"], side.operation, path, *keys]
         pair.start(peer, command, side.prints, side.status)
+        if case.in_turn:
+            pair.wait_for_a_line()
     pair.finish(case.killed)
 
 

@@ -107,6 +107,11 @@ WRAP(int, -1, CALL_EPOLL_CREATE, epoll_create1, (int flags), (flags))
 WRAP(int, -1, CALL_EPOLL_CTL, epoll_ctl,
      (int fd, int operation, int target, struct epoll_event *event),
      (fd, operation, target, event))
+WRAP(int, -1, CALL_EPOLL_WAIT, epoll_wait,
+     (int fd, struct epoll_event *events, int most, int timeout),
+     (fd, events, most, timeout))
+WRAP(int, -1, CALL_SOCKETPAIR, socketpair,
+     (int domain, int type, int protocol, int out[2]), (domain, type, protocol, out))
 WRAP(int, -1, CALL_TIMERFD_CREATE, timerfd_create, (clockid_t clock, int flags),
      (clock, flags))
 WRAP(int, -1, CALL_FLOCK, flock, (int fd, int operation), (fd, operation))

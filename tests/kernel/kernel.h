@@ -20,6 +20,7 @@
     X(CONNECT_PROBE, "connect of a datagram socket")                                   \
     X(EPOLL_CREATE, "epoll_create1")                                                   \
     X(EPOLL_CTL, "epoll_ctl")                                                          \
+    X(EPOLL_WAIT, "epoll_wait")                                                        \
     X(FALLOCATE, "fallocate")                                                          \
     X(FCHMOD, "fchmod")                                                                \
     X(FCNTL, "fcntl")                                                                  \
@@ -46,6 +47,7 @@
     X(SENDMSG, "sendmsg")                                                              \
     X(SHUTDOWN, "shutdown")                                                            \
     X(SOCKET, "socket")                                                                \
+    X(SOCKETPAIR, "socketpair")                                                        \
     X(SOCKET_PROBE, "socket, of a probe")                                              \
     X(STAT, "stat")                                                                    \
     X(TIMERFD_CREATE, "timerfd_create")                                                \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two processes that use everything, with nothing allowed but what the core and the C
- * library need. They are stopped and continued in their sleep.
+ * Two processes that use everything, then a listener and its peers, with nothing allowed
+ * but what the core and the C library need. They are stopped and continued in their sleep.
  */
 #include "filter.h"
 #include "peers.h"
@@ -115,6 +115,95 @@ TEST(fault_15_sigstop_and_sigcont_do_not_kill_under_the_filter) {
     }
     CHECK_EQ(test_wait(listener), 0);
     CHECK_EQ(test_wait(connector), 0);
+}
+
+/* ---- Many peers ---- */
+
+#define PEERS 3
+
+static void *accept_on(void *context) {
+    tachyon_event_t event;
+    while (tachyon_bus_accept(context, &event, -1) == TACHYON_SUCCESS)
+        continue;
+    CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED);
+    return NULL;
+}
+
+static tachyon_bus_t *listen_for_many(const char *name, uint32_t role) {
+    tachyon_options_t options = {.size = sizeof options, .role = role, .max_peers = 8};
+    if (role == TACHYON_ROLE_PRODUCER) {
+        options.slow_peer = TACHYON_SLOW_DISCONNECT;
+        options.slow_after_ns = 20 * SECOND;
+        options.keep_place_ns = SECOND;
+    }
+    tachyon_bus_t *bus;
+    CHECK_OK(tachyon_bus_listen_with(name, 4096, &options, &bus));
+    CHECK(tachyon_bus_fileno(bus) >= 0);
+    return bus;
+}
+
+/* Sends to all of them, then receives from all. */
+static void be_listener_of_many(void *context) {
+    tachyon_bus_t *feed, *collector;
+    uint32_t type;
+    size_t size;
+    int number;
+    (void)context;
+    confine();
+    feed = listen_for_many(path, TACHYON_ROLE_PRODUCER);
+    collector = listen_for_many(calls_path, TACHYON_ROLE_CONSUMER);
+    pthread_t thread = test_thread(accept_on, feed);
+    while (tachyon_bus_get_peers(feed, NULL, 0) < PEERS)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    for (int i = 0; i < 5 * ROUNDS; i++) {
+        CHECK_OK(tachyon_send(feed, &i, sizeof i, 1, 0, 20 * SECOND));
+        if (i % 10 == 0)
+            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    for (int i = 0; i < PEERS * ROUNDS; i++)
+        CHECK_OK(tachyon_recv(collector, &number, sizeof number, &size, &type, 0,
+                              20 * SECOND));
+    tachyon_bus_close(feed);
+    test_join(thread);
+    tachyon_bus_destroy(feed);
+    tachyon_bus_destroy(collector);
+}
+
+static void be_one_of_many(void *context) {
+    tachyon_options_t options = options_with_timeout_ms(10000);
+    tachyon_bus_t *bus;
+    uint32_t type;
+    size_t size;
+    int number;
+    (void)context;
+    confine();
+    CHECK_OK(tachyon_bus_connect_with(path, &options, &bus));
+    for (int i = 0; i < 5 * ROUNDS; i++) {
+        CHECK_OK(
+            tachyon_recv(bus, &number, sizeof number, &size, &type, 0, 20 * SECOND));
+        CHECK_EQ(number, i);
+    }
+    tachyon_bus_destroy(bus);
+    CHECK_OK(tachyon_bus_connect_with(calls_path, &options, &bus));
+    for (int i = 0; i < ROUNDS; i++)
+        CHECK_OK(tachyon_send(bus, &i, sizeof i, 1, 0, 20 * SECOND));
+    tachyon_bus_destroy(bus);
+}
+
+TEST(a_listener_and_its_peers_need_no_more_than_the_filter_allows) {
+    pid_t pids[1 + PEERS];
+    path = test_path("feed");
+    calls_path = test_path("collector");
+    for (int i = 0; i <= PEERS; i++)
+        pids[i] = test_spawn(i == 0 ? be_listener_of_many : be_one_of_many, NULL);
+    for (int i = 0; i < 8; i++) { /* in their sleep */
+        test_sleep_ms(10);
+        kill(pids[i % 4], SIGSTOP);
+        test_sleep_ms(10);
+        kill(pids[i % 4], SIGCONT);
+    }
+    for (int i = 0; i <= PEERS; i++)
+        CHECK_EQ(test_wait(pids[i]), 0);
 }
 
 static void make_another_call(void *context) {

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verify a model in every memory model and order, and that every mutant fails.
 
-    check.py SPIN CC WORKDIR wake|join|fanin
+    check.py SPIN CC WORKDIR wake|join|fanin|handshake
 
-Of join.pml and fanin.pml the searches of minutes are run with TACHYON_BUDGET in the
-environment, as the preset `full` does, and left out otherwise. Exit status 0 when all
-is as it must be, 77 (skipped) when there is no spin.
+The searches of minutes are run with TACHYON_BUDGET in the environment, as the preset
+`full` does, and left out otherwise. Exit status 0 when all is as it must be, 77
+(skipped) when there is no spin.
 """
 
 import itertools
@@ -19,41 +19,65 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LONG = "TACHYON_BUDGET" in os.environ
-# Most of the many short searches of join.pml is the time of the compiler.
+# Most of a short search is the time of the compiler.
 COMPILE = {
-    "wake": ["-O2"],
+    "wake": ["-O2" if LONG else "-O1"],
     "join": ["-O2" if LONG else "-O0", "-DCOLLAPSE", "-DVECTORSZ=2048"],
-    "fanin": ["-O2", "-DCOLLAPSE"],
+    "fanin": ["-O2" if LONG else "-O1", "-DCOLLAPSE"],
+    "handshake": ["-O2" if LONG else "-O1", "-DCOLLAPSE"],
 }
 MEMORIES = {"SC": ["-DSC"], "TSO, fences": [], "TSO, membarrier": ["-DMEMBARRIER"]}
-WAITS = {"own wait": [], "event loop": ["-DEVENT_LOOP"]}
-CRASHES = {
-    "no crash": [],
-    "either dies": ["-DCRASH_PRODUCER", "-DCRASH_CONSUMER"],  # or one, or none
-    "either aborts": ["-DABORT_PRODUCER", "-DABORT_CONSUMER"],
-}
-# Each mutant with the memory, the wait and the crash in which it must be found.
-MUTANTS = [
-    (1, "TSO, fences", "own wait", "no crash"),
-    (2, "TSO, membarrier", "own wait", "no crash"),
-    (3, "SC", "own wait", "no crash"),
-    (4, "SC", "own wait", "no crash"),
-    (5, "SC", "own wait", "no crash"),
-    (6, "SC", "own wait", "no crash"),
-    (7, "SC", "own wait", "no crash"),
-    (8, "SC", "own wait", "either dies"),
-    (9, "TSO, membarrier", "own wait", "no crash"),
-    (2, "TSO, membarrier", "event loop", "no crash"),
-    (3, "SC", "event loop", "no crash"),
-    (10, "SC", "event loop", "no crash"),
-    (11, "SC", "event loop", "no crash"),
-    (12, "TSO, membarrier", "own wait", "either aborts"),
-    (13, "SC", "own wait", "either aborts"),
-    (14, "SC", "own wait", "either aborts"),
-    (15, "SC", "own wait", "either aborts"),
+ALL = "; ".join(MEMORIES)
+# Of wake.pml alone: what a processor of ARM may do, too.
+MEMORIES |= {"ARM, fences": ["-DWEAK"], "ARM, membarrier": ["-DWEAK", "-DMEMBARRIER"]}
+WEAK = "ARM, fences; ARM, membarrier"
+
+# Of wake.pml: where it must hold, ...
+WAITS = ("", "EVENT_LOOP")
+CRASHES = (  # either end, or one, or none
+    "",
+    "CRASH_PRODUCER CRASH_CONSUMER",
+    "ABORT_PRODUCER ABORT_CONSUMER",
+)
+WAKE, WAKE_LONG = (
+    [
+        (ALL, f"SPURIOUS={spurious} {wait} {crash}")
+        for wait, crash in itertools.product(WAITS, CRASHES)
+    ]
+    for spurious in (1, 2)
+)
+WAKE += [(WEAK, f"SPURIOUS=0 {wait}") for wait in WAITS]
+WAKE_LONG += [
+    (WEAK, f"SPURIOUS={spurious} {wait} {crash}")
+    for spurious, wait, crash in itertools.product((0, 1), WAITS, CRASHES)
+    if bool(crash) != bool(spurious)
+]
+# ... and where each mutant must be found.
+WAKE_MUTANTS = [
+    (1, "TSO, fences", "MESSAGES=4"),
+    (2, "TSO, membarrier", "MESSAGES=4"),
+    (3, "SC", "MESSAGES=4"),
+    (4, "SC", "MESSAGES=4"),
+    (5, "SC", "MESSAGES=4"),
+    (6, "SC", "MESSAGES=4"),
+    (7, "SC", "MESSAGES=4"),
+    (8, "SC", f"MESSAGES=4 {CRASHES[1]}"),
+    (9, "TSO, membarrier", "MESSAGES=4"),
+    (2, "TSO, membarrier", "MESSAGES=4 EVENT_LOOP"),
+    (3, "SC", "MESSAGES=4 EVENT_LOOP"),
+    (10, "SC", "MESSAGES=4 EVENT_LOOP"),
+    (11, "SC", "MESSAGES=4 EVENT_LOOP"),
+    (12, "TSO, membarrier", f"MESSAGES=4 {CRASHES[2]}"),
+    (13, "SC", f"MESSAGES=4 {CRASHES[2]}"),
+    (14, "SC", f"MESSAGES=4 {CRASHES[2]}"),
+    (15, "SC", f"MESSAGES=4 {CRASHES[2]}"),
+    (1, "ARM, fences", "MESSAGES=4 SPURIOUS=0"),
+    (2, "ARM, membarrier", "MESSAGES=4 SPURIOUS=0"),
+    (16, "ARM, fences", "MESSAGES=4 SPURIOUS=0"),
+    (16, "ARM, membarrier", "MESSAGES=4 SPURIOUS=0"),
 ]
 
-# Of join.pml: where it must hold, ...
+# The same of join.pml.
 ONE = "ALONE COARSE SPURIOUS=0 CAP=2 END=3"
 TWO = "COARSE SPURIOUS=0 CAP=2 END=2"
 JOIN = [
@@ -75,7 +99,6 @@ JOIN_LONG = [
     ("SC", "ALONE FREE_RUN END=5"),
     ("SC", "ALONE OLDEST FREE_RUN END=5"),
 ]
-# ... and where each mutant must be found.
 JOIN_MUTANTS = [
     (1, "SC", f"{ONE} FREE_RUN"),
     (2, "TSO, fences", f"{ONE} FREE_RUN"),
@@ -134,11 +157,26 @@ FANIN_MUTANTS = [
     (10, "SC", "MESSAGES=2"),
     (11, "TSO, fences", "MESSAGES=1"),
     (12, "SC", "JOIN MESSAGES=1"),
+    (13, "TSO, membarrier", "REFUSED MESSAGES=1"),
 ]
 
-# For each model of this kind: what must hold, what must be found; beyond `long` too.
-HOLD = {"join": (JOIN, JOIN_LONG), "fanin": (FANIN, FANIN_LONG)}
-FIND = {"join": (JOIN_MUTANTS, JOIN_MUTANTS_LONG), "fanin": (FANIN_MUTANTS, [])}
+# The same of handshake.pml, which has no shared memory.
+HANDSHAKE = [("SC", ""), ("SC", "MANY"), ("SC", "MISFIT"), ("SC", "LIAR")]
+HANDSHAKE_LONG = [("SC", "CLOSES")]
+HANDSHAKE_MUTANTS = [
+    *((mutant, "SC", "") for mutant in range(1, 10)),
+    (10, "SC", "CLOSES"),
+    (11, "SC", "LIAR"),
+    (12, "SC", "LIAR"),
+]
+
+# Of each model: what must hold, and with `full` too; what must be found, and likewise.
+MODELS = {
+    "wake": (WAKE, WAKE_LONG, WAKE_MUTANTS, []),
+    "join": (JOIN, JOIN_LONG, JOIN_MUTANTS, JOIN_MUTANTS_LONG),
+    "fanin": (FANIN, FANIN_LONG, FANIN_MUTANTS, []),
+    "handshake": (HANDSHAKE, HANDSHAKE_LONG, HANDSHAKE_MUTANTS, []),
+}
 
 
 def defines(text: str) -> list[str]:
@@ -169,14 +207,7 @@ def verify(
 
 def searches(model: str) -> Iterator[tuple[str, list[str]]]:
     """List what must hold: its name and its definitions."""
-    if model == "wake":
-        for memory, wait, crash in itertools.product(MEMORIES, WAITS, CRASHES):
-            yield (
-                f"{memory:16} {wait:11} {crash:14}",
-                MEMORIES[memory] + WAITS[wait] + CRASHES[crash],
-            )
-        return
-    always, long = HOLD[model]
+    always, long, _, _ = MODELS[model]
     for memories, text in always + (long if LONG else []):
         for memory in memories.split("; "):
             yield f"{memory:16} {text:60}", MEMORIES[memory] + defines(text)
@@ -184,12 +215,7 @@ def searches(model: str) -> Iterator[tuple[str, list[str]]]:
 
 def mutants(model: str) -> Iterator[tuple[int, str, list[str]]]:
     """List what must be found: its number, where, and the definitions."""
-    if model == "wake":
-        for mutant, memory, wait, crash in MUTANTS:
-            flags = MEMORIES[memory] + WAITS[wait] + CRASHES[crash]
-            yield mutant, f"{memory}, {wait}, {crash}", [*flags, "-DMESSAGES=4"]
-        return
-    always, long = FIND[model]
+    _, _, always, long = MODELS[model]
     for mutant, memory, text in always + (long if LONG else []):
         yield mutant, f"{memory}, {text}", MEMORIES[memory] + defines(text)
 

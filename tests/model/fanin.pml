@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fan-in: one consumer of two rings, each with a producer of its own; the second one is
- * there from the start, or with -DJOIN comes at any time (core/src/fanin.c, peers.c). Room in a ring is SPSC's and in wake.pml.
+ * there from the start, or with -DJOIN comes at any time.
  *
  * The consumer looks at *hot* rings. One that has nothing may become *cold*: it says what
  * it waits for, orders, looks once more, and from then on epoll tells of it. To sleep it
@@ -9,7 +9,24 @@
  * the producers' sockets and the bell. Only those that the set names are hot again.
  * A lost wake-up is a deadlock, which Spin reports as an invalid end state.
  *
- * Memory, order: as in wake.pml: -DSC, -DMEMBARRIER.
+ * What stands for which code
+ *   produce()       tachyon_flush() in producer.c, ring_must_wake()
+ *   accept()        admit() in many.c, as far as ty_peers_push_joined()
+ *   news()          ty_peers_news(): the bell, then news_of() is ty_turns_told(), the door,
+ *                   and take_in() what ty_turns_took() takes off `joined`
+ *   look()          turn() and look() in turns.c, or one ring of cool(); who has ended and
+ *                   is found empty leaves, as in part_with_drained()
+ *   sleep_once()    of that name in link.c, with ty_turns_asleep(): say_if_hot(), unsay(),
+ *                   hot to cold; look_again() is look_at_all(). Who has ended and is drained
+ *                   rings the bell there, so that nobody sleeps; here nobody does at once
+ * Not in it: whose turn it is and for how long (quantum_of()), what is handed out meanwhile
+ * (F2), what is sent before its sender is let in, how far a hostile one is drained (F3),
+ * names (F4), drop, close, tachyon_bus_fileno(), what callers.c has besides: the rings of
+ * replies and a wait for room in them. Room in a ring is SPSC's and in wake.pml. Nor
+ * solo.c, which has no model.
+ *
+ * Memory, order: as in wake.pml: -DSC, -DMEMBARRIER; -DREFUSED: once the kernel refuses it,
+ *         and then no sleep is long and no ring goes cold.
  * Accept (JOIN): in a thread of its own, or with -DSELF also by the consumer when it sleeps.
  * Crash:  -DCRASH: either producer, or both, or none, is killed at any step.
  * MUTANT: one deliberate fault each; the verifier must find it.
@@ -23,6 +40,7 @@
  *  10 an end is not followed by a last look
  *  11 the order of the sleep comes before the word of the last ring
  *  12 a ring that joins is cold
+ *  13 rings go cold although the membarrier was refused (REFUSED)
  */
 #ifndef MUTANT
 #define MUTANT 0
@@ -110,7 +128,14 @@ end: do
 #define ORDER_WAKER(who) FENCE(who)
 #endif
 /* order_sleeper() */
-#ifdef MEMBARRIER
+#ifdef REFUSED
+#define ORDER_SLEEPER \
+    if \
+    :: atomic { DRAIN(C); DRAIN(P(0)); DRAIN(P(1)); DRAIN(A); ordered = true } \
+    :: refusals > 0 -> FENCE(C); atomic { refusals--; ordered = false } \
+    fi
+byte refusals = 1;
+#elif defined(MEMBARRIER)
 #define ORDER_SLEEPER atomic { DRAIN(C); DRAIN(P(0)); DRAIN(P(1)); DRAIN(A) }
 #else
 #define ORDER_SLEEPER FENCE(C)
@@ -213,21 +238,29 @@ inline news() {
 #if MUTANT == 7
     take_in();
     bell = false;
+    news_of(0);
+    news_of(1)
 #else
     bell = false;
+    news_of(0);
+    news_of(1);
 #if defined(JOIN) && defined(SELF)
     accept(C);
 #endif
     take_in();
 #endif
-    news_of(0);
-    news_of(1)
 }
 
 inline say(i) {
     said[i] = true;
     STORE(C, WANTED_HEAD(i), taken[i] + 1)
 }
+
+#ifdef REFUSED
+#define STAYS_HOT (!ordered && MUTANT != 13)
+#else
+#define STAYS_HOT false
+#endif
 
 /* One look at a hot ring; after so many that find nothing it becomes cold. */
 inline look(i) {
@@ -252,7 +285,9 @@ inline look(i) {
 #endif
         atomic {
         if
-        :: MUTANT != 3 && MORE(i) -> said[i] = false; STORE(C, WANTED_HEAD(i), 0)
+        :: (MUTANT != 3 && MORE(i)) || STAYS_HOT ->
+            said[i] = false;
+            STORE(C, WANTED_HEAD(i), 0)
         :: else -> hot[i] = false
         fi;
         cooling = false
@@ -312,8 +347,11 @@ inline sleep_once() {
         unsay(0);
         unsay(1)
     :: else ->
-        atomic { hot[0] = false; hot[1] = false };
+        atomic { if :: STAYS_HOT :: else -> hot[0] = false; hot[1] = false fi };
         if /* epoll on the set */
+#ifdef REFUSED
+        :: STAYS_HOT -> skip /* by its time-out, in a millisecond */
+#endif
         :: bell
         :: member[0] && (bytes_of[0] || ENDED(0))
         :: member[1] && (bytes_of[1] || ENDED(1))
@@ -330,6 +368,9 @@ inline sleep_once() {
 
 active proctype consumer() {
     bool member[2], hot[2], said[2], ended[2], found, cooling;
+#ifdef REFUSED
+    bool ordered = true;
+#endif
     member[0] = true;
     hot[0] = true;
 #ifndef JOIN

@@ -5,6 +5,29 @@
  * thread at a time is in, makes peers and frees them; `joined` and `left` lead from one to
  * the other. Sleep, wake and end of a single reader are in wake.pml.
  *
+ * What stands for which code
+ *   accept_step()      admit() in many.c, join() in broadcast.c, cursors_insert(); SETTLE is
+ *                      cursor_settle(), the wish cursors_grant(); told[] the byte 'J'.
+ *                      Between the push and SHARED there is a fence in the code as well,
+ *                      which TSO does not need
+ *   reaper()           reap() and release_peer() in many.c
+ *   aim(), take_in()   cursors_aim(), cursors_take_in()
+ *   drop(), hand_back_dropped(), evict()
+ *                      cursors_drop(), ty_peers_hand_back(), cursor_evict() and
+ *                      order_eviction()
+ *   refresh()          cursors_refresh(), look_at_tail() is cursor_look(); FREE_RUN
+ *                      cursors_without(), MARK cursors_mark()
+ *   sleep_for_room()   sleep_once() in link.c with tx_asleep() and tx_ready() in broadcast.c;
+ *                      cursors_ask(); its end by EVICT is lose_patience()
+ *   flush(), commit()  ring_publish(), flush_slow() in broadcast.c, ring_commit();
+ *                      woken = ALWAYS is undone by cursors_woken()
+ *   PLACE_KEPT         keep_place() with `succeeded`, predecessor()
+ *   read()             consumer.c on a ring with RING_EVICTED, ring_release()
+ * Not in it: cursors_call() and cursors_answer(), by which the next flush looks around
+ * when a reader has left, and watch_new(), from which on the set tells of it; that who
+ * finds another in the accept step has that one look again (P3 in many.c); the descriptor
+ * for event loops and its clock.
+ *
  * Each reader has control words of its own: tail, wanted_head, wanted_tail. All read one
  * ring of CAP lines. The line at position p holds p + 1 once it is published and 0 before,
  * so who reads anything else there reads what was overwritten or never shown: an assertion

@@ -2,9 +2,14 @@
 """Pairs of connected buses, and peers in other processes."""
 
 import asyncio
+import contextlib
+import os
+import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +17,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tachyon import Bus, RpcBus
+
+# every.py: classes of messages.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "schema"))
 
 
 class Pair(NamedTuple):
@@ -59,7 +67,7 @@ def connect(socket_path: str) -> Iterator[Connect]:
         pair = Pair(
             *open_both(
                 lambda: Bus.listen(path, capacity, timeout=10, **options),
-                lambda: Bus.connect(path, timeout=10),
+                lambda: Bus.connect(path, timeout=60),
             )
         )
         pairs.append(pair)
@@ -85,8 +93,8 @@ def connect_rpc(socket_path: str) -> Iterator[ConnectRpc]:
     def make(cap_fwd: int = 1 << 16, cap_rev: int = 1 << 16) -> RpcPair:
         pair = RpcPair(
             *open_both(
-                lambda: RpcBus.rpc_listen(socket_path, cap_fwd, cap_rev, timeout=10),
-                lambda: RpcBus.rpc_connect(socket_path, timeout=10),
+                lambda: RpcBus.rpc_listen(socket_path, cap_fwd, cap_rev, timeout=60),
+                lambda: RpcBus.rpc_connect(socket_path, timeout=60),
             )
         )
         ends.extend(pair)
@@ -130,6 +138,53 @@ async def outcome(awaitable: Awaitable[Any]) -> Any:
         return await awaitable
     except Exception as error:
         return error
+
+
+# ---- Conditions, where a time would depend on the machine ----
+
+
+def sleeps_of(pid: int) -> list[str] | None:
+    """Return how often each thread but ours has gone to sleep; None: one is awake."""
+    counts = []
+    for path in Path(f"/proc/{pid}/task").glob("*/status"):
+        if int(path.parent.name) == threading.get_native_id():
+            continue
+        with contextlib.suppress(OSError):  # it has ended
+            text = path.read_text()
+            if not re.search("^State:\t[SZ]", text, re.M):  # Z: it has died
+                return None
+            counts += re.findall(r"^voluntary_ctxt_switches:.*", text, re.M)
+    return counts
+
+
+def await_sleep(pid: int | None = None) -> None:
+    """Wait until all other threads wait in a call, or all of another process."""
+    before, alike = None, 0
+    while alike < 3:
+        now = sleeps_of(pid or os.getpid())
+        # Of ours not for the interpreter, which each gets while we sleep. Another
+        # process does not wait for that, but may wake now and then to try again.
+        alike = alike + 1 if now is not None and (pid or now == before) else 0
+        before = now
+        time.sleep(0.01)
+
+
+def when_asleep(do: Callable[[], object]) -> threading.Thread:
+    """Do it in a thread of its own once all others wait in a call."""
+
+    def run() -> None:
+        await_sleep()
+        do()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def alarm_when_asleep() -> threading.Thread:
+    """Send this thread SIGALRM once it waits in a call."""
+    ours = threading.get_ident()
+    return when_asleep(lambda: signal.pthread_kill(ours, signal.SIGALRM))
 
 
 @pytest.fixture

@@ -46,8 +46,8 @@ def test_derived_class_sends_and_overrides(socket_path: str) -> None:
             super().send(data, self.tag, *args, **options)
 
     producer, consumer = open_both(
-        lambda: Bus.listen(socket_path, 4096, timeout=10),
-        lambda: Tagged.connect(socket_path, timeout=10),
+        lambda: Bus.listen(socket_path, 4096, timeout=60),
+        lambda: Tagged.connect(socket_path, timeout=60),
     )
     with producer, consumer:
         producer.tag = 7

@@ -90,7 +90,7 @@ def test_child_does_not_hide_the_death_of_its_parent(socket_path: str) -> None:
     code = f"""
 import os, time
 from tachyon import Bus
-bus = Bus.connect({socket_path!r}, timeout=10)
+bus = Bus.connect({socket_path!r}, timeout=60)
 bus.send(b"last words")
 if os.fork() == 0:
     os.close(1)
@@ -99,7 +99,7 @@ if os.fork() == 0:
 os.kill(os.getpid(), 9)
 """
     with subprocess.Popen([sys.executable, "-c", code]) as peer:
-        with Bus.listen(socket_path, 4096, timeout=10) as bus:
+        with Bus.listen(socket_path, 4096, timeout=60) as bus:
             assert bus.recv(timeout=5).data == b"last words"
             with pytest.raises(PeerDeadError):
                 bus.recv(timeout=5)

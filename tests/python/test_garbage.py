@@ -23,6 +23,7 @@ from tachyon import (
     _native,
 )
 
+import every
 from conftest import open_both
 
 HAVE_GC = 1 << 14
@@ -74,7 +75,7 @@ def test_all_types_take_part_in_garbage_collection() -> None:
 
 
 def test_types_that_cannot_hold_attributes_are_final() -> None:
-    bases = {"BusBase", "RpcBusBase", "ChannelBase"}
+    bases = {"BusBase", "RpcBusBase", "ChannelBase", "MessageChannelBase", "Record"}
     for name, cls in TYPES.items():
         if not issubclass(cls, Exception):
             assert bool(cls.__flags__ & BASETYPE) == (name in bases), name
@@ -83,8 +84,8 @@ def test_types_that_cannot_hold_attributes_are_final() -> None:
 def feed_of(socket_path: str) -> tuple[Feed, Bus]:
     """Return both ends of a bus, the one that shall be freed first."""
     feed, peer = open_both(
-        lambda: Bus.listen(socket_path, 1 << 16, timeout=10),
-        lambda: Feed.connect(socket_path, timeout=10),
+        lambda: Bus.listen(socket_path, 1 << 16, timeout=60),
+        lambda: Feed.connect(socket_path, timeout=60),
     )
     return feed, peer
 
@@ -92,8 +93,8 @@ def feed_of(socket_path: str) -> tuple[Feed, Bus]:
 def service_of(socket_path: str) -> tuple[Service, RpcBus]:
     """Return both ends of an RPC bus, the callee first."""
     caller, service = open_both(
-        lambda: Service.rpc_listen(socket_path, 1 << 16, 1 << 16, timeout=10),
-        lambda: RpcBus.rpc_connect(socket_path, timeout=10),
+        lambda: Service.rpc_listen(socket_path, 1 << 16, 1 << 16, timeout=60),
+        lambda: RpcBus.rpc_connect(socket_path, timeout=60),
     )
     return service, caller
 
@@ -166,6 +167,10 @@ CIRCLES: dict[str, Callable[[Feed, Bus], Any]] = {
     "dict channel": lambda feed, _: slotted(feed, DictChannel),
     "channel method": lambda feed, _: feed.channel("<d").send_batch,
     "struct": lambda feed, _: struct_that_holds(feed),
+    "message channel": lambda feed, _: feed.channel(every.Tick),
+    "slot": lambda feed, _: (feed, feed.channel(every.Tick).send()),
+    "part of a slot": lambda feed, _: (feed, feed.channel(every.Tick).send().spread),
+    "array of a slot": lambda feed, _: (feed, feed.channel(every.Tick).send().venue),
     "tx": lambda feed, _: (feed, feed.send_zero_copy(8)),
     "low tx": lambda feed, _: (feed, feed._bus.acquire_tx(8)),
     "tx view": lambda feed, _: (feed, memoryview(feed.send_zero_copy(8))),

@@ -252,7 +252,7 @@ def test_ctrl_c_ends_a_consumer_that_has_an_array_of_the_slot(
         """
 import numpy as np
 signal.signal(signal.SIGINT, signal.default_int_handler)
-bus = Bus.connect(path, timeout=10)
+bus = Bus.connect(path, timeout=60)
 print("ready", flush=True)
 while True:
     try:
@@ -266,12 +266,12 @@ while True:
 """
     )
     assert peer.stdout is not None
-    with Bus.listen(socket_path, 1 << 16, timeout=10) as bus:
+    with Bus.listen(socket_path, 1 << 16, timeout=60) as bus:
         bus.send(b"one")
         assert peer.stdout.readline() == "ready\n"
         time.sleep(0.2)
         peer.send_signal(signal.SIGINT)
-        output, errors = peer.communicate(timeout=10)
+        output, errors = peer.communicate(timeout=60)
     assert "KeyboardInterrupt" in errors
     assert output == ""
 
@@ -282,7 +282,7 @@ def test_guard_left_by_an_exception_while_another_thread_waits(rpc: RpcPair) -> 
 
     def wait_for_more() -> None:
         waiting.set()
-        with rpc.callee.serve(timeout=10) as request:
+        with rpc.callee.serve(timeout=60) as request:
             seen.append(bytes(request))
 
     seen: list[bytes] = []
@@ -497,10 +497,10 @@ def test_message_of_a_closed_bus_is_dead(pair: Pair) -> None:
 def test_ring_lives_as_long_as_a_view(socket_path: str, connect: Connect) -> None:
     ends: list[Bus] = []
     thread = threading.Thread(
-        target=lambda: ends.append(Bus.listen(socket_path, 1 << 16, timeout=10))
+        target=lambda: ends.append(Bus.listen(socket_path, 1 << 16, timeout=60))
     )
     thread.start()
-    producer = Bus.connect(socket_path, timeout=10)
+    producer = Bus.connect(socket_path, timeout=60)
     thread.join()
     producer.send(b"first")
     view = memoryview(ends.pop().recv_zero_copy())
@@ -510,7 +510,7 @@ def test_ring_lives_as_long_as_a_view(socket_path: str, connect: Connect) -> Non
     del view
     with pytest.raises(ClosedError):
         for _ in range(1000):
-            producer.send(bytes(100), timeout=10)
+            producer.send(bytes(100), timeout=60)
 
 
 @pytest.mark.parametrize(

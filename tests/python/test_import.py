@@ -13,10 +13,10 @@ from tachyon import _native
 
 def pair():
     path, out = f"@tachyon-again-{os.getpid()}", []
-    listen = lambda: out.append(tachyon.Bus.listen(path, 1 << 16, timeout=10))
+    listen = lambda: out.append(tachyon.Bus.listen(path, 1 << 16, timeout=60))
     thread = threading.Thread(target=listen)
     thread.start()
-    first = tachyon.Bus.connect(path, timeout=10)
+    first = tachyon.Bus.connect(path, timeout=60)
     thread.join()
     return first, out[0]
 

@@ -20,6 +20,7 @@ import tachyon
 from tachyon import Bus, RpcBus, RpcDispatcher, RpcEndpoint, TachyonBus, TachyonRpcBus
 from tachyon._native import error_kind, error_name, strerror
 
+import every
 from conftest import Pair, RpcPair
 
 U16, U32, U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
@@ -119,6 +120,42 @@ TABLE: Rows = {
     "Bus.listen mode": (0, 0o777, lambda e, n: listen("mode", n)),
     "Bus.listen role": (0, 2, lambda e, n: listen("role", n)),
     "Bus.listen schema": (0, U64, lambda e, n: listen("schema", n)),
+    "Bus.listen max_peers": (1, 1024, lambda e, n: listen("max_peers", n)),
+    "Bus.listen slow_peer": (0, 1, lambda e, n: listen("slow_peer", n)),
+    "Bus.listen without_peers": (0, 1, lambda e, n: listen("without_peers", n)),
+    "TachyonBus.listen max_peers": (
+        1,
+        1024,
+        lambda e, n: listen("max_peers", n, TachyonBus),
+    ),
+    "TachyonBus.listen slow_peer": (
+        0,
+        1,
+        lambda e, n: listen("slow_peer", n, TachyonBus),
+    ),
+    "TachyonBus.listen without_peers": (
+        0,
+        1,
+        lambda e, n: listen("without_peers", n, TachyonBus),
+    ),
+    "RpcBus.rpc_listen max_peers": (1, 1024, lambda e, n: rpc_listen("max_peers", n)),
+    "TachyonRpcBus.listen max_peers": (
+        1,
+        1024,
+        lambda e, n: rpc_listen("max_peers", n, True),
+    ),
+    "Bus.drop peer": (1, U32, lambda e, n: e.rx.drop(n)),
+    "TachyonBus.drop_peer peer": (1, U32, lambda e, n: e.rx._bus.drop_peer(n)),
+    "TachyonRpcBus.drop_peer peer": (
+        1,
+        U32,
+        lambda e, n: e.callee._rpc.drop_peer(n),
+    ),
+    "RpcDispatcher.__init__ workers": (
+        1,
+        1024,
+        lambda e, n: RpcDispatcher(workers=n),
+    ),
     "Bus.listen allowed_uids": (0, U32, lambda e, n: listen("allowed_uids", [n])),
     "TachyonBus.listen capacity": (
         1,
@@ -162,6 +199,21 @@ TABLE: Rows = {
         U32,
         lambda e, n: asyncio.run(e.tx.send_async(b"", n)),
     ),
+    "Bus.send_array type_id": (0, U32, lambda e, n: e.tx.send_array(b"ab", n)),
+    "Bus.send_array tag": (0, U32, lambda e, n: e.tx.send_array(b"ab", 0, n)),
+    "Bus.send_array_async type_id": (
+        0,
+        U32,
+        lambda e, n: asyncio.run(e.tx.send_array_async(b"ab", n)),
+    ),
+    "Bus.send_array_async tag": (
+        0,
+        U32,
+        lambda e, n: asyncio.run(e.tx.send_array_async(b"ab", 0, n)),
+    ),
+    "Bus._send_parts type_id": (0, U32, lambda e, n: e.tx._send_parts([b"ab"], n)),
+    "Bus._recv_parts type_id": (0, U32, lambda e, n: e.rx._recv_parts(n, 0)),
+    "Queue.__init__ maxsize_bytes": (1, 2**31, lambda e, n: tachyon.Queue(n)),
     "Bus.send_batch type_id": (0, U32, lambda e, n: e.tx.send_batch(b"ab", n)),
     "Bus.send_zero_copy size": (0, MOST, lambda e, n: e.tx.send_zero_copy(n)),
     "Bus.send_zero_copy type_id": (0, U32, lambda e, n: e.tx.send_zero_copy(1, n)),
@@ -215,6 +267,16 @@ TABLE: Rows = {
         0,
         U32,
         lambda e, n: e.rx.channel("<I").drain_batch(1, n, timeout=0),
+    ),
+    "MessageChannel.drain_batch max_msgs": (
+        1,
+        U64,
+        lambda e, n: e.rx.channel(every.Tick).drain_batch(n, timeout=0),
+    ),
+    "MessageChannel.drain_batch spin_threshold": (
+        0,
+        U32,
+        lambda e, n: e.rx.channel(every.Tick).drain_batch(1, n, timeout=0),
     ),
     "TxGuard actual_size": (
         0,
@@ -446,8 +508,10 @@ def opening(
 
 
 CAPACITY, COMMON = (1, 2**31), {"schema": (0, U64), "allowed_uids": (0, U32)}
-ONE = {"capacity": CAPACITY, "mode": (0, 0o777), "role": (0, 2), **COMMON}
-TWO = {"cap_fwd": CAPACITY, "cap_rev": CAPACITY, "mode": (0, 0o777), **COMMON}
+PEERS = {"max_peers": (1, 1024)}
+WAYS = {"slow_peer": (0, 1), "without_peers": (0, 1), **PEERS}
+ONE = {"capacity": CAPACITY, "mode": (0, 0o777), "role": (0, 2), **COMMON, **WAYS}
+TWO = {"cap_fwd": CAPACITY, "cap_rev": CAPACITY, "mode": (0, 0o777), **COMMON, **PEERS}
 JOIN = {"role": (0, 2), **COMMON}
 
 STARTS: list[tuple[str, Callable[..., Any], dict[str, tuple[int, int]]]] = [
@@ -479,31 +543,48 @@ STARTS: list[tuple[str, Callable[..., Any], dict[str, tuple[int, int]]]] = [
 for start in STARTS:
     TABLE |= opening(*start)
 ELSEWHERE = {
+    # It may be a Position as well: see test_many.
+    "Bus.connect start",
+    "Bus.connect_async start",
+    "TachyonBus.connect start",
+    "TachyonBus.connect_start start",
     # The index of a sequence fails as one of a list does: see below.
     "RxBatchGuard.__getitem__ index",
     "ChannelBatch.__getitem__ key",
+    # With pyarrow: see test_arrow.
+    "Bus.send_arrow type_id",
+    "Bus.send_arrow_async type_id",
     # Within the package.
+    "send_arrow type_id",
     "_serve spin_threshold",
+    "Low.drop_peer peer",
     "ChannelBase.__new__ type_id",
     "ChannelBase.__new__ size",
     "ChannelBase._drain max_msgs",
     "ChannelBase._drain spin_threshold",
     "Channel.__new__ type_id",
+    "MessageChannelBase._drain max_msgs",
+    "MessageChannelBase._drain spin_threshold",
     "integer value",
     "integer least",
     "integer limit",
     "RxMsgView.__dlpack__ max_version",
     "RxMsgView.__dlpack__ dl_device",
+    "Frame.__dlpack__ max_version",
+    "Frame.__dlpack__ dl_device",
     "RpcDispatcher._serve spin_threshold",
     "RpcEndpoint.__init__ msg_type",
 }
-BASES = {"BusBase": "Bus", "RpcBusBase": "RpcBus"}  # of the classes that are public
+# Of the classes that are public.
+BASES = {"BusBase": "Bus", "RpcBusBase": "RpcBus", "Listener": "Bus"}
 OPTIONAL = {
     "Bus.recv_batch_into type_id",
     "RpcBus.call max_payload_size",
     "RpcBus.reply max_payload_size",
     "RpcBus.call_async max_payload_size",
     "RpcBus.reply_async max_payload_size",
+    "RpcDispatcher.__init__ workers",
+    *(row for row in TABLE if row.endswith("max_peers")),
 }
 SWITCHES = {row for row in TABLE if row.endswith("pure_spin")}
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tachyon import Bus, TachyonError
@@ -35,10 +34,10 @@ class Guards(RuleBasedStateMachine):
         path = str(Path(self.directory.name) / "bus.sock")
         ends: list[Bus] = []
         thread = threading.Thread(
-            target=lambda: ends.append(Bus.listen(path, 1 << 16, timeout=10))
+            target=lambda: ends.append(Bus.listen(path, 1 << 16, timeout=60))
         )
         thread.start()
-        self.producer = Bus.connect(path, timeout=10)
+        self.producer = Bus.connect(path, timeout=60)
         thread.join()
         self.consumer = ends[0]
         self.tx: Slot | None = None

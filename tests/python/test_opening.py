@@ -20,7 +20,8 @@ import pytest
 
 from tachyon import Bus, ClosedError, Role, RpcBus, TachyonError
 
-from conftest import Run, StartPeer, outcome, settle
+from conftest import Run, StartPeer, await_sleep, outcome, settle
+from floor import Watch
 
 Opener = Callable[..., Coroutine[Any, Any, Any]]
 README = Path(__file__).resolve().parents[2] / "README.md"
@@ -151,7 +152,7 @@ def test_any_number_opens_in_one_loop(run: Run, kind: Kind, socket_path: str) ->
         # Each takes a dozen descriptors, of which 1,024 are usual.
         paths = [f"{socket_path}.{number}" for number in range(40)]
         connecting = [
-            asyncio.ensure_future(kind.connect_async(path, timeout=10))
+            asyncio.ensure_future(kind.connect_async(path, timeout=60))
             for path in paths
         ]
         await asyncio.sleep(0.05)  # nobody listens yet
@@ -475,8 +476,8 @@ def test_a_coroutine_that_is_never_awaited_does_nothing(
 # ---- Ctrl-C ----
 
 
-def interrupt(code: str, path: str) -> tuple[int, str, float]:
-    """Run a program until it listens, send one SIGINT; exit status, stderr, seconds."""
+def interrupt(code: str, path: str) -> tuple[int, str]:
+    """Run a program until it listens, send one SIGINT; exit status and stderr."""
     program = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", code], stderr=subprocess.PIPE, text=True
     )
@@ -484,16 +485,17 @@ def interrupt(code: str, path: str) -> tuple[int, str, float]:
         if os.path.exists(path) or program.poll() is not None:
             break
         time.sleep(0.01)
-    time.sleep(0.1)
-    begin = time.monotonic()
+    await_sleep(program.pid)
+    watch = Watch()
     program.send_signal(signal.SIGINT)
     try:
-        _, errors = program.communicate(timeout=10)
+        _, errors = program.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         program.kill()
         program.communicate()
         pytest.fail("one Ctrl-C does not end it")
-    return program.returncode, errors, time.monotonic() - begin
+    watch.check(0, 2)
+    return program.returncode, errors
 
 
 def test_one_ctrl_c_ends_the_program_of_the_readme(socket_path: str) -> None:
@@ -505,10 +507,9 @@ def test_one_ctrl_c_ends_the_program_of_the_readme(socket_path: str) -> None:
     assert "listen_async" in found[1]
     code = found[1].replace("/tmp/ticks.sock", socket_path)
     assert socket_path in code
-    status, errors, took = interrupt(code, socket_path)
+    status, errors = interrupt(code, socket_path)
     assert status == -signal.SIGINT
     assert errors.rstrip().endswith("KeyboardInterrupt")
-    assert took < 2
     assert os.listdir(Path(socket_path).parent) == []
 
 
@@ -531,9 +532,8 @@ async def main():
     await {opening}
 asyncio.run(main())
 """
-    status, errors, took = interrupt(code, socket_path)
+    status, errors = interrupt(code, socket_path)
     assert status == -signal.SIGINT, errors
-    assert took < 2
 
 
 # ---- The low level ----

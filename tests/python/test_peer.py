@@ -13,12 +13,12 @@ from conftest import Connect, Pair, StartPeer
 from floor import Watch
 
 SEND_TEN = """
-with Bus.connect(path, timeout=10) as bus:
+with Bus.connect(path, timeout=60) as bus:
     for i in range(10):
         bus.send(bytes([i]), type_id=i)
 """
 SEND_TEN_AND_DIE = """
-bus = Bus.connect(path, timeout=10)
+bus = Bus.connect(path, timeout=60)
 for i in range(10):
     bus.send(bytes([i]), type_id=i)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -29,13 +29,13 @@ def test_iteration_ends_with_the_stream(
     start_peer: StartPeer, socket_path: str
 ) -> None:
     peer = start_peer(SEND_TEN)
-    with Bus.listen(socket_path, 4096, timeout=10) as bus:
+    with Bus.listen(socket_path, 4096, timeout=60) as bus:
         assert [message.type_id for message in bus] == list(range(10))
         assert list(bus) == []
         for receive in (bus.recv, bus.recv_zero_copy, bus.drain_batch):
             with pytest.raises(ClosedError):
                 receive()
-    assert peer.communicate(timeout=10) == ("", "")
+    assert peer.communicate(timeout=60) == ("", "")
 
 
 def test_unflushed_commits_arrive_when_the_bus_is_closed(
@@ -43,7 +43,7 @@ def test_unflushed_commits_arrive_when_the_bus_is_closed(
 ) -> None:
     start_peer(
         """
-bus = Bus.connect(path, timeout=10)
+bus = Bus.connect(path, timeout=60)
 for i in range(10):
     with bus._bus.acquire_tx(8) as tx:
         tx.actual_size = 8
@@ -51,7 +51,7 @@ for i in range(10):
 del bus
 """
     )
-    with Bus.listen(socket_path, 4096, timeout=10) as bus:
+    with Bus.listen(socket_path, 4096, timeout=60) as bus:
         assert [message.type_id for message in bus] == list(range(10))
 
 
@@ -59,7 +59,7 @@ def test_death_comes_after_all_that_was_sent(
     start_peer: StartPeer, socket_path: str
 ) -> None:
     start_peer(SEND_TEN_AND_DIE)
-    with Bus.listen(socket_path, 4096, timeout=10) as bus:
+    with Bus.listen(socket_path, 4096, timeout=60) as bus:
         assert [bus.recv(timeout=5).type_id for _ in range(10)] == list(range(10))
         for receive in (bus.recv, bus.recv_zero_copy, bus.drain_batch, bus.__next__):
             with pytest.raises(PeerDeadError) as caught:
@@ -71,8 +71,8 @@ def test_death_comes_after_all_that_was_sent(
 def test_death_ends_a_waiting_receive(
     start_peer: StartPeer, socket_path: str, wait: str
 ) -> None:
-    peer = start_peer("bus = Bus.connect(path, timeout=10)\nsys.stdin.read()")
-    with Bus.listen(socket_path, 4096, timeout=10) as bus:
+    peer = start_peer("bus = Bus.connect(path, timeout=60)\nsys.stdin.read()")
+    with Bus.listen(socket_path, 4096, timeout=60) as bus:
         killer = threading.Timer(0.1, peer.kill)
         watch = Watch()
         killer.start()
@@ -90,9 +90,9 @@ def test_end_of_the_consumer_ends_a_waiting_send(
     start_peer: StartPeer, socket_path: str, ending: str, error: type[TachyonError]
 ) -> None:
     start_peer(
-        f"bus = Bus.connect(path, timeout=10)\nbus.recv()\ntime.sleep(0.2)\n{ending}"
+        f"bus = Bus.connect(path, timeout=60)\nbus.recv()\ntime.sleep(0.2)\n{ending}"
     )
-    with Bus.listen(socket_path, 4096, timeout=10) as bus, pytest.raises(error):
+    with Bus.listen(socket_path, 4096, timeout=60) as bus, pytest.raises(error):
         while True:
             bus.send(bytes(100))
 
@@ -100,8 +100,8 @@ def test_end_of_the_consumer_ends_a_waiting_send(
 def test_peer_is_named(pair: Pair, start_peer: StartPeer, tmp_path: Path) -> None:
     assert pair.producer.peer == (os.getpid(), os.getuid(), os.getgid())
     path = str(tmp_path / "other.sock")
-    peer = start_peer(f"bus = Bus.connect({path!r}, timeout=10)\nsys.stdin.read()")
-    with Bus.listen(path, 4096, timeout=10) as bus:
+    peer = start_peer(f"bus = Bus.connect({path!r}, timeout=60)\nsys.stdin.read()")
+    with Bus.listen(path, 4096, timeout=60) as bus:
         assert bus.peer.pid == peer.pid
         assert bus.peer._asdict() == {
             "pid": peer.pid,

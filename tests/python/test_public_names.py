@@ -31,20 +31,35 @@ BUS = {
     *("__aenter__", "__aexit__"),
     *("abort", "aclose", "close", "fileno", "max_payload", "peer"),
     *("set_polling_mode", "stats"),
+    *("accept", "accept_in_background", "drop", "events", "peers", "sender"),
 }
 LOW = {
     *("abort", "connect", "connect_start", "destroy", "fileno", "listen"),
     *("listen_start", "max_payload", "opening_cancel", "opening_step", "peer"),
     *("set_polling_mode", "stats", "unwatch", "watch"),
+    *("accept", "drop_peer", "peers", "sender"),
 }
 NAMES: dict[str, set[str]] = {
     "Bus": {
         *BUS,
         *("__aiter__", "__anext__", "__iter__", "__next__"),
-        *("_bus", "channel", "connect", "connect_async", "drain_batch", "listen"),
-        *("listen_async", "recv"),
+        *("_bus", "channel", "connect", "connect_async", "drain_batch", "flush"),
+        "messages",
+        *("listen", "listen_async", "position", "recv"),
+        *("recv_arrow", "recv_arrow_async", "recv_arrow_zero_copy"),
+        "recv_arrow_zero_copy_async",
         *("recv_async", "recv_batch_into", "recv_zero_copy", "send", "send_async"),
+        *("send_arrow", "send_arrow_async"),
         *("send_batch", "send_zero_copy", "set_numa_node"),
+        *("recv_array", "recv_array_async", "recv_array_zero_copy"),
+        *("recv_array_zero_copy_async", "send_array", "send_array_async"),
+    },
+    "Frame": {*GUARD, "__dlpack__", "__dlpack_device__", "dtype", "shape", "tag"}
+    | {"type_id"},
+    "Queue": {
+        *("cancel_join_thread", "close", "empty", "full", "get", "get_nowait"),
+        *("join_thread", "put", "put_nowait", "qsize"),
+        *("__class_getitem__", "__parameters__"),  # of typing.Generic
     },
     "RpcBus": {
         *BUS,
@@ -58,6 +73,11 @@ NAMES: dict[str, set[str]] = {
         *("format", "layout", "recv", "recv_batch_into", "send_batch", "size"),
         "type_id",
     },
+    "MessageChannel": {
+        *("__call__", "__class_getitem__", "__iter__", "__next__", "bus"),
+        *("drain_batch", "dtype", "layout", "recv", "recv_batch_into", "send"),
+        *("send_batch", "size", "type_id"),
+    },
     "ChannelBatch": {
         *GUARD,
         "__array__",
@@ -65,6 +85,10 @@ NAMES: dict[str, set[str]] = {
         "__iter__",
         "__len__",
         "array",
+    },
+    "Messages": {
+        *("__aiter__", "__anext__", "__iter__", "__next__"),
+        *("_bus", "recv", "recv_async"),
     },
     "RpcDispatcher": {"handler", "register", "serve_forever", "serve_once"},
     "RpcEndpoint": {"__call__", "call"},
@@ -76,6 +100,7 @@ NAMES: dict[str, set[str]] = {
     "TachyonBus": {
         *LOW,
         *("acquire_rx", "acquire_tx", "drain_batch", "flush", "set_numa_node"),
+        "position",
     },
     "TachyonRpcBus": {
         *LOW,

@@ -128,7 +128,7 @@ def test_500_tasks_that_wait_for_room_use_no_time(run: Run, sender: Sender) -> N
         tasks = [sender.send(number) for number in range(500)]
         await asyncio.sleep(0.3)
         used = await time_used()
-        assert used < floor + 0.01
+        assert used < floor + 0.03
         assert sum(not task.done() for task in tasks) > 480
         await give_up(tasks)
 
@@ -153,7 +153,7 @@ def test_requests_that_nobody_takes_cost_no_time(
         caller.call(b"", 1, timeout=0)  # is there, and stays there
         await asyncio.sleep(0.1)
         caller.call(b"", 1, timeout=0)
-        assert await time_used() < floor + 0.01
+        assert await time_used() < floor + 0.03
         assert not replies[-1].done()
         for call in calls:  # the news of room is not lost among the rest
             caller.wait(call, timeout=0).__exit__(None, None, None)
@@ -180,7 +180,7 @@ def test_a_reply_that_is_held_costs_no_time(run: Run, connect_rpc: ConnectRpc) -
                 for _ in range(20)
             ]
             await asyncio.sleep(0.1)
-            assert await time_used() < floor + 0.01
+            assert await time_used() < floor + 0.03
         await give_up(tasks)
 
     run(main())

@@ -297,8 +297,8 @@ def test_the_wrong_end_is_refused(rpc: RpcPair) -> None:
 
 def test_the_other_kind_of_bus_is_refused(socket_path: str) -> None:
     for listen, connect in (
-        (lambda: RpcBus.rpc_listen(socket_path, 4096, 4096, timeout=0.5), Bus.connect),
-        (lambda: Bus.listen(socket_path, 4096, timeout=0.5), RpcBus.rpc_connect),
+        (lambda: RpcBus.rpc_listen(socket_path, 4096, 4096, timeout=1), Bus.connect),
+        (lambda: Bus.listen(socket_path, 4096, timeout=1), RpcBus.rpc_connect),
     ):
         errors: list[BaseException] = []
 
@@ -311,7 +311,7 @@ def test_the_other_kind_of_bus_is_refused(socket_path: str) -> None:
         thread = threading.Thread(target=run)
         thread.start()
         with pytest.raises(ConnectionError, match=r"RPC|rpc|bus"):
-            connect(socket_path, timeout=0.3)
+            connect(socket_path, timeout=60)
         thread.join()
         assert errors, "the listener did not go on listening"
 
@@ -449,8 +449,8 @@ def test_close_with_a_view_is_refused(rpc: RpcPair) -> None:
 
 def test_guard_outlives_its_bus_object(socket_path: str) -> None:
     caller, callee = open_both(
-        lambda: RpcBus.rpc_listen(socket_path, 4096, 4096, timeout=10),
-        lambda: RpcBus.rpc_connect(socket_path, timeout=10),
+        lambda: RpcBus.rpc_listen(socket_path, 4096, 4096, timeout=60),
+        lambda: RpcBus.rpc_connect(socket_path, timeout=60),
     )
     caller.call(b"kept", 1)
     request = callee.serve()

@@ -29,7 +29,7 @@ def test_end_of_the_callee_fails_every_outstanding_call(
     start_peer: StartPeer, socket_path: str, ending: str, error: type[TachyonError]
 ) -> None:
     start_peer(f"""
-bus = RpcBus.rpc_listen(path, 4096, 4096, timeout=10)
+bus = RpcBus.rpc_listen(path, 4096, 4096, timeout=60)
 for _ in range(3):
     with bus.serve() as request:
         pass
@@ -37,7 +37,7 @@ bus.reply(2, b"last words", 1)
 time.sleep(0.2)
 {ending}
 """)
-    with RpcBus.rpc_connect(socket_path, timeout=10) as bus:
+    with RpcBus.rpc_connect(socket_path, timeout=60) as bus:
         calls = [bus.call(b"", 1) for _ in range(3)]
         watch = Watch()
         with pytest.raises(error):

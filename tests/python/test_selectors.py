@@ -4,14 +4,13 @@
 import select
 import selectors
 import threading
-import time
 from typing import Any
 
 import pytest
 
 from tachyon import Bus, ClosedError, PeerDeadError, RingFull, TachyonError
 
-from conftest import Connect, Pair, RpcPair, StartPeer
+from conftest import Connect, Pair, RpcPair, StartPeer, await_sleep
 from floor import Watch
 
 SELECTORS = [
@@ -77,8 +76,8 @@ def test_end_of_stream_and_death_are_readable(
         pair.consumer.recv(timeout=0)
 
     path = str(tmp_path / "other.sock")
-    peer = start_peer(f"bus = Bus.connect({path!r}, timeout=10)\nsys.stdin.read()")
-    with Bus.listen(path, 4096, timeout=10) as bus:
+    peer = start_peer(f"bus = Bus.connect({path!r}, timeout=60)\nsys.stdin.read()")
+    with Bus.listen(path, 4096, timeout=60) as bus:
         bus.fileno()
         with pytest.raises(TimeoutError):
             bus.recv(timeout=0)
@@ -153,7 +152,7 @@ def test_a_watched_bus_keeps_its_descriptor_until_it_is_let_go(pair: Pair) -> No
 def test_a_thread_that_waits_keeps_the_descriptor_to_itself(pair: Pair) -> None:
     thread = threading.Thread(target=pair.consumer.recv)
     thread.start()
-    time.sleep(0.05)
+    await_sleep()
     with pytest.raises(TachyonError, match="another thread is waiting to receive"):
         pair.consumer.fileno()
     pair.producer.send(b"x")

@@ -7,8 +7,7 @@ import struct
 import threading
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tachyon import Message
 
@@ -203,7 +202,7 @@ def test_any_history_arrives_in_order(
 
     def receive() -> None:
         while len(received) < len(messages):
-            with pair.consumer.drain_batch(batch_size, timeout=10) as batch:
+            with pair.consumer.drain_batch(batch_size, timeout=60) as batch:
                 received.extend((m.type_id, bytes(m)) for m in batch)
 
     thread = threading.Thread(target=receive)

@@ -12,7 +12,7 @@ import pytest
 
 from tachyon import Bus, ClosedError, RingFull, TachyonError
 
-from conftest import Connect, Pair
+from conftest import Connect, Pair, await_sleep
 
 RECEIVE = [
     lambda bus: bus.recv(),
@@ -31,13 +31,16 @@ Call = Callable[[Any], Any]
 class Caller(threading.Thread):
     """A thread that makes one call and keeps what came of it."""
 
-    def __init__(self, call: Call, bus: Any) -> None:
+    def __init__(self, call: Call, bus: Any, spins: bool = False) -> None:
         super().__init__()
         self.error: BaseException | None = None
         self._call = call
         self._bus = bus
         self.start()
-        time.sleep(0.1)  # let it reach its wait
+        if spins:
+            time.sleep(0.1)
+        else:
+            await_sleep()  # it has reached its wait
 
     def run(self) -> None:
         """Make the call."""
@@ -79,7 +82,7 @@ def test_destroy_ends_a_waiting_send(pair: Pair, call: Call) -> None:
 
 def test_destroy_ends_a_spinning_receive(pair: Pair) -> None:
     pair.consumer.set_polling_mode(True)
-    caller = Caller(lambda bus: bus.recv(), pair.consumer)
+    caller = Caller(lambda bus: bus.recv(), pair.consumer, spins=True)
     pair.consumer._bus.destroy()
     assert isinstance(caller.outcome(), ClosedError)
 
@@ -143,7 +146,7 @@ def test_threads_that_share_a_producer_lose_nothing(pair: Pair) -> None:
 
     def receive() -> None:
         while len(received) < count * threads:
-            with pair.consumer.drain_batch(50, timeout=10) as batch:
+            with pair.consumer.drain_batch(50, timeout=60) as batch:
                 received.extend(bytes(message)[:-200] for message in batch)
 
     workers = [threading.Thread(target=send, args=(n,)) for n in range(threads)]
@@ -182,7 +185,7 @@ def test_guards_from_many_threads_never_share_a_slot(pair: Pair) -> None:
 
     def receive() -> None:
         while len(received) < count * threads:
-            received.append(pair.consumer.recv(timeout=10).data)
+            received.append(pair.consumer.recv(timeout=60).data)
 
     workers = [threading.Thread(target=send, args=(n,)) for n in range(threads)]
     workers.append(threading.Thread(target=receive))

@@ -13,6 +13,7 @@ import pytest
 
 from tachyon import Bus, RingFull, RpcBus, RpcDispatcher, TachyonError, tachyon_rpc
 
+import every
 from conftest import Connect, Pair, RpcPair
 from floor import Watch
 
@@ -105,11 +106,11 @@ def test_connect_finds_a_listener_that_comes_later(
 ) -> None:
     ends: list[Bus] = []
     thread = threading.Thread(
-        target=lambda: ends.append(Bus.connect(socket_path, timeout=10))
+        target=lambda: ends.append(Bus.connect(socket_path, timeout=60))
     )
     thread.start()
     time.sleep(0.1)
-    with Bus.listen(socket_path, 4096, timeout=10) as consumer:
+    with Bus.listen(socket_path, 4096, timeout=60) as consumer:
         thread.join()
         with ends[0] as producer:
             producer.send(b"x")
@@ -190,6 +191,7 @@ EMPTY: dict[str, Call] = {
     "recv_async": lambda bus, t: asyncio.run(bus.recv_async(t)),
     "Channel.recv": lambda bus, t: bus.channel("I").recv(t),
     "Channel.drain_batch": lambda bus, t: bus.channel("I").drain_batch(timeout=t),
+    "MessageChannel.recv": lambda bus, t: bus.channel(every.Tick).recv(t),
     "acquire_rx": lambda bus, t: bus._bus.acquire_rx(timeout=t),
 }
 FULL: dict[str, Call] = {
@@ -198,6 +200,8 @@ FULL: dict[str, Call] = {
     "send_batch": lambda bus, t: bus.send_batch(bytearray(500), 0, t),
     "send_async": lambda bus, t: asyncio.run(bus.send_async(bytes(500), 0, t)),
     "Channel": lambda bus, t: bus.channel("500s")(b"", timeout=t),
+    "MessageChannel": lambda bus, t: bus.channel(every.Cancel)(timeout=t),
+    "MessageChannel.send": lambda bus, t: bus.channel(every.Cancel).send(t),
     "acquire_tx": lambda bus, t: bus._bus.acquire_tx(500, t),
 }
 

@@ -2,8 +2,7 @@
 """Type ids join and part."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tachyon import make_type_id, msg_type, route_id
 

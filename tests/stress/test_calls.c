@@ -199,6 +199,6 @@ TEST(when_the_callee_dies_all_outstanding_calls_fail) {
     printf("    64 calls fail after %.0f us, at most %.0f us\n",
            samples_us(&samples, 0.5), samples_us(&samples, 1));
     /* One straggler may be the scheduler's. */
-    CHECK_IN(samples_us(&samples, 0.9) / 1000, 0, DEATH_MS);
+    CHECK_OR_AGAIN(samples_us(&samples, 0.9) <= DEATH_MS * 1000);
     free(samples.ns);
 }

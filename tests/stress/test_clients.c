@@ -138,7 +138,7 @@ static int64_t get_in(void) {
         FAIL("listen: %s", listening.message);
     CHECK_OK(tachyon_send(bus, "good", 4, 1, 0, 0));
     const char *message =
-        tachyon_acquire_rx_timed(listening.bus, &type, &size, 0, 1000 * MS);
+        tachyon_acquire_rx_timed(listening.bus, &type, &size, 0, 10000 * MS);
     CHECK(message && size == 4 && memcmp(message, "good", 4) == 0);
     tachyon_bus_destroy(bus);
     tachyon_bus_destroy(listening.bus);
@@ -164,8 +164,8 @@ TEST(a_good_client_gets_in_among_a_thousand_rude_ones) {
                "max %.0f us",
                atomic_load(&visits->begun), samples_us(&samples, 0.5),
                samples_us(&samples, 0.99), samples_us(&samples, 1));
-    CHECK(atomic_load(&visits->ended) > 10 * length.done);
-    CHECK_IN(samples_us(&samples, 0.99) / 1000, 0, GOOD_MS);
+    CHECK_OR_AGAIN(atomic_load(&visits->ended) > 10 * length.done);
+    CHECK_OR_AGAIN(samples_us(&samples, 0.99) <= GOOD_MS * 1000);
     free(samples.ns);
 }
 

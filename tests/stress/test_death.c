@@ -133,8 +133,8 @@ TEST(a_blocked_call_learns_of_a_death_at_once) {
                "p50 %.0f us, p99 %.0f us, max %.0f us (a bare pidfd: %.0f, %.0f, %.0f)",
                samples_us(&ours, 0.5), p99, most, samples_us(&kernels, 0.5), kernel_p99,
                kernel_most);
-    if (p99 > P99_MS * 1000 + kernel_p99 || most > MAX_MS * 1000 + kernel_most)
-        FAIL("more than %d ms (p99) or %d ms (max) above a bare pidfd", P99_MS, MAX_MS);
+    CHECK_OR_AGAIN(p99 <= P99_MS * 1000 + kernel_p99);
+    CHECK_OR_AGAIN(most <= MAX_MS * 1000 + kernel_most);
     free(ours.ns);
     free(kernels.ns);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whatever has gone through a ring of whatever size: once it is emptied it takes any
- * legal message, wherever in the ring that begins.
+ * legal message, wherever in the ring that begins; and so it is with many peers.
  */
 #include "arena.h"
+#include "crowd.h"
 #include "length.h"
-#include "peers.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -123,4 +123,112 @@ TEST(fault_1_a_bus_flows_with_messages_of_any_size) {
                       TACHYON_ERR_INVALID_SZ);
         pair_close(&pair);
     }
+}
+
+/* ---- One listener, many peers ---- */
+
+#define PEERS 3
+#define AT_A_TIME 4096 /* messages */
+
+/* At each boundary of the layout, then anything. */
+static size_t edge_size(uint64_t number, size_t most, uint64_t *random) {
+    static const size_t lines[] = {0, 32, 64, 96, 128, 4096 - 128};
+    enum { LINES = sizeof lines / sizeof lines[0] };
+    if (number >= 2 * 3 * LINES)
+        return random_size(random, most);
+    size_t base = lines[number / 3 % LINES];
+    if (number >= 3 * LINES) /* as far from the end */
+        base = most - base;
+    size_t size = base + number % 3 - 1; /* one less, the same, one more */
+    return size <= most ? size : most;
+}
+
+static bool try_message(tachyon_bus_t *bus, uint64_t number, size_t size) {
+    uint8_t *slot = tachyon_acquire_tx_timed(bus, size, 0, 0);
+    if (!slot) {
+        CHECK_EQ(tachyon_last_error(), TACHYON_ERR_FULL);
+        return false;
+    }
+    if (size > 0)
+        slot[0] = slot[size - 1] = (uint8_t)number;
+    CHECK_OK(tachyon_commit_tx(bus, size, (uint32_t)number));
+    tachyon_flush(bus);
+    return true;
+}
+
+static void expect_message(tachyon_bus_t *bus, uint64_t number, size_t size) {
+    uint32_t type;
+    size_t received;
+    const uint8_t *message =
+        tachyon_acquire_rx_timed(bus, &type, &received, 0, 1000 * MS);
+    if (!message)
+        FAIL("message %" PRIu64 " of %zu bytes: %s", number, size,
+             tachyon_last_error_message());
+    CHECK(received == size && type == (uint32_t)number);
+    CHECK(size == 0 ||
+          (message[0] == (uint8_t)number && message[size - 1] == (uint8_t)number));
+    CHECK_OK(tachyon_commit_rx(bus));
+}
+
+/* As many as fit, from each sender to all receivers; then all are taken. The first into
+ * the emptied ring fits whatever its size. */
+static void flow(tachyon_bus_t **senders, unsigned sender_count,
+                 tachyon_bus_t **receivers, unsigned receiver_count, size_t capacity,
+                 uint64_t rounds) {
+    static size_t sizes[AT_A_TIME];
+    size_t most = tachyon_max_payload(receivers[0]);
+    uint64_t random = capacity, number = 0;
+    CHECK_EQ(most, capacity - 128);
+    for (uint64_t round = 0; round < rounds; round++) {
+        tachyon_bus_t *sender = senders[round % sender_count];
+        uint64_t first = number;
+        size_t size = edge_size(round, most, &random);
+        do {
+            if (!try_message(sender, number, size))
+                break;
+            sizes[number++ - first] = size;
+            size = edge_size(test_random_below(&random, 100), most, &random);
+        } while (number - first < AT_A_TIME && test_random_below(&random, 40) > 0);
+        if (number == first)
+            FAIL("%zu bytes into an empty ring of %zu: %s", size, capacity,
+                 tachyon_last_error_message());
+        for (unsigned i = 0; i < receiver_count; i++)
+            for (uint64_t at = first; at < number; at++)
+                expect_message(receivers[i], at, sizes[at - first]);
+    }
+    for (unsigned i = 0; i < sender_count; i++)
+        CHECK_REFUSED(tachyon_acquire_tx(senders[i], most + 1), TACHYON_ERR_INVALID_SZ);
+}
+
+static void flow_among_many(uint32_t role, uint32_t max_peers) {
+    const char *path = test_path("bus");
+    for (size_t capacity = 4096; capacity <= (1u << 24); capacity *= 8) {
+        bool large = capacity > (1u << 20);
+        tachyon_options_t options = {
+            .size = sizeof options, .role = role, .max_peers = max_peers};
+        unsigned count = max_peers < PEERS ? max_peers : PEERS;
+        tachyon_bus_t *bus, *peers[PEERS];
+        CHECK_OK(tachyon_bus_listen_with(path, capacity, &options, &bus));
+        for (unsigned i = 0; i < count; i++)
+            peers[i] = crowd_join(bus, path, NULL);
+        if (role == TACHYON_ROLE_PRODUCER)
+            flow(&bus, 1, peers, count, capacity, large ? 60 : 500);
+        else
+            flow(peers, count, &bus, 1, capacity, large ? 60 : 500);
+        for (unsigned i = 0; i < count; i++)
+            tachyon_bus_destroy(peers[i]);
+        tachyon_bus_destroy(bus);
+    }
+}
+
+TEST(a_broadcast_flows_with_messages_of_any_size) {
+    flow_among_many(TACHYON_ROLE_PRODUCER, 8);
+}
+
+TEST(rings_of_many_producers_flow_with_messages_of_any_size) {
+    flow_among_many(TACHYON_ROLE_CONSUMER, 8);
+}
+
+TEST(a_ring_of_one_consumer_at_a_time_flows_with_messages_of_any_size) {
+    flow_among_many(TACHYON_ROLE_PRODUCER, 1);
 }

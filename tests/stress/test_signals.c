@@ -8,8 +8,8 @@
  * A machine that is busy with other things may keep a thread waiting for longer; each
  * case may be tried three times, which no fault of ours survives.
  */
+#include "crowd.h"
 #include "length.h"
-#include "peers.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -23,6 +23,7 @@
 #define TOLERANCE_MS 20
 #define LONG_MS 1000
 #define TRIES 3
+#define AT_ONCE 20 /* calls that wait: each has 48 descriptors, of the usual 1,024 */
 
 /* What may end a wait: part of the options of all that is opened. */
 static struct {
@@ -38,10 +39,13 @@ static tachyon_options_t options_of(int64_t timeout_ns) {
 }
 
 struct ends {
-    struct pair pair;                   /* the listener sends; its ring is full */
+    struct pair pair; /* the listener sends; its ring is full */
+    struct pair held; /* the listener sends; the connector holds a message */
     tachyon_rpc_bus_t *callee, *caller; /* both rings are full */
     uint64_t id;                        /* of a call that gets no reply */
     tachyon_bus_t *many;                /* receives from many, and nobody has come */
+    tachyon_rpc_bus_t *server;          /* the same of calls */
+    tachyon_bus_t *feed, *reader;       /* sends to many; one of them */
     const char *path;
 };
 
@@ -57,16 +61,27 @@ static struct ends ends_open(size_t number) {
     snprintf(name, sizeof name, "calls%zu", number);
     tachyon_options_t options = options_of(5000 * MS);
     struct ends ends = {.path = test_path(name),
-                        .pair = pair_open_with(4096, &options, &options)};
+                        .pair = pair_open_with(4096, &options, &options),
+                        .held = pair_open_with(4096, &options, &options)};
     char many[32];
     snprintf(many, sizeof many, "many%zu", number);
     options.role = TACHYON_ROLE_CONSUMER;
     options.max_peers = 4;
     CHECK_OK(tachyon_bus_listen_with(test_path(many), 4096, &options, &ends.many));
+    snprintf(many, sizeof many, "server%zu", number);
+    options.role = TACHYON_ROLE_NONE;
+    CHECK_OK(
+        tachyon_rpc_listen_with(test_path(many), 4096, 4096, &options, &ends.server));
+    snprintf(many, sizeof many, "feed%zu", number);
+    options.role = TACHYON_ROLE_PRODUCER;
+    CHECK_OK(tachyon_bus_listen_with(test_path(many), 4096, &options, &ends.feed));
     options = options_of(5000 * MS);
+    CHECK_OK(crowd_try(ends.feed, test_path(many), &options, &ends.reader));
     uint32_t type;
     size_t size;
     uint64_t id;
+    CHECK_OK(tachyon_send(ends.held.listener, "x", 1, 1, 0, 0));
+    CHECK(tachyon_acquire_rx(ends.held.connector, &type, &size));
     pthread_t listener = test_thread(listen_for_calls, &ends);
     CHECK_OK(tachyon_rpc_connect_with(ends.path, &options, &ends.caller));
     test_join(listener);
@@ -78,9 +93,13 @@ static struct ends ends_open(size_t number) {
 
 static void ends_close(struct ends *ends) {
     pair_close(&ends->pair);
+    pair_close(&ends->held);
     tachyon_rpc_destroy(ends->caller);
     tachyon_rpc_destroy(ends->callee);
     tachyon_bus_destroy(ends->many);
+    tachyon_rpc_destroy(ends->server);
+    tachyon_bus_destroy(ends->reader);
+    tachyon_bus_destroy(ends->feed);
 }
 
 /* ---- Every blocking call: true if it gave something ---- */
@@ -89,6 +108,11 @@ static bool receive(struct ends *ends, int64_t timeout_ns) {
     uint32_t type;
     size_t size;
     return tachyon_acquire_rx_timed(ends->pair.connector, &type, &size, 10, timeout_ns);
+}
+
+static bool receive_next(struct ends *ends, int64_t timeout_ns) {
+    tachyon_msg_view_t view;
+    return tachyon_acquire_rx_next_timed(ends->held.connector, &view, 10, timeout_ns);
 }
 
 static bool drain(struct ends *ends, int64_t timeout_ns) {
@@ -128,9 +152,33 @@ static bool receive_from_many(struct ends *ends, int64_t timeout_ns) {
     return tachyon_acquire_rx_timed(ends->many, &type, &size, 10, timeout_ns);
 }
 
+static bool read_feed(struct ends *ends, int64_t timeout_ns) {
+    uint32_t type;
+    size_t size;
+    return tachyon_acquire_rx_timed(ends->reader, &type, &size, 10, timeout_ns);
+}
+
+static bool send_to_many(struct ends *ends, int64_t timeout_ns) {
+    static const char payload[3968];
+    return tachyon_send(ends->feed, payload, sizeof payload, 1, 10, timeout_ns) ==
+           TACHYON_SUCCESS;
+}
+
 static bool accept_peer(struct ends *ends, int64_t timeout_ns) {
     tachyon_event_t event;
     return tachyon_bus_accept(ends->many, &event, timeout_ns) == TACHYON_SUCCESS;
+}
+
+static bool serve_many(struct ends *ends, int64_t timeout_ns) {
+    uint64_t id;
+    uint32_t type;
+    size_t size;
+    return tachyon_rpc_serve_timed(ends->server, &id, &type, &size, 10, timeout_ns);
+}
+
+static bool accept_caller(struct ends *ends, int64_t timeout_ns) {
+    tachyon_event_t event;
+    return tachyon_rpc_accept(ends->server, &event, timeout_ns) == TACHYON_SUCCESS;
 }
 
 static bool send_array(struct ends *ends, int64_t timeout_ns) {
@@ -230,14 +278,18 @@ static const struct blocking {
     tachyon_error_t without_waiting; /* what a time-out of 0 gives */
 } calls[] = {
     {"acquire_rx_timed", receive, TACHYON_ERR_EMPTY},
+    {"acquire_rx_next_timed", receive_next, TACHYON_ERR_EMPTY},
     {"drain_batch_timed", drain, TACHYON_ERR_EMPTY},
     {"recv_batch", receive_array, TACHYON_ERR_EMPTY},
     {"recv", receive_copy, TACHYON_ERR_EMPTY},
     {"acquire_rx_timed of many", receive_from_many, TACHYON_ERR_EMPTY},
+    {"acquire_rx_timed of one of many", read_feed, TACHYON_ERR_EMPTY},
     {"bus_accept", accept_peer, TACHYON_ERR_EMPTY},
     {"rpc_wait_timed", wait_for_reply, TACHYON_ERR_EMPTY},
     {"rpc_wait_any", wait_for_any_reply, TACHYON_ERR_EMPTY},
     {"rpc_serve_timed", serve, TACHYON_ERR_EMPTY},
+    {"rpc_serve_timed of many", serve_many, TACHYON_ERR_EMPTY},
+    {"rpc_accept", accept_caller, TACHYON_ERR_EMPTY},
     {"listen_with", listen_alone, TACHYON_ERR_TIMEOUT},
     {"connect_with", connect_alone, TACHYON_ERR_TIMEOUT},
     {"rpc_listen_with", listen_for_caller, TACHYON_ERR_TIMEOUT},
@@ -246,6 +298,7 @@ static const struct blocking {
     /* From here on the rings are full. */
     {"acquire_tx_timed", acquire, TACHYON_ERR_FULL},
     {"send", send_message, TACHYON_ERR_FULL},
+    {"send to many", send_to_many, TACHYON_ERR_FULL},
     {"send_batch", send_array, TACHYON_ERR_FULL},
     {"acquire_tx_batch", acquire_several, TACHYON_ERR_FULL},
     {"rpc_acquire_reply_tx_timed", acquire_reply, TACHYON_ERR_FULL},
@@ -255,13 +308,14 @@ static const struct blocking {
     {"rpc_call_timed", call, TACHYON_ERR_FULL},
 };
 #define CALLS (sizeof calls / sizeof calls[0])
-#define FIRST_SENDER 14
+#define FIRST_SENDER 18
 
 static void fill(struct ends *ends) {
     uint64_t id;
     uint32_t type;
     size_t size;
     CHECK_OK(tachyon_send(ends->pair.listener, "x", 1, 1, 0, 0));
+    CHECK_OK(tachyon_send(ends->feed, "x", 1, 1, 0, 0));
     CHECK_OK(tachyon_rpc_call(ends->caller, "x", 1, 1, &id));
     CHECK(tachyon_rpc_serve_timed(ends->callee, &id, &type, &size, 0, 0));
     CHECK_OK(tachyon_rpc_call(ends->caller, "x", 1, 1, &id));
@@ -382,28 +436,36 @@ static void *time_out_after_long(void *context) {
     return NULL;
 }
 
-static void check_long(bool stormy, const char *weather) {
-    struct caller callers[CALLS];
-    pthread_t threads[CALLS];
+/* Those of calls[first] and on, AT_ONCE of them or what is left. */
+static void check_some_long(size_t first, bool stormy, const char *weather) {
+    struct caller callers[AT_ONCE];
+    pthread_t threads[AT_ONCE];
     struct storm storm;
     _Atomic size_t done = 0;
-    for (size_t i = 0; i < CALLS; i++) {
-        callers[i] = (struct caller){&calls[i], ends_open(i), weather, &done};
-        if (i >= FIRST_SENDER)
+    size_t count = CALLS - first < AT_ONCE ? CALLS - first : AT_ONCE;
+    for (size_t i = 0; i < count; i++) {
+        callers[i] =
+            (struct caller){&calls[first + i], ends_open(first + i), weather, &done};
+        if (first + i >= FIRST_SENDER)
             fill(&callers[i].ends);
     }
-    for (size_t i = 0; i < CALLS; i++)
+    for (size_t i = 0; i < count; i++)
         threads[i] = test_thread(time_out_after_long, &callers[i]);
     if (stormy)
-        storm_begin(&storm, threads, CALLS);
-    while (atomic_load(&done) < CALLS)
+        storm_begin(&storm, threads, count);
+    while (atomic_load(&done) < count)
         test_sleep_ms(10);
     if (stormy)
         storm_end(&storm);
-    for (size_t i = 0; i < CALLS; i++) {
+    for (size_t i = 0; i < count; i++) {
         test_join(threads[i]);
         ends_close(&callers[i].ends);
     }
+}
+
+static void check_long(bool stormy, const char *weather) {
+    for (size_t first = 0; first < CALLS; first += AT_ONCE)
+        check_some_long(first, stormy, weather);
 }
 
 TEST(time_outs_are_kept_in_quiet) {

@@ -6,7 +6,8 @@
  *
  * A message is lost asleep if the consumer's time-out had to end its sleep although the
  * message was there and no wake-up had been sent for it. A consumer that was sent one
- * but did not run is the scheduler's affair; such messages are counted as late.
+ * but did not run, or that did not run before it could go to sleep, is the scheduler's
+ * affair (or that of who runs the virtual machine); such messages are counted as late.
  *
  * Built with a core whose protocol is broken (EXPECT_LOST_WAKEUPS), the same must fail.
  */
@@ -103,6 +104,12 @@ struct outcome {
     uint64_t late, lost, sleeps;
 };
 
+static uint64_t sleeps_of(const tachyon_bus_t *bus) {
+    tachyon_stats_t stats;
+    CHECK_OK(tachyon_bus_get_stats(bus, &stats));
+    return stats.sleeps;
+}
+
 static void consume(const struct sweep *sweep, struct outcome *outcome) {
     pid_t producer = test_spawn(be_producer, (void *)(uintptr_t)sweep);
     tachyon_options_t options = options_with_timeout_ms(10000);
@@ -111,7 +118,7 @@ static void consume(const struct sweep *sweep, struct outcome *outcome) {
                          : tachyon_bus_connect_with(path, &options, &bus));
     uint64_t number = 0;
     while (number < sweep->messages) {
-        uint64_t wakes = atomic_load(&shared->wakes);
+        uint64_t wakes = atomic_load(&shared->wakes), sleeps = sleeps_of(bus);
         uint32_t type;
         size_t size;
         int64_t begin = ty_now_ns();
@@ -129,6 +136,7 @@ static void consume(const struct sweep *sweep, struct outcome *outcome) {
             while (atomic_load(&shared->sent) <= number)
                 sched_yield();
             bool slept_through = end - begin >= TIMEOUT_MS * MS &&
+                                 sleeps_of(bus) > sleeps &&
                                  atomic_load(&shared->wakes) == wakes &&
                                  end - atomic_load(&shared->sent_ns) > LATE_MS * MS;
             outcome->lost += slept_through;
@@ -143,9 +151,7 @@ static void consume(const struct sweep *sweep, struct outcome *outcome) {
             break;
 #endif
     }
-    tachyon_stats_t stats;
-    CHECK_OK(tachyon_bus_get_stats(bus, &stats));
-    outcome->sleeps += stats.sleeps;
+    outcome->sleeps += sleeps_of(bus);
     atomic_store(&shared->taken, UINT64_MAX);
     tachyon_bus_destroy(bus);
     CHECK_EQ(test_wait(producer), 0);

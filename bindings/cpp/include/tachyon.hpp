@@ -177,6 +177,8 @@ struct Options {
     std::vector<uint32_t> allowed_uids{}; ///< none: only our own
     bool restart = true;                       ///< a signal does not end a wait
     int interrupt_fd = 0;                      ///< readable, it ends waits; 0: none
+    std::string types{}; ///< described by the generated file, sets schema; none: empty
+    bool types_required = false; ///< refuses a peer that does not say its types
     tachyon_options_t raw(bool listens) const noexcept {
         int64_t ns = timeout ? timeout->ns : 0;
         if (listens && timeout && !ns) ns = 1;
@@ -188,6 +190,9 @@ struct Options {
         raw.allowed_uids = allowed_uids.empty() ? nullptr : allowed_uids.data();
         raw.allowed_uid_count = allowed_uids.size();
         raw.schema = schema;
+        raw.types = types.empty() ? nullptr : types.data();
+        raw.types_size = types.size();
+        raw.types_required = types_required;
         raw.restart = restart;
         raw.interrupt_fd = interrupt_fd;
         return raw;
@@ -234,7 +239,8 @@ using Request = Message<tachyon_rpc_bus_t, tachyon_rpc_commit_serve>;
 template <size_t N> class RxBatch {
 public:
     RxBatch(tachyon_bus_t *bus, size_t max, uint32_t spin, int64_t ns, bool must)
-        : bus_(bus), count_(tachyon_drain_batch_timed(bus, views_, max, spin, ns)) {
+        : bus_(bus), spin_(spin),
+          count_(tachyon_drain_batch_timed(bus, views_, max, spin, ns)) {
         if (must && !count_) detail::raise();
     }
     RxBatch(const RxBatch &) = delete;
@@ -246,6 +252,26 @@ public:
     bool empty() const noexcept { return count_ == 0; }
     /// Bytes from each message to the next where they lie like an array, else 0.
     size_t stride() const noexcept { return tachyon_batch_stride(views_, count_); }
+    /// One more, behind these, which are still held. False: there are N, or as
+    /// tachyon_acquire_rx_next_timed() fails.
+    bool try_take_next(Timeout wait = no_wait) noexcept {
+        if (count_ == N) return false;
+        View &next = views_[count_];
+        const bool taken =
+            tachyon_acquire_rx_next_timed(bus_, &next, spin_, wait.ns) != nullptr;
+        count_ += taken;
+        return taken;
+    }
+    void take_next(Timeout wait = forever) {
+        if (count_ == N) detail::refuse(TACHYON_ERR_FULL, "the batch has no more room");
+        if (!try_take_next(wait)) detail::raise();
+    }
+    /// Release the first `count`; the others move to the front and are still held.
+    void release_oldest(size_t count) {
+        detail::check(tachyon_commit_rx_batch(bus_, views_, count));
+        for (size_t i = count; i < count_; i++) views_[i - count] = views_[i];
+        count_ -= count;
+    }
     /// Release the first `count`; the others come again.
     void commit(size_t count = N) noexcept {
         const size_t some = count < count_ ? count : count_;
@@ -254,6 +280,7 @@ public:
     }
 private:
     tachyon_bus_t *bus_;
+    uint32_t spin_;
     View views_[N];
     size_t count_;
 };

@@ -20,10 +20,11 @@ std::map<std::string, std::string> keys = {
     {"end", "connect"}, {"open", "20"}, {"capacity", "65536"}, {"schema", "0"},
     {"role", "0"},      {"wait", "20"}, {"count", "1"},        {"size", "32"},
     {"how", "single"},  {"seed", "0"},  {"finish", "close"},   {"outstanding", "1"},
-    {"order", "in"},    {"cancel", "0"}};
+    {"order", "in"},    {"cancel", "0"},     {"types", ""},        {"required", "0"}};
 std::vector<std::size_t> sizes;
 std::size_t count;
-bool batch, in_place;
+bool batch, in_place, tells_why;
+std::string why; // of the last error
 Timeout wait_time;
 
 std::size_t number(const char *key) { return std::stoull(keys[key]); }
@@ -44,7 +45,10 @@ void expect(bool right, std::size_t i) {
 int code_of(const std::function<void()> &run) {
     try {
         run();
-    } catch (const error &e) { return e.code().value(); }
+    } catch (const error &e) {
+        why = e.what();
+        return e.code().value();
+    }
     return 0;
 }
 void say_error(int code) {
@@ -70,12 +74,15 @@ Options options() {
     o.timeout = seconds("open");
     o.schema = number("schema");
     o.role = static_cast<tachyon_role_t>(number("role"));
+    o.types = keys["types"];
+    o.types_required = number("required") == 1;
     return o;
 }
 template <class End> End opened(const std::function<End()> &open) {
     End end;
     const int code = code_of([&] { end = open(); });
     say_error(code);
+    if (code && tells_why) say("why ", why);
     if (code) std::exit(0);
     return end;
 }
@@ -145,6 +152,11 @@ void op_open() {
     Bus bus = open();
     say("opened");
     finish(bus);
+}
+void op_meet() {
+    say("ready");
+    tells_why = true;
+    op_open();
 }
 void op_send() {
     Bus bus = open();
@@ -359,7 +371,7 @@ int main(int argc, char **argv) {
         {"open", op_open},       {"send", op_send},      {"recv", op_recv},
         {"fill", op_fill},       {"drain", op_drain},    {"hold", op_hold},
         {"serve", op_serve},     {"call", op_call},      {"misuse", op_misuse},
-        {"produce", op_produce}, {"consume", op_consume}};
+        {"produce", op_produce}, {"consume", op_consume}, {"meet", op_meet}};
     if (argc < 3 || !operations.count(argv[1])) return 2;
     path = argv[2];
     for (int i = 3; i < argc; i++) {

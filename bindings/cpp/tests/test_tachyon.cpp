@@ -194,6 +194,29 @@ void batches_are_iterated_and_released_together() {
     CHECK(rx.stats().messages == 20);
 }
 
+void a_batch_takes_more_and_releases_its_oldest() {
+    auto ends = buses();
+    Bus &rx = ends.listener, &tx = ends.connector;
+    for (std::uint32_t i = 0; i < 5; i++) tx.send(Tick{0.0, i});
+    auto batch = rx.drain_batch<4>(2);
+    CHECK(batch.size() == 2 && batch.try_take_next());
+    batch.take_next(1s);
+    THROWS(error, TACHYON_ERR_FULL, "no more room", batch.take_next());
+    CHECK(!batch.try_take_next());
+    for (std::uint32_t i = 0; i < 4; i++) CHECK(batch[i].view<Tick>().quantity == i);
+    batch.release_oldest(3);
+    CHECK(batch.size() == 1 && batch[0].view<Tick>().quantity == 3);
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "", batch.release_oldest(2));
+    batch.take_next();
+    CHECK(!batch.try_take_next() && tachyon::last_error() == TACHYON_ERR_EMPTY);
+    THROWS(timeout_error, TACHYON_ERR_TIMEOUT, "", batch.take_next(1ms));
+    tx.close();
+    THROWS(error, TACHYON_ERR_CLOSED, "", batch.take_next());
+    CHECK(batch.size() == 2 && batch[1].view<Tick>().quantity == 4);
+    batch.release_oldest(2);
+    CHECK(batch.empty() && rx.stats().messages == 5);
+}
+
 void a_full_ring_refuses_or_times_out() {
     auto ends = buses();
     Bus &rx = ends.listener, &tx = ends.connector;
@@ -403,6 +426,12 @@ void options_reach_the_other_end() {
     options.timeout = 300ms;
     THROWS(timeout_error, TACHYON_ERR_TIMEOUT, "", Bus::listen(path, 4096, options));
     refused.join();
+    options.types_required = true;
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "options.types is NULL",
+           Bus::connect(path, options));
+    options.types.assign("\0", 1);
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "options.types does not begin with",
+           Bus::connect(path, options));
 }
 
 void opening_in_steps() {
@@ -507,6 +536,7 @@ int main() {
     RUN(a_slot_is_sent_by_commit_only);
     RUN(a_message_is_released_once);
     RUN(batches_are_iterated_and_released_together);
+    RUN(a_batch_takes_more_and_releases_its_oldest);
     RUN(a_full_ring_refuses_or_times_out);
     RUN(the_end_of_a_stream_is_told);
     RUN(another_thread_may_close);

@@ -156,8 +156,7 @@ public abstract unsafe partial class Connection : IDisposable {
                               CancellationToken token, Func<HandleRef, long> open)
         where T : Connection {
         try {
-            if (path != null && path.IndexOf('\0') >= 0)
-                throw new TachyonException(TachyonError.InvalidSz, "a NUL in the path");
+            Text(path, "path");
             HandleRef given = Options.getCPtr(options);
             if (options != null && given.Handle == IntPtr.Zero)
                 throw new TachyonDisposedException(nameof(Options));
@@ -170,6 +169,11 @@ public abstract unsafe partial class Connection : IDisposable {
             throw;
         }
     }
+
+    /// What C can take: it would see the end of it at a NUL.
+    internal static string Text(string text, string what) =>
+        text == null || text.IndexOf('\0') < 0 ? text
+        : throw new TachyonException(TachyonError.InvalidSz, "a NUL in the " + what);
 
     /// Around a call that waits: the token ends it.
     internal Watch Until(CancellationToken token) =>
@@ -235,7 +239,9 @@ public abstract unsafe partial class Connection : IDisposable {
                 " is negative; Timeout.InfiniteTimeSpan is for ever");
     }
 
+    // To the nearest tick; FromSeconds() rounds to milliseconds or cuts off, by version.
     internal static TimeSpan Time(double seconds) =>
-        seconds < 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(seconds);
+        seconds < 0 ? Timeout.InfiniteTimeSpan
+                    : TimeSpan.FromTicks((long)Math.Round(seconds * 1e7));
 }
 }

@@ -23,11 +23,12 @@ static class Peer {
         { "role", "0" }, { "wait", "20" }, { "count", "1" }, { "size", "32" },
         { "how", "single" }, { "seed", "0" }, { "finish", "close" },
         { "outstanding", "1" },
-        { "order", "in" }, { "cancel", "0" } };
+        { "order", "in" }, { "cancel", "0" }, { "types", null }, { "required", "0" } };
     static long Number(string key) => long.Parse(keys[key]);
     static TimeSpan Time(string key) =>
         TimeSpan.FromSeconds(double.Parse(keys[key], CultureInfo.InvariantCulture));
-    static string how;
+    static string how, why;
+    static bool tellsWhy;
     static int[] sizes;
     static long count, seed;
     static byte[] room = new byte[0];
@@ -64,6 +65,7 @@ static class Peer {
             while (step()) { }
             return 0;
         } catch (Exception e) when (e is ITachyonError) {
+            why = e.Message;
             return (int)((ITachyonError)e).Error;
         }
     }
@@ -73,11 +75,15 @@ static class Peer {
         int error = UntilError(() => {
             bus = open(new Options { Timeout = Time("open"),
                                      Schema = (ulong)Number("schema"),
-                                     Role = (Role)Number("role") });
+                                     Role = (Role)Number("role"),
+                                     Types = keys["types"],
+                                     TypesRequired = keys["required"] == "1" });
             return false;
         });
         if (error != 0) {
             Say("error " + error);
+            if (tellsWhy)
+                Say("why " + why);
             Environment.Exit(0);
         }
         return bus;
@@ -333,6 +339,13 @@ static class Peer {
         ulong capacity = (ulong)Number("capacity");
         var operations = new Dictionary<string, Action> {
             { "open", () => { Bus bus = OpenBus(path); Say("opened"); Finish(bus); } },
+            { "meet", () => {
+                Say("ready");
+                tellsWhy = true;
+                Bus bus = OpenBus(path);
+                Say("opened");
+                Finish(bus);
+            } },
             { "hold", () => { OpenBus(path); Say("ready"); Thread.Sleep(-1); } },
             { "send", () => Send(OpenBus(path)) },
             { "recv", () => Receive(OpenBus(path)) },

@@ -1024,6 +1024,10 @@ static class ErrorsTests {
         Refuses(TachyonError.NullPtr, () => RpcBus.Connect(null));
         Refuses(TachyonError.InvalidSz, () => Bus.Connect(""));
         Refuses(TachyonError.InvalidSz, () => Bus.Connect(path + "\0x"), "NUL");
+        Refuses(TachyonError.InvalidSz, () => new Options { Types = "a\0" }, "NUL");
+        var none = new Options { Types = "a", TypesRequired = true };
+        none.Types = null;
+        Refuses(TachyonError.InvalidSz, () => Bus.Connect(path, none), "types");
         Refuses(TachyonError.InvalidSz, () => Bus.Connect(new string('x', 200)));
         Refuses(TachyonError.InvalidSz, () => Bus.Listen(path, 0));
         Refuses(TachyonError.InvalidSz, () => Bus.Listen(path, 5000));
@@ -1161,11 +1165,12 @@ static class ErrorsTests {
 }
 
 static class LoadingTests {
+    static readonly bool mono = Type.GetType("Mono.Runtime") != null;
+
     public static void WhatNeedNotWaitIsNoPInvokeOnMono() {
         FieldInfo entry = typeof(Bus).Assembly.GetType("TachyonIpc.Quick").GetField(
             "entry", BindingFlags.NonPublic | BindingFlags.Static);
-        Equal(Type.GetType("Mono.Runtime") != null,
-              (IntPtr)entry.GetValue(null) != IntPtr.Zero);
+        Equal(mono, (IntPtr)entry.GetValue(null) != IntPtr.Zero);
     }
 
     static Assembly Copy(string name, bool native) {
@@ -1184,6 +1189,10 @@ static class LoadingTests {
     }
 
     public static void AMissingLibraryIsNamedWithAWayOut() {
+        if (!mono) { // .NET finds the one of the application
+            Console.WriteLine("skipped: every copy has a library");
+            return;
+        }
         Assembly copy = Copy("missing", false);
         Type bus = copy.GetType("TachyonIpc.Bus");
         var calls = new Action[] {
@@ -1219,7 +1228,8 @@ static class LoadingTests {
         using (Bus here = listening.Result)
             Equal("hello", Text(here.Receive(Long).Data));
         ((IDisposable)bus).Dispose();
-        Equal(2, File.ReadLines("/proc/self/maps")
+        // .NET loads one library for both, the application's.
+        Equal(mono ? 2 : 1, File.ReadLines("/proc/self/maps")
             .Where(l => l.Contains("libtachyon_csharp.so"))
                            .Select(l => l.Split(' ').Last()).Distinct().Count());
     }

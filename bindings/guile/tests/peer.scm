@@ -10,7 +10,8 @@
   (map (match-lambda ((name . value) (cons (symbol->string name) value)))
        '((end . "connect") (open . 20) (capacity . 65536) (schema . 0) (role . 0) (wait . 20)
          (count . 1) (size . "32") (how . "single") (seed . 0) (finish . "close")
-         (outstanding . 1) (order . "in") (cancel . 0))))
+         (outstanding . 1) (order . "in") (cancel . 0) (types . "")
+         (required . 0))))
 (for-each
  (lambda (word)
    (let* ((at (string-index word #\=)) (key (assoc (substring word 0 at) keys)))
@@ -43,10 +44,11 @@
 (define (say . words) (for-each display words) (newline))
 (define (stop . words) (apply say words) (exit 1))
 
+(define why #f)
 (define (call-with-failure thunk) ; the error's code, or #f
   (catch 'tachyon-error
     (lambda () (thunk) #f)
-    (lambda (key who text arguments data) (car data))))
+    (lambda (key who text arguments data) (set! why (car arguments)) (car data))))
 (define-syntax-rule (failure body ...) (call-with-failure (lambda () body ...)))
 (define (end bus close abort)
   (match (key 'finish)
@@ -207,6 +209,10 @@
 (Options-timeout-set options (key 'open))
 (Options-schema-set options (key 'schema))
 (Options-role-set options (key 'role))
+(Options-types-required-set options (key 'required))
+(unless (string-null? (key 'types)) (Options-set-types options (key 'types)))
+(define meets? (equal? operation "meet"))
+(when meets? (say "ready"))
 (define object (if rpc? (new-RpcBus) (new-Bus)))
 (define capacity (key 'capacity))
 (define code
@@ -216,8 +222,10 @@
          ((equal? (key 'end) "listen") (Bus-listen object path capacity options))
          (else (Bus-connect object path options)))))
 (if code
-    (say "error " code)
-    ((assoc-ref `(("open" . ,run-open) ("send" . ,run-send) ("recv" . ,run-recv)
+    (begin
+      (say "error " code)
+      (when meets? (say "why " why)))
+    ((assoc-ref `(("open" . ,run-open) ("meet" . ,run-open) ("send" . ,run-send) ("recv" . ,run-recv)
                   ("fill" . ,run-fill) ("drain" . ,run-drain) ("hold" . ,run-hold)
                   ("misuse" . ,run-misuse) ("serve" . ,run-serve) ("call" . ,run-call)
                   ("produce" . ,run-produce) ("consume" . ,run-consume))

@@ -19,7 +19,8 @@ final class InteropPeer {
             Map.entry("schema", "0"), Map.entry("role", "0"), Map.entry("wait", "20"),
             Map.entry("count", "1"), Map.entry("size", "32"), Map.entry("how", "single"),
             Map.entry("seed", "0"), Map.entry("finish", "close"), Map.entry("order", "in"),
-            Map.entry("outstanding", "1"), Map.entry("cancel", "0")));
+            Map.entry("outstanding", "1"), Map.entry("cancel", "0"),
+            Map.entry("types", ""), Map.entry("required", "0")));
     private static String path, how;
     private static int count, seed, error, done;
     private static int[] sizes;
@@ -56,6 +57,8 @@ final class InteropPeer {
         options.setTimeout(time("open"));
         options.setSchema(Long.parseLong(KEYS.get("schema")));
         options.setRole(Role.swigToEnum(number("role")));
+        if (!KEYS.get("types").isEmpty()) options.setTypes(KEYS.get("types"));
+        options.setTypesRequired(number("required") == 1);
         return options;
     }
 
@@ -145,9 +148,10 @@ final class InteropPeer {
     }
 
     static void onBus(String operation) throws Exception {
+        if (operation.equals("meet")) System.out.println("ready");
         open();
         switch (operation) {
-            case "open" -> System.out.println("opened");
+            case "open", "meet" -> System.out.println("opened");
             case "send" -> {
                 untilError(count, () -> send(done, wait));
                 flush();
@@ -358,6 +362,7 @@ final class InteropPeer {
             }
         } catch (TachyonException e) { /* of opening, or in the middle of a measurement */
             System.out.println("error " + e.getCode());
+            if (arguments[0].equals("meet")) System.out.println("why " + e.getMessage());
             if (done > 0 || List.of("produce", "consume").contains(arguments[0])) System.exit(1);
         }
     }

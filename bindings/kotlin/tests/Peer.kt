@@ -28,6 +28,7 @@ private val keys = mutableMapOf(
     "end" to "connect", "open" to "20", "capacity" to "65536", "schema" to "0",
     "role" to "0", "wait" to "20", "count" to "1", "size" to "32", "how" to "single",
     "seed" to "0", "finish" to "close", "outstanding" to "1", "order" to "in", "cancel" to "0",
+    "types" to "", "required" to "0",
 )
 private var path = ""
 private var count = 0
@@ -62,6 +63,8 @@ private fun options() = Options().apply {
     setTimeout(keys.getValue("open").toDouble().seconds.toJavaDuration())
     schema = keys.getValue("schema").toLong()
     role = Role.swigToEnum(number("role"))
+    keys.getValue("types").let { if (it != "") setTypes(it) }
+    typesRequired = number("required") == 1
 }
 
 private fun open() = when (keys["end"]) {
@@ -141,9 +144,10 @@ private fun flush(bus: Bus) {
 }
 
 private suspend fun onBus(operation: String) {
+    if (operation == "meet") println("ready")
     val bus = open()
     when (operation) {
-        "open" -> println("opened")
+        "open", "meet" -> println("opened")
         "send" -> {
             val error = untilError(count) { send(bus, done, wait) }
             flush(bus)
@@ -325,6 +329,7 @@ fun main(arguments: Array<String>) = runBlocking {
         }
     } catch (e: TachyonException) { /* of opening, or in the middle of a measurement */
         println("error ${e.code}")
+        if (operation == "meet") println("why ${e.message}")
         if (operation in setOf("produce", "consume")) exitProcess(1)
     }
 }

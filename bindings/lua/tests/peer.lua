@@ -5,7 +5,7 @@ local tachyon = require "tachyon"
 local operation, path = arg[1], arg[2]
 local key = { ["end"] = "connect", open = 20, capacity = 65536, schema = 0, role = 0,
   wait = 20, count = 1, size = "32", how = "single", seed = 0, finish = "close",
-  outstanding = 1, order = "in", cancel = 0 }
+  outstanding = 1, order = "in", cancel = 0, types = "", required = 0 }
 for i = 3, #arg do
   local name, value = arg[i]:match "^(%w+)=(.*)$"
   if key[name or ""] == nil then os.exit(2) end
@@ -34,7 +34,8 @@ local function stop(...) say(...) os.exit(1) end
 local function try(object, method, ...) -- the value, or nil and the error's code
   local ok, value = pcall(object[method], object, ...)
   if ok then return value or true end
-  return nil, type(value) == "table" and value.code or error(value, 0)
+  if type(value) ~= "table" then error(value, 0) end
+  return nil, value.code, value.message
 end
 local function finish(object)
   if key.finish == "kill" then os.execute "kill -KILL $PPID" end
@@ -193,10 +194,14 @@ end
 local rpc = operation == "serve" or operation == "call"
 local options, object = tachyon.Options(), rpc and tachyon.RpcBus() or tachyon.Bus()
 options.timeout, options.schema, options.role = key.open, key.schema, key.role
+options.types_required = key.required
+if key.types ~= "" then options:set_types(key.types) end
 local how, at = "connect", { options }
 if operation == "serve" or key["end"] == "listen" and not rpc then
   how, at = "listen", { key.capacity, options }
   if rpc then table.insert(at, 1, key.capacity) end
 end
-local _, failed = try(object, how, path, table.unpack(at))
-if failed then say("error %d", failed) else run[operation](object) end
+if operation == "meet" then say "ready" end
+local _, failed, why = try(object, how, path, table.unpack(at))
+if not failed then run[operation == "meet" and "open" or operation](object)
+else say(operation == "meet" and "error %d\nwhy %s" or "error %d", failed, why) end

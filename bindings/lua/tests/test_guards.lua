@@ -15,6 +15,7 @@ local closed, unopened = tachyon.Bus(), tachyon.Bus()
 closed:close()
 closed:close()
 local rpc, HUGE, NAN = tachyon.RpcBus(), math.maxinteger, 0 / 0
+local options = tachyon.Options()
 
 -- { method, arguments..., code = the error's, none: Lua's own error }
 local cases = {}
@@ -42,7 +43,8 @@ for _, case in ipairs {
   { unopened, "connect", path .. "-nobody", code = 11 },
   { unopened, "connect", ("x"):rep(200), code = 8 },
   { unopened, "connect", "a\0b", code = 8 }, { unopened, "listen", "a\0b", 4096, code = 8 },
-  { a, "send", "x", 1, NAN, code = 8 },
+  { options, "set_types", "a\0b", code = 8 }, { options, "set_name", "a\0", code = 8 },
+  { options, "set_types", {} }, { a, "send", "x", 1, NAN, code = 8 },
   { a, "send", ("x"):rep(5000), 1, 0, code = 8 },
   { a, "send", "x", -1 }, { a, "send", "x", 1 << 32 }, { a, "send", "x", 1.5 },
   { a, "send", "x", "one" }, { a, "send" }, { a, "send", {} },

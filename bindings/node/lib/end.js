@@ -5,7 +5,7 @@
 
 const { isMainThread } = require('node:worker_threads');
 const { native, ErrorCode } = require('./native.js');
-const { failure, aborted, typed, uint, seconds } = require('./errors.js');
+const { failure, aborted, typed, text, uint, seconds } = require('./errors.js');
 
 const { Empty, Full, Timeout, Closed, InvalidSz, Interrupted } = ErrorCode;
 const FOREVER = -1;
@@ -51,14 +51,15 @@ class End {
   // ---- Opening and closing ----
 
   start(call, path, sizes, options) {
-    if (typed(path, 'string', 'path').includes('\0')) {
-      throw new RangeError('path has a NUL in it');
-    }
+    text(path, 'path');
     const made = new native.Options();
     made.timeout = seconds(options?.timeout, call.startsWith('listen') ? FOREVER : 0);
     made.mode = uint(options?.mode ?? 0, 'mode', 0o7777);
     made.role = uint(options?.role ?? 0, 'role', 2);
     made.schema = options?.schema ?? 0n;
+    if (options?.types !== undefined) made.setTypes(text(options.types, 'types'));
+    made.typesRequired = Number(
+      typed(options?.typesRequired ?? false, 'boolean', 'typesRequired'));
     for (const uid of options?.allowedUids ?? []) made.allowUid(uint(uid, 'a user id'));
     for (const size of sizes) uint(size, 'capacity', Number.MAX_SAFE_INTEGER);
     this.check(this.raw[call](path, ...sizes, made));

@@ -35,6 +35,12 @@ function typed(value, type, name) {
   throw new TypeError(`${name} must be a ${type}, not ${typeof value}`);
 }
 
+/** What C can take: it would see the end of it at a NUL. */
+function text(value, name) {
+  if (!typed(value, 'string', name).includes('\0')) return value;
+  throw new RangeError(`${name} has a NUL in it`);
+}
+
 function uint(value, name, most = 0xffffffff) {
   if (!Number.isInteger(typed(value, 'number', name)) || value < 0 || value > most) {
     throw new RangeError(`${name} must be an integer from 0 to ${most}, not ${value}`);
@@ -53,5 +59,5 @@ function seconds(timeout, otherwise) {
 
 module.exports = {
   TachyonError, PeerDeadError, AbiMismatchError, isTachyonError, isFull, isPeerDead,
-  isAbiMismatch, failure, aborted, typed, uint, seconds,
+  isAbiMismatch, failure, aborted, typed, text, uint, seconds,
 };

@@ -7,14 +7,14 @@ const { Bus, RpcBus, TachyonError, ErrorCode } = require('@tachyon-ipc/core');
 const [operation, path, ...pairs] = process.argv.slice(2);
 const keys = { end: 'connect', open: 20, capacity: 65536, schema: 0, role: 0, wait: 20,
   count: 1, size: '32', how: 'single', seed: 0, finish: 'close', outstanding: 1,
-  order: 'in', cancel: 0 };
+  order: 'in', cancel: 0, types: '', required: 0 };
 for (const pair of pairs) {
-  const [key, value] = pair.split('=');
+  const [key, ...rest] = pair.split('=');
   if (!(key in keys)) {
     console.error(`peer OPERATION PATH [key=value ...]: ${pair}?`);
     process.exit(2);
   }
-  keys[key] = value;
+  keys[key] = rest.join('=');
 }
 const { how } = keys;
 const count = Number(keys.count);
@@ -22,6 +22,7 @@ const sizes = keys.size.split(',').map(Number);
 const wait = { timeout: keys.wait * 1000 };
 const options = {
   timeout: keys.open * 1000, schema: BigInt(keys.schema), role: Number(keys.role),
+  types: keys.types || undefined, typesRequired: keys.required === '1',
 };
 const batch = how === 'batch';
 const print = (line) => require('node:fs').writeSync(1, `${line}\n`);
@@ -52,7 +53,7 @@ function repeat(most, step) {
     while (done < most) done += step(done);
   } catch (error) {
     if (!(error instanceof TachyonError)) throw error;
-    return [done, `error ${error.code}`];
+    return [done, `error ${error.code}`, error.message];
   }
   return [done];
 }
@@ -95,6 +96,7 @@ function tell(word, [done, error], always) {
 
 const operations = {
   open(bus) { print('opened'); finish(bus); },
+  meet(bus) { operations.open(bus); },
   hold() { print('ready'); setInterval(() => {}, 1e6); },
   send(bus) {
     const result = repeat(count, (i) => send(bus, i));
@@ -185,7 +187,10 @@ function open() {
 }
 
 let bus;
-const [, refused] = repeat(1, () => { bus = open(); return 1; });
-if (refused) print(refused);
-else if (operation in operations) operations[operation](bus);
+if (operation === 'meet') print('ready');
+const [, refused, why] = repeat(1, () => { bus = open(); return 1; });
+if (refused) {
+  print(refused);
+  if (operation === 'meet') print(`why ${why}`);
+} else if (operation in operations) operations[operation](bus);
 else require('./ticks.js')[operation](bus, { count, how, wait, print });

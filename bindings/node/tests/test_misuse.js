@@ -194,6 +194,9 @@ test('times and options that are none', async () => {
     );
   }
   await refused(() => Bus.listen(path(), 4096, { allowedUids: 5 }), TypeError);
+  await refused(() => Bus.listen(path(), 4096, { types: null }), TypeError);
+  await refused(() => Bus.listen(path(), 4096, { types: 'a\0' }), RangeError);
+  await refused(() => Bus.listen(path(), 4096, { typesRequired: 1 }), TypeError);
   for (const bus of [a, b, callee, caller]) bus.close();
 });
 

@@ -25,6 +25,8 @@ async function stream(signal: AbortSignal): Promise<void> {
     mode: 0o600,
     role: Role.Producer,
     schema: 1n,
+    types: 'tachyon-types 1 little\n',
+    typesRequired: false,
     allowedUids: [0],
   };
   using bus = Bus.listen('x', 4096, options);

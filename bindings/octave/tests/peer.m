@@ -38,12 +38,14 @@ function stop(varargin)
   exit(1);
 end
 function [code, varargout] = failure(object, method, varargin) % the error's code, or 0
+  global why
   varargout = {[]};
   code = 0;
   try
     varargout{1} = feval(method, object, varargin{:});
   catch e
     code = object.error;
+    why = e.message;
     if ! strncmp(e.identifier, "Tachyon:", 8)
       rethrow(e);
     end
@@ -256,7 +258,8 @@ words = argv();
 operation = words{1};
 key = struct("end", "connect", "open", 20, "capacity", 65536, "schema", uint64(0), ...
   "role", 0, "wait", 20, "count", 1, "size", "32", "how", "single", "seed", 0, ...
-  "finish", "close", "outstanding", 1, "order", "in", "cancel", 0);
+  "finish", "close", "outstanding", 1, "order", "in", "cancel", 0, ...
+  "types", "", "required", 0);
 for i = 3:numel(words)
   [name, value] = strtok(words{i}, "=");
   value(1) = [];
@@ -282,6 +285,15 @@ options = tachyon.Options();
 options.timeout = key.open;
 options.schema = key.schema;
 options.role = key.role;
+options.types_required = key.required;
+if ! isempty(key.types)
+  options.set_types(key.types);
+end
+meets = strcmp(operation, "meet");
+if meets
+  say("ready\n");
+  operation = "open";
+end
 switch operation
   case "serve"
     bus = tachyon.RpcBus();
@@ -299,6 +311,10 @@ switch operation
 end
 if code
   say("error %d\n", code);
+  if meets
+    global why
+    say("why %s\n", why);
+  end
 else
   feval(["run_" operation], bus);
 end

@@ -57,6 +57,9 @@ check(unopened.error == 16, "error");
 fails("ERR_BUSY", @() a.connect(path));
 fails("ERR_INVALID_SZ", @() unopened.connect("a\0b"));
 fails("ERR_INVALID_SZ", @() unopened.listen("a\0b", 4096));
+options = tachyon.Options();
+fails("ERR_INVALID_SZ", @() options.set_types("a\0b"));
+fails("ERR_INVALID_SZ", @() options.set_name("a\0"));
 fails("ERR_INVALID_SZ", @() a.send("x", 1, NaN));
 fails("ERR_INVALID_SZ", @() unopened.listen(path, 5000));
 fails("ERR_NETWORK", @() unopened.connect([path "-nobody"]));
@@ -88,6 +91,37 @@ for schema = [intmax("uint64"), bitshift(uint64(1), 63), bitshift(uint64(1), 53)
   options.schema = schema;
   check(options.schema == schema, "schema");
 end
+
+% An id of the 33rd caller is beyond what a double has.
+options = tachyon.Options();
+options.max_peers = 33;
+callee = tachyon.RpcBus();
+callee.listen([path "-ids"], 4096, 4096, options);
+callers = cell(1, 33);
+for i = 1:33
+  callers{i} = tachyon.RpcBus();
+  callers{i}.connect_start([path "-ids"]);
+  while ! callers{i}.open_step()
+    try
+      callee.accept(0);
+    catch e
+      check(strcmp(e.identifier, "Tachyon:ERR_EMPTY"), e.message);
+    end
+  end
+end
+ids = zeros(1, 2, "uint64");
+for i = 1:2
+  callers{33}.call(sprintf("%d", i));
+  check(strcmp(char(callee.serve(5)), sprintf("%d", i)), "served");
+  ids(i) = callee.id;
+end
+check(ids(1) > bitshift(uint64(1), 53) && ids(2) == ids(1) + 1, "ids");
+fails("", @() callee.reply(double(ids(1)), "x"));
+fails("", @() callee.reply(double(ids(2)), "x"));
+callee.reply(ids(2), "two");
+callee.reply(ids(1), "one");
+check(strcmp(char(callers{33}.wait_for(1, 5)), "one"), "first");
+check(strcmp(char(callers{33}.wait_for(2, 5)), "two"), "second");
 
 % Destroyed in any order, with a message that waits.
 for round = 1:20

@@ -11,10 +11,10 @@ my ($operation, $path, @words) = @ARGV;
 my %key = (
     end => 'connect', open => 20, capacity => 65536, schema => 0, role => 0, wait => 20,
     count => 1, size => 32, how => 'single', seed => 0, finish => 'close',
-    outstanding => 1, order => 'in', cancel => 0
+    outstanding => 1, order => 'in', cancel => 0, types => '', required => 0
 );
 for (@words) {
-    /^(\w+)=(.*)$/ && exists $key{$1} or exit 2;
+    /^(\w+)=(.*)$/s && exists $key{$1} or exit 2;
     $key{$1} = $2;
 }
 my $ticks = $operation =~ /^(produce|consume)$/;
@@ -34,9 +34,12 @@ sub message {
 sub say_lines { print map { "$_\n" } @_ }
 sub stop { say_lines(@_); exit 1 }
 
+my $why;
+
 sub failure(&) {    # of the block: the error's code
     eval { $_[0]->(); 1 } and return;
     die $@ unless ref $@;
+    $why = $@->message;
     return $@->code;
 }
 
@@ -202,7 +205,10 @@ my %run = (
 my $rpc = $operation =~ /^(serve|call)$/;
 my $bus = $rpc ? Tachyon::RpcBus->new : Tachyon::Bus->new;
 my $options = Tachyon::Options->new;
-@$options{qw(timeout schema role)} = @key{qw(open schema role)};
+@$options{qw(timeout schema role types_required)} = @key{qw(open schema role required)};
+$options->set_types($key{types}) if $key{types};
+my $meets = $operation eq 'meet';
+say_lines('ready') if $meets;
 my $code = failure {
     if ($operation eq 'serve' || !$rpc && $key{end} eq 'listen') {
         $bus->listen($path, ($key{capacity}) x ($rpc ? 2 : 1), $options);
@@ -210,5 +216,5 @@ my $code = failure {
         $bus->connect($path, $options);
     }
 };
-if ($code) { say_lines("error $code") }
-else { $run{$operation}->($bus) }
+if ($code) { say_lines("error $code", $meets ? "why $why" : ()) }
+else { $run{ $meets ? 'open' : $operation }->($bus) }

@@ -19,6 +19,7 @@ sub check { $_[0] or die "line " . (caller)[2] . ": $_[1]\n" }
 
 my ($a, $b) = pair($path);
 my ($unopened, $closed, $rpc) = (Tachyon::Bus->new, Tachyon::Bus->new, Tachyon::RpcBus->new);
+my $options = Tachyon::Options->new;
 $closed->close for 1 .. 2;
 $a->send('warm', 1);
 check($b->recv eq 'warm');
@@ -30,7 +31,8 @@ my @cases = (
     [$unopened, 'listen', [$path, 5000], 8], [$unopened, 'listen', [$path, $HUGE], 8],
     [$unopened, 'listen', ['', 4096], 8], [$unopened, 'connect', ["$path-nobody"], 11],
     [$unopened, 'connect', ["a\0b"], 8], [$unopened, 'listen', ["a\0b", 4096], 8],
-    [$a, 'send', ['x', 1, 'nan' + 0], 8],
+    [$options, 'set_types', ["a\0b"], 8], [$options, 'set_name', ["a\0"], 8],
+    [$options, 'set_types', [{}], 0], [$a, 'send', ['x', 1, 'nan' + 0], 8],
     [$unopened, 'connect', ['x' x 200], 8], [$unopened, 'listen', [$path, -1], 0],
     [$unopened, 'listen', [$path, 'big'], 0], [$unopened, 'listen', [$path, {}], 0],
     [$unopened, 'listen', [$path, 4096, $a], 0], [$unopened, 'connect', [$path, 5], 0],
@@ -90,7 +92,6 @@ $a->send($all, 2**32 - 1);
 check($b->recv eq $all && $b->type_id == 2**32 - 1 && $b->{type_id} == 2**32 - 1);
 $a->send('');
 check($b->recv eq '');
-my $options = Tachyon::Options->new;
 for my $schema (18446744073709551615, 9223372036854775808, 9007199254740993) {
     $options->{schema} = $schema;
     check($options->{schema} == $schema && "$options->{schema}" eq "$schema", $schema);

@@ -10,6 +10,7 @@ $key = [
     'end' => 'connect', 'open' => 20, 'capacity' => 65536, 'schema' => 0, 'role' => 0,
     'wait' => 20, 'count' => 1, 'size' => '32', 'how' => 'single', 'seed' => 0,
     'finish' => 'close', 'outstanding' => 1, 'order' => 'in', 'cancel' => 0,
+    'types' => '', 'required' => 0,
 ];
 foreach (array_slice($argv, 3) as $word) {
     [$name, $value] = explode('=', $word, 2);
@@ -52,13 +53,15 @@ function stop(string $line): never
     exit(1);
 }
 
-/** The error's code, or null. */
+/** The error's code, or null; its text is in $why. */
 function failure(callable $call): ?int
 {
+    global $why;
     try {
         $call();
         return null;
     } catch (Error $e) {
+        $why = $e->getMessage();
         return $e->getCode();
     }
 }
@@ -254,12 +257,20 @@ $rpc = in_array($operation, ['serve', 'call']);
 $bus = $rpc ? new RpcBus() : new Bus();
 $options = new Tachyon\Options();
 [$options->timeout, $options->schema, $options->role] = [$key['open'], $key['schema'], $key['role']];
+$options->types_required = $key['required'];
+if ($key['types'] !== '') {
+    $options->set_types($key['types']);
+}
+$meets = $operation === 'meet';
+if ($meets) {
+    say('ready');
+}
 $listens = $operation === 'serve' || !$rpc && $key['end'] === 'listen';
 $capacities = array_fill(0, $rpc ? 2 : 1, $key['capacity']);
 $code = failure(fn() => $listens ? $bus->listen($path, ...$capacities, ...[$options])
     : $bus->connect($path, $options));
 if ($code) {
-    say("error $code");
+    say("error $code", ...($meets ? ["why $why"] : []));
 } else {
-    $run[$operation]($bus);
+    $run[$meets ? 'open' : $operation]($bus);
 }

@@ -27,6 +27,8 @@ function check(bool $right, string $what = ''): void
 
 [$a, $b] = pair($path);
 [$unopened, $closed, $rpc] = [new Bus(), new Bus(), new RpcBus()];
+$options = new Options();
+$options->set_types(null);
 $closed->close();
 $closed->close();
 $a->send('warm', 1);
@@ -39,6 +41,8 @@ $cases = [
     [$unopened, 'listen', [$path, 5000], 8], [$unopened, 'listen', [$path, PHP_INT_MAX], 8],
     [$unopened, 'listen', [$path, -1], 8], [$unopened, 'listen', ['', 4096], 8],
     [$unopened, 'connect', ["$path-nobody"], 11], [$unopened, 'connect', [str_repeat('x', 200)], 8],
+    [$options, 'set_types', ["a\0b"], 0], [$options, 'set_name', ["a\0"], 0],
+    [$options, 'set_types', [[]], 0],
     [$unopened, 'connect', ["a\0b"], 0], [$unopened, 'listen', [$path, 'big'], 0],
     [$unopened, 'listen', [$path, []], 0], [$unopened, 'listen', [[], 4096], 0],
     [$unopened, 'listen', [$path, 4096, $a], 0], [$unopened, 'connect', [$path, 5], 0],

@@ -134,6 +134,15 @@ int parse_seconds(PyObject *value, seconds_t *timeout_ns) {
     return 0;
 }
 
+int parse_duration(PyObject *value, const char *name, double *seconds) {
+    PyObject *answer = ask("seconds", "(Os)", value, name);
+    *seconds = answer ? PyFloat_AsDouble(answer) : -1;
+    if (*seconds > 8e9) /* centuries */
+        *seconds = 8e9;
+    Py_XDECREF(answer);
+    return answer ? 0 : -1;
+}
+
 char *path_of(PyObject *value, PyObject **path) {
     return PyUnicode_FSConverter(value, (void *)path) ? PyBytes_AS_STRING(*path) : NULL;
 }

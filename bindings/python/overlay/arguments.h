@@ -101,6 +101,14 @@ static inline int parse_timeout(PyObject *value, seconds_t *timeout_ns) {
     return !value || value == Py_None ? 0 : parse_seconds(value, timeout_ns);
 }
 
+/* And as the facade has them. */
+static inline double seconds_of(seconds_t time) {
+    return time < 0 ? -1 : (double)time / 1e9;
+}
+
+/* Seconds that are no time-out: at least 0, and not None. */
+int parse_duration(PyObject *value, const char *name, double *seconds);
+
 /* True and False, NumPy's too, and the 1 and 0 of older code. */
 int parse_switch(PyObject *value, const char *name, int *out);
 

@@ -5,14 +5,29 @@
 
 /* ---- Methods ---- */
 
+/* A thread that lets peers in has nothing more to do, and is waited for. */
+static PyObject *joined(PyObject *self, PyObject *result) {
+    PyObject *background = result ? PyObject_GetAttrString(self, "_background") : NULL;
+    if (!background || background == Py_None) {
+        if (result)
+            PyErr_Clear(); /* a base has none */
+        Py_XDECREF(background);
+        return result;
+    }
+    PyObject *none = PyObject_CallMethod(background, "join", NULL);
+    Py_DECREF(background);
+    Py_DECREF(result);
+    return none;
+}
+
 static PyObject *close_bus(PyObject *self, PyObject *unused) {
     (void)unused;
-    return end_close(end_of(self));
+    return joined(self, end_close(end_of(self)));
 }
 
 static PyObject *abort_bus(PyObject *self, PyObject *unused) {
     (void)unused;
-    return end_abort(end_of(self));
+    return joined(self, end_abort(end_of(self)));
 }
 
 static PyObject *enter_bus(PyObject *self, PyObject *unused) {
@@ -21,7 +36,7 @@ static PyObject *enter_bus(PyObject *self, PyObject *unused) {
 }
 
 static PyObject *exit_bus(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
-    return end_leave(end_of(self), exception_of(args, nargs));
+    return joined(self, end_leave(end_of(self), exception_of(args, nargs)));
 }
 
 #define ENDING                                                                         \
@@ -47,6 +62,13 @@ PyMethodDef bus_base_methods[] = {FAST("send", send),
                                   FAST("drain_batch", drain_batch),
                                   FAST("send_batch", send_batch),
                                   FAST("recv_batch_into", recv_batch_into),
+                                  FAST("send_array", send_array),
+                                  FAST("recv_array", recv_array),
+                                  FAST("recv_array_zero_copy", recv_array_zero_copy),
+                                  FAST("_send_parts", send_parts),
+                                  FAST("_recv_parts", recv_parts),
+                                  FAST("_count_waiting", count_waiting),
+                                  FAST("_recv_record", recv_record),
                                   ENDING};
 
 PyMethodDef rpc_base_methods[] = {FAST("call", call),

@@ -2,11 +2,8 @@
 /* Arrays of messages: send_batch() from any buffer, recv_batch_into() any writable one. */
 #include "slots.h"
 
-#include <time.h>
-
-/* So much is copied while other threads wait for the interpreter's lock, and so much
-   while a signal waits for its handler. */
-enum { LOCKED_BYTES = 1 << 16, CHUNK_BYTES = 1 << 22 };
+/* So much is copied while a signal waits for its handler. */
+enum { CHUNK_BYTES = 1 << 22 };
 
 /* ---- Items ---- */
 
@@ -84,13 +81,7 @@ static bool attempt_send_batch(End *end, void *context, int64_t timeout_ns) {
     return call->sent == call->limit;
 }
 
-static int64_t monotonic_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static int send_unlocked(End *end, SendBatchCall *call, int64_t timeout_ns) {
+static int send_chunks(End *end, SendBatchCall *call, int64_t timeout_ns) {
     int64_t deadline_ns = timeout_ns < 0 ? -1 : monotonic_ns() + timeout_ns;
     for (;;) {
         call->limit = items_until(call->items, call->sent, CHUNK_BYTES);
@@ -110,12 +101,11 @@ static int send_unlocked(End *end, SendBatchCall *call, int64_t timeout_ns) {
 }
 
 static int send_items(End *end, SendBatchCall *call, const Patience *patience) {
-    if ((size_t)call->items->view.len > LOCKED_BYTES && patience->block &&
-        patience->timeout_ns != 0) {
-        return send_unlocked(end, call, patience->timeout_ns);
-    }
+    size_t size = (size_t)call->items->view.len;
+    if (size > LOCKED_BYTES && patience->block && patience->timeout_ns != 0)
+        return send_chunks(end, call, patience->timeout_ns);
     call->limit = call->items->count;
-    return send_by(end, attempt_send_batch, call, patience);
+    return send_copy_by(end, attempt_send_batch, call, size, patience);
 }
 
 /* The ring was full for too long: an answer, if something was sent. Any other exception
@@ -175,14 +165,14 @@ void raise_unexpected(const Wanted *wanted, size_t size, uint32_t type_id) {
     if (!wanted->any_type)
         snprintf(expected, sizeof expected, "type_id %u and ", wanted->type_id);
     PyObject *text = PyUnicode_FromFormat(
-        "the next message is of type_id %u and %zu bytes, not of %s%zu bytes; it stays "
-        "in the ring",
-        type_id, size, expected, wanted->size);
+        "the next message is of type_id %u and %zu bytes, not of %s%zu bytes%s; it "
+        "stays in the ring",
+        type_id, size, expected, wanted->size, wanted->more ? " or more" : "");
     raise_unexpected_message(text, type_id, size);
 }
 
 int await_wanted(End *end, RxCall *next, const Wanted *wanted, PyObject *timeout) {
-    if (receive_by(end, attempt_acquire_rx, next, timeout) < 0)
+    if (receive_next(end, next, timeout, false) < 0)
         return -1;
     if (!is_wanted(wanted, next->size, next->type_id)) {
         raise_unexpected(wanted, next->size, next->type_id);
@@ -238,10 +228,12 @@ PyObject *recv_array(End *end, const Items *items, const Wanted *wanted,
                      PyObject *timeout) {
     RxCall next = {.spin_threshold = TACHYON_DEFAULT_SPIN};
     RecvBatchCall call = {.items = items};
-    if (await_wanted(end, &next, wanted, timeout) < 0)
+    if (refuse_held(end, "receive a batch") < 0 ||
+        await_wanted(end, &next, wanted, timeout) < 0)
         return NULL;
     call.wanted = (Wanted){.size = next.size, .type_id = next.type_id};
-    return received_new(recv_items(end, &call), next.type_id);
+    return recv_items(end, &call) > 0 ? received_new(call.received, next.type_id)
+                                      : raise_last(); /* LAGGED */
 }
 
 METHOD(recv_batch_into) {

@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Typed channels: messages of one type and layout, packed and unpacked by the struct
    module. What runs once a message or a batch is here, the layouts are tachyon.layout. */
-#include "slots.h"
+#include "channel.h"
 
 /* A method of C that takes its arguments as they lie on the caller's stack. */
 typedef PyObject *(*StackFunction)(PyObject *self, PyObject *const *args,
                                    Py_ssize_t nargs);
-
-typedef struct ChannelBase {
-    SwigPyObject base;
-    vectorcallfunc vectorcall;
-    PyObject *bus;
-    PyObject *layout; /* as the user gave it: a dtype, or a format */
-    PyObject *known;  /* dtype of an array or format of a buffer that fits, if any */
-    PyObject *pack; /* of a struct.Struct; NULL where that cannot express the layout */
-    PyObject *unpack;
-    PyObject *refusal; /* and then why not */
-    Py_ssize_t size;
-    uint32_t type_id;
-} ChannelBase;
 
 /* struct.Struct.pack(), without the detour if it is what it has always been. */
 static inline PyObject *pack(const ChannelBase *channel, PyObject *const *args,
@@ -36,10 +23,6 @@ static inline PyObject *pack(const ChannelBase *channel, PyObject *const *args,
 static PyObject *refuse(const ChannelBase *channel) {
     PyErr_SetObject(PyExc_TypeError, channel->refusal);
     return NULL;
-}
-
-static Wanted wanted_of(const ChannelBase *channel) {
-    return (Wanted){.size = (size_t)channel->size, .type_id = channel->type_id};
 }
 
 /* ---- One message ---- */
@@ -91,8 +74,9 @@ static PyObject *channel_receive(ChannelBase *channel, PyObject *timeout) {
     PyObject *data = PyBytes_FromStringAndSize(next.data, (Py_ssize_t)next.size);
     if (!data)
         return NULL; /* not committed: the message comes again */
-    tachyon_commit_rx(end->handle);
-    PyObject *fields = PyObject_CallOneArg(channel->unpack, data);
+    PyObject *fields = release_message(end) == TACHYON_SUCCESS
+                           ? PyObject_CallOneArg(channel->unpack, data)
+                           : raise_last(); /* LAGGED: the copy is worth nothing */
     Py_DECREF(data);
     return fields;
 }
@@ -182,7 +166,7 @@ static int channel_items(ChannelBase *channel, PyObject *array, bool writable,
     return -1;
 }
 
-static METHOD(channel_send_batch) {
+METHOD(channel_send_batch) {
     BIND("send_batch", 1, 3, 0, {"array", "timeout", "block"});
     ChannelBase *channel = (ChannelBase *)self;
     Patience patience;
@@ -197,10 +181,10 @@ static METHOD(channel_send_batch) {
     return sent;
 }
 
-static METHOD(channel_recv_batch_into) {
+METHOD(channel_recv_batch_into) {
     BIND("recv_batch_into", 1, 2, 0, {"array", "timeout"});
     ChannelBase *channel = (ChannelBase *)self;
-    Wanted wanted = wanted_of(channel);
+    Wanted wanted = {.size = (size_t)channel->size, .type_id = channel->type_id};
     Items items;
     if (channel_items(channel, bound[0], true, &items) < 0) {
         return NULL;
@@ -211,7 +195,7 @@ static METHOD(channel_recv_batch_into) {
 }
 
 /* drain_batch() of the bus, up to the first message that is not the channel's. */
-static METHOD(channel_drain) {
+METHOD(channel_drain) {
     BIND("_drain", 0, 3, 0, {"max_msgs", "spin_threshold", "timeout"});
     ChannelBase *channel = (ChannelBase *)self;
     End *end = end_of(channel->bus);
@@ -222,6 +206,10 @@ static METHOD(channel_drain) {
     const tachyon_msg_view_t *views = end->views;
     Wanted wanted = wanted_of(channel);
     Py_ssize_t count = 0;
+    if (is_wanted(&wanted, views[0].actual_size, views[0].type_id)) {
+        wanted.size = views[0].actual_size; /* all of one size */
+        wanted.more = 0;
+    }
     while (count < batch->count &&
            is_wanted(&wanted, views[count].actual_size, views[count].type_id)) {
         ++count;
@@ -259,12 +247,8 @@ PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     ChannelBase *channel = (ChannelBase *)type->tp_alloc(type, 0);
     if (!channel)
         return NULL;
-    channel->base.ptr = channel;
-    channel->base.ty = types.ChannelBase;
-    channel->vectorcall = channel_call;
-    channel->bus = Py_NewRef(bus);
-    channel->layout = Py_NewRef(layout);
-    channel->size = size;
+    channel_set(channel, types.ChannelBase, channel_call, bus, layout);
+    channel->size = channel->smallest = size;
     channel->type_id = id;
     if (PyUnicode_Check(packer)) {
         channel->refusal = Py_NewRef(packer);
@@ -317,12 +301,16 @@ void types_init(void) {
                  {types.RpcRxGuard, sizeof(Guard)},
                  {types.RxBatchGuard, sizeof(RxBatchGuard)},
                  {types.RxMsgView, sizeof(RxMsgView)},
-                 {types.ChannelBase, sizeof(ChannelBase)}};
+                 {types.ChannelBase, sizeof(ChannelBase)},
+                 {types.MessageChannelBase, sizeof(MessageChannel)}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; ++i)
         type_of(sizes[i].info)->tp_basicsize = (Py_ssize_t)sizes[i].size;
-    PyTypeObject *channel = type_of(types.ChannelBase);
-    channel->tp_vectorcall_offset = offsetof(ChannelBase, vectorcall);
-    channel->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+    PyTypeObject *channels[] = {type_of(types.ChannelBase),
+                                type_of(types.MessageChannelBase)};
+    for (size_t i = 0; i < sizeof channels / sizeof channels[0]; ++i) {
+        channels[i]->tp_vectorcall_offset = offsetof(ChannelBase, vectorcall);
+        channels[i]->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+    }
 }
 
 PyMemberDef channel_members[] = {

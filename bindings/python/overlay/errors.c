@@ -4,7 +4,8 @@
 #include <errno.h>
 
 PyObject *TachyonError, *ClosedError, *RingFull;
-static PyObject *PeerDeadError, *AbortedError, *RpcError, *UnexpectedMessage;
+static PyObject *PeerDeadError, *AbortedError, *LaggedError, *RpcError,
+    *UnexpectedMessage;
 
 static PyObject **const type_of_kind[] = {
     [TACHYON_KIND_NONE] = &TachyonError,
@@ -24,8 +25,9 @@ static PyObject **const type_of_kind[] = {
 };
 
 static PyObject *type_of_error(tachyon_error_t code) {
-    return code == TACHYON_ERR_EMPTY ? TachyonError
-                                     : *type_of_kind[tachyon_error_kind(code)];
+    return code == TACHYON_ERR_EMPTY    ? TachyonError
+           : code == TACHYON_ERR_LAGGED ? LaggedError
+                                        : *type_of_kind[tachyon_error_kind(code)];
 }
 
 /* The errno of an OSError, 0 for a text only. What is in use is in the text. */
@@ -98,13 +100,11 @@ int errors_init(PyObject *module) {
     static const struct {
         const char *name;
         PyObject **type;
-    } classes[] = {{"TachyonError", &TachyonError},
-                   {"PeerDeadError", &PeerDeadError},
-                   {"AbortedError", &AbortedError},
-                   {"ClosedError", &ClosedError},
-                   {"RingFull", &RingFull},
-                   {"RpcError", &RpcError},
-                   {"UnexpectedMessage", &UnexpectedMessage}};
+    } classes[] = {
+        {"TachyonError", &TachyonError}, {"PeerDeadError", &PeerDeadError},
+        {"AbortedError", &AbortedError}, {"ClosedError", &ClosedError},
+        {"LaggedError", &LaggedError},   {"RingFull", &RingFull},
+        {"RpcError", &RpcError},         {"UnexpectedMessage", &UnexpectedMessage}};
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; ++i) {
         *classes[i].type = import_from("tachyon.errors", classes[i].name);
         if (!*classes[i].type ||

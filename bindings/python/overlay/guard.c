@@ -54,23 +54,28 @@ static void guard_abandon(Guard *guard) {
     if (guard->side->waiting)
         guard->side->owed = guard->give_back;
     else
-        guard->give_back(guard->handle);
+        guard->give_back(end_of(guard->owner));
     guard_end(guard);
 }
 
 /* What a view that outlives the block is told, and how to do better. */
-static PyObject *held_text(const Guard *guard) {
-    bool one = guard->views == 1;
-    return PyUnicode_FromFormat(
-        "%zd view%s still point%s into the slot: it is kept until the memoryview or "
-        "array that holds it is gone; by bytes(view) or array.copy(), copy what you "
-        "keep",
-        guard->views, one ? "" : "s", one ? "s" : "");
+static PyObject *held_text(Py_ssize_t views, Py_ssize_t parts) {
+    bool one = views == 1;
+    const char *holder = parts == 0       ? "memoryview or array"
+                         : parts == views ? "struct of the message"
+                                          : "struct, memoryview or array";
+    const char *copy = parts == 0       ? "bytes(view) or array.copy()"
+                       : parts == views ? "copy.copy(struct)"
+                                        : "copy.copy() or bytes()";
+    return PyUnicode_FromFormat("%zd view%s still point%s into the slot: it is kept "
+                                "until the %s that holds it is gone; by %s, copy what "
+                                "you keep",
+                                views, one ? "" : "s", one ? "s" : "", holder, copy);
 }
 
 /* Python 3.10 has no notes, and then the exception goes without one. */
-static void say_held(const Guard *guard, PyObject *exception) {
-    PyObject *text = held_text(guard), *none = NULL;
+void say_held(Py_ssize_t views, Py_ssize_t parts, PyObject *exception) {
+    PyObject *text = held_text(views, parts), *none = NULL;
     if (text && !exception)
         PyErr_SetObject(PyExc_BufferError, text);
     else if (text)
@@ -88,7 +93,7 @@ int guard_stay(Guard *guard, PyObject *exception) {
         return 0;
     if (guard->views > 0) {
         guard->state = GUARD_HELD;
-        say_held(guard, exception);
+        say_held(guard->views, guard->parts, exception);
         return exception ? 0 : -1;
     }
     if (exception) {

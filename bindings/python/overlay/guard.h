@@ -21,7 +21,8 @@ struct Guard { /* RxGuard and RpcRxGuard are no more than this */
     GuardState state;
     bool readonly;
     Py_ssize_t views;
-    PyObject *buf; /* the view that the guard made itself; one of `views` */
+    Py_ssize_t parts; /* of them structs of a message */
+    PyObject *buf;    /* the view that the guard made itself; one of `views` */
     const void *data;
     size_t size;
     uint64_t correlation_id; /* of RPC, else not set */
@@ -54,6 +55,7 @@ static inline void guard_init(Guard *guard, End *end, Side *side, Pool *pool,
     guard->state = GUARD_OPEN;
     guard->readonly = true;
     guard->views = 0;
+    guard->parts = 0;
     guard->buf = NULL;
     side->guard = guard;
 }
@@ -66,6 +68,10 @@ static inline void guard_end(Guard *guard) {
 
 void guard_drop_buf(Guard *guard);
 int guard_stay(Guard *guard, PyObject *exception);
+
+/* Views outlive their block: BufferError, or a note to the exception that leaves it.
+   `parts` of them are structs of a message. */
+void say_held(Py_ssize_t views, Py_ssize_t parts, PyObject *exception);
 
 /* What __exit__ is called with: its exception, or NULL. */
 static inline PyObject *exception_of(PyObject *const *args, Py_ssize_t nargs) {

@@ -2,6 +2,7 @@
 #include "slots.h"
 
 #include <inttypes.h>
+#include <time.h>
 
 #define NO_ROOM(purpose) "no room to " purpose ", the ring is full"
 #define NO_MESSAGE "no message to receive, the ring is empty"
@@ -74,6 +75,8 @@ void low_dealloc(PyObject *self) {
         pool_empty(&end->rx_guards);
         pool_empty(&end->rx_batches);
         pool_empty(&end->msg_views);
+        pool_empty(&end->frames);
+        held_delete(&end->held);
         PyMem_Free(end->views);
         PyMem_Free(end);
     }
@@ -164,23 +167,43 @@ static Result start(const End *end, bool steps, const char *path, size_t capacit
                  : Bus_connect(bus, path, options);
 }
 
-PyObject *end_open(End *end, bool steps, const char *path, size_t capacity, size_t back,
-                   seconds_t timeout_ns, uint32_t mode, PyObject *allowed_uids,
-                   uint32_t role, uint64_t schema) {
-    Options options = {.timeout = timeout_ns < 0 ? -1 : (double)timeout_ns / 1e9,
-                       .mode = mode,
-                       .role = (int)role,
-                       .schema = schema};
-    PyObject *uids = NULL; /* first: what yields them may use the bus */
-    if (allowed_uids && allowed_uids != Py_None) {
-        if (!(uids = ask("user_ids", "(O)", allowed_uids)))
-            return NULL;
-        options.uids = (uint32_t *)(void *)PyBytes_AS_STRING(uids);
-        options.uid_count = (size_t)PyBytes_GET_SIZE(uids) / sizeof *options.uids;
+/* What options are in Python, as the facade has them; it lives in what is returned. */
+static PyObject *options_of(Opening *with) {
+    Options *options = &with->options;
+    PyObject *answer =
+        ask("opening", "(OOOO)", with->allowed_uids ? with->allowed_uids : Py_None,
+            with->start ? with->start : Py_None, with->name ? with->name : Py_None,
+            with->types ? with->types : Py_None);
+    const char *uids, *name, *text;
+    Py_ssize_t size, length, text_size;
+    unsigned long long position, epoch;
+    options->timeout = seconds_of(with->timeout_ns);
+    if (!answer ||
+        !PyArg_ParseTuple(answer, "z#iKKz#z#", &uids, &size, &options->start, &position,
+                          &epoch, &name, &length, &text, &text_size)) {
+        Py_XDECREF(answer);
+        return NULL;
     }
-    int begun = begin(end, capacity != 0, timeout_ns);
-    Result result = begun < 0 ? -1 : start(end, steps, path, capacity, back, &options);
-    Py_XDECREF(uids);
+    options->uids = (uint32_t *)(void *)(uintptr_t)uids;
+    options->uid_count = (size_t)size / sizeof *options->uids;
+    options->start_position = position;
+    options->start_epoch = epoch;
+    options->name = (char *)(uintptr_t)name;
+    options->types = (char *)(uintptr_t)text;
+    options->types_size = (size_t)text_size;
+    return answer;
+}
+
+PyObject *end_open(End *end, bool steps, const char *path, size_t capacity, size_t back,
+                   Opening *with) {
+    PyObject *owner =
+        options_of(with); /* first: what yields user ids may use the bus */
+    if (!owner)
+        return NULL;
+    int begun = begin(end, capacity != 0, with->timeout_ns);
+    Result result =
+        begun < 0 ? -1 : start(end, steps, path, capacity, back, &with->options);
+    Py_DECREF(owner);
     if (begun < 0)
         return NULL;
     if (!steps)
@@ -193,6 +216,12 @@ PyObject *end_open(End *end, bool steps, const char *path, size_t capacity, size
     }
     end->steps = true;
     return PyLong_FromLongLong(result);
+}
+
+void raise_if_none(const tachyon_event_t *event, double timeout) {
+    if (event->kind == 0 &&
+        (event->reason == TACHYON_ERR_TIMEOUT || event->reason == TACHYON_ERR_EMPTY))
+        raise_timeout("no peer has come or gone", (int64_t)(timeout * 1e9));
 }
 
 /* 1: the bus is open; 0: not yet; less: an exception. */
@@ -217,7 +246,7 @@ PyObject *low_opening_cancel(PyObject *self, PyObject *unused) {
 
 /* How many there are beside the guards' own, which this releases. */
 static Py_ssize_t views_of(const End *end) {
-    return side_views(&end->tx) + side_views(&end->rx);
+    return side_views(&end->tx) + side_views(&end->rx) + held_views(&end->held);
 }
 
 /* Views of the guards do not matter here: their memory stays until they are gone. */
@@ -227,6 +256,7 @@ static PyObject *finish_with(End *end, void (*how)(Bus *bus)) {
     end->max_payload = SIZE_MAX;
     side_lose(end, &end->tx);
     side_lose(end, &end->rx);
+    held_lose(end);
     end->tx.owed = end->rx.owed = NULL; /* goes with the handle */
     how(bus);
     Py_RETURN_NONE;
@@ -342,7 +372,7 @@ void waiting_init(void) {
     host = (Host){wait_unlocked, run_signal_handlers, has_raised, 0};
 }
 
-static PyObject *raise_closed_meanwhile(void) {
+PyObject *raise_closed_meanwhile(void) {
     return raise_error(TACHYON_ERR_CLOSED, "another thread has closed the bus", 0);
 }
 
@@ -354,42 +384,58 @@ static void set_waiting(End *end, Side *side, const char *purpose) {
 }
 
 /* Give back what a guard could not while somebody waited. */
-static void settle(Side *side, void *handle) {
+static void settle(End *end, Side *side) {
     if (side->owed) {
-        side->owed(handle);
+        side->owed(end);
         side->owed = NULL;
     }
 }
 
-static void raise_lack(const Side *side, int64_t timeout_ns) {
+void raise_lack(const Side *side, int64_t timeout_ns) {
     char reply[64];
     PyOS_snprintf(reply, sizeof reply, "no reply to call %" PRIu64 " yet", side->call);
     raise_timeout(side->call ? reply : side->lack, timeout_ns);
 }
 
-int end_wait(End *end, Side *side, Attempt attempt, void *call, int64_t timeout_ns) {
+/* Why an attempt has failed, unless a signal handler has raised already. 0: it would
+   block, which is for the caller. */
+static int raise_failed(const End *end, const Side *side, tachyon_error_t would_block,
+                        int64_t timeout_ns) {
+    tachyon_error_t error = tachyon_last_error();
+    if (PyErr_Occurred())
+        return -1;
+    if (error == would_block && end->open)
+        return 0;
+    if (error == TACHYON_ERR_TIMEOUT)
+        raise_lack(side, timeout_ns);
+    else if (!end->open)
+        raise_closed_meanwhile();
+    else
+        raise_last();
+    return -1;
+}
+
+int end_try(End *end, Side *side, Attempt attempt, void *call,
+            tachyon_error_t would_block, int64_t timeout_ns) {
     Bus *bus = end->bus;
     bus_enter(bus);
     set_waiting(end, side, side->purpose);
     PyThreadState *thread = PyEval_SaveThread();
     bool done = attempt(end, call, timeout_ns);
     PyEval_RestoreThread(thread);
-    if (!done && !PyErr_Occurred()) {
-        tachyon_error_t error = tachyon_last_error();
-        if (error == TACHYON_ERR_TIMEOUT)
-            raise_lack(side, timeout_ns);
-        else if (!end->open)
-            raise_closed_meanwhile();
-        else
-            raise_last();
-    }
+    int outcome = done ? 1 : raise_failed(end, side, would_block, timeout_ns);
     set_waiting(end, side, NULL);
     if (end->open) {
-        settle(&end->tx, end->handle);
-        settle(&end->rx, end->handle);
+        settle(end, &end->tx);
+        settle(end, &end->rx);
+        held_settle(end);
     }
     bus_leave(bus);
-    return done ? 0 : -1;
+    return outcome;
+}
+
+int end_wait(End *end, Side *side, Attempt attempt, void *call, int64_t timeout_ns) {
+    return end_try(end, side, attempt, call, TACHYON_SUCCESS, timeout_ns) > 0 ? 0 : -1;
 }
 
 int end_wait_open(End *end, Side *side, Attempt attempt, void *call,
@@ -401,6 +447,12 @@ int end_wait_open(End *end, Side *side, Attempt attempt, void *call,
         return -1;
     }
     return 0;
+}
+
+int64_t monotonic_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 int may_wait(const Side *side, tachyon_error_t would_block, int64_t timeout_ns) {

@@ -9,12 +9,12 @@
 #include "arguments.h"
 #include "errors.h"
 #include "facade.h"
+#include "held.h"
 
 typedef struct Guard Guard;
-typedef struct End End;
 
 /* How a guard that was not left gives its slot back. */
-typedef tachyon_error_t (*GiveBack)(void *handle);
+typedef tachyon_error_t (*GiveBack)(End *end);
 
 /* One direction of a bus: at most one guard or one waiting call at a time. */
 typedef struct Side {
@@ -47,7 +47,8 @@ struct End {
     Side tx, rx;
     tachyon_msg_view_t *views; /* of the open batch */
     size_t views_capacity;
-    Pool tx_guards, rx_guards, rx_batches, msg_views;
+    Held held;
+    Pool tx_guards, rx_guards, rx_batches, msg_views, frames;
 };
 
 static inline End *end_of(PyObject *object) {
@@ -87,10 +88,19 @@ PyObject *end_leave(End *end, PyObject *exception);
 
 /* ---- What the generated methods do beside calling the facade ---- */
 
+/* How to open: `options` has what needs no Python, and gets what the rest means. */
+typedef struct Opening {
+    Options options;
+    seconds_t timeout_ns;
+    PyObject *allowed_uids, *start, *name, *types; /* NULL, too */
+} Opening;
+
 /* Listen where there is a capacity, else connect; in steps: the descriptor. */
 PyObject *end_open(End *end, bool steps, const char *path, size_t capacity, size_t back,
-                   seconds_t timeout_ns, uint32_t mode, PyObject *allowed_uids,
-                   uint32_t role, uint64_t schema);
+                   Opening *with);
+
+/* Of what Bus_accept() gave: nobody has come or gone in the time. */
+void raise_if_none(const tachyon_event_t *event, double timeout);
 Result end_step(PyObject *self);
 Result end_fileno(PyObject *self);
 
@@ -107,6 +117,15 @@ int may_wait(const Side *side, tachyon_error_t would_block, int64_t timeout_ns);
 /* The call with its time-out: 0, or -1 with an exception. A signal whose handler does
    not raise does not end the wait. */
 int end_wait(End *end, Side *side, Attempt attempt, void *call, int64_t timeout_ns);
+
+/* The same, with another end: 1 when it has done it, 0 after `would_block`, -1 with an
+   exception. With a time-out of 0, for what copies much. */
+int end_try(End *end, Side *side, Attempt attempt, void *call,
+            tachyon_error_t would_block, int64_t timeout_ns);
+
+PyObject *raise_closed_meanwhile(void);
+void raise_lack(const Side *side, int64_t timeout_ns);
+int64_t monotonic_ns(void);
 
 /* end_wait() for what is worth nothing once another thread has closed the bus. */
 int end_wait_open(End *end, Side *side, Attempt attempt, void *call,

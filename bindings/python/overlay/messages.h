@@ -6,6 +6,10 @@
 #include "buffer.h"
 #include "guard.h"
 
+/* So much is copied while other threads wait for the interpreter's lock; more is copied
+   without it, so that they run meanwhile. */
+enum { LOCKED_BYTES = 1 << 16 };
+
 /* ---- Sending ---- */
 
 /* Whether and how long to wait for room. */
@@ -39,6 +43,15 @@ static inline int send_by(End *end, Attempt attempt, void *call,
                      : end_wait(end, &end->tx, attempt, call, patience->timeout_ns);
 }
 
+int send_unlocked(End *end, Attempt attempt, void *call, const Patience *patience);
+
+/* send_by() for an attempt that copies `size` bytes. */
+static inline int send_copy_by(End *end, Attempt attempt, void *call, size_t size,
+                               const Patience *patience) {
+    return size > LOCKED_BYTES ? send_unlocked(end, attempt, call, patience)
+                               : send_by(end, attempt, call, patience);
+}
+
 typedef struct SendCall {
     Payload payload;
     uint32_t type_id;
@@ -59,11 +72,17 @@ typedef struct TxCall {
 typedef struct TxGuard TxGuard;
 typedef tachyon_error_t (*Commit)(TxGuard *guard);
 
+/* The largest payload that shares a line of memory with its header, which the receiver
+   keeps looking at. */
+enum { IN_LINE_BYTES = 32 };
+
 struct TxGuard { /* RpcTxGuard, too */
     Guard guard;
     size_t actual_size;
     uint64_t out_cid;
     Commit commit;
+    void *slot; /* of a small message of fields, which is made in `aside` */
+    _Alignas(8) unsigned char aside[IN_LINE_BYTES];
 };
 
 static inline int parse_size(const End *end, PyObject *value, const char *name,
@@ -78,6 +97,13 @@ static inline int parse_size(const End *end, PyObject *value, const char *name,
 /* A guard of the slot that `attempt` reserves. NULL with an exception. */
 TxGuard *reserve_by(End *end, swig_type_info *info, Attempt attempt, TxCall *call,
                     const Patience *patience, GiveBack give_back, Commit commit);
+
+/* That of a bus, for a message of that size, which its end makes visible. A small one goes
+   into its slot then and not before: each write to a line that the receiver looks at has
+   to fetch that from the receiver's core. */
+TxGuard *reserve_message(End *end, size_t size, uint32_t type_id,
+                         const Patience *patience);
+PyObject *tx_guard_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 
 /* ---- Receiving ---- */
 
@@ -126,7 +152,49 @@ static inline Guard *rx_guard_new(End *end, swig_type_info *info, const RxCall *
     return rx;
 }
 
-tachyon_error_t release_message(void *handle);
+/* Release what was received by receive_by() or receive_next(). */
+static inline tachyon_error_t release_message(End *end) {
+    return end->held.count == 0 ? tachyon_commit_rx(end->handle) : held_copied(end);
+}
+
+/* ---- Behind what is held ---- */
+
+int receive_behind(End *end, RxCall *call, int64_t timeout_ns);
+
+/* The next message, whether others are held or not; `hold`: it may be held itself. Until
+   it is released or taken it comes again. */
+static inline int receive_next(End *end, RxCall *call, PyObject *timeout, bool hold) {
+    seconds_t timeout_ns;
+    if (parse_timeout(timeout, &timeout_ns) < 0 || end_claim(end, &end->rx) < 0)
+        return -1;
+    if (hold || end->held.count > 0)
+        return receive_behind(end, call, timeout_ns);
+    if (attempt_acquire_rx(end, call, 0))
+        return 0;
+    if (may_wait(&end->rx, TACHYON_ERR_EMPTY, timeout_ns) < 0)
+        return -1;
+    return end_wait_open(end, &end->rx, attempt_acquire_rx, call, timeout_ns);
+}
+
+/* For what takes the oldest message in the ring: 0, or -1 while one is held. */
+int refuse_held(const End *end, const char *purpose);
+
+/* Copy what receive_next() gave by an attempt that touches nothing of Python, and release
+   it: 0, or -1 with an exception, LAGGED for a copy that came too late. */
+static inline int copy_out(End *end, Attempt attempt, void *call, size_t size) {
+    if (size <= LOCKED_BYTES) {
+        attempt(end, call, 0);
+    } else if (end_try(end, &end->rx, attempt, call, TACHYON_SUCCESS, 0) < 0) {
+        return -1;
+    } else if (!end->open) { /* and there is nothing left to be released */
+        raise_closed_meanwhile();
+        return -1;
+    }
+    if (release_message(end) == TACHYON_SUCCESS)
+        return 0;
+    raise_last();
+    return -1;
+}
 
 PyObject *drain_batch(End *end, PyObject *max_msgs, PyObject *spin_threshold,
                       PyObject *timeout);
@@ -150,12 +218,14 @@ typedef struct Items {
 /* What a caller wants the next message to be. */
 typedef struct Wanted {
     size_t size;
+    size_t more; /* bytes that it may have beyond that */
     uint32_t type_id;
     bool any_type;
 } Wanted;
 
 static inline bool is_wanted(const Wanted *wanted, size_t size, uint32_t type_id) {
-    return size == wanted->size && (wanted->any_type || type_id == wanted->type_id);
+    return size - wanted->size <= wanted->more && /* a smaller one wraps round */
+           (wanted->any_type || type_id == wanted->type_id);
 }
 
 void raise_unexpected(const Wanted *wanted, size_t size, uint32_t type_id);

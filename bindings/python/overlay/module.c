@@ -121,9 +121,11 @@ static int finish_types(PyObject *module) {
 
 int module_init(PyObject *module) {
     types_init();
+    frame_type_init();
     waiting_init();
     if (errors_init(module) < 0 || message_init() < 0 || received_init() < 0 ||
-        base_init() < 0 || finish_types(module) < 0 || document_all(module) < 0)
+        base_init() < 0 || record_init(module) < 0 || finish_types(module) < 0 ||
+        document_all(module) < 0)
         return -1;
     first_contents = PyDict_Copy(PyModule_GetDict(module));
     return first_contents ? 0 : -1;

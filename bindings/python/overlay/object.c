@@ -144,6 +144,20 @@ PyObject *struct_object(swig_type_info *info, const void *data, size_t size) {
     return (PyObject *)object;
 }
 
+/* Those of an array, `size` bytes each, as a list. */
+PyObject *struct_list(swig_type_info *info, const void *data, size_t size,
+                      size_t count) {
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list && i < count; ++i) {
+        PyObject *item = struct_object(info, (const char *)data + i * size, size);
+        if (!item)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, (Py_ssize_t)i, item);
+    }
+    return list;
+}
+
 void struct_dealloc(PyObject *self) {
     PyObject_GC_UnTrack(self);
     PyMem_Free(((SwigPyObject *)self)->ptr);

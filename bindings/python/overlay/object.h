@@ -4,6 +4,9 @@
 #ifndef TACHYON_PYTHON_OBJECT_H
 #define TACHYON_PYTHON_OBJECT_H
 
+#ifndef PY_SSIZE_T_CLEAN
+#define PY_SSIZE_T_CLEAN
+#endif
 #include <Python.h>
 #include <structmember.h>
 
@@ -19,8 +22,9 @@
 
 extern struct Types {
     swig_type_info *TachyonBus, *TachyonRpcBus, *BusBase, *RpcBusBase, *ChannelBase;
+    swig_type_info *MessageChannelBase;
     swig_type_info *TxGuard, *RxGuard, *RpcTxGuard, *RpcRxGuard;
-    swig_type_info *RxBatchGuard, *RxMsgView;
+    swig_type_info *RxBatchGuard, *RxMsgView, *Frame;
 } types;
 
 enum {
@@ -66,6 +70,8 @@ void pool_empty(Pool *pool);
 
 /* A copy of a plain struct as an object of SWIG's type for it. */
 PyObject *struct_object(swig_type_info *info, const void *data, size_t size);
+PyObject *struct_list(swig_type_info *info, const void *data, size_t size,
+                      size_t count);
 
 int add_methods(swig_type_info *info, PyMethodDef *methods);
 PyObject *import_from(const char *module, const char *name);

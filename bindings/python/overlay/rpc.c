@@ -18,13 +18,13 @@ static bool attempt_acquire_reply(End *end, void *context, int64_t timeout_ns) {
     return call->data != NULL;
 }
 
-static tachyon_error_t roll_back_call(void *handle) {
-    tachyon_rpc_rollback_call(handle);
+static tachyon_error_t roll_back_call(End *end) {
+    tachyon_rpc_rollback_call(end->handle);
     return TACHYON_SUCCESS;
 }
 
-static tachyon_error_t roll_back_reply(void *handle) {
-    tachyon_rpc_rollback_reply(handle);
+static tachyon_error_t roll_back_reply(End *end) {
+    tachyon_rpc_rollback_reply(end->handle);
     return TACHYON_SUCCESS;
 }
 
@@ -134,7 +134,7 @@ static int send_copy(End *end, Attempt attempt, RpcSend *send, PyObject *payload
         return -1;
     int sent = check_most(end, max_payload_size, send->payload.size);
     if (sent == 0)
-        sent = send_by(end, attempt, send, &patience);
+        sent = send_copy_by(end, attempt, send, send->payload.size, &patience);
     payload_release(&send->payload);
     return sent;
 }
@@ -187,12 +187,12 @@ static bool attempt_serve(End *end, void *context, int64_t timeout_ns) {
     return call->data != NULL;
 }
 
-static tachyon_error_t release_reply(void *handle) {
-    return tachyon_rpc_commit_rx(handle);
+static tachyon_error_t release_reply(End *end) {
+    return tachyon_rpc_commit_rx(end->handle);
 }
 
-static tachyon_error_t release_request(void *handle) {
-    return tachyon_rpc_commit_serve(handle);
+static tachyon_error_t release_request(End *end) {
+    return tachyon_rpc_commit_serve(end->handle);
 }
 
 static PyObject *receive(End *end, Attempt attempt, RxCall *call, GiveBack give_back,
@@ -205,7 +205,7 @@ static PyObject *receive(End *end, Attempt attempt, RxCall *call, GiveBack give_
         return NULL;
     Guard *guard = rx_guard_new(end, types.RpcRxGuard, call, give_back);
     if (!guard)
-        give_back(end->handle); /* it would not come again */
+        give_back(end); /* it would not come again */
     return (PyObject *)guard;
 }
 

@@ -55,7 +55,8 @@ PyObject *drain_batch(End *end, PyObject *max_msgs, PyObject *spin_threshold,
         return NULL;
     }
     call.max_msgs = (size_t)most;
-    if (end_claim(end, &end->rx) < 0 || reserve_views(end, &call.max_msgs) < 0)
+    if (end_claim(end, &end->rx) < 0 || refuse_held(end, "drain a batch") < 0 ||
+        reserve_views(end, &call.max_msgs) < 0)
         return NULL;
     call.count = tachyon_acquire_rx_batch(end->handle, end->views, call.max_msgs);
     if (call.count == 0 &&
@@ -163,6 +164,20 @@ PyMethodDef rx_batch_methods[] = {PLAIN("array", rx_batch_array, METH_O),
 METHOD(drain_batch) {
     BIND("drain_batch", 0, 3, 0, {"max_msgs", "spin_threshold", "timeout"});
     return drain_batch(end_of(self), bound[0], bound[1], bound[2]);
+}
+
+/* How many messages are there; they are handed out, and come again. */
+METHOD(count_waiting) {
+    BIND("_count_waiting", 0, 0, 0, {NULL});
+    End *end = end_of(self);
+    size_t most = SIZE_MAX;
+    if (end_claim(end, &end->rx) < 0 || refuse_held(end, "count messages") < 0 ||
+        reserve_views(end, &most) < 0)
+        return NULL;
+    size_t count = tachyon_acquire_rx_batch(end->handle, end->views, most);
+    if (count == 0 && tachyon_last_error() != TACHYON_ERR_EMPTY)
+        return raise_last();
+    return PyLong_FromSize_t(count);
 }
 
 /* ---- One message ---- */

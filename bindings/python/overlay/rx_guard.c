@@ -2,14 +2,10 @@
 /* Receiving one message: RxGuard in place, Message as a copy. */
 #include "slots.h"
 
-tachyon_error_t release_message(void *handle) {
-    return tachyon_commit_rx(handle);
-}
-
 static PyObject *acquire(End *end, PyObject *spin_threshold, PyObject *timeout) {
     RxCall call;
     if (parse_spin(spin_threshold, &call.spin_threshold) < 0 ||
-        receive_by(end, attempt_acquire_rx, &call, timeout) < 0)
+        receive_next(end, &call, timeout, false) < 0)
         return NULL;
     return (PyObject *)rx_guard_new(end, types.RxGuard, &call, release_message);
 }
@@ -46,23 +42,37 @@ static inline PyObject *message_new(PyObject *type_id, PyObject *size, PyObject 
     return message;
 }
 
+typedef struct CopyMessage {
+    const RxCall *from;
+    char *into;
+} CopyMessage;
+
+static inline bool attempt_copy(End *end, void *context, int64_t timeout_ns) {
+    const CopyMessage *call = context;
+    (void)end;
+    (void)timeout_ns;
+    memcpy(call->into, call->from->data, call->from->size);
+    return true;
+}
+
 static inline PyObject *receive_message(End *end, PyObject *timeout) {
     RxCall call = {.spin_threshold = TACHYON_DEFAULT_SPIN};
-    if (receive_by(end, attempt_acquire_rx, &call, timeout) < 0)
+    if (receive_next(end, &call, timeout, false) < 0)
         return NULL;
     PyObject *type_id = PyLong_FromUnsignedLong(call.type_id);
     PyObject *size = PyLong_FromSize_t(call.size);
-    PyObject *data = PyBytes_FromStringAndSize(call.data, (Py_ssize_t)call.size);
-    if (!type_id || !size || !data) {
-        Py_XDECREF(type_id);
-        Py_XDECREF(size);
-        Py_XDECREF(data);
-        return NULL; /* not committed: the message comes again */
+    PyObject *data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)call.size);
+    /* Copied and released before the tuple: making that may collect garbage, whose
+       finalizers may receive. What was not comes again. */
+    if (type_id && size && data) {
+        CopyMessage copy = {&call, PyBytes_AS_STRING(data)};
+        if (copy_out(end, attempt_copy, &copy, call.size) == 0)
+            return message_new(type_id, size, data);
     }
-    /* Before the tuple: making that may collect garbage, whose finalizers may receive.
-     */
-    tachyon_commit_rx(end->handle);
-    return message_new(type_id, size, data);
+    Py_XDECREF(type_id);
+    Py_XDECREF(size);
+    Py_XDECREF(data);
+    return NULL;
 }
 
 METHOD(recv) {
@@ -105,9 +115,19 @@ PyObject *rx_guard_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     int finish = guard_leave(guard, exception);
     if (finish < 0)
         return NULL;
-    if (finish > 0 && guard->give_back(guard->handle) != TACHYON_SUCCESS && !exception)
+    if (finish > 0 && guard->give_back(end_of(guard->owner)) != TACHYON_SUCCESS &&
+        !exception)
         return raise_last();
     Py_RETURN_FALSE;
+}
+
+/* The block is over, and the message stays, so that it comes again: it was not what the
+   caller takes. */
+static PyObject *put_back(PyObject *self, PyObject *unused) {
+    (void)unused;
+    if (guard_leave((Guard *)self, NULL) < 0)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 #define MEMBERS                                                                        \
@@ -128,6 +148,11 @@ PyGetSetDef rx_guard_getset[] = {
      "A read-only memoryview of the payload, released with the guard.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
-PyMethodDef rx_guard_methods[] = {PLAIN("__enter__", guard_enter, METH_NOARGS),
-                                  PLAIN("__exit__", rx_guard_exit, METH_FASTCALL),
-                                  {NULL, NULL, 0, NULL}};
+#define BLOCK                                                                          \
+    PLAIN("__enter__", guard_enter, METH_NOARGS),                                      \
+        PLAIN("__exit__", rx_guard_exit, METH_FASTCALL), {                             \
+        NULL, NULL, 0, NULL                                                            \
+    }
+
+PyMethodDef rx_guard_methods[] = {PLAIN("_put_back", put_back, METH_NOARGS), BLOCK};
+PyMethodDef rpc_rx_methods[] = {BLOCK};

@@ -11,11 +11,15 @@ int module_restore(PyObject *module); /* 1: it was imported before */
 int module_init(PyObject *module);    /* after SWIG has made its types */
 int refuse_subinterpreters(PyObject *module);
 void types_init(void);
+void frame_type_init(void);
 int base_init(void);
 int message_init(void);
 int received_init(void);
 void waiting_init(void);
+int record_init(PyObject *module);
 PyObject *direct_calls(PyObject *cls);
+PyObject *define_record(PyObject *cls, PyObject *sizes, PyObject *rows);
+PyObject *record_from(PyObject *cls, PyObject *data);
 
 /* ---- Slots ---- */
 
@@ -46,7 +50,8 @@ void guard_dealloc(PyObject *self);
 int guard_getbuffer(PyObject *self, Py_buffer *view, int flags);
 void guard_releasebuffer(PyObject *self, Py_buffer *view);
 PyObject *guard_get_buf(PyObject *self, void *unused);
-extern PyMethodDef tx_guard_methods[], rx_guard_methods[], rx_batch_methods[];
+extern PyMethodDef tx_guard_methods[], rx_guard_methods[], rpc_rx_methods[],
+    rx_batch_methods[];
 extern PyGetSetDef no_getset[], tx_guard_getset[], rx_guard_getset[], rpc_tx_getset[];
 extern PyMemberDef no_members[], rx_guard_members[], rpc_tx_members[], rpc_rx_members[];
 
@@ -62,6 +67,16 @@ void msg_view_releasebuffer(PyObject *self, Py_buffer *view);
 extern PyMethodDef msg_view_methods[];
 extern PyMemberDef msg_view_members[];
 
+int frame_traverse(PyObject *self, visitproc visit, void *arg);
+int frame_clear(PyObject *self);
+void frame_dealloc(PyObject *self);
+int frame_getbuffer(PyObject *self, Py_buffer *view, int flags);
+void frame_releasebuffer(PyObject *self, Py_buffer *view);
+PyObject *frame_repr(PyObject *self);
+extern PyMethodDef frame_methods[];
+extern PyMemberDef frame_members[];
+extern PyGetSetDef frame_getset[];
+
 PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
 int channel_init(PyObject *self, PyObject *args, PyObject *kwargs);
 int channel_traverse(PyObject *self, visitproc visit, void *arg);
@@ -69,6 +84,12 @@ void channel_dealloc(PyObject *self);
 PyObject *channel_next(PyObject *self);
 extern PyMethodDef channel_methods[];
 extern PyMemberDef channel_members[];
+
+PyObject *message_channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+int message_channel_traverse(PyObject *self, visitproc visit, void *arg);
+void message_channel_dealloc(PyObject *self);
+PyObject *message_channel_next(PyObject *self);
+extern PyMethodDef message_channel_methods[];
 
 /* ---- Methods ---- */
 
@@ -78,15 +99,23 @@ METHOD(acquire_rx);
 METHOD(acquire_tx);
 METHOD(call);
 METHOD(call_zero_copy);
+METHOD(count_waiting);
 METHOD(dlpack);
 METHOD(drain_batch);
+METHOD(frame_dlpack);
 METHOD(recv);
+METHOD(recv_array);
+METHOD(recv_array_zero_copy);
 METHOD(recv_batch_into);
+METHOD(recv_parts);
+METHOD(recv_record);
 METHOD(recv_zero_copy);
 METHOD(reply);
 METHOD(reply_zero_copy);
 METHOD(send);
+METHOD(send_array);
 METHOD(send_batch);
+METHOD(send_parts);
 METHOD(send_zero_copy);
 METHOD(serve);
 METHOD(wait);

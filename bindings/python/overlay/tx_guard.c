@@ -11,6 +11,23 @@ int may_wait_for_room(const End *end, const Patience *patience) {
     return -1;
 }
 
+/* What was copied while another thread closed the bus may have come behind the end. */
+int send_unlocked(End *end, Attempt attempt, void *call, const Patience *patience) {
+    if (end_claim(end, &end->tx) < 0)
+        return -1;
+    int sent = end_try(end, &end->tx, attempt, call, TACHYON_ERR_FULL, 0);
+    if (sent == 0)
+        sent = may_wait_for_room(end, patience) < 0 ||
+                       end_wait(end, &end->tx, attempt, call, patience->timeout_ns) < 0
+                   ? -1
+                   : 1;
+    if (sent > 0 && !end->open) {
+        raise_closed_meanwhile();
+        return -1;
+    }
+    return sent;
+}
+
 TxGuard *reserve_by(End *end, swig_type_info *info, Attempt attempt, TxCall *call,
                     const Patience *patience, GiveBack give_back, Commit commit) {
     int done = try_to_send(end, attempt, call, patience);
@@ -19,7 +36,7 @@ TxGuard *reserve_by(End *end, swig_type_info *info, Attempt attempt, TxCall *cal
         return NULL;
     TxGuard *tx = object_new(&end->tx_guards, info);
     if (!tx) {
-        give_back(end->handle);
+        give_back(end);
         return NULL;
     }
     guard_init(&tx->guard, end, &end->tx, &end->tx_guards, give_back);
@@ -37,8 +54,8 @@ static inline bool attempt_acquire_tx(End *end, void *context, int64_t timeout_n
     return call->data != NULL;
 }
 
-static tachyon_error_t roll_back(void *handle) {
-    return tachyon_rollback_tx(handle);
+static tachyon_error_t roll_back(End *end) {
+    return tachyon_rollback_tx(end->handle);
 }
 
 static tachyon_error_t commit(TxGuard *tx) {
@@ -82,6 +99,27 @@ METHOD(send_zero_copy) {
                    commit_and_flush);
 }
 
+static tachyon_error_t commit_aside(TxGuard *tx) {
+    memcpy(tx->slot, tx->aside, tx->actual_size);
+    return commit_and_flush(tx);
+}
+
+TxGuard *reserve_message(End *end, size_t size, uint32_t type_id,
+                         const Patience *patience) {
+    TxCall call = {.size = size};
+    TxGuard *tx =
+        reserve_by(end, types.TxGuard, attempt_acquire_tx, &call, patience, roll_back,
+                   size > IN_LINE_BYTES ? commit_and_flush : commit_aside);
+    if (!tx)
+        return NULL;
+    tx->guard.type_id = type_id;
+    if (size <= IN_LINE_BYTES) {
+        tx->slot = call.data;
+        tx->guard.data = tx->aside;
+    }
+    return tx;
+}
+
 METHOD(send) {
     BIND("send", 1, 4, 0, {"data", "type_id", "timeout", "block"});
     SendCall call;
@@ -91,26 +129,26 @@ METHOD(send) {
         parse_patience(bound[3], bound[2], &patience) < 0 ||
         payload_get(bound[0], &call.payload) < 0)
         return NULL;
-    int sent = send_by(end_of(self), attempt_send, &call, &patience);
+    int sent =
+        send_copy_by(end_of(self), attempt_send, &call, call.payload.size, &patience);
     payload_release(&call.payload);
     return sent < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- The guard ---- */
 
-static PyObject *tx_guard_exit(PyObject *self, PyObject *const *args,
-                               Py_ssize_t nargs) {
+PyObject *tx_guard_exit(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
     TxGuard *tx = (TxGuard *)self;
     PyObject *exception = exception_of(args, nargs);
     int finish = guard_leave(&tx->guard, exception);
     if (finish < 0)
         return NULL;
     if (finish > 0 && exception) {
-        tx->guard.give_back(tx->guard.handle);
+        tx->guard.give_back(end_of(tx->guard.owner));
     } else if (finish > 0) {
         if (tx->commit(tx) != TACHYON_SUCCESS) {
             raise_last();
-            tx->guard.give_back(tx->guard.handle);
+            tx->guard.give_back(end_of(tx->guard.owner));
             return NULL;
         }
     } else if (tx->guard.state == GUARD_LOST && !exception) {

@@ -69,6 +69,47 @@ With fields of one layout, one message at a time or an array of them:
     with tick.drain_batch() as ticks:  # in the ring itself, without a copy
         total += ticks["price"].sum()
 
+With a class of messages, from the file that `python -m tachyon.schema` has written
+from a C header, as attributes:
+
+    tick = bus.channel(MarketTick)  # a MessageChannel
+    tick("AAPL", price=189.5)
+    with tick.send() as message:  # in place
+        message.symbol, message.price = "AAPL", 189.5
+
+    for message in tick:
+        print(message.symbol, message.price)
+
+tachyon.schema.load("ticks.h", MarketTick=1) makes it without a file, and a class whose
+annotations are kinds needs no header:
+
+    class Tick(tachyon.Message, type_id=1):
+        symbol: tachyon.char[8]
+        price: tachyon.f64
+
+Two programs that are opened with types=[Tick, Order] and the like do not connect if
+their messages differ, and are told why; bus.messages() receives all of them, each as
+an object of its class.
+
+Whole arrays, with their shape and dtype, of NumPy, PyTorch, JAX or any other buffer:
+
+    bus.send_array(image, tag=camera)
+
+    image = bus.recv_array()  # a copy; out=image for memory that is there already
+    with bus.recv_array_zero_copy() as frame:  # a Frame, in the ring itself
+        total += np.asarray(frame).sum()
+    images = [bus.recv_array(hold=True) for _ in range(3)]  # as long as one likes
+
+Any object, between two processes of one user: tachyon.Queue, in the place of
+multiprocessing.Queue:
+
+    queue = tachyon.Queue()
+    Process(target=work, args=(queue,)).start()  # whose queue.get() gives what is put
+    queue.put({"image": image, "label": "cat"})
+
+Data frames, as Arrow record batches, with pyarrow: send_arrow(), recv_arrow() and, in
+place, recv_arrow_zero_copy().
+
 In an event loop of asyncio or uvloop:
 
     async with await Bus.listen_async("/tmp/ticks.sock", 1 << 20) as bus:
@@ -78,6 +119,39 @@ In an event loop of asyncio or uvloop:
 A listen() in a thread could not be cancelled, nor could Ctrl-C end it there.
 
 A bus has a fileno(), so select, poll and selectors take it as it is.
+
+
+MANY PEERS
+
+With max_peers and a role, listen() returns at once and goes on listening: peers come
+and go, in whatever way, and never end the bus. Those who connect do so as always.
+
+A producer broadcasts: each of its consumers reads every message, from one copy that
+none of them can write to. The slowest holds it up, or is let go:
+
+    with Bus.listen(path, 1 << 20, role=Role.PRODUCER, max_peers=16,
+                    slow_peer=SlowPeer.DISCONNECT, slow_after=0.1,
+                    without_peers=WithoutPeers.FREE_RUN) as feed:
+        feed.accept_in_background()
+        for tick in ticks:
+            feed.send(tick)
+
+    with Bus.connect(path, start=Start.OLDEST, name="feed-a") as bus:
+        for message in bus:
+            ...  # LaggedError: this end was too slow, and was let go
+            save(bus.position())  # with which a later connect() goes on
+
+A consumer collects from many producers, in order from each, and `sender` tells whose
+message it was:
+
+    with Bus.listen(path, 1 << 16, role=Role.CONSUMER, max_peers=64) as bus:
+        for message in bus:
+            print(bus.sender, message.data)
+
+Peers are let in by whoever waits on the bus; one that never waits calls accept() now
+and then, or accept_in_background() once. events() and peers() tell who comes, goes and
+is there. A producer has the places of those that have gone for others when it sends, or
+calls flush().
 
 
 CALLS
@@ -99,6 +173,9 @@ and the other calls them:
     with RpcBus.rpc_connect("/tmp/rpc.sock", timeout=10) as bus:
         print(double.call(bus, b"spam", timeout=1))
 
+With max_peers it has any number of callers, and RpcDispatcher(workers=4) runs handlers
+in a pool.
+
 Without these, call() and wait() at one end and serve() and reply() at the other do the
 same, with any number of calls outstanding and replies in any order; call_async() awaits
 one. A reply of type MSG_TYPE_ERROR says that a call has failed.
@@ -110,8 +187,9 @@ Every `timeout` is in seconds; None waits for ever, 0 does not wait. A wait look
 while before it goes to sleep (`spin_threshold` looks); with set_polling_mode(True) it
 never sleeps.
 
-A call that waits lets other threads run. Ctrl-C ends it at once, other signals when
-their handler raises; another thread ends it by closing the bus.
+A call that waits, or copies more than 64 KiB, lets other threads run. Ctrl-C ends a
+wait at once, other signals when their handler raises; another thread ends it by closing
+the bus.
 
 One thread may send and one receive on a bus at a time, and one thread use an RPC bus; a
 second one gets a TachyonError. A free-threaded interpreter turns its lock on when it
@@ -130,9 +208,11 @@ ERRORS
     ClosedError             the stream has ended: this end or the peer closed
     PeerDeadError           the peer died without closing
     AbortedError            a PeerDeadError: the peer gave up in the middle, and said so
-    UnexpectedMessage       not what a channel or an array takes; it stays in the ring
+    LaggedError             what was to be read of a broadcast is overwritten
+    UnexpectedMessage       not what a channel, an array or a batch takes; it stays in
+                            the ring
     RpcError                the callee could not answer
-    TachyonError            base of the six above; itself for all that is wrong in the
+    TachyonError            base of the seven above; itself for all that is wrong in the
                             order of calls: two threads, two guards, the wrong end, a
                             forked child, and for a peer that has broken the ring
     BufferError             a view outlives its guard, or the bus, that should go
@@ -141,9 +221,14 @@ ERRORS
     OSError, MemoryError    another system call failed; no memory
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
 from ._native import (
     AbortedError,
     ClosedError,
+    Frame,
+    LaggedError,
     PeerDeadError,
     RingFull,
     RpcError,
@@ -159,7 +244,7 @@ from ._native import (
     UnexpectedMessage,
     version,
 )
-from .bus import Bus, Peer, Role, Stats
+from .bus import Bus, Role, Stats
 from .channel import Channel, ChannelBatch
 from .dispatch import (
     MSG_TYPE_ERROR,
@@ -167,9 +252,51 @@ from .dispatch import (
     RpcEndpoint,
     tachyon_rpc,
 )
+from .kinds import (
+    array as array,
+    char as char,
+    f32 as f32,
+    f64 as f64,
+    i8 as i8,
+    i16 as i16,
+    i32 as i32,
+    i64 as i64,
+    since as since,
+    u8 as u8,
+    u16 as u16,
+    u16be as u16be,
+    u32 as u32,
+    u32be as u32be,
+    u64 as u64,
+    u64be as u64be,
+)
 from .message import Message, Received, Request
+from .message_channel import MessageChannel
+from .messages import Messages
+from .peers import (
+    Event,
+    EventKind,
+    Peer,
+    PeerInfo,
+    Position,
+    SlowPeer,
+    Start,
+    WithoutPeers,
+)
+from .queue import Queue
 from .rpc import RpcBus, RpcStats
 from .type_id import make_type_id, msg_type, route_id
+
+if TYPE_CHECKING:
+    from . import schema as schema
+else:
+
+    def __getattr__(name: str):
+        """Import tachyon.schema when it is asked for."""
+        if name == "schema":
+            return importlib.import_module(".schema", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = version()
 
@@ -180,9 +307,18 @@ __all__ = [
     "Channel",
     "ChannelBatch",
     "ClosedError",
+    "Event",
+    "EventKind",
+    "Frame",
+    "LaggedError",
     "Message",
+    "MessageChannel",
+    "Messages",
     "Peer",
     "PeerDeadError",
+    "PeerInfo",
+    "Position",
+    "Queue",
     "Received",
     "Request",
     "RingFull",
@@ -197,12 +333,15 @@ __all__ = [
     "RxBatchGuard",
     "RxGuard",
     "RxMsgView",
+    "SlowPeer",
+    "Start",
     "Stats",
     "TachyonBus",
     "TachyonError",
     "TachyonRpcBus",
     "TxGuard",
     "UnexpectedMessage",
+    "WithoutPeers",
     "make_type_id",
     "msg_type",
     "route_id",

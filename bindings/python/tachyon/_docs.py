@@ -21,6 +21,23 @@ def integer(name, value, least=0, limit=2**64 - 1, /):
     """
 
 
+def define_record(cls, sizes, rows, /):
+    """Give a class derived from Record its fields; tachyon.record calls it.
+
+    sizes: bytes of the struct, of the smallest message, whether there are larger ones,
+        type_id.
+    rows: of each field its name, that in C, its title, kind, shape, offset, what it
+        holds, aliases.
+    """
+
+
+def record_from(cls, data, /):
+    """Make an instance of a class of messages from a copy of its bytes.
+
+    ValueError for a size that no message of the class has.
+    """
+
+
 class _Receiving:
     """What both ways to hold an RPC bus have."""
 
@@ -105,6 +122,21 @@ class _Low:
     def peer(self, /):
         """Process, user and group id at the other end, as the kernel told them."""
 
+    def accept(self, /, timeout=None):
+        """Let peers in and out, and wait until one has come or gone.
+
+        As Bus.accept(); returns an Event in numbers.
+        """
+
+    def peers(self, /):
+        """List who is connected, as Bus.peers(), flat."""
+
+    def drop_peer(self, peer, /):
+        """Disconnect a peer, as Bus.drop()."""
+
+    def sender(self, /):
+        """Number of the peer whose message was received last, as Bus.sender."""
+
     def fileno(self, /):
         """The descriptor for event loops; -1 when the bus is not open."""
 
@@ -135,13 +167,32 @@ class TachyonBus(_Low):
         allowed_uids=None,
         role=0,
         schema=0,
+        max_peers=None,
+        slow_peer=0,
+        slow_after=0,
+        without_peers=0,
+        keep_place=0,
+        types=None,
+        types_required=False,
     ):
         """Create the ring and wait for a peer.
 
         Arguments as for Bus.listen().
         """
 
-    def connect(self, /, socket_path, timeout=0, allowed_uids=None, role=0, schema=0):
+    def connect(
+        self,
+        /,
+        socket_path,
+        timeout=0,
+        allowed_uids=None,
+        role=0,
+        schema=0,
+        start=0,
+        name=None,
+        types=None,
+        types_required=False,
+    ):
         """Attach to a listener.
 
         Arguments as for Bus.connect().
@@ -157,6 +208,13 @@ class TachyonBus(_Low):
         allowed_uids=None,
         role=0,
         schema=0,
+        max_peers=None,
+        slow_peer=0,
+        slow_after=0,
+        without_peers=0,
+        keep_place=0,
+        types=None,
+        types_required=False,
     ):
         """Begin to listen and return the descriptor to wait on between the steps.
 
@@ -164,12 +222,25 @@ class TachyonBus(_Low):
         """
 
     def connect_start(
-        self, /, socket_path, timeout=0, allowed_uids=None, role=0, schema=0
+        self,
+        /,
+        socket_path,
+        timeout=0,
+        allowed_uids=None,
+        role=0,
+        schema=0,
+        start=0,
+        name=None,
+        types=None,
+        types_required=False,
     ):
         """Begin to connect and return the descriptor to wait on between the steps.
 
         Arguments as for Bus.connect().
         """
+
+    def position(self, /):
+        """Return the position of Bus.position() and its epoch."""
 
     def destroy(self, /):
         """Flush, end the stream and release the ring. Idempotent.
@@ -280,6 +351,28 @@ class RxMsgView:
         """The CPU: (1, 0)."""
 
 
+class Frame:
+    """An array that was received: what numpy.asarray() and DLPack make an array of.
+
+    memoryview() of it has the format and the shape, too. It is read-only in the ring;
+    as Bus.recv_array() gives it without NumPy, in memory of its own, it is not.
+    """
+
+    def __dlpack__(
+        self, /, *, stream=None, max_version=None, dl_device=None, copy=None
+    ):
+        """The array as a capsule, which holds the frame until it is dropped.
+
+        max_version: (1, 0) or later for a capsule that says whether it is read-only. An
+            older one cannot: nobody is to write to what it shows of the ring.
+        copy: True for memory of the consumer's own, which holds nothing.
+        stream, dl_device: None, and None or (1, 0), the CPU; else BufferError.
+        """
+
+    def __dlpack_device__(self, /):
+        """The CPU: (1, 0)."""
+
+
 class BusBase(_Ending):
     """The methods of Bus that run once a message."""
 
@@ -358,6 +451,13 @@ class BusBase(_Ending):
         pointers in it.
         """
 
+    def _recv_record(self, /, classes, timeout=None):
+        """Wait for one message and return an object of the class of its type_id.
+
+        classes: a dict of Message classes by their type_ids. UnexpectedMessage when it
+        has none of the next message's, or that has another size; it stays.
+        """
+
     def recv_batch_into(self, /, array, timeout=None, type_id=None):
         """Wait for a message, then copy what is there into an array, one an item.
 
@@ -372,6 +472,60 @@ class BusBase(_Ending):
         and it stays. Otherwise fails as recv(); TypeError for a read-only array or one
         of Python objects, ValueError for one not contiguous or without room.
         """
+
+    def send_array(self, /, array, type_id=0, tag=0, timeout=None, block=True):
+        """Copy an array into the ring as one message, with its shape and dtype.
+
+        array: what has a buffer, of any strides, or __dlpack__ on the CPU: of NumPy,
+            PyTorch, JAX; of bool, integers, floats of 2 to 8 bytes, bfloat16 or complex
+            numbers, with at most six dimensions. It must not change until this returns.
+        type_id, timeout, block: as for send().
+        tag: a number for the receiver, 0 to 2**32 - 1: which camera, which stream.
+
+        The ring must be larger than the array, twice as large so that the next one is
+        written while it is read. TypeError for what a frame cannot carry, such as
+        objects, text, dates and structs; the text says what else would. ValueError for
+        more dimensions, or an array that can never fit; BufferError for one on another
+        device. Otherwise waits and fails as send().
+        """
+
+    def recv_array(self, /, out=None, hold=False, timeout=None):
+        """Wait for an array and return it, a numpy.ndarray that is the caller's own.
+
+        out: an array of the same shape and dtype, of any strides, to copy into; it is
+            returned.
+        hold: True does not copy: the array is read-only, lies in the ring itself and
+            keeps its slot as long as it or a view of it lives, while others are
+            received. When all from the oldest one on take more than half of the ring,
+            the next receive is a BufferError; so is closing the bus while one lives. A
+            listener with many producers holds one at a time.
+        timeout: as for recv().
+
+        Without NumPy, and for bfloat16, a Frame. UnexpectedMessage when the next
+        message is no array, or not what out is; it stays in the ring. TypeError for an
+        out that is read-only. Otherwise fails as recv().
+        """
+
+    def recv_array_zero_copy(self, /, timeout=None):
+        """Wait for an array and read it in place; leaving its block releases it.
+
+        timeout: as for recv().
+
+        Returns a Frame for a `with` block, of which numpy.asarray(),
+        torch.from_dlpack() and jax.dlpack.from_dlpack() make arrays without a copy, and
+        memoryview() a view. The memory is the bus's: an array that outlives the block
+        is a BufferError there, and keeps its slot until it is gone; others are received
+        meanwhile. Otherwise fails as recv_array().
+        """
+
+    def _send_parts(self, /, parts, type_id, timeout=None, block=True):
+        """Send a list of buffers as one message, each at the next multiple of 64."""
+
+    def _recv_parts(self, /, type_id, timeout=None):
+        """Wait for a message of a type and return a copy as a bytearray."""
+
+    def _count_waiting(self, /):
+        """Return how many messages are there to be received."""
 
 
 class ChannelBase:
@@ -404,6 +558,49 @@ class ChannelBase:
         """Bus.drain_batch() of the channel's messages."""
 
 
+class MessageChannelBase:
+    """The methods of MessageChannel that run once a message."""
+
+    def send(self, /, timeout=None, block=True):
+        """Reserve room for one message, to be written in place.
+
+        timeout, block: as for Bus.send_zero_copy().
+
+        Returns an object of the class, all zero, in the ring itself; use it in a `with`
+        block, whose end sends it, unless an exception leaves it. Arrays and structs
+        that were taken from its attributes must be gone by then: BufferError.
+        """
+
+    def recv(self, /, timeout=None):
+        """Wait for one message and return a copy of it, an object of the class.
+
+        timeout: seconds; None waits for ever. UnexpectedMessage when the next message
+        is of another type, or of a size that no version of it has; it stays, and
+        bus.recv() takes it. Otherwise fails as Bus.recv(). Iterating does the same
+        until the stream has ended.
+        """
+
+    def send_batch(self, /, array, timeout=None, block=True):
+        """Send an array of the class's dtype, one message for each item.
+
+        As Channel.send_batch().
+        """
+
+    def recv_batch_into(self, /, array, timeout=None):
+        """Wait for a message, then copy what is there into an array; return how many.
+
+        As Channel.recv_batch_into(). The messages must have the size of the class: of
+        another version, UnexpectedMessage.
+        """
+
+    def _drain(self, /, max_msgs=1024, spin_threshold=10000, timeout=None):
+        """Bus.drain_batch() of the channel's messages."""
+
+
+class Record:
+    """What classes of messages have in common; made as tachyon.Message."""
+
+
 class TachyonRpcBus(_Low, _Receiving):
     """The low-level end of an RPC bus: the callee listens, the caller connects."""
 
@@ -417,13 +614,26 @@ class TachyonRpcBus(_Low, _Receiving):
         mode=0,
         allowed_uids=None,
         schema=0,
+        max_peers=None,
+        types=None,
+        types_required=False,
     ):
         """Create both rings and wait for a caller.
 
         Arguments as for RpcBus.rpc_listen().
         """
 
-    def connect(self, /, socket_path, timeout=0, allowed_uids=None, schema=0):
+    def connect(
+        self,
+        /,
+        socket_path,
+        timeout=0,
+        allowed_uids=None,
+        schema=0,
+        name=None,
+        types=None,
+        types_required=False,
+    ):
         """Attach to a callee.
 
         Arguments as for RpcBus.rpc_connect().
@@ -439,13 +649,26 @@ class TachyonRpcBus(_Low, _Receiving):
         mode=0,
         allowed_uids=None,
         schema=0,
+        max_peers=None,
+        types=None,
+        types_required=False,
     ):
         """Begin to listen and return the descriptor to wait on between the steps.
 
         Arguments as for RpcBus.rpc_listen().
         """
 
-    def connect_start(self, /, socket_path, timeout=0, allowed_uids=None, schema=0):
+    def connect_start(
+        self,
+        /,
+        socket_path,
+        timeout=0,
+        allowed_uids=None,
+        schema=0,
+        name=None,
+        types=None,
+        types_required=False,
+    ):
         """Begin to connect and return the descriptor to wait on between the steps.
 
         Arguments as for RpcBus.rpc_connect().

@@ -3,31 +3,53 @@
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from struct import Struct
-from types import TracebackType
-from typing import Any, Final, Literal, SupportsIndex, TypeVar, final
+from types import GenericAlias, TracebackType
+from typing import (
+    Any,
+    Final,
+    Generic,
+    Literal,
+    Protocol,
+    SupportsIndex,
+    TypeVar,
+    final,
+    overload,
+)
 
 from numpy import dtype
 from numpy.typing import DTypeLike, NDArray
 from typing_extensions import Buffer, CapsuleType, Self, disjoint_base
 
 from .bus import Bus
-from .errors import AbortedError as AbortedError
-from .errors import ClosedError as ClosedError
-from .errors import PeerDeadError as PeerDeadError
-from .errors import RingFull as RingFull
-from .errors import RpcError as RpcError
-from .errors import TachyonError as TachyonError
-from .errors import UnexpectedMessage as UnexpectedMessage
+from .errors import (
+    AbortedError as AbortedError,
+    ClosedError as ClosedError,
+    LaggedError as LaggedError,
+    PeerDeadError as PeerDeadError,
+    RingFull as RingFull,
+    RpcError as RpcError,
+    TachyonError as TachyonError,
+    UnexpectedMessage as UnexpectedMessage,
+)
 from .layout import ArrayPacker
-from .message import Message, Received
+from .message import AnyMessage, Message, Received
 
 _StrPath = str | bytes | PathLike[str] | PathLike[bytes]
+
+class _Tensor(Protocol):
+    def __dlpack__(self) -> Any: ...
+    def __dlpack_device__(self) -> tuple[Any, int]: ...
+
+_Array = Buffer | NDArray[Any] | _Tensor
+_AnyArray = TypeVar("_AnyArray", bound=Buffer | NDArray[Any] | _Tensor)
 _Items = Buffer | NDArray[Any]  # NumPy's stubs know of Buffer from Python 3.12 on only
 
 TACHYON_VERSION_MAJOR: Final[int]
 TACHYON_VERSION_MINOR: Final[int]
 TACHYON_VERSION_PATCH: Final[int]
 TACHYON_DEFAULT_SPIN: Final[int]
+TACHYON_MAX_PEERS: Final[int]
+TACHYON_MAX_EVENTS: Final[int]
 SUCCESS: Final[int]
 ERR_NULL_PTR: Final[int]
 ERR_MEM: Final[int]
@@ -88,6 +110,7 @@ ROLE_PRODUCER: Final[int]
 ROLE_CONSUMER: Final[int]
 
 _AnyClass = TypeVar("_AnyClass", bound=type)
+_M = TypeVar("_M", bound=Message)
 
 class _SwigType(type): ...
 
@@ -99,6 +122,10 @@ def integer(
     limit: SupportsIndex = 18446744073709551615,
     /,
 ) -> int: ...
+def define_record(
+    cls: type, sizes: tuple[int, int, bool, int], rows: tuple[Any, ...], /
+) -> None: ...
+def record_from(cls: type, data: Buffer, /) -> Any: ...
 def version() -> str: ...
 def strerror(error: SupportsIndex, /) -> str: ...
 def error_name(error: SupportsIndex, /) -> str: ...
@@ -128,6 +155,7 @@ class RxGuard(metaclass=_SwigType):
     def type_id(self) -> int: ...
     @property
     def buf(self) -> memoryview: ...
+    def _put_back(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -144,6 +172,35 @@ class RxMsgView(metaclass=_SwigType):
     def actual_size(self) -> int: ...
     @property
     def type_id(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __release_buffer__(self, view: memoryview, /) -> None: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: None = None,
+        max_version: tuple[SupportsIndex, SupportsIndex] | None = None,
+        dl_device: tuple[SupportsIndex, SupportsIndex] | None = None,
+        copy: bool | None = None,
+    ) -> CapsuleType: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+@final
+class Frame(metaclass=_SwigType):
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def tag(self) -> int: ...
+    @property
+    def type_id(self) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def __release_buffer__(self, view: memoryview, /) -> None: ...
     def __dlpack__(
@@ -182,6 +239,44 @@ class Peer(metaclass=_SwigType):
     def gid(self) -> int: ...
 
 @final
+class Event(metaclass=_SwigType):
+    @property
+    def kind(self) -> int: ...
+    @property
+    def peer(self) -> int: ...
+    @property
+    def reason(self) -> int: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def uid(self) -> int: ...
+    @property
+    def gid(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+
+@final
+class PeerInfo(metaclass=_SwigType):
+    @property
+    def peer(self) -> int: ...
+    @property
+    def pid(self) -> int: ...
+    @property
+    def uid(self) -> int: ...
+    @property
+    def gid(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def messages(self) -> int: ...
+    @property
+    def behind(self) -> int: ...
+    @property
+    def sleeps(self) -> int: ...
+    @property
+    def wakes(self) -> int: ...
+
+@final
 class Stats(metaclass=_SwigType):
     @property
     def capacity(self) -> int: ...
@@ -212,6 +307,13 @@ class TachyonBus(metaclass=_SwigType):
         allowed_uids: Iterable[SupportsIndex] | None = None,
         role: SupportsIndex = 0,
         schema: SupportsIndex = 0,
+        max_peers: SupportsIndex | None = None,
+        slow_peer: SupportsIndex = 0,
+        slow_after: float = 0,
+        without_peers: SupportsIndex = 0,
+        keep_place: float = 0,
+        types: str | Iterable[Any] | None = None,
+        types_required: bool = False,
     ) -> None: ...
     def connect(
         self,
@@ -220,6 +322,10 @@ class TachyonBus(metaclass=_SwigType):
         allowed_uids: Iterable[SupportsIndex] | None = None,
         role: SupportsIndex = 0,
         schema: SupportsIndex = 0,
+        start: SupportsIndex | tuple[int, int] = 0,
+        name: str | None = None,
+        types: str | Iterable[Any] | None = None,
+        types_required: bool = False,
     ) -> None: ...
     def listen_start(
         self,
@@ -230,6 +336,13 @@ class TachyonBus(metaclass=_SwigType):
         allowed_uids: Iterable[SupportsIndex] | None = None,
         role: SupportsIndex = 0,
         schema: SupportsIndex = 0,
+        max_peers: SupportsIndex | None = None,
+        slow_peer: SupportsIndex = 0,
+        slow_after: float = 0,
+        without_peers: SupportsIndex = 0,
+        keep_place: float = 0,
+        types: str | Iterable[Any] | None = None,
+        types_required: bool = False,
     ) -> int: ...
     def connect_start(
         self,
@@ -238,6 +351,10 @@ class TachyonBus(metaclass=_SwigType):
         allowed_uids: Iterable[SupportsIndex] | None = None,
         role: SupportsIndex = 0,
         schema: SupportsIndex = 0,
+        start: SupportsIndex | tuple[int, int] = 0,
+        name: str | None = None,
+        types: str | Iterable[Any] | None = None,
+        types_required: bool = False,
     ) -> int: ...
     def opening_step(self) -> bool: ...
     def opening_cancel(self) -> None: ...
@@ -267,6 +384,11 @@ class TachyonBus(metaclass=_SwigType):
     def unwatch(self) -> None: ...
     def stats(self) -> Stats: ...
     def peer(self) -> Peer: ...
+    def accept(self, timeout: float | None = None) -> Event: ...
+    def peers(self) -> list[PeerInfo]: ...
+    def drop_peer(self, peer: SupportsIndex, /) -> None: ...
+    def sender(self) -> int: ...
+    def position(self) -> tuple[int, int]: ...
 
 class BusBase(metaclass=_SwigType):
     def __init__(self) -> None: ...
@@ -286,7 +408,7 @@ class BusBase(metaclass=_SwigType):
         timeout: float | None = None,
         block: bool = True,
     ) -> TxGuard: ...
-    def recv(self, timeout: float | None = None) -> Message: ...
+    def recv(self, timeout: float | None = None) -> AnyMessage: ...
     def recv_zero_copy(
         self, timeout: float | None = None, spin_threshold: SupportsIndex = 10000
     ) -> RxGuard: ...
@@ -303,14 +425,45 @@ class BusBase(metaclass=_SwigType):
         timeout: float | None = None,
         block: bool = True,
     ) -> int: ...
+    def _recv_record(
+        self, classes: dict[int, Any], timeout: float | None = None
+    ) -> Any: ...
     def recv_batch_into(
         self,
         array: _Items,
         timeout: float | None = None,
         type_id: SupportsIndex | None = None,
     ) -> Received: ...
+    def send_array(
+        self,
+        array: _Array,
+        type_id: SupportsIndex = 0,
+        tag: SupportsIndex = 0,
+        timeout: float | None = None,
+        block: bool = True,
+    ) -> None: ...
+    @overload
+    def recv_array(
+        self, out: None = None, hold: bool = False, timeout: float | None = None
+    ) -> NDArray[Any]: ...
+    @overload
+    def recv_array(
+        self, out: _AnyArray, hold: bool = False, timeout: float | None = None
+    ) -> _AnyArray: ...
+    def recv_array_zero_copy(self, timeout: float | None = None) -> Frame: ...
+    def _send_parts(
+        self,
+        parts: list[Buffer],
+        type_id: SupportsIndex,
+        timeout: float | None = None,
+        block: bool = True,
+    ) -> None: ...
+    def _recv_parts(
+        self, type_id: SupportsIndex, timeout: float | None = None
+    ) -> bytearray: ...
+    def _count_waiting(self) -> int: ...
     def __iter__(self) -> Self: ...
-    def __next__(self) -> Message: ...
+    def __next__(self) -> AnyMessage: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
     def __enter__(self) -> Self: ...
@@ -358,6 +511,60 @@ class ChannelBase(metaclass=_SwigType):
     ) -> RxBatchGuard: ...
     def __iter__(self) -> Self: ...
     def __next__(self) -> tuple[Any, ...]: ...
+
+@disjoint_base
+class MessageChannelBase(Generic[_M], metaclass=_SwigType):
+    def __new__(cls, bus: BusBase, messages: type[_M], /) -> Self: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def layout(self) -> type[_M]: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def type_id(self) -> int: ...
+    def __call__(
+        self,
+        *values: Any,
+        timeout: float | None = None,
+        block: bool = True,
+        **fields: Any,
+    ) -> None: ...
+    def send(self, timeout: float | None = None, block: bool = True) -> _M: ...
+    def recv(self, timeout: float | None = None) -> _M: ...
+    def send_batch(
+        self, array: _Items, timeout: float | None = None, block: bool = True
+    ) -> int: ...
+    def recv_batch_into(
+        self, array: _Items, timeout: float | None = None
+    ) -> Received: ...
+    def _drain(
+        self,
+        max_msgs: SupportsIndex = 1024,
+        spin_threshold: SupportsIndex = 10000,
+        timeout: float | None = None,
+    ) -> RxBatchGuard: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> _M: ...
+
+@disjoint_base
+class Record:
+    def __new__(cls, *values: Any, **fields: Any) -> Self: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: object, /) -> Self: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+    __hash__: None  # type: ignore[assignment]
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __release_buffer__(self, view: memoryview, /) -> None: ...
 
 @final
 class RpcTxGuard(metaclass=_SwigType):
@@ -422,6 +629,9 @@ class TachyonRpcBus(metaclass=_SwigType):
         mode: SupportsIndex = 0,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         schema: SupportsIndex = 0,
+        max_peers: SupportsIndex | None = None,
+        types: str | Iterable[Any] | None = None,
+        types_required: bool = False,
     ) -> None: ...
     def connect(
         self,
@@ -429,6 +639,9 @@ class TachyonRpcBus(metaclass=_SwigType):
         timeout: float | None = 0,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         schema: SupportsIndex = 0,
+        name: str | None = None,
+        types: str | Iterable[Any] | None = None,
+        types_required: bool = False,
     ) -> None: ...
     def listen_start(
         self,
@@ -439,6 +652,9 @@ class TachyonRpcBus(metaclass=_SwigType):
         mode: SupportsIndex = 0,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         schema: SupportsIndex = 0,
+        max_peers: SupportsIndex | None = None,
+        types: str | Iterable[Any] | None = None,
+        types_required: bool = False,
     ) -> int: ...
     def connect_start(
         self,
@@ -446,6 +662,9 @@ class TachyonRpcBus(metaclass=_SwigType):
         timeout: float | None = 0,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         schema: SupportsIndex = 0,
+        name: str | None = None,
+        types: str | Iterable[Any] | None = None,
+        types_required: bool = False,
     ) -> int: ...
     def opening_step(self) -> bool: ...
     def opening_cancel(self) -> None: ...
@@ -483,6 +702,10 @@ class TachyonRpcBus(metaclass=_SwigType):
     def unwatch(self) -> None: ...
     def stats(self) -> RpcStats: ...
     def peer(self) -> Peer: ...
+    def accept(self, timeout: float | None = None) -> Event: ...
+    def peers(self) -> list[PeerInfo]: ...
+    def drop_peer(self, peer: SupportsIndex, /) -> None: ...
+    def sender(self) -> int: ...
 
 class RpcBusBase(metaclass=_SwigType):
     def __init__(self) -> None: ...

@@ -5,9 +5,9 @@ A task that finds nothing to do waits until the bus's descriptor is readable, an
 looks again. It takes a message in the same step in which it returns it, so cancelling
 an await loses none. The loop has the descriptor only while somebody waits.
 
-Tasks that send do so one after the other, in the order in which they came: only the
-first one waits for room, of the size of its own message, and no small message overtakes
-a large one.
+Tasks that send to one peer do so one after the other, in the order in which they came:
+only the first one waits for room, of the size of its own message, and no small message
+overtakes a large one.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from . import _native
 from .arguments import seconds_or_none
-from .message import Message
+from .message import AnyMessage
 
 Result = TypeVar("Result")
 Waiter = asyncio.Future[None]
@@ -116,8 +116,8 @@ class Watch:
         self._loop: asyncio.AbstractEventLoop | None = None  # that has the descriptor
         self._fd = -1
         self._waiters: OrderedDict[Waiter, None] = OrderedDict()  # for messages
-        self._line = Line()  # to send
-        self._sender: Waiter | None = None  # the first one in it, for room
+        self._lines: dict[int, Line] = {}  # to send, to each peer
+        self._senders: set[Waiter] = set()  # the first ones in them, for room
         self._at_once = 0  # operations since the last one that waited
 
     def may_hurry(self) -> bool:
@@ -127,9 +127,9 @@ class Watch:
             return True
         return False
 
-    def may_send(self) -> bool:
+    def may_send(self, peer: int = 0) -> bool:
         """Tell the same of sending: no other task is before this one either."""
-        return self._line.is_empty() and self.may_hurry()
+        return peer not in self._lines and self.may_hurry()
 
     async def receive(
         self, attempt: Callable[[], Result], deadline: Deadline | None
@@ -142,7 +142,7 @@ class Watch:
             try:
                 return attempt()
             except TimeoutError as error:
-                self._wake_sender()  # the look has taken the news of room as well
+                self._wake_senders()  # the look has taken the news of room as well
                 left = seconds_left(deadline, error)
             await self._message(left, again)
             again = True
@@ -152,9 +152,14 @@ class Watch:
         attempt: Callable[[], Result],
         no_room: type[Exception],
         deadline: Deadline | None,
+        peer: int = 0,
     ) -> Result:
-        """Return what an attempt returns, in its turn; after `no_room` wait."""
-        turn = self._line.enter() or await self._line.wait(deadline)
+        """Return what an attempt returns, in its turn; after `no_room` wait.
+
+        peer: which one of many it is for, who have a ring each.
+        """
+        line = self._lines.setdefault(peer, Line())
+        turn = line.enter() or await line.wait(deadline)
         try:
             await self.take_turns()
             self._want_descriptor()
@@ -165,7 +170,9 @@ class Watch:
                     left = seconds_left(deadline, error)
                 await self._room(left)
         finally:
-            self._line.leave(turn)
+            line.leave(turn)
+            if line.is_empty() and self._lines.get(peer) is line:
+                del self._lines[peer]
 
     def _want_descriptor(self) -> None:
         if self._fd < 0:  # a look arms the descriptor only if there is one
@@ -202,11 +209,12 @@ class Watch:
         """Wait until there may be room, or for a time."""
         loop = asyncio.get_running_loop()
         self._start(loop)
-        self._sender = loop.create_future()
+        waiter = loop.create_future()
+        self._senders.add(waiter)
         try:
-            await self._woken(self._sender, timeout)
+            await self._woken(waiter, timeout)
         finally:
-            self._sender = None
+            self._senders.discard(waiter)
             self._stop_if_idle()
 
     async def _woken(self, waiter: Waiter, timeout: float | None) -> None:
@@ -215,7 +223,7 @@ class Watch:
 
     def _on_readable(self) -> None:
         self._wake_receiver()
-        self._wake_sender()
+        self._wake_senders()
         self._stop_if_idle()
 
     def _wake_receiver(self) -> None:
@@ -224,12 +232,12 @@ class Watch:
             if wake(self._waiters.popitem(last=False)[0]):
                 return
 
-    def _wake_sender(self) -> None:
-        if self._sender:
-            wake(self._sender)
+    def _wake_senders(self) -> None:
+        for waiter in self._senders:
+            wake(waiter)
 
     def _is_idle(self) -> bool:
-        return not self._waiters and not self._sender
+        return not self._waiters and not self._senders
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Give the descriptor to the loop; tell whether it had not got it yet."""
@@ -252,7 +260,7 @@ class Watch:
     def _forget_tasks(self) -> None:
         """Their loop was closed under them."""
         self._waiters.clear()
-        self._sender = None
+        self._senders.clear()
 
     def _stop_if_idle(self) -> None:
         if self._loop is not None and self._is_idle():
@@ -273,7 +281,7 @@ class Replies(Watch):
         super().__init__(rpc)
         self._rpc = rpc
         self._calls: dict[int, Waiter] = {}
-        self._arrived: dict[int, Message] = {}  # and not yet returned
+        self._arrived: dict[int, AnyMessage] = {}  # and not yet returned
         self._watches_messages = True
 
     def try_to_send(self, attempt: Callable[[], Result]) -> Result:
@@ -295,7 +303,7 @@ class Replies(Watch):
             self._watches_messages = wanted
             self._rpc.watch_messages(wanted)
 
-    async def reply(self, correlation_id: int, deadline: Deadline | None) -> Message:
+    async def reply(self, correlation_id: int, deadline: Deadline | None) -> AnyMessage:
         """Wait for the reply to a call."""
         while correlation_id not in self._arrived:
             left = seconds_left(deadline, f"no reply to call {correlation_id} yet")
@@ -312,7 +320,7 @@ class Replies(Watch):
             with self._rpc.wait(correlation_id, 0, timeout=0) as reply:
                 self._arrived[correlation_id] = copy_of(reply)
         except TimeoutError:
-            self._wake_sender()  # the look has taken the news of room as well
+            self._wake_senders()  # the look has taken the news of room as well
             self._deliver()  # others that the look has come by
 
     def forget(self, correlation_id: int) -> bool:
@@ -349,7 +357,7 @@ class Replies(Watch):
                 if waiter := self._calls.get(reply.correlation_id):
                     wake(waiter)
         except TimeoutError:
-            self._wake_sender()
+            self._wake_senders()
         except Exception:
             for waiter in self._calls.values():
                 wake(waiter)
@@ -370,9 +378,9 @@ class Replies(Watch):
         super()._forget_tasks()
 
 
-def copy_of(reply: _native.RpcRxGuard) -> Message:
+def copy_of(reply: _native.RpcRxGuard) -> AnyMessage:
     """Copy a message out of the ring."""
-    return Message(reply.type_id, reply.actual_size, bytes(reply.buf))
+    return AnyMessage(reply.type_id, reply.actual_size, bytes(reply.buf))
 
 
 async def woken(waiter: Waiter, timeout: float | None) -> None:

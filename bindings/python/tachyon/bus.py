@@ -7,21 +7,34 @@ import os
 from collections.abc import Iterable
 from enum import IntEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar, overload
 
-from . import _native
+from . import _native, arrow
 from .aio import Watch, deadline_after, open_in_steps
 from .channel import Channel
-from .message import Message
+from .message import AnyMessage, Message
+from .message_channel import MessageChannel
+from .messages import Messages
+from .peers import (
+    Listener,
+    Peer,
+    Position,
+    SlowPeer,
+    Start,
+    WithoutPeers,
+)
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from typing_extensions import Buffer, Self
 
     from .layout import LayoutLike
     from .rpc import RpcStats
 
 StrPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+Types = str | Iterable[type[Message] | str] | None
 Fields = TypeVar("Fields", "Peer", "Stats", "RpcStats")
+M = TypeVar("M", bound=Message)
 
 
 class Permissions(int):
@@ -50,18 +63,6 @@ class Role(IntEnum):
         return f"Role.{self.name}"
 
 
-class Peer(NamedTuple):
-    """Who is at the other end, as the kernel said at the handshake.
-
-    pid: process id, 0 when it lives in a pid namespace this process cannot see.
-    uid, gid: effective user and group id.
-    """
-
-    pid: int
-    uid: int
-    gid: int
-
-
 class Stats(NamedTuple):
     """Counters of one end since it was opened.
 
@@ -86,7 +87,7 @@ class Stats(NamedTuple):
 
 
 @_native.direct_calls
-class Bus(_native.BusBase):
+class Bus(Listener, _native.BusBase):
     """One end of a connection.
 
     Iterating yields a Message for each one received, ends when the peer has closed and
@@ -100,10 +101,24 @@ class Bus(_native.BusBase):
     other tasks run every 64 messages.
     """
 
+    _types: tuple[Any, ...] = ()  # the Message classes of `types`
+
+    @property
+    def _low(self) -> _native.TachyonBus:
+        return self._bus
+
+    def _declare(self, types: Types) -> Types:
+        """Keep the classes of its types, and return what they are."""
+        if isinstance(types, Iterable) and not isinstance(types, (str, bytes)):
+            types = tuple(types)
+            self._types = tuple(each for each in types if isinstance(each, type))
+        return types
+
     def __repr__(self) -> str:
         name = f"{type(self).__module__.split('.')[0]}.{type(self).__qualname__}"
         try:
-            return f"<{name} of {self.stats().capacity} bytes, peer {self.peer.pid}>"
+            capacity = self.stats().capacity
+            return f"<{name} of {capacity} bytes, {self._described()}>"
         except _native.TachyonError:
             return f"<{name}, not open>"
 
@@ -118,8 +133,15 @@ class Bus(_native.BusBase):
         allowed_uids: Iterable[SupportsIndex] | None = None,
         role: SupportsIndex = Role.NONE,
         schema: SupportsIndex = 0,
+        types: Types = None,
+        types_required: bool = False,
+        max_peers: SupportsIndex | None = None,
+        slow_peer: SupportsIndex = SlowPeer.BLOCK,
+        slow_after: float = 0,
+        without_peers: SupportsIndex = WithoutPeers.WAIT,
+        keep_place: float = 0,
     ) -> Self:
-        """Create a ring and wait for a peer.
+        """Create a ring and wait for a peer; with max_peers, do not wait.
 
         It blocks; in an event loop await listen_async(), which can be cancelled.
 
@@ -130,11 +152,23 @@ class Bus(_native.BusBase):
         allowed_uids: user ids that may connect; None means only this process's own.
         role: if declared, a peer that declares the same one is refused.
         schema: fingerprint of the message types; ends whose fingerprints differ do not
-            connect, 0 is not compared.
+            connect, 0 is not compared. It follows from `types`.
+        types: the Message classes of all messages that may pass, or their description
+            as a str. A peer whose messages are not the same is refused: its
+            ConnectionError and our TimeoutError name the first field that differs.
+        types_required: a peer that declares neither types nor schema is refused.
+        max_peers: 1 to 1024 peers at a time; it needs a role. The path stays, and peers
+            come and go: see MANY PEERS in help("tachyon"). None: a single peer, ever.
+        slow_peer: a SlowPeer, of a producer with more than one, as all below.
+        slow_after: with SlowPeer.DISCONNECT, after how many seconds.
+        without_peers: a WithoutPeers.
+        keep_place: for how many seconds the place of a consumer with a name that died
+            is kept for the next one of that name; 0: not.
 
-        Raises ValueError for a capacity or path out of range, ConnectionError with
-        errno EADDRINUSE where a listener or another file has the path and with the
-        cause otherwise, PermissionError, TimeoutError.
+        Raises ValueError for a capacity or path out of range and for types that cannot
+        be on one bus, ConnectionError with errno EADDRINUSE where a listener or another
+        file has the path and with the cause otherwise, PermissionError, TimeoutError,
+        which tells what a peer was last refused for.
         """
         bus = cls()
         bus._bus.listen(
@@ -145,6 +179,13 @@ class Bus(_native.BusBase):
             allowed_uids=allowed_uids,
             role=role,
             schema=schema,
+            types=bus._declare(types),
+            types_required=types_required,
+            max_peers=max_peers,
+            slow_peer=slow_peer,
+            slow_after=slow_after,
+            without_peers=without_peers,
+            keep_place=keep_place,
         )
         return bus
 
@@ -157,17 +198,28 @@ class Bus(_native.BusBase):
         allowed_uids: Iterable[SupportsIndex] | None = None,
         role: SupportsIndex = Role.NONE,
         schema: SupportsIndex = 0,
+        types: Types = None,
+        types_required: bool = False,
+        start: SupportsIndex | tuple[int, int] = Start.NOW,
+        name: str | None = None,
     ) -> Self:
         """Attach to a listener.
 
         It blocks; in an event loop await connect_async().
 
         timeout: seconds to keep trying while nobody listens; 0 is one try, None is for
-            ever. The other arguments are those of listen().
+            ever.
+        start: where a consumer of many begins: a Start, or a Position from position(),
+            as two integers, too. But for Start.NOW it makes a consumer of this end.
+        name: at most 31 bytes; at one listener no two living peers of one user have the
+            same.
+        The other arguments are those of listen().
 
         Raises ConnectionError when nobody listens or the listener is no Tachyon of this
         version, PermissionError when one end refuses the other, ValueError for a path
-        out of range, TimeoutError when the listener does not answer.
+        out of range, TimeoutError when the listener does not answer, LaggedError when a
+        position is not there any more, or is of another epoch, TachyonError when the
+        listener has no place for another peer or one of that name lives.
         """
         bus = cls()
         bus._bus.connect(
@@ -176,6 +228,10 @@ class Bus(_native.BusBase):
             allowed_uids=allowed_uids,
             role=role,
             schema=schema,
+            types=bus._declare(types),
+            types_required=types_required,
+            start=start,
+            name=name,
         )
         return bus
 
@@ -190,6 +246,13 @@ class Bus(_native.BusBase):
         allowed_uids: Iterable[SupportsIndex] | None = None,
         role: SupportsIndex = Role.NONE,
         schema: SupportsIndex = 0,
+        types: Types = None,
+        types_required: bool = False,
+        max_peers: SupportsIndex | None = None,
+        slow_peer: SupportsIndex = SlowPeer.BLOCK,
+        slow_after: float = 0,
+        without_peers: SupportsIndex = WithoutPeers.WAIT,
+        keep_place: float = 0,
     ) -> Self:
         """Wait for a peer in an event loop, without a thread.
 
@@ -206,6 +269,13 @@ class Bus(_native.BusBase):
             allowed_uids=allowed_uids,
             role=role,
             schema=schema,
+            types=bus._declare(types),
+            types_required=types_required,
+            max_peers=max_peers,
+            slow_peer=slow_peer,
+            slow_after=slow_after,
+            without_peers=without_peers,
+            keep_place=keep_place,
         )
         await open_in_steps(bus._bus, fd)
         return bus
@@ -219,6 +289,10 @@ class Bus(_native.BusBase):
         allowed_uids: Iterable[SupportsIndex] | None = None,
         role: SupportsIndex = Role.NONE,
         schema: SupportsIndex = 0,
+        types: Types = None,
+        types_required: bool = False,
+        start: SupportsIndex | tuple[int, int] = Start.NOW,
+        name: str | None = None,
     ) -> Self:
         """Attach to a listener in an event loop, without a thread.
 
@@ -232,16 +306,26 @@ class Bus(_native.BusBase):
             allowed_uids=allowed_uids,
             role=role,
             schema=schema,
+            types=bus._declare(types),
+            types_required=types_required,
+            start=start,
+            name=name,
         )
         await open_in_steps(bus._bus, fd)
         return bus
 
-    def channel(self, spec: LayoutLike, type_id: SupportsIndex = 0) -> Channel:
+    @overload
+    def channel(self, spec: type[M]) -> MessageChannel[M]: ...  # type: ignore[overload-overlap]
+    @overload
+    def channel(self, spec: LayoutLike, type_id: SupportsIndex = 0) -> Channel: ...
+    def channel(self, spec: Any, type_id: SupportsIndex = 0) -> Any:
         """Make a channel for messages of one type and layout.
 
-        spec: a format of the struct module or a struct.Struct, or what np.dtype()
-            takes but a string: a NumPy dtype, a list of fields, a ctypes.Structure.
-        type_id: of all its messages.
+        spec: a class of messages, derived from tachyon.Message, for a MessageChannel.
+            Else, for a Channel, a format of the struct module or a struct.Struct, or
+            what np.dtype() takes but a string: a NumPy dtype, a list of fields, a
+            ctypes.Structure.
+        type_id: of all its messages; a class has its own.
 
         A sub-array of a dtype is one field: it takes an array of its dtype and shape,
         a list of numbers or its bytes, and is received as an array, a read-only copy.
@@ -251,9 +335,32 @@ class Bus(_native.BusBase):
         that have no struct format (str, datetime64, complex) are refused by the first
         call that packs or unpacks them; arrays of them are sent and received.
         """
-        return Channel(self, spec, type_id)
+        if not getattr(type(spec), "is_of_messages", False):
+            return Channel(self, spec, type_id)
+        if type_id not in (0, spec.type_id):
+            raise TypeError(
+                f"messages of {spec.__name__} have the type_id {spec.type_id}, not "
+                f"{type_id!r:.100}"
+            )
+        return MessageChannel(self, spec)
 
-    async def recv_async(self, timeout: float | None = None) -> Message:
+    def messages(self, *types: Any, timeout: float | None = None) -> Messages:
+        """Receive messages of several types, each as an object of its class.
+
+            for message in bus.messages():
+                match message:
+                    case MarketTick(price=price): ...
+                    case Cancel(order=order): ...
+
+        types: the Message classes; none: those that were given to listen() or
+            connect().
+        timeout: seconds to wait for each one, when it is iterated.
+
+        Raises ValueError where there are no classes, or two of one type_id.
+        """
+        return Messages(self, types or self._types, timeout)
+
+    async def recv_async(self, timeout: float | None = None) -> AnyMessage:
         """Wait for one message in an event loop and return a copy of it.
 
         Fails as recv(). Several tasks may wait: the one that has waited longest gets
@@ -287,10 +394,115 @@ class Bus(_native.BusBase):
             deadline_after(timeout),
         )
 
+    async def recv_array_async(
+        self,
+        out: _native._Array | None = None,
+        hold: bool = False,
+        timeout: float | None = None,
+    ) -> Any:
+        """Wait for an array in an event loop, as recv_array() does."""
+        return await self._watch.receive(
+            lambda: self.recv_array(out, hold, 0), deadline_after(timeout)
+        )
+
+    async def recv_array_zero_copy_async(
+        self, timeout: float | None = None
+    ) -> _native.Frame:
+        """Wait for an array in an event loop, as recv_array_zero_copy() does."""
+        return await self._watch.receive(
+            lambda: self.recv_array_zero_copy(0), deadline_after(timeout)
+        )
+
+    async def send_array_async(
+        self,
+        array: _native._Array,
+        type_id: SupportsIndex = 0,
+        tag: SupportsIndex = 0,
+        timeout: float | None = None,
+    ) -> None:
+        """Copy an array into the ring, when there is room, as send_array() does.
+
+        The array must not change until this returns. Otherwise as send_async().
+        """
+        await self._watch.send(
+            lambda: self.send_array(array, type_id, tag, None, False),
+            _native.RingFull,
+            deadline_after(timeout),
+        )
+
+    def send_arrow(
+        self,
+        batch: Any,
+        type_id: SupportsIndex = 0,
+        timeout: float | None = None,
+        block: bool = True,
+    ) -> None:
+        """Send an Arrow record batch, written once: as a stream, into the ring.
+
+        batch: a pyarrow.RecordBatch or Table, or what has __arrow_c_stream__ or
+            __arrow_c_array__, as data frames of polars and pandas have. Chunks of a
+            table are made one batch, by a copy if there are several.
+        type_id, timeout, block: as for send().
+
+        Fails as send_zero_copy(), and with ImportError without pyarrow (the extra
+        `arrow` of the package), TypeError for what is no batch, ValueError for one that
+        is larger than the ring takes; nothing was sent then.
+        """
+        outgoing = arrow.measured(self, batch)
+        arrow.send_arrow(self, outgoing, type_id, timeout, block=block)
+
+    def recv_arrow(self, timeout: float | None = None) -> pa.RecordBatch:
+        """Wait for an Arrow record batch and return a copy of it, validated.
+
+        Fails as recv(), and with UnexpectedMessage for a message that is no Arrow
+        stream of one batch, is cut off, or lies about what is in it: that stays in the
+        ring. ImportError without pyarrow (the extra `arrow` of the package).
+        """
+        return arrow.recv_arrow(self, timeout)
+
+    def recv_arrow_zero_copy(self, timeout: float | None = None) -> arrow.ArrowBatch:
+        """Wait for an Arrow record batch and read it in place.
+
+        Returns an ArrowBatch for a `with` block, which pyarrow, polars, pandas and
+        DuckDB take like a pyarrow.RecordBatch. It is not validated, and the peer can
+        change it: for peers that are trusted as this process is; a lie can crash it.
+        Leaving the block releases the message, or raises BufferError while an Arrow
+        buffer still points into it. Otherwise fails as recv_arrow().
+        """
+        return arrow.ArrowBatch(self, timeout)
+
+    async def send_arrow_async(
+        self, batch: Any, type_id: SupportsIndex = 0, timeout: float | None = None
+    ) -> None:
+        """Send an Arrow record batch when there is room.
+
+        Fails as send_arrow() and, cancelled, like send_async() has sent nothing.
+        """
+        outgoing = arrow.measured(self, batch)
+        await self._watch.send(
+            lambda: arrow.send_arrow(self, outgoing, type_id),
+            _native.RingFull,
+            deadline_after(timeout),
+        )
+
+    async def recv_arrow_async(self, timeout: float | None = None) -> pa.RecordBatch:
+        """Wait for an Arrow record batch in an event loop, as recv_arrow() does."""
+        return await self._watch.receive(
+            lambda: arrow.recv_arrow(self, 0), deadline_after(timeout)
+        )
+
+    async def recv_arrow_zero_copy_async(
+        self, timeout: float | None = None
+    ) -> arrow.ArrowBatch:
+        """Wait for a batch in an event loop, as recv_arrow_zero_copy() does."""
+        return await self._watch.receive(
+            lambda: arrow.ArrowBatch(self, 0), deadline_after(timeout)
+        )
+
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Message:
+    async def __anext__(self) -> AnyMessage:
         try:
             return await self.recv_async()
         except _native.ClosedError:
@@ -320,6 +532,10 @@ class Bus(_native.BusBase):
         when the peer is gone, and once there is room after send(block=False) has found
         none. It is level-triggered and may be readable once too often, never too
         seldom; a receive with timeout=0 that finds nothing makes it unreadable.
+
+        With many peers it is readable, too, when one comes or goes: a receiving end
+        sees to that where it finds nothing, a sending one where it sends, or by flush()
+        and accept(0) until TimeoutError.
 
         Do not read, write or close it; it lives as long as the bus is open, and is -1
         from then on. Ask for it before the send that must not block.
@@ -351,6 +567,23 @@ class Bus(_native.BusBase):
     def peer(self) -> Peer:
         """Process, user and group id at the other end."""
         return from_struct(Peer, self._bus.peer())
+
+    def flush(self) -> None:
+        """See who has come and gone, though there is nothing to send.
+
+        What is sent is visible at once without this. A producer with many peers has the
+        places of those that have gone for others when it sends: one that sends nothing
+        for long calls this now and then. Raises ClosedError when this end was closed.
+        """
+        self._bus.flush()
+
+    def position(self) -> Position:
+        """Return where this end of a broadcast stands, for `start` of connect().
+
+        That is after what a consumer has released, or a producer has sent. Of any
+        other bus ValueError; ClosedError when this end was closed.
+        """
+        return Position(*self._bus.position())
 
     def stats(self) -> Stats:
         """Counters of this end; exact on the thread that uses the bus."""

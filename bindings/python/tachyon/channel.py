@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .layout import ArrayPacker, DType, LayoutLike, Run
+    from .message_channel import MessageChannel
 
 Fields = tuple[Any, ...]
 
@@ -95,6 +96,12 @@ class Channel(_native.ChannelBase):
         """
         return ChannelBatch(self, self._drain(max_msgs, spin_threshold, timeout))
 
+    def _unpack(self, message: _native.RxMsgView) -> Fields:
+        return self._packer().unpack(message)
+
+    def _dtype_of_batch(self, batch: _native.RxBatchGuard) -> DType:
+        return self.dtype
+
     def _packer(self) -> struct.Struct | ArrayPacker:
         if isinstance(self._packer_or_reason, str):
             raise TypeError(self._packer_or_reason)
@@ -143,15 +150,17 @@ class Channel(_native.ChannelBase):
 class ChannelBatch:
     """Messages of a channel, in the ring itself, until the `with` block is left.
 
-    A sequence of tuples, as Channel.recv() returns them; with the name of a field, a
-    slice or anything else that NumPy takes, a part of `array`. Whatever of that is kept
-    after the block must be a copy: leaving raises BufferError while an array still
-    points into the ring.
+    A sequence of what Channel.recv() or MessageChannel.recv() returns; with the name of
+    a field, a slice or anything else that NumPy takes, a part of `array`. Whatever of
+    that is kept after the block must be a copy: leaving raises BufferError while an
+    array still points into the ring.
     """
 
     __slots__ = ("_array", "_batch", "_channel")
 
-    def __init__(self, channel: Channel, batch: _native.RxBatchGuard) -> None:
+    def __init__(
+        self, channel: Channel | MessageChannel[Any], batch: _native.RxBatchGuard
+    ) -> None:
         self._channel = channel
         self._batch = batch
         self._array: npt.NDArray[Any] | None = None
@@ -173,7 +182,8 @@ class ChannelBatch:
     def array(self) -> npt.NDArray[Any]:
         """The messages as a read-only array of the channel's dtype, without a copy."""
         if self._array is None:
-            self._array = self._batch.array(self._channel.dtype)
+            dtype = self._channel._dtype_of_batch(self._batch)
+            self._array = self._batch.array(dtype)
         return self._array
 
     def __array__(
@@ -194,8 +204,8 @@ class ChannelBatch:
     def __getitem__(self, key: Any, /) -> Any: ...
     def __getitem__(self, key: Any, /) -> Any:
         if isinstance(key, SupportsIndex) and getattr(key, "shape", ()) == ():
-            return self._channel._packer().unpack(self._batch[key])
+            return self._channel._unpack(self._batch[key])
         return self.array[key]
 
     def __iter__(self) -> Iterator[Fields]:
-        return map(self._channel._packer().unpack, self._batch)
+        return map(self._channel._unpack, self._batch)

@@ -6,10 +6,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
+import select
 import sys
+import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, SupportsIndex, TypeVar, overload
 
 from ._native import (
@@ -24,6 +29,8 @@ from .aio import deadline_after, seconds_left
 from .rpc import RpcBus
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
     from typing_extensions import Buffer
 
 MSG_TYPE_ERROR = 0xFFFF
@@ -32,7 +39,9 @@ MSG_TYPE_ERROR = 0xFFFF
 Handler = Callable[[memoryview], bytes]
 Result = TypeVar("Result")
 
+MOST_TAKEN = 256  # requests that handlers of a pool are at
 STOP_INTERVAL_S = 0.05  # between two looks whether to stop
+PATIENCE_S = 5.0  # with one of many callers that takes no replies
 ENDS = (KeyboardInterrupt, SystemExit)  # a server; all else that a handler raises not
 
 _log = logging.getLogger("tachyon")
@@ -158,12 +167,27 @@ class RpcDispatcher:
 
     Handlers get a copy of the request, so that nothing they keep, nor an exception's
     traceback, holds the ring; RpcBus.serve() reads requests in place.
+
+    pool, workers: a ThreadPoolExecutor, or how many threads to have while it serves,
+        for serve_forever() to run handlers in, so that one that waits does not hold up
+        the others. At most 256 requests are taken at a time. Without these they run in
+        the thread that serves, which alone sends all replies.
     """
 
-    __slots__ = ("_endpoints",)
+    __slots__ = ("_endpoints", "_pool", "_workers")
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, pool: Executor | None = None, workers: SupportsIndex | None = None
+    ) -> None:
+        if pool is not None and workers is not None:
+            raise ValueError("pool and workers are two ways to say the same: give one")
+        if not (pool is None or callable(getattr(pool, "submit", None))):
+            raise TypeError(f"pool must be a ThreadPoolExecutor or None, not {pool!r}")
         self._endpoints: dict[int, RpcEndpoint] = {}
+        self._pool = pool
+        self._workers = (
+            None if workers is None else integer("workers", workers, 1, 1024)
+        )
 
     def register(self, endpoint: RpcEndpoint) -> RpcDispatcher:
         """Add an endpoint and return the dispatcher.
@@ -203,7 +227,8 @@ class RpcDispatcher:
     ) -> None:
         """Wait for one request and answer it.
 
-        bus: the callee's end. spin_threshold, timeout: as for RpcBus.serve().
+        bus: the callee's end. spin_threshold, timeout: as for RpcBus.serve(). The
+            handler runs in this thread.
 
         Raises, when the caller has its error reply, KeyError for a type without a
         handler and RuntimeError from what the handler raised, also when it returned
@@ -223,20 +248,33 @@ class RpcDispatcher:
     ) -> None:
         """Answer requests until the caller closes, or until `stop`.
 
+        With many callers they come and go, and one that has left is no error; it goes
+        on until this end is closed. One that leaves no room for its next reply for 5 s
+        is dropped, and that is logged.
+
         bus, spin_threshold: as for serve_once().
         stop: a function that returns something true, or an event that is set; looked at
             before each request, every 50 ms while there is none, and while there is no
             room for a reply, which then is not sent.
 
         A request that failed is logged by the logger "tachyon", whatever its handler
-        raised; KeyboardInterrupt and SystemExit alone, or in a group, end this. Raises
-        PeerDeadError when the caller died.
+        raised; KeyboardInterrupt and SystemExit alone, or in a group, end this, and
+        what handlers of a pool are at has an error reply. Raises PeerDeadError when the
+        caller died.
         """
         if not (stop is None or callable(stop) or hasattr(stop, "is_set")):
             raise TypeError(f"stop must be a function or an event, not {stop!r}")
         stopped: Callable[[], object] | None = (
             stop if stop is None or callable(stop) else stop.is_set
         )
+        if self._pool is not None:
+            return Pooled(self._endpoints, bus, self._pool, stopped).serve()
+        if self._workers is not None:
+            pool = ThreadPoolExecutor(self._workers, "tachyon-rpc")
+            try:
+                return Pooled(self._endpoints, bus, pool, stopped).serve()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
         timeout = None if stopped is None else STOP_INTERVAL_S
         while stopped is None or not stopped():
             try:
@@ -272,19 +310,74 @@ def _serve(
         except MemoryError as error:
             return _refuse(bus, call, type_id, error, stopped=stopped)
     endpoint = endpoints.get(type_id)
+    return _answer(
+        bus,
+        call,
+        type_id,
+        endpoint,
+        lambda: _handle(endpoint, call, type_id, payload),
+        stopped=stopped,
+    )
+
+
+def _handle(
+    endpoint: RpcEndpoint | None, call: int, type_id: int, payload: bytes
+) -> bytes:
+    if endpoint is None:
+        raise KeyError(f"no handler for message type {type_id} (call {call})")
+    return endpoint(memoryview(payload))
+
+
+def _answer(
+    bus: RpcBus,
+    call: int,
+    type_id: int,
+    endpoint: RpcEndpoint | None,
+    respond: Callable[[], bytes],
+    *,
+    stopped: Callable[[], object] | None,
+    timeout: float | None = None,
+) -> BaseException | None:
+    """Send what a handler responds; return why it is an error reply, or none.
+
+    timeout: None or 0, of sending; with 0 TimeoutError: there is no room.
+    """
     try:
-        if endpoint is None:
-            raise KeyError(f"no handler for message type {type_id} (call {call})")
-        response = endpoint(memoryview(payload))
+        response = respond()
     except BaseException as error:
-        return _refuse(bus, call, type_id, error, endpoint, stopped=stopped)
+        return _refuse(
+            bus, call, type_id, error, endpoint, stopped=stopped, timeout=timeout
+        )
     try:
-        _reply(bus, call, response, type_id, stopped=stopped)
+        _reply(bus, call, response, type_id, stopped=stopped, timeout=timeout)
     except (ClosedError, PeerDeadError):
-        raise
+        if not _goes_on(bus):
+            raise
     except Exception as error:  # it cannot be sent
-        return _refuse(bus, call, type_id, error, endpoint, stopped=stopped)
+        if isinstance(error, TimeoutError) and timeout == 0:
+            raise
+        return _refuse(
+            bus, call, type_id, error, endpoint, stopped=stopped, timeout=timeout
+        )
     return None
+
+
+def _goes_on(bus: RpcBus) -> bool:
+    """Tell whether it is one of many callers that has left, and not the bus."""
+    try:
+        return bus.sender > 0
+    except TachyonError:
+        return False
+
+
+def _drop(bus: RpcBus, caller: int) -> None:
+    _log.warning(
+        "caller %d is dropped: it has not taken its replies for %g s",
+        caller,
+        PATIENCE_S,
+    )
+    with contextlib.suppress(ValueError, TachyonError):  # it has left by itself
+        bus.drop(caller)
 
 
 def _reply(
@@ -296,13 +389,21 @@ def _reply(
     stopped: Callable[[], object] | None,
     timeout: float | None = None,
 ) -> None:
-    """Send a reply; while it may wait for ever, it asks whether to stop as well."""
-    while timeout is None and stopped is not None:
+    """Send a reply; while it may wait for ever, it asks whether to stop as well.
+
+    The caller is the one whose request was taken last, where it may wait.
+    """
+    caller = bus.sender if timeout is None else 0
+    looks = 0
+    while timeout is None and (stopped is not None or caller):
         try:
             return bus.reply(call, body, type_id, timeout=STOP_INTERVAL_S)
         except TimeoutError:
-            if stopped():
+            looks += 1
+            if stopped is not None and stopped():
                 raise
+            if caller and looks * STOP_INTERVAL_S >= PATIENCE_S:
+                return _drop(bus, caller)
     return bus.reply(call, body, type_id, timeout=timeout)
 
 
@@ -314,17 +415,20 @@ def _refuse(
     endpoint: RpcEndpoint | None = None,
     *,
     stopped: Callable[[], object] | None,
+    timeout: float | None = None,
 ) -> BaseException:
     """Send the error reply to a call; return what serving it has failed with."""
     body = (type_id & 0xFFFF).to_bytes(2, "big")
-    patience = 0 if _is_end(error) else None
+    ends = _is_end(error)
+    patience = 0 if ends else timeout
     try:
         _reply(bus, call, body, MSG_TYPE_ERROR, stopped=stopped, timeout=patience)
     except (ClosedError, PeerDeadError):
-        if patience is None:
+        if not ends and not _goes_on(bus):
             raise
-    except Exception:  # the handler has answered it already, or holds the slot
-        pass
+    except Exception as failed:  # the handler has answered it, or holds the slot
+        if isinstance(failed, TimeoutError) and timeout == 0 and not ends:
+            raise
     if endpoint is None or not isinstance(error, Exception):
         return error
     # Not its own text: an exception's __str__ may fail, and its class's __name__.
@@ -332,6 +436,149 @@ def _refuse(
     failure = RuntimeError(f"{endpoint!r} failed on call {call}: {name}")
     failure.__cause__ = error
     return failure
+
+
+class Job:
+    """A request that a handler of a pool is at, or whose reply finds no room."""
+
+    def __init__(self, call: int, type_id: int, caller: int) -> None:
+        self.call = call
+        self.type_id = type_id
+        self.caller = caller
+        self.endpoint: RpcEndpoint | None = None
+        self.result: Future[bytes] | None = None
+
+    def respond(self) -> bytes:
+        """Return or raise what the handler did."""
+        assert self.result is not None
+        return self.result.result()
+
+
+class Pooled:
+    """Serves with handlers in other threads: takes requests, and sends all replies."""
+
+    def __init__(
+        self,
+        endpoints: dict[int, RpcEndpoint],
+        bus: RpcBus,
+        pool: Executor,
+        stopped: Callable[[], object] | None,
+    ) -> None:
+        self._endpoints = endpoints
+        self._bus = bus
+        self._pool = pool
+        self._stopped = stopped
+        self._lock = threading.Lock()
+        self._news = -1  # an eventfd: a handler is done
+        self._done: deque[Job] = deque()  # by handlers; the rest is this thread's
+        self._ready: list[Job] = []  # replies that have found no room yet
+        self._full: dict[int, float] = {}  # their callers, and since when
+        self._taken: set[Job] = set()
+
+    def serve(self) -> None:
+        """Serve until the end of the bus, or until it is told to stop."""
+        self._news = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            fd = self._bus._rpc.watch()
+            try:
+                self._loop(fd)
+            except ClosedError:
+                pass
+            finally:
+                self._bus._rpc.unwatch()
+        finally:
+            with self._lock:
+                os.close(self._news)
+                self._news = -1
+            for job in self._taken.difference(self._ready):  # nobody will answer it
+                if job.result is not None:
+                    job.result.cancel()
+                body = (job.type_id & 0xFFFF).to_bytes(2, "big")
+                with contextlib.suppress(Exception):  # closed, or no room
+                    self._bus.reply(job.call, body, MSG_TYPE_ERROR, timeout=0)
+
+    def _loop(self, fd: int) -> None:
+        anything, news = select.poll(), select.poll()
+        anything.register(fd, select.POLLIN)
+        for poll in (anything, news):
+            poll.register(self._news, select.POLLIN)
+        while self._stopped is None or not self._stopped():
+            self._send_replies()
+            room = len(self._taken) < MOST_TAKEN
+            if room and self._take():
+                continue
+            looks = self._stopped is not None or self._ready
+            interval = STOP_INTERVAL_S * 1000 if looks else None
+            (anything if room else news).poll(interval)
+        while self._taken.difference(self._ready):  # what was taken is answered
+            news.poll(STOP_INTERVAL_S * 1000)
+            if self._bus.fileno() < 0:  # it was closed
+                return
+            self._send_replies()
+
+    def _take(self) -> bool:
+        """Hand a request to the pool, if there is one."""
+        bus = self._bus
+        try:
+            with bus.serve(0, timeout=0) as request:
+                job = Job(request.correlation_id, request.type_id, bus.sender)
+                payload = bytes(request)
+        except TimeoutError:
+            return False
+        job.endpoint = self._endpoints.get(job.type_id)
+        self._taken.add(job)
+        job.result = self._pool.submit(
+            _handle, job.endpoint, job.call, job.type_id, payload
+        )
+        job.result.add_done_callback(functools.partial(self._tell, job))
+        return True
+
+    def _tell(self, job: Job, _: Future[bytes]) -> None:
+        """Let the serving thread know; in the handler's."""
+        self._done.append(job)
+        with self._lock:
+            if self._news >= 0:
+                os.eventfd_write(self._news, 1)
+
+    def _send_replies(self) -> None:
+        """Send what is ready, but for what finds no room."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._news)
+        while self._done:
+            self._ready.append(self._done.popleft())
+        waiting, self._ready = self._ready, []
+        full: set[int] = set()  # of one caller's, what is larger is not overtaken
+        for job in waiting:
+            if job.caller in full or not self._is_answered(job):
+                full.add(job.caller)
+                self._ready.append(job)
+            else:
+                self._taken.discard(job)
+
+    def _is_answered(self, job: Job) -> bool:
+        try:
+            failure = _answer(
+                self._bus,
+                job.call,
+                job.type_id,
+                job.endpoint,
+                job.respond,
+                stopped=None,
+                timeout=0,
+            )
+        except TimeoutError:
+            now = time.monotonic()
+            since = self._full.setdefault(job.caller, now)
+            if job.caller == 0 or now - since <= PATIENCE_S:
+                return False
+            _drop(self._bus, job.caller)
+            failure = None
+        self._full.pop(job.caller, None)
+        if failure is not None:
+            if _is_end(failure):
+                raise failure
+            _report(failure)
+        return True
 
 
 def _report(failure: BaseException) -> None:

@@ -26,6 +26,13 @@ class ClosedError(TachyonError):
     """The stream has ended: this end or the peer closed the bus."""
 
 
+class LaggedError(TachyonError):
+    """What was to be read of a broadcast is overwritten, or may have been.
+
+    This end was too slow and has been let go, or asked for a position that is gone.
+    """
+
+
 class RingFull(TachyonError):  # noqa: N818 - what it is, not that it is an error
     """No room in the ring, and the caller did not want to wait."""
 

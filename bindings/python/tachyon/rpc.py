@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, TypeVar
 
 from . import _native
 from .aio import Deadline, Replies, deadline_after, open_in_steps
-from .bus import OWNER_ONLY, Peer, StrPath, from_struct
-from .message import Message, Request
+from .bus import OWNER_ONLY, StrPath, Types, from_struct
+from .message import AnyMessage, Request
+from .peers import Listener, Peer
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
 Result = TypeVar("Result")
+
+SLOT_SHIFT = 48  # the bits of an id above tell callers apart, of those that are there
 
 
 class RpcStats(NamedTuple):
@@ -37,24 +40,30 @@ class RpcStats(NamedTuple):
 
 
 @_native.direct_calls
-class RpcBus(_native.RpcBusBase):
+class RpcBus(Listener, _native.RpcBusBase):
     """One end of a pair of rings: the callee listens, the caller connects.
 
     The caller repeats call() and wait(), with any number of calls outstanding; the
-    callee serve() and reply(), in any order. One thread at a time may use a bus;
-    another one gets a TachyonError. Leaving a `with` or `async with` block closes as
-    close() does; by an exception it aborts as abort() does.
+    callee serve() and reply(), in any order, with one caller or, with max_peers, with
+    many. One thread at a time may use a bus; another one gets a TachyonError. Leaving a
+    `with` or `async with` block closes as close() does; by an exception it aborts as
+    abort() does.
 
     The async methods are for one event loop at a time, any number of tasks may await
     them at once, and closing the bus, from any thread, ends them with ClosedError.
     While one awaits a reply, every reply is for them: take that to an earlier call()
-    with wait_async(). They send one after the other, in the order in which they came.
+    with wait_async(). They send one after the other, in the order in which they came,
+    to each of many callers; one that takes no replies holds up its own alone.
     """
+
+    @property
+    def _low(self) -> _native.TachyonRpcBus:
+        return self._rpc
 
     def __repr__(self) -> str:
         name = f"{type(self).__module__.split('.')[0]}.{type(self).__qualname__}"
         try:
-            return f"<{name}, peer {self.peer.pid}>"
+            return f"<{name}, {self._described()}>"
         except _native.TachyonError:
             return f"<{name}, not open>"
 
@@ -69,12 +78,17 @@ class RpcBus(_native.RpcBusBase):
         mode: SupportsIndex = OWNER_ONLY,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         schema: SupportsIndex = 0,
+        types: Types = None,
+        types_required: bool = False,
+        max_peers: SupportsIndex | None = None,
     ) -> Self:
         """Create rings for requests and for replies, and wait for a caller.
 
         It blocks; in an event loop await rpc_listen_async(), which can be cancelled.
 
         cap_fwd, cap_rev: bytes of the request and of the reply ring, powers of two.
+        max_peers: 1 to 1024 callers at a time, each with rings of its own; then it does
+            not wait, the path stays, and callers come and go. None: a single one, ever.
         The other arguments and what is raised are those of Bus.listen().
         """
         bus = cls()
@@ -86,6 +100,9 @@ class RpcBus(_native.RpcBusBase):
             mode=mode,
             allowed_uids=allowed_uids,
             schema=schema,
+            types=types,
+            types_required=types_required,
+            max_peers=max_peers,
         )
         return bus
 
@@ -97,6 +114,9 @@ class RpcBus(_native.RpcBusBase):
         timeout: float | None = 0,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         schema: SupportsIndex = 0,
+        types: Types = None,
+        types_required: bool = False,
+        name: str | None = None,
     ) -> Self:
         """Attach to a callee.
 
@@ -106,7 +126,13 @@ class RpcBus(_native.RpcBusBase):
         """
         bus = cls()
         bus._rpc.connect(
-            socket_path, timeout=timeout, allowed_uids=allowed_uids, schema=schema
+            socket_path,
+            timeout=timeout,
+            allowed_uids=allowed_uids,
+            schema=schema,
+            types=types,
+            types_required=types_required,
+            name=name,
         )
         return bus
 
@@ -121,6 +147,9 @@ class RpcBus(_native.RpcBusBase):
         mode: SupportsIndex = OWNER_ONLY,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         schema: SupportsIndex = 0,
+        types: Types = None,
+        types_required: bool = False,
+        max_peers: SupportsIndex | None = None,
     ) -> Self:
         """Wait for a caller in an event loop, without a thread.
 
@@ -136,6 +165,9 @@ class RpcBus(_native.RpcBusBase):
             mode=mode,
             allowed_uids=allowed_uids,
             schema=schema,
+            types=types,
+            types_required=types_required,
+            max_peers=max_peers,
         )
         await open_in_steps(bus._rpc, fd)
         return bus
@@ -148,6 +180,9 @@ class RpcBus(_native.RpcBusBase):
         timeout: float | None = 0,
         allowed_uids: Iterable[SupportsIndex] | None = None,
         schema: SupportsIndex = 0,
+        types: Types = None,
+        types_required: bool = False,
+        name: str | None = None,
     ) -> Self:
         """Attach to a callee in an event loop, without a thread.
 
@@ -156,7 +191,13 @@ class RpcBus(_native.RpcBusBase):
         """
         bus = cls()
         fd = bus._rpc.connect_start(
-            socket_path, timeout=timeout, allowed_uids=allowed_uids, schema=schema
+            socket_path,
+            timeout=timeout,
+            allowed_uids=allowed_uids,
+            schema=schema,
+            types=types,
+            types_required=types_required,
+            name=name,
         )
         await open_in_steps(bus._rpc, fd)
         return bus
@@ -168,7 +209,7 @@ class RpcBus(_native.RpcBusBase):
         max_payload_size: SupportsIndex | None = None,
         *,
         timeout: float | None = None,
-    ) -> Message:
+    ) -> AnyMessage:
         """Call in an event loop and return a copy of the reply.
 
         timeout: seconds for the whole call; None waits for ever.
@@ -191,7 +232,7 @@ class RpcBus(_native.RpcBusBase):
 
     async def wait_async(
         self, correlation_id: SupportsIndex, *, timeout: float | None = None
-    ) -> Message:
+    ) -> AnyMessage:
         """Wait in an event loop for the reply to one call and return a copy of it.
 
         The call was made by call() or call_zero_copy(). Fails as wait(). Cancelled or
@@ -237,19 +278,20 @@ class RpcBus(_native.RpcBusBase):
                 correlation_id, payload, msg_type, max_payload_size, timeout=0
             ),
             deadline_after(timeout),
+            _native.integer("correlation_id", correlation_id, 1) >> SLOT_SHIFT,
         )
 
     async def _send(
-        self, attempt: Callable[[], Result], deadline: Deadline | None
+        self, attempt: Callable[[], Result], deadline: Deadline | None, peer: int = 0
     ) -> Result:
         watch = self._watch
-        if watch.may_send():
+        if watch.may_send(peer):
             try:
                 return watch.try_to_send(attempt)
             except TimeoutError:
                 pass
         return await watch.send(
-            lambda: watch.try_to_send(attempt), TimeoutError, deadline
+            lambda: watch.try_to_send(attempt), TimeoutError, deadline, peer
         )
 
     def _serve_copy(self) -> Request:

@@ -6,7 +6,7 @@ $stdout.sync = true
 OPERATION, PATH, *words = ARGV
 KEY = { end: "connect", open: 20, capacity: 65_536, schema: 0, role: 0, wait: 20, count: 1,
         size: "32", how: "single", seed: 0, finish: "close", outstanding: 1, order: "in",
-        cancel: 0 }
+        cancel: 0, types: "", required: 0 }
 words.each do |word|
   name, value = word.split("=", 2)
   exit 2 unless KEY.key?(name.to_sym)
@@ -38,6 +38,7 @@ def failure # of the block: the error's code
   yield
   nil
 rescue Tachyon::Error => e
+  $why = e.message
   e.code
 end
 
@@ -206,6 +207,10 @@ rpc = %w[serve call].include?(OPERATION)
 bus = rpc ? Tachyon::RpcBus.new : Tachyon::Bus.new
 options = Tachyon::Options.new
 options.timeout, options.schema, options.role = KEY.values_at(:open, :schema, :role)
+options.types_required = KEY[:required]
+options.set_types(KEY[:types]) unless KEY[:types].empty?
+meets = OPERATION == "meet"
+puts "ready" if meets
 code = failure do
   if OPERATION == "serve" || !rpc && KEY[:end] == "listen"
     bus.listen(PATH, *[KEY[:capacity]] * (rpc ? 2 : 1), options)
@@ -213,4 +218,8 @@ code = failure do
     bus.connect(PATH, options)
   end
 end
-code ? puts("error #{code}") : RUN.fetch(OPERATION.to_sym).call(bus)
+if code
+  puts "error #{code}", *("why #{$why}" if meets)
+else
+  RUN.fetch(meets ? :open : OPERATION.to_sym).call(bus)
+end

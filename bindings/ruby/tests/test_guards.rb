@@ -15,6 +15,8 @@ end
 
 a, b = pair(PATH)
 unopened, closed, rpc = Tachyon::Bus.new, Tachyon::Bus.new, Tachyon::RpcBus.new
+options = Tachyon::Options.new
+options.set_types(nil)
 2.times { closed.close }
 a.send("warm", 1)
 raise unless b.recv == "warm"
@@ -34,6 +36,8 @@ cases += [
   [unopened, :listen, PATH, 5000, 8], [unopened, :listen, PATH, HUGE, 8],
   [unopened, :listen, "", 4096, 8], [unopened, :connect, "#{PATH}-nobody", 11],
   [unopened, :connect, "x" * 200, 8], [unopened, :connect, "a\0b", ArgumentError],
+  [options, :set_types, "a\0b", ArgumentError], [options, :set_name, "a\0", ArgumentError],
+  [options, :set_types, 5, TypeError],
   [unopened, :listen, PATH, -1, RangeError], [unopened, :listen, PATH, 2**64, TypeError],
   [unopened, :listen, nil, 4096, TypeError], [unopened, :listen, PATH, "big", TypeError],
   [unopened, :listen, PATH, 4096, a, TypeError], [unopened, :connect, PATH, 5, TypeError],

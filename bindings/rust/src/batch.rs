@@ -22,7 +22,7 @@ use crate::{Bus, TachyonError};
 /// ```
 #[derive(Debug)]
 pub struct RxBatchGuard<'bus> {
-    bus: &'bus Bus,
+    pub(crate) bus: &'bus Bus,
     views: Vec<View>,
     /// Number of messages. For information: writing to it changes nothing.
     pub count: usize,
@@ -92,7 +92,8 @@ impl<'bus> RxBatchGuard<'bus> {
     /// Releases all messages, as dropping does.
     ///
     /// # Errors
-    /// `Closed` and the like when the connection has ended meanwhile.
+    /// `Closed` and the like when the connection has ended meanwhile; `Lagged` when they may
+    /// have been overwritten before: what was made of them is of no use.
     pub fn commit(self) -> Result<(), TachyonError> {
         let count = self.views.len();
         self.commit_first(count)

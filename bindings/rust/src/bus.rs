@@ -345,10 +345,11 @@ impl Bus {
         self.raw.handle.check()
     }
 
-    /// Who is at the other end.
+    /// Who is at the other end; of many peers the one whose message was received last, and
+    /// while there is none one without a process, whose ids are `u32::MAX`.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        self.raw.handle.peer()
+        self.raw.peer()
     }
 
     /// Counters of this end since it was opened.

@@ -27,6 +27,8 @@ impl Bus {
     /// ([`try_acquire_rx`](Self::try_acquire_rx)) makes it unreadable until there is news.
     /// Sending end: readable when the peer is gone, and, after a send without waiting has
     /// said `BufferFull`, when that message fits; ask for the descriptor before that send.
+    /// With many peers a receiving end is readable for their [events](Self::try_accept) too;
+    /// a sending one's are for an [`Acceptor`](crate::Acceptor) in a thread.
     ///
     /// [`AsFd`] and [`AsRawFd`] give the same one, so that a bus fits into what takes any
     /// such object, such as [`Async` of polling or `AsyncFd` of Tokio](crate#event-loops).

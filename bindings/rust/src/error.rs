@@ -32,12 +32,14 @@ macro_rules! errors {
         #[non_exhaustive]
         pub enum TachyonError {
             $($(#[$doc])* $name,)*
+            /// The next message is of another type or size than what was asked for.
+            UnexpectedMessage,
             /// An error of the library that this crate does not know.
             Unknown(u32),
         }
 
         impl TachyonError {
-            fn from_raw(code: sys::tachyon_error_t) -> Self {
+            pub(crate) fn from_raw(code: sys::tachyon_error_t) -> Self {
                 match code {
                     $(sys::$raw => Self::$name,)*
                     code => Self::Unknown(code),
@@ -47,6 +49,7 @@ macro_rules! errors {
             fn raw(self) -> sys::tachyon_error_t {
                 match self {
                     $(Self::$name => sys::$raw,)*
+                    Self::UnexpectedMessage => sys::tachyon_error_t_TACHYON_ERR_INVALID_SZ,
                     Self::Unknown(code) => code,
                 }
             }
@@ -54,6 +57,7 @@ macro_rules! errors {
             fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => stringify!($name),)*
+                    Self::UnexpectedMessage => "UnexpectedMessage",
                     Self::Unknown(_) => "Unknown",
                 }
             }
@@ -218,6 +222,9 @@ impl fmt::Display for TachyonError {
         let text = self.latest(|latest| latest.text.clone());
         match (text, self) {
             (Some(text), _) if !text.is_empty() => f.write_str(&text),
+            (_, Self::UnexpectedMessage) => {
+                f.write_str("the message is of another type or size than what was asked for")
+            }
             (_, Self::Unknown(code)) => write!(f, "unknown error {code}"),
             // SAFETY: strerror answers any value with a constant text.
             (_, known) => f.write_str(unsafe {
@@ -248,6 +255,7 @@ impl From<TachyonError> for io::Error {
         // SAFETY: answers any value.
         let kind = match unsafe { sys::tachyon_error_kind(error.raw()) } {
             _ if error == TachyonError::AddrInUse => Kind::AddrInUse,
+            _ if error == TachyonError::UnexpectedMessage => Kind::InvalidData,
             sys::tachyon_error_kind_t_TACHYON_KIND_ARGUMENT => Kind::InvalidInput,
             sys::tachyon_error_kind_t_TACHYON_KIND_MEMORY => Kind::OutOfMemory,
             sys::tachyon_error_kind_t_TACHYON_KIND_PERMISSION => Kind::PermissionDenied,
@@ -331,6 +339,8 @@ mod tests {
         ];
         let told: Vec<_> = kinds.filter(|&(_, kind)| kind != Kind::Other).collect();
         assert_eq!(told, named);
+        let unexpected = io::Error::from(TachyonError::UnexpectedMessage);
+        assert_eq!(unexpected.kind(), Kind::InvalidData);
         let unknown = io::Error::from(TachyonError::Unknown(99));
         assert_eq!(unknown.kind(), Kind::Other);
         let refused = remember(TachyonError::NetworkError, "", 111); // ECONNREFUSED

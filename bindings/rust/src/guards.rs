@@ -206,7 +206,8 @@ impl Drop for TxGuard<'_> {
 
 /// A received message, read in place.
 ///
-/// Dropping it releases it, so that its room can be used again.
+/// Dropping it releases it, so that its room can be used again. [`commit`](Self::commit) says
+/// besides whether it was still there.
 ///
 /// ```compile_fail,E0505
 /// fn keep(message: tachyon_ipc::RxGuard<'_>) -> u8 {
@@ -215,9 +216,15 @@ impl Drop for TxGuard<'_> {
 ///     data[0]
 /// }
 /// ```
+///
+/// ```compile_fail,E0594
+/// fn write(message: tachyon_ipc::RxGuard<'_>) {
+///     message.data()[0] = 1;
+/// }
+/// ```
 #[derive(Debug)]
 pub struct RxGuard<'bus> {
-    bus: &'bus Bus,
+    pub(crate) bus: &'bus Bus,
     message: Received,
     /// Size in bytes. For information: writing to it changes nothing.
     pub actual_size: usize,
@@ -236,7 +243,8 @@ impl<'bus> RxGuard<'bus> {
         }
     }
 
-    /// The payload. See the crate's page on what a hostile peer can do to it.
+    /// The payload, to be read only. See the crate's page on
+    /// [what a peer can do to it](crate#what-a-peer-can-do).
     #[inline]
     #[must_use]
     pub fn data(&self) -> &[u8] {
@@ -246,10 +254,16 @@ impl<'bus> RxGuard<'bus> {
     /// Releases the message, as dropping does.
     ///
     /// # Errors
-    /// `Closed` and the like when the connection has ended meanwhile.
+    /// `Closed` and the like when the connection has ended meanwhile; `Lagged` when it may
+    /// have been overwritten before: what was made of it is of no use.
     #[inline]
     pub fn commit(self) -> Result<(), TachyonError> {
         check(ManuallyDrop::new(self).bus.raw.release())
+    }
+
+    /// Leaves it in the ring: the next receive gives it again.
+    pub(crate) fn put_back(self) {
+        ManuallyDrop::new(self).bus.raw.put_back();
     }
 }
 

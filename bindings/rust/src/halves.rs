@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::{
-    Bus, Options, ReceivedBatch, Role, RxBatchGuard, RxGuard, TachyonError, TxBatchGuard, TxGuard,
-    SPIN_THRESHOLD,
+    Bus, Frame, Loan, Message, Options, ReceivedBatch, Role, RxBatchGuard, RxGuard, TachyonError,
+    TxBatchGuard, TxGuard, SPIN_THRESHOLD,
 };
 
 /// A bus of one direction: its methods are those of [`Bus`], but borrow mutably.
@@ -152,6 +152,12 @@ half! {
     Producer of Producer;
     fn send(data: &[u8], type_id: u32) -> ();
     fn send_timeout(data: &[u8], type_id: u32, timeout: Duration) -> ();
+    fn send_message<T: Message>(message: &T) -> ();
+    fn send_message_timeout<T: Message>(message: &T, timeout: Duration) -> ();
+    fn send_frame(frame: Frame<'_>) -> ();
+    fn send_frame_timeout(frame: Frame<'_>, timeout: Duration) -> ();
+    fn loan<T: Message>() -> Loan<'_, T>;
+    fn loan_timeout<T: Message>(timeout: Duration) -> Loan<'_, T>;
     fn acquire_tx(max_size: usize) -> TxGuard<'_>;
     fn acquire_tx_timeout(max_size: usize, timeout: Duration) -> TxGuard<'_>;
     fn acquire_tx_batch(item_size: usize, max_count: usize) -> TxBatchGuard<'_>;
@@ -216,6 +222,9 @@ half! {
     fn acquire_rx(spin_threshold: u32) -> RxGuard<'_>;
     fn acquire_rx_timeout(spin_threshold: u32, timeout: Duration) -> RxGuard<'_>;
     fn try_acquire_rx() -> Option<RxGuard<'_>>;
+    fn recv_message<T: Message>() -> Option<T>;
+    fn recv_message_timeout<T: Message>(timeout: Duration) -> Option<T>;
+    fn try_recv_message<T: Message>() -> Option<T>;
     fn drain_batch(max_msgs: usize, spin_threshold: u32) -> RxBatchGuard<'_>;
     fn drain_batch_timeout(max_msgs: usize, spin_threshold: u32, timeout: Duration) -> RxBatchGuard<'_>;
     fn try_drain_batch(max_msgs: usize) -> Option<RxBatchGuard<'_>>;

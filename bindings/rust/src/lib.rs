@@ -9,9 +9,13 @@ mod batch;
 mod bus;
 mod descriptor;
 mod error;
+mod frame;
 mod guards;
 mod halves;
+mod held;
 mod interrupter;
+mod many;
+mod message;
 mod opening;
 mod options;
 mod raw;
@@ -20,6 +24,7 @@ mod rpc_guard;
 mod rpc_owner;
 mod status;
 mod tx_batch;
+mod typed;
 mod wait;
 
 pub use arrays::ReceivedBatch;
@@ -27,16 +32,24 @@ pub use arrays::ReceivedBatch;
 pub use batch::Items;
 pub use batch::{BatchIter, RxBatchGuard, RxMsgView, Strided};
 pub use bus::{Bus, Closer, Messages};
+#[cfg(feature = "bytemuck")]
+#[doc(hidden)]
+pub use bytemuck; // for plain!
 pub use error::TachyonError;
+pub use frame::{Frame, FrameItem, FrameRef, ItemKind, ItemType};
 pub use guards::{RxGuard, TxGuard};
 pub use halves::{Consumer, Producer};
+pub use held::HeldGuard;
 pub use interrupter::Interrupter;
+pub use many::{Acceptor, Event, Events, PeerInfo, Position};
+pub use message::{Bool, Message, Plain, U16Be, U32Be, U64Be};
 pub use opening::{Opened, Opening};
-pub use options::{Options, Role};
+pub use options::{Options, Role, SlowPeer, Start, WithoutPeers};
 pub use rpc_bus::RpcBus;
 pub use rpc_guard::{RpcRxGuard, RpcTxGuard};
 pub use status::{Peer, RpcStats, State, Stats};
 pub use tx_batch::{TxBatchGuard, TxBatchIter};
+pub use typed::Loan;
 
 use tachyon_sys::{TACHYON_MSG_TYPE, TACHYON_ROUTE_ID, TACHYON_TYPE_ID};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How to open a connection, and opening it.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
@@ -13,7 +13,7 @@ use crate::error::{fail, reported};
 use crate::opening::Opened;
 use crate::raw::RawOpening;
 use crate::wait::nanoseconds;
-use crate::{Bus, Interrupter, Opening, RpcBus, TachyonError};
+use crate::{Bus, Interrupter, Message, Opening, Position, RpcBus, TachyonError};
 
 /// Direction of one end of a [`Bus`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -25,6 +25,39 @@ pub enum Role {
     Producer,
     /// This end receives.
     Consumer,
+}
+
+/// What a producer with many consumers does with one that is slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum SlowPeer {
+    /// Waits for it, as long as it lives.
+    #[default]
+    Block,
+    /// Waits for it this long, more than zero, and then lets it go: it is told
+    /// [`TachyonError::Lagged`].
+    Disconnect(Duration),
+}
+
+/// What a producer with many consumers does while there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum WithoutPeers {
+    /// Fills the ring, then waits for one.
+    #[default]
+    Wait,
+    /// Goes on and overwrites.
+    FreeRun,
+}
+
+/// Where a consumer of a producer with many consumers begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Start {
+    /// With what is flushed from now on.
+    #[default]
+    Now,
+    /// With the oldest message that is still there.
+    Oldest,
+    /// Where an earlier connection was.
+    At(Position),
 }
 
 /// Options of listening and connecting; a builder like [`std::fs::OpenOptions`].
@@ -50,7 +83,15 @@ pub struct Options {
     role: Role,
     allowed_uids: Vec<u32>,
     schema: u64,
+    types: Vec<&'static str>,
+    types_required: bool,
     interrupter: Option<Interrupter>,
+    max_peers: u32,
+    slow_peer: SlowPeer,
+    without_peers: WithoutPeers,
+    keep_place: Duration,
+    start: Start,
+    name: String,
 }
 
 impl Options {
@@ -98,10 +139,73 @@ impl Options {
         self
     }
 
+    /// Declares that messages of this type may pass; called again, of several types. All of
+    /// them, in any order, are what the peer's are compared with: what differs other than
+    /// [messages may](Message) is refused by name. It sets the [`schema`](Self::schema).
+    ///
+    /// Opening fails with `InvalidSize` when two of them have one `type_id`, or different
+    /// parts one name.
+    pub fn types<T: Message>(mut self) -> Self {
+        self.types.push(T::TYPES);
+        self
+    }
+
+    /// Refuses a peer that declares neither [`types`](Self::types) nor a
+    /// [`schema`](Self::schema). Off by default; opening fails with `InvalidSize` without
+    /// types of one's own.
+    pub fn types_required(mut self, required: bool) -> Self {
+        self.types_required = required;
+        self
+    }
+
     /// Lets an [`Interrupter`] end the waits of this opening, and those of what is opened,
     /// with [`TachyonError::Interrupted`].
     pub fn interrupter(mut self, interrupter: &Interrupter) -> Self {
         self.interrupter = Some(interrupter.clone());
+        self
+    }
+
+    /// Lets a listener, for calls or with a [`role`](Self::role), have up to so many peers at
+    /// a time, 1 to 1024, and lets [`listen`](Self::listen) return at once: see
+    /// [one listener, many peers](crate#one-listener-many-peers). 0: a single peer, ever.
+    pub fn max_peers(mut self, max_peers: u32) -> Self {
+        self.max_peers = max_peers;
+        self
+    }
+
+    /// What a producer that listens with [`max_peers`](Self::max_peers) above 1 does with a
+    /// consumer that is slow.
+    pub fn slow_peer(mut self, slow_peer: SlowPeer) -> Self {
+        self.slow_peer = slow_peer;
+        self
+    }
+
+    /// What such a producer does while there is no consumer.
+    pub fn without_peers(mut self, without_peers: WithoutPeers) -> Self {
+        self.without_peers = without_peers;
+        self
+    }
+
+    /// How long such a producer keeps the place of a consumer with a
+    /// [`name`](Self::name) that died without closing: the next one of its name goes on
+    /// after what it had released, and until then sending waits as for one that lives. Zero,
+    /// the default: not at all.
+    pub fn keep_place(mut self, time: Duration) -> Self {
+        self.keep_place = time;
+        self
+    }
+
+    /// Where a consumer that connects begins. Of no meaning where the producer has one
+    /// consumer at a time, but a position is refused there ([`TachyonError::Lagged`]).
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Name of an end that connects, of at most 31 bytes: at one listener no two living
+    /// peers of one user have the same. Empty, the default: none.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
         self
     }
 
@@ -110,6 +214,9 @@ impl Options {
     /// A stale socket at the path is replaced; clients that are silent, wrong or not
     /// allowed are refused and listening goes on, as it does after a signal. On return
     /// the path is free for the next listener.
+    ///
+    /// With [`max_peers`](Self::max_peers) it returns as soon as peers can connect, and the
+    /// handle goes on listening as long as it lives.
     ///
     /// # Errors
     /// `InvalidSize`, `AddrInUse`, `Permission`, `NetworkError` (such as a missing
@@ -123,13 +230,15 @@ impl Options {
     /// # Errors
     /// `NetworkError` at once when nobody listens, unless there is a
     /// [`timeout`](Self::timeout), then `Timeout`; `AbiMismatch`, `Permission`, `Busy`
-    /// (both ends declared one role), `InvalidSize`, or what the system refused.
+    /// (both ends declared one role, the listener has as many peers as it may, or one of
+    /// this [`name`](Self::name)), `Lagged` (what was at the position to
+    /// [start](Self::start) at is gone), `InvalidSize`, or what the system refused.
     pub fn connect(&self, path: impl AsRef<Path>) -> Result<Bus, TachyonError> {
         self.start_connect(path)?.wait()
     }
 
     /// [`listen`](Self::listen) for the callee: `cap_fwd` bytes of ring for requests,
-    /// `cap_rev` for replies.
+    /// `cap_rev` for replies; of many callers for each.
     ///
     /// # Errors
     /// As [`listen`](Self::listen); `InvalidSize` when a role is declared.
@@ -159,7 +268,7 @@ impl Options {
         path: impl AsRef<Path>,
         capacity: usize,
     ) -> Result<Opening<Bus>, TachyonError> {
-        self.start(path.as_ref(), Some([capacity, 0]))
+        self.open(path.as_ref(), Some([capacity, 0]))
     }
 
     /// Begins to [`connect`](Self::connect).
@@ -167,7 +276,7 @@ impl Options {
     /// # Errors
     /// As [`connect`](Self::connect), but for what [`Opening::step`] finds.
     pub fn start_connect(&self, path: impl AsRef<Path>) -> Result<Opening<Bus>, TachyonError> {
-        self.start(path.as_ref(), None)
+        self.open(path.as_ref(), None)
     }
 
     /// [`start_listen`](Self::start_listen) for [`rpc_listen`](Self::rpc_listen).
@@ -180,7 +289,7 @@ impl Options {
         cap_fwd: usize,
         cap_rev: usize,
     ) -> Result<Opening<RpcBus>, TachyonError> {
-        self.start(path.as_ref(), Some([cap_fwd, cap_rev]))
+        self.open(path.as_ref(), Some([cap_fwd, cap_rev]))
     }
 
     /// [`start_connect`](Self::start_connect) for [`rpc_connect`](Self::rpc_connect).
@@ -191,21 +300,19 @@ impl Options {
         &self,
         path: impl AsRef<Path>,
     ) -> Result<Opening<RpcBus>, TachyonError> {
-        self.start(path.as_ref(), None)
+        self.open(path.as_ref(), None)
     }
 
     /// Listens with these capacities, or connects.
-    fn start<T: Opened>(
+    fn open<T: Opened>(
         &self,
         path: &Path,
         capacities: Option<[usize; 2]>,
     ) -> Result<Opening<T>, TachyonError> {
-        let path = CString::new(path.as_os_str().as_bytes()).map_err(|nul| {
-            let position = nul.nul_position();
-            let text = format!("the socket path has a NUL byte at position {position}");
-            fail(TachyonError::InvalidSize, &text)
-        })?;
-        let mut options = self.to_raw();
+        let path = c_string("socket path", path.as_os_str().as_bytes())?;
+        let name = c_string("name", self.name.as_bytes())?;
+        let types = (!self.types.is_empty()).then(|| self.types.concat());
+        let mut options = self.to_raw(&name, types.as_deref());
         if capacities.is_some() && self.timeout == Some(Duration::ZERO) {
             options.timeout_ns = 1; // which 0 is not
         }
@@ -222,8 +329,23 @@ impl Options {
         .map_err(reported)
     }
 
-    /// As the library takes it; borrows the user ids.
-    fn to_raw(&self) -> sys::tachyon_options_t {
+    /// As the library takes it; borrows the user ids, the name and the description.
+    fn to_raw(&self, name: &CStr, types: Option<&str>) -> sys::tachyon_options_t {
+        let (slow_peer, slow_after_ns) = match self.slow_peer {
+            SlowPeer::Block => (sys::tachyon_slow_peer_t_TACHYON_SLOW_BLOCK, 0),
+            SlowPeer::Disconnect(after) => (
+                sys::tachyon_slow_peer_t_TACHYON_SLOW_DISCONNECT,
+                at_most_for_ever(after),
+            ),
+        };
+        let (start, Position { position, epoch }) = match self.start {
+            Start::Now => (sys::tachyon_start_t_TACHYON_START_NOW, Position::default()),
+            Start::Oldest => (
+                sys::tachyon_start_t_TACHYON_START_OLDEST,
+                Position::default(),
+            ),
+            Start::At(position) => (sys::tachyon_start_t_TACHYON_START_POSITION, position),
+        };
         sys::tachyon_options_t {
             size: std::mem::size_of::<sys::tachyon_options_t>(),
             // By default 0: listen for ever, connect in one try.
@@ -244,15 +366,36 @@ impl Options {
             interrupted_context: ptr::null_mut(),
             restart: 0,
             interrupt_fd: self.interrupter.as_ref().map_or(0, Interrupter::descriptor),
-            max_peers: 0,
-            slow_peer: sys::tachyon_slow_peer_t_TACHYON_SLOW_BLOCK,
-            without_peers: sys::tachyon_without_peers_t_TACHYON_WITHOUT_PEERS_WAIT,
-            start: sys::tachyon_start_t_TACHYON_START_NOW,
-            slow_after_ns: 0,
-            start_position: 0,
-            start_epoch: 0,
-            name: ptr::null(),
-            keep_place_ns: 0,
+            max_peers: self.max_peers,
+            slow_peer,
+            without_peers: match self.without_peers {
+                WithoutPeers::Wait => sys::tachyon_without_peers_t_TACHYON_WITHOUT_PEERS_WAIT,
+                WithoutPeers::FreeRun => {
+                    sys::tachyon_without_peers_t_TACHYON_WITHOUT_PEERS_FREE_RUN
+                }
+            },
+            start,
+            slow_after_ns,
+            start_position: position,
+            start_epoch: epoch,
+            name: name.as_ptr(),
+            keep_place_ns: at_most_for_ever(self.keep_place),
+            types: types.map_or(ptr::null(), |types| types.as_ptr().cast()),
+            types_size: types.map_or(0, str::len),
+            types_required: u32::from(self.types_required),
         }
     }
+}
+
+/// A time that is not a wait, so that a negative one does not stand for ever.
+fn at_most_for_ever(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn c_string(what: &str, bytes: &[u8]) -> Result<CString, TachyonError> {
+    CString::new(bytes).map_err(|nul| {
+        let position = nul.nul_position();
+        let text = format!("the {what} has a NUL byte at position {position}");
+        fail(TachyonError::InvalidSize, &text)
+    })
 }

@@ -11,16 +11,20 @@ use std::ffi::CStr;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
-use std::panic::RefUnwindSafe;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tachyon_sys as sys;
 
-use crate::error::last;
+use crate::error::{last, last_code};
 use crate::guards::{OneGuard, Received, Reserved};
-use crate::{Interrupter, Peer, RpcStats, State, Stats, TachyonError, SPIN_THRESHOLD as SPIN};
+use crate::held::Held;
+use crate::{
+    Event, Interrupter, Peer, PeerInfo, Position, RpcStats, State, Stats, TachyonError,
+    SPIN_THRESHOLD as SPIN,
+};
 
 pub(crate) type Code = sys::tachyon_error_t;
 pub(crate) type View = sys::tachyon_msg_view_t;
@@ -35,13 +39,25 @@ fn new_handle<T>(open: impl FnOnce(*mut *mut T) -> Code) -> Result<NonNull<T>, C
     }
 }
 
+/// What any thread may do with a listener that has many peers.
+pub(crate) trait Listens: Send + Sync + UnwindSafe + RefUnwindSafe {
+    /// What has happened to a peer; None for an error that the library reports.
+    fn accept(&self, ns: i64) -> Option<Event>;
+    fn peers(&self) -> Result<Vec<PeerInfo>, TachyonError>;
+    fn drop_peer(&self, peer: u32) -> Code;
+}
+
 /// An owner of a handle, with all that any thread may do at any time.
 macro_rules! handle {
     ($Handle:ident of $raw:ident:
      $reference:ident, $destroy:ident, $close:ident, $abort:ident,
-     $get_state:ident, $get_peer:ident, $max_payload:ident,
-     $set_polling_mode:ident) => {
-        pub(crate) struct $Handle(NonNull<sys::$raw>);
+     $get_state:ident, $max_payload:ident, $set_polling_mode:ident,
+     $accept:ident, $get_peers:ident, $drop_peer:ident) => {
+        pub(crate) struct $Handle {
+            raw: NonNull<sys::$raw>,
+            /// Lives as long as the handle, whose waits poll its descriptor.
+            interrupter: Option<Interrupter>,
+        }
 
         // SAFETY: the library lets any thread do at any time what can be done with a shared
         // handle, and what else is done needs a `Raw...`, which is not shared.
@@ -50,13 +66,16 @@ macro_rules! handle {
         unsafe impl Sync for $Handle {}
 
         impl $Handle {
-            fn open(open: impl FnOnce(*mut *mut sys::$raw) -> Code) -> Result<Self, Code> {
-                new_handle(open).map(Self)
+            fn open(
+                interrupter: Option<Interrupter>,
+                open: impl FnOnce(*mut *mut sys::$raw) -> Code,
+            ) -> Result<Self, Code> {
+                new_handle(open).map(|raw| Self { raw, interrupter })
             }
 
             #[inline]
             fn as_ptr(&self) -> *mut sys::$raw {
-                self.0.as_ptr()
+                self.raw.as_ptr()
             }
 
             pub(crate) fn close(&self) {
@@ -82,17 +101,6 @@ macro_rules! handle {
                 }
             }
 
-            pub(crate) fn peer(&self) -> Peer {
-                let mut peer = sys::tachyon_peer_t {
-                    pid: 0,
-                    uid: 0,
-                    gid: 0,
-                };
-                // SAFETY: the handle is open. Only a NULL makes this fail.
-                unsafe { sys::$get_peer(self.as_ptr(), &mut peer) };
-                Peer::from_raw(peer)
-            }
-
             pub(crate) fn max_payload(&self) -> usize {
                 // SAFETY: the handle is open.
                 unsafe { sys::$max_payload(self.as_ptr()) }
@@ -104,11 +112,48 @@ macro_rules! handle {
             }
         }
 
+        impl Listens for $Handle {
+            fn accept(&self, ns: i64) -> Option<Event> {
+                let mut event = MaybeUninit::uninit();
+                // SAFETY: the handle is open. A success fills the event in.
+                unsafe {
+                    let code = sys::$accept(self.as_ptr(), event.as_mut_ptr(), ns);
+                    (code == SUCCESS).then(|| Event::from_raw(&event.assume_init()))
+                }
+            }
+
+            fn peers(&self) -> Result<Vec<PeerInfo>, TachyonError> {
+                let mut peers: Vec<sys::tachyon_peer_info_t> = Vec::new();
+                loop {
+                    let room = peers.capacity();
+                    // SAFETY: the handle is open, and there is room for that many.
+                    let count = unsafe { sys::$get_peers(self.as_ptr(), peers.as_mut_ptr(), room) };
+                    if count == 0 && last_code() != SUCCESS {
+                        return Err(last());
+                    }
+                    if count <= room {
+                        // SAFETY: so many are filled in.
+                        unsafe { peers.set_len(count) };
+                        return Ok(peers.iter().map(PeerInfo::from_raw).collect());
+                    }
+                    peers.reserve(count);
+                }
+            }
+
+            fn drop_peer(&self, peer: u32) -> Code {
+                // SAFETY: the handle is open.
+                unsafe { sys::$drop_peer(self.as_ptr(), peer) }
+            }
+        }
+
         impl Clone for $Handle {
             fn clone(&self) -> Self {
                 // SAFETY: the handle is open, and now has one more owner.
                 unsafe { sys::$reference(self.as_ptr()) };
-                Self(self.0)
+                Self {
+                    raw: self.raw,
+                    interrupter: self.interrupter.clone(),
+                }
             }
         }
 
@@ -123,12 +168,12 @@ macro_rules! handle {
 
 handle!(BusHandle of tachyon_bus_t:
     tachyon_bus_ref, tachyon_bus_destroy, tachyon_bus_close, tachyon_bus_abort,
-    tachyon_get_state, tachyon_bus_get_peer, tachyon_max_payload,
-    tachyon_bus_set_polling_mode);
+    tachyon_get_state, tachyon_max_payload, tachyon_bus_set_polling_mode,
+    tachyon_bus_accept, tachyon_bus_get_peers, tachyon_bus_drop_peer);
 handle!(RpcHandle of tachyon_rpc_bus_t:
     tachyon_rpc_ref, tachyon_rpc_destroy, tachyon_rpc_close, tachyon_rpc_abort,
-    tachyon_rpc_get_state, tachyon_rpc_get_peer, tachyon_rpc_max_payload,
-    tachyon_rpc_set_polling_mode);
+    tachyon_rpc_get_state, tachyon_rpc_max_payload, tachyon_rpc_set_polling_mode,
+    tachyon_rpc_accept, tachyon_rpc_get_peers, tachyon_rpc_drop_peer);
 
 /// Whether dropping a bus is the end of its stream, or the failure of who had it.
 pub(crate) struct Dropping {
@@ -161,10 +206,9 @@ pub(crate) struct RawBus {
     pub(crate) handle: BusHandle,
     sending: OneGuard,
     receiving: OneGuard,
+    held: Held,
     /// Kept from one batch to the next, so that not each allocates.
     views: Cell<Vec<View>>,
-    /// Lives as long as the handle, whose waits poll its descriptor.
-    _interrupter: Option<Interrupter>,
 }
 
 // SAFETY: the library lets any thread use a handle as long as one does at a time. A guard
@@ -175,14 +219,21 @@ unsafe impl Send for RawBus {}
 impl RefUnwindSafe for RawBus {}
 
 impl RawBus {
-    fn new(handle: BusHandle, interrupter: Option<Interrupter>) -> Self {
+    fn new(handle: BusHandle) -> Self {
         Self {
             handle,
             sending: OneGuard::default(),
             receiving: OneGuard::default(),
+            held: Held::default(),
             views: Cell::default(),
-            _interrupter: interrupter,
         }
+    }
+
+    pub(crate) fn peer(&self) -> Peer {
+        let mut peer = Peer::NOBODY;
+        // SAFETY: the handle is open and this thread's. This fails only when there is nobody.
+        unsafe { sys::tachyon_bus_get_peer(self.handle.as_ptr(), &mut peer) };
+        Peer::from_raw(peer)
     }
 
     pub(crate) fn set_numa_node(&self, node_id: i32) -> Code {
@@ -206,11 +257,32 @@ impl RawBus {
         })
     }
 
+    /// Of the peer whose message was found last; 0 for none.
+    #[inline]
+    pub(crate) fn sender(&self) -> u32 {
+        // SAFETY: the handle is open and this thread's.
+        unsafe { sys::tachyon_bus_sender(self.handle.as_ptr()) }
+    }
+
+    pub(crate) fn position(&self) -> Result<Position, Code> {
+        let Position {
+            mut position,
+            mut epoch,
+        } = Position::default();
+        // SAFETY: the handle is open and this thread's.
+        match unsafe { sys::tachyon_bus_position(self.handle.as_ptr(), &mut position, &mut epoch) }
+        {
+            SUCCESS => Ok(Position { position, epoch }),
+            code => Err(code),
+        }
+    }
+
     /// Borrowed mutably, so no guard is alive: one that seems to be was forgotten.
     #[inline]
     pub(crate) fn forget_guards(&mut self) {
         self.sending.free();
         self.receiving.free();
+        self.held.forget();
     }
 
     // ---- Sending ----
@@ -344,6 +416,11 @@ impl RawBus {
         unsafe { sys::tachyon_commit_rx(self.handle.as_ptr()) }
     }
 
+    /// What was received comes again.
+    pub(crate) fn put_back(&self) {
+        self.receiving.free();
+    }
+
     /// At least one message, and at most `max`.
     #[inline]
     pub(crate) fn drain(&self, max: usize, spin: u32, ns: i64) -> Option<Vec<View>> {
@@ -374,6 +451,44 @@ impl RawBus {
         let code =
             unsafe { sys::tachyon_commit_rx_batch(self.handle.as_ptr(), views.as_ptr(), count) };
         self.views.set(views);
+        code
+    }
+
+    /// What is held is no hindrance, but a guard of another kind is.
+    #[inline]
+    pub(crate) fn may_hold(&self) -> Result<(), TachyonError> {
+        if self.held.is_empty() {
+            self.may_receive()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The message behind those that are held, and its number among them.
+    pub(crate) fn hold(&self, spin: u32, ns: i64) -> Option<(View, u64)> {
+        let mut view = MaybeUninit::uninit();
+        // SAFETY: the handle is open and this thread's. A success fills the view in.
+        let view = unsafe {
+            let (bus, to) = (self.handle.as_ptr(), view.as_mut_ptr());
+            let message = sys::tachyon_acquire_rx_next_timed(bus, to, spin, ns);
+            (!message.is_null()).then(|| view.assume_init())?
+        };
+        self.receiving.take();
+        Some((view, self.held.push(view)))
+    }
+
+    /// Releases what is not held any more, from the oldest on.
+    pub(crate) fn let_go(&self, number: u64) -> Code {
+        let code = self.held.free(number, |views| {
+            // SAFETY: the handle is open and this thread's.
+            unsafe {
+                let (bus, first) = (self.handle.as_ptr(), views.as_ptr());
+                sys::tachyon_commit_rx_batch(bus, first, views.len())
+            }
+        });
+        if self.held.is_empty() {
+            self.receiving.free();
+        }
         code
     }
 
@@ -452,17 +567,14 @@ pub(crate) struct RawRpc {
     pub(crate) handle: RpcHandle,
     sending: OneGuard,
     receiving: OneGuard,
-    /// As that of a `RawBus`.
-    _interrupter: Option<Interrupter>,
 }
 
 impl RawRpc {
-    fn new(handle: RpcHandle, interrupter: Option<Interrupter>) -> Self {
+    fn new(handle: RpcHandle) -> Self {
         Self {
             handle,
             sending: OneGuard::default(),
             receiving: OneGuard::default(),
-            _interrupter: interrupter,
         }
     }
 
@@ -479,6 +591,20 @@ impl RawRpc {
             sys::tachyon_rpc_get_stats(self.handle.as_ptr(), stats.as_mut_ptr());
             stats.assume_init()
         })
+    }
+
+    /// Of many callers that of the request that was found last.
+    pub(crate) fn peer(&self) -> Peer {
+        let mut peer = Peer::NOBODY;
+        // SAFETY: as for `RawBus::peer`.
+        unsafe { sys::tachyon_rpc_get_peer(self.handle.as_ptr(), &mut peer) };
+        Peer::from_raw(peer)
+    }
+
+    /// The number of the same; 0 for none.
+    pub(crate) fn sender(&self) -> u32 {
+        // SAFETY: the handle is open and this thread's.
+        unsafe { sys::tachyon_rpc_sender(self.handle.as_ptr()) }
     }
 
     // ---- Sending ----
@@ -610,7 +736,7 @@ impl RawRpc {
 #[derive(Debug)]
 pub struct RawOpening {
     raw: NonNull<sys::tachyon_opening_t>,
-    /// As that of a `RawBus`.
+    /// As that of a handle.
     interrupter: Option<Interrupter>,
 }
 
@@ -654,14 +780,18 @@ impl RawOpening {
 
     pub(crate) fn finish_bus(&mut self) -> Result<RawBus, Code> {
         // SAFETY: the opening is not released yet, and this thread's.
-        BusHandle::open(|out| unsafe { sys::tachyon_opening_finish_bus(self.raw.as_ptr(), out) })
-            .map(|handle| RawBus::new(handle, self.interrupter.clone()))
+        BusHandle::open(self.interrupter.clone(), |out| unsafe {
+            sys::tachyon_opening_finish_bus(self.raw.as_ptr(), out)
+        })
+        .map(RawBus::new)
     }
 
     pub(crate) fn finish_rpc(&mut self) -> Result<RawRpc, Code> {
         // SAFETY: the opening is not released yet, and this thread's.
-        RpcHandle::open(|out| unsafe { sys::tachyon_opening_finish_rpc(self.raw.as_ptr(), out) })
-            .map(|handle| RawRpc::new(handle, self.interrupter.clone()))
+        RpcHandle::open(self.interrupter.clone(), |out| unsafe {
+            sys::tachyon_opening_finish_rpc(self.raw.as_ptr(), out)
+        })
+        .map(RawRpc::new)
     }
 
     /// -1 for an error that the library reports.

@@ -18,6 +18,12 @@ use crate::{Options, Peer, RpcRxGuard, RpcStats, RpcTxGuard, State, TachyonError
 /// Each call has a correlation id; ids start at 1 and grow by 1. Any number of calls may be
 /// outstanding and replies may come in any order: one that is not awaited yet is kept.
 ///
+/// With [`Options::max_peers`](crate::Options::max_peers) a callee serves many callers, whose
+/// requests come by turns: see [one listener, many peers](crate#one-listener-many-peers). The
+/// ids that it sees are its own then, the same for no two requests; a reply goes to the caller
+/// whose request it answers. That a caller has left is no error of the handle, but an
+/// [`Event`](crate::Event), and the outcome of a reply to it.
+///
 /// A handle may be shared between threads, but one at a time uses it: from the moment that
 /// a thread enters a call or gets a guard until the last of them has ended, calls of other
 /// threads fail with [`TachyonError::Busy`]. One [`RpcTxGuard`] and one [`RpcRxGuard`] may
@@ -67,8 +73,10 @@ use crate::{Options, Peer, RpcRxGuard, RpcStats, RpcTxGuard, State, TachyonError
 /// ```
 pub struct RpcBus {
     /// What any thread may do at any time.
-    handle: RpcHandle,
+    pub(crate) handle: RpcHandle,
     pub(crate) calls: Owner<RawRpc>,
+    /// Who is at the other end, as of the beginning.
+    peer: Peer,
     /// The same for as long as the handle lives, once it has been made.
     pub(crate) known_descriptor: OnceLock<RawFd>,
     dropping: Dropping,
@@ -78,6 +86,7 @@ impl RpcBus {
     pub(crate) fn new(raw: RawRpc) -> Self {
         Self {
             handle: raw.handle.clone(),
+            peer: raw.peer(),
             calls: Owner::new(raw),
             known_descriptor: OnceLock::new(),
             dropping: Dropping::new(),
@@ -217,7 +226,8 @@ impl RpcBus {
     /// # Errors
     /// `InvalidSize` when `correlation_id` is 0; as [`acquire_call`](Self::acquire_call)
     /// otherwise, but `Busy` on a caller. Whether that request is waiting for a reply shows
-    /// at the commit.
+    /// at the commit. With many callers the room is that of the one whose request was taken
+    /// last, and a reply to another is copied at the commit; `OutOfMemory`.
     #[inline]
     pub fn acquire_reply(
         &self,
@@ -251,7 +261,9 @@ impl RpcBus {
     ///
     /// # Errors
     /// `InvalidSize` when no such request is waiting for a reply, such as a second reply to
-    /// one; otherwise as [`acquire_reply`](Self::acquire_reply). Nothing is sent then.
+    /// one; otherwise as [`acquire_reply`](Self::acquire_reply). Nothing is sent then. With
+    /// many callers `BufferFull` is of this one, and `Closed`, `Aborted`, `PeerDead` and
+    /// `Corrupt` say how it has left: the request needs no reply any more.
     #[inline]
     pub fn reply(
         &self,
@@ -397,7 +409,7 @@ impl RpcBus {
     /// # Errors
     /// `Interrupted` by a signal, so that a server can look whether it is to stop; `Closed`
     /// when the caller has closed and every request has been served, `Aborted` when it gave
-    /// up instead, `PeerDead` when it died; `Busy` while an [`RpcRxGuard`] is alive, while another thread uses the
+    /// up instead, `PeerDead` when it died, none of them with many callers; `Busy` while an [`RpcRxGuard`] is alive, while another thread uses the
     /// handle, or on a caller; `OutOfMemory`, `Corrupt`, `Forked`.
     #[inline]
     pub fn serve(&self, spin_threshold: u32) -> Result<RpcRxGuard<'_>, TachyonError> {
@@ -442,10 +454,11 @@ impl RpcBus {
         self.handle.check()
     }
 
-    /// Who is at the other end.
+    /// Who is at the other end; in place of many callers one without a process, whose ids
+    /// are `u32::MAX`: [`RpcRxGuard::peer`] says whose a request is.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        self.handle.peer()
+        self.peer
     }
 
     /// Counters of this end since it was opened.

@@ -7,7 +7,7 @@ use crate::error::{check, reported};
 use crate::guards::{Received, Reserved};
 use crate::raw::{Incoming, Outgoing, RawRpc};
 use crate::rpc_owner::Entered;
-use crate::TachyonError;
+use crate::{Peer, TachyonError};
 
 /// Room for one request or reply, to be written in place.
 ///
@@ -59,7 +59,8 @@ impl<'a> RpcTxGuard<'a> {
     /// # Errors
     /// `InvalidSize` when `actual_size` exceeds [`max_size`](Self::max_size), or when no
     /// such request is waiting for a reply; `OutOfMemory`; `Closed` and the like when the
-    /// connection has ended since. The room is given back then.
+    /// connection has ended since, or this one of many callers has left; `BufferFull` when
+    /// that caller has no room and another's was reserved. The room is given back then.
     #[inline]
     pub fn commit(mut self, actual_size: usize, msg_type: u32) -> Result<u64, TachyonError> {
         let id = self.raw.commit(self.outgoing, actual_size, msg_type);
@@ -127,11 +128,25 @@ impl<'a> RpcRxGuard<'a> {
         }
     }
 
-    /// The payload. See the crate's page on what a hostile peer can do to it.
+    /// The payload, to be read only. See the crate's page on
+    /// [what a peer can do to it](crate#what-a-peer-can-do).
     #[inline]
     #[must_use]
     pub fn data(&self) -> &[u8] {
         self.message.data()
+    }
+
+    /// Who sent it.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        self.raw.peer()
+    }
+
+    /// Number of the caller that sent it, of many; None of a reply, and of a single caller.
+    #[must_use]
+    pub fn sender(&self) -> Option<u32> {
+        let peer = self.raw.sender();
+        (peer != 0).then_some(peer)
     }
 
     /// Releases it, as dropping does. The call of a reply is no longer outstanding then.

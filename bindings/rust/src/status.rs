@@ -40,6 +40,13 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// In place of who is at the other end: no user has this id, least of all root.
+    pub(crate) const NOBODY: sys::tachyon_peer_t = sys::tachyon_peer_t {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+
     pub(crate) fn from_raw(peer: sys::tachyon_peer_t) -> Self {
         Self {
             pid: u32::try_from(peer.pid).ok().filter(|&pid| pid != 0),

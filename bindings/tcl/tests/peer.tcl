@@ -6,7 +6,7 @@ fconfigure stdout -buffering line
 set words [lassign $argv operation path]
 array set key {
     end connect open 20 capacity 65536 schema 0 role 0 wait 20 count 1 size 32 how single
-    seed 0 finish close outstanding 1 order in cancel 0
+    seed 0 finish close outstanding 1 order in cancel 0 types {} required 0
 }
 foreach word $words {
     regexp {^(\w+)=(.*)$} $word -> name value
@@ -41,7 +41,7 @@ proc stop line {
     exit 1
 }
 proc failure script { # the error's code, or nothing
-    try { uplevel 1 $script } trap TACHYON {_ options} {
+    try { uplevel 1 $script } trap TACHYON {::why options} {
         return [lindex [dict get $options -errorcode] 2]
     }
     return
@@ -241,7 +241,11 @@ proc run_consume bus {
 set rpc [expr {$operation in {serve call}}]
 if {$rpc} { tachyon::RpcBus bus } else { tachyon::Bus bus }
 tachyon::Options options
-options configure -timeout $key(open) -schema $key(schema) -role $key(role)
+options configure -timeout $key(open) -schema $key(schema) -role $key(role) \
+    -types_required $key(required)
+if {$key(types) ne ""} { options set_types $key(types) }
+set meets [expr {$operation eq "meet"}]
+if {$meets} { puts ready }
 set capacities [lrepeat [expr {$rpc + 1}] $key(capacity)]
 set code [failure {
     if {$operation eq "serve" || !$rpc && $key(end) eq "listen"} {
@@ -250,4 +254,8 @@ set code [failure {
         bus connect $path options
     }
 }]
-if {$code ne ""} { puts "error $code" } else { run_$operation bus }
+if {$code eq ""} {
+    run_[expr {$meets ? "open" : $operation}] bus
+} else {
+    puts "error $code[expr {$meets ? "\nwhy $why" : ""}]"
+}

@@ -18,6 +18,7 @@ pair a b $path
 tachyon::Bus unopened
 tachyon::Bus closed
 tachyon::RpcBus rpc
+tachyon::Options options
 closed close
 closed close
 a send warm 1
@@ -30,6 +31,7 @@ set cases [subst {
     {unopened listen $path 5000} 8 {unopened listen $path $huge} 8
     {unopened listen {} 4096} 8 {unopened connect $path-nobody} 11
     {unopened connect a\0b} 8 {unopened listen a\0b 4096} 8 {a send x 1 NaN} 0
+    {options set_types a\0b} 8 {options set_name a\0} 8 {options set_types} 0
     {unopened connect [string repeat x 200]} 8 {unopened listen $path -1} 0
     {unopened listen $path big} 0 {unopened listen $path 4096 a} 0
     {unopened connect $path 5} 0 {unopened connect} 0
@@ -81,7 +83,6 @@ set got [b recv]
 check {$got eq $all && [b cget -type_id] == 4294967295} bytes
 a send {}
 check {[b recv] eq ""} empty
-tachyon::Options options
 foreach schema {18446744073709551615 9223372036854775808 9007199254740993} {
     options configure -schema $schema
     check {[options cget -schema] == $schema} $schema

@@ -49,6 +49,9 @@ struct Options {
     /// Interpreter that can import tachyon; without it there is no Python section
     #[arg(long, value_name = "PROGRAM")]
     python: Option<PathBuf>,
+    /// The program that measures one listener with many peers; without it there is no such section
+    #[arg(long, value_name = "PROGRAM")]
+    many: Option<PathBuf>,
     /// Round trips of the raw line below this many nanoseconds are "near", others "far"
     #[arg(long, value_name = "NS", default_value_t = 200.0)]
     near_below: f64,
@@ -188,6 +191,21 @@ fn python_rows(python: &Path, pinning: Pinning, quick: bool) -> Result<Vec<Value
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
+/// many/main.c prints its rows as one JSON array, too.
+fn many_rows(many: &Path, pinning: Pinning, quick: bool) -> Result<Vec<Value>, Box<dyn Error>> {
+    let output = Command::new(many)
+        .arg(pinning.lead.to_string())
+        .arg(pinning.peer.to_string())
+        .arg(if quick { "2" } else { "40" })
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{}: {error}", many.display()))?;
+    if !output.status.success() {
+        return Err(format!("{} ended with {}", many.display(), output.status).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
 fn benchmark(options: &Options, pinning: Pinning) -> Result<(), Box<dyn Error>> {
     let machine = machine::describe(pinning);
     println!(
@@ -235,6 +253,13 @@ fn benchmark(options: &Options, pinning: Pinning) -> Result<(), Box<dyn Error>> 
             run.samples.len()
         );
     }
+    let many = match &options.many {
+        Some(many) => many_rows(many, pinning, options.quick)?,
+        None => Vec::new(),
+    };
+    if !many.is_empty() {
+        report::print("One listener, many peers", &many);
+    }
     let instructions = match options.quick {
         true => Vec::new(),
         false => instructions::measure()?,
@@ -263,6 +288,7 @@ fn benchmark(options: &Options, pinning: Pinning) -> Result<(), Box<dyn Error>> 
             "left_out": left_out,
             "line": lines,
             "core": rows,
+            "many": many,
             "instructions": instructions,
             "python": python,
         });

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The header in a program, of C or C++, that lets no warning pass. Its macros take any
+/* The headers in a program, of C or C++, that lets no warning pass. Their macros take any
  * integer, keep their types, and are constant expressions of constants. Compiled only. */
 #include "tachyon.h"
+#include "tachyon_frame.h"
 
 #if defined(__cplusplus) && __cplusplus < 201103L
 #define PASTE_(a, b) a##b
@@ -66,4 +67,21 @@ uint32_t use_macros(tachyon_bus_t *bus, uint8_t byte, short small, int number,
         tachyon_flush(bus);
         return TACHYON_ROUTE_ID(id) + 0u + TACHYON_MSG_TYPE(id);
     }
+}
+
+extern tachyon_frame_error_t use_frame(const tachyon_frame_t *frame, uint64_t size,
+                                       char *text);
+
+tachyon_frame_error_t use_frame(const tachyon_frame_t *frame, uint64_t size,
+                                char *text) {
+    tachyon_frame_t copy;
+    uint64_t bytes;
+    tachyon_frame_error_t error = tachyon_frame_check(frame, size);
+    if (error == TACHYON_FRAME_OK)
+        error = tachyon_frame_measure(frame, &bytes);
+    if (error == TACHYON_FRAME_OK)
+        error = tachyon_frame_fill(&copy, frame->code, frame->bits, frame->ndim,
+                                   frame->shape, frame->flags, frame->tag, &bytes);
+    tachyon_frame_explain(error, frame, size, text, 128);
+    return error;
 }

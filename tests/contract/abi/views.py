@@ -199,6 +199,10 @@ def _run(command: list[str | Path], what: str) -> str:
     return done.stdout
 
 
+# It stands in headers of messages, where tachyon.schema sees it.
+NOT_FOR_LANGUAGES = {"TACHYON_SINCE"}
+
+
 def read_header(swig: str, interface: Path, header: Path) -> Header:
     """SWIG's view of `header`, through the interface that bindings are made from."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -215,6 +219,7 @@ def read_header(swig: str, interface: Path, header: Path) -> Header:
                 r"^#define (TACHYON_\w+[A-Z])\(", header.read_text(), re.MULTILINE
             )
         )
+        - NOT_FOR_LANGUAGES
     )
     for node in body:
         about = _attributes(node)

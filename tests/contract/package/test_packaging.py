@@ -19,6 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 SUITE = ROOT / "tests/python"
+EVERY = ROOT / "tests/schema/every.py"
 PACKAGE = ROOT / "bindings/python/tachyon"
 PROBE = """
 import ensurepip, os, sys, sysconfig, venv
@@ -38,6 +39,11 @@ if os.fork() == 0:
     os._exit(0)
 with tachyon.Bus.listen(path, 4096, timeout=10) as bus:
     print(tachyon.__version__, [tuple(message) for message in bus])
+"""
+TICK = """
+#include <stdint.h>
+#include <tachyon.h>
+typedef struct TACHYON_MAY_GROW { uint64_t x; uint64_t later TACHYON_SINCE(2); } Tick;
 """
 
 pytestmark = pytest.mark.timeout(600)
@@ -163,7 +169,7 @@ def test_sdist_is_what_git_has_of_the_package_and_its_build(
     with tarfile.open(archive) as files:
         names = {name.split("/", 1)[1] for name in files.getnames()}
     wanted = tracked("bindings/python/tachyon", "bindings/python/overlay")
-    wanted |= tracked("core", "swig")
+    wanted |= tracked("core", "swig") - tracked("core/packages")
     wanted |= {"bindings/python/CMakeLists.txt", "bindings/python/python.i"}
     wanted |= {"CMakeLists.txt", "LICENSE", "README.md", "PKG-INFO", "pyproject.toml"}
     assert names == wanted
@@ -185,21 +191,38 @@ def test_wheel_from_the_sdist_passes_the_suite(
     assert re.fullmatch(rf"tachyon_ipc-[\d.]+-{tag}-{tag}-linux_\w+\.whl", wheel.name)
     with zipfile.ZipFile(wheel) as archive:
         names = {n for n in archive.namelist() if ".dist-info/" not in n}
-    package = {f"tachyon/{n.name}" for n in PACKAGE.iterdir() if n.is_file()}
+    package = {
+        f"tachyon/{n.relative_to(PACKAGE)}"
+        for n in PACKAGE.rglob("*")
+        if n.is_file() and n.suffix != ".pyc"
+    }
+    package.add("tachyon/schema/include/tachyon.h")
     (native,) = names - package
     assert native.startswith("tachyon/_native.")
     assert package <= names
     run(
-        *(python, "-m", "pip", "install", wheel),
+        *(python, "-m", "pip", "install", f"{wheel}[schema]"),
         *("pytest", "pytest-timeout", "hypothesis", "numpy"),
         path=bare_path,
         cwd=tmp_path,
     )
     smoke(python, bare_path, tmp_path)
-    if version == "{}.{}".format(*sys.version_info):
-        return  # the tests of that directory are this
+    # Without any compiler, nor headers but those of the wheel.
+    header = tmp_path / "tick.h"
+    header.write_text(TICK)
+    output = run(
+        *(python, "-m", "tachyon.schema", header, "--types", "Tick=1"),
+        path="/nonexistent",
+        cwd=tmp_path,
+    )
+    assert output.endswith(" x u64 @0\n later u64 @8\n = 16 align 8\n")
+    others = [v for v in INTERPRETERS if v != "{}.{}".format(*sys.version_info)]
+    if version not in (others[:1] + others[-1:]):
+        return  # those of the build's own run beside this; the suite takes minutes
     suite = tmp_path / "tests/python"
     shutil.copytree(SUITE, suite)
+    (tmp_path / "tests/schema").mkdir()
+    shutil.copy(EVERY, tmp_path / "tests/schema")  # messages for the suite
     shutil.copy(ROOT / "README.md", tmp_path)  # a test runs what stands in it
     run(python, "-m", "pytest", "-q", suite, path=bare_path, cwd=tmp_path)
 

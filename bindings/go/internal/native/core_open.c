@@ -9,3 +9,4 @@
 #include "../../../../core/src/listener.c"
 #include "../../../../core/src/open.c"
 #include "../../../../core/src/rpc.c"
+#include "../../../../core/src/types.c"

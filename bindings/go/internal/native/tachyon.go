@@ -53,8 +53,8 @@ static inline Result bus_recv_into(uintptr_t bus, char *into, size_t room,
 typedef _gostring_ swig_type_1;
 typedef _gostring_ swig_type_2;
 typedef _gostring_ swig_type_3;
-typedef long long swig_type_4;
-typedef long long swig_type_5;
+typedef _gostring_ swig_type_4;
+typedef _gostring_ swig_type_5;
 typedef long long swig_type_6;
 typedef long long swig_type_7;
 typedef long long swig_type_8;
@@ -71,245 +71,316 @@ typedef long long swig_type_18;
 typedef long long swig_type_19;
 typedef long long swig_type_20;
 typedef long long swig_type_21;
-typedef _gostring_ swig_type_22;
+typedef long long swig_type_22;
 typedef long long swig_type_23;
-typedef _gostring_ swig_type_24;
+typedef long long swig_type_24;
 typedef long long swig_type_25;
-typedef _gostring_ swig_type_26;
+typedef long long swig_type_26;
 typedef long long swig_type_27;
 typedef long long swig_type_28;
-typedef long long swig_type_29;
+typedef _gostring_ swig_type_29;
 typedef _gostring_ swig_type_30;
 typedef long long swig_type_31;
 typedef long long swig_type_32;
-typedef _gostring_ swig_type_33;
+typedef long long swig_type_33;
 typedef long long swig_type_34;
-typedef long long swig_type_35;
+typedef _gostring_ swig_type_35;
 typedef long long swig_type_36;
-typedef _goslice_ swig_type_37;
+typedef _gostring_ swig_type_37;
 typedef long long swig_type_38;
-typedef long long swig_type_39;
-typedef _goslice_ swig_type_40;
+typedef _gostring_ swig_type_39;
+typedef long long swig_type_40;
 typedef long long swig_type_41;
-typedef _goslice_ swig_type_42;
-typedef _goslice_ swig_type_43;
+typedef long long swig_type_42;
+typedef long long swig_type_43;
 typedef long long swig_type_44;
-typedef long long swig_type_45;
+typedef _gostring_ swig_type_45;
 typedef long long swig_type_46;
 typedef long long swig_type_47;
-typedef long long swig_type_48;
+typedef _gostring_ swig_type_48;
 typedef long long swig_type_49;
 typedef long long swig_type_50;
 typedef long long swig_type_51;
 typedef long long swig_type_52;
-typedef long long swig_type_53;
+typedef _goslice_ swig_type_53;
 typedef long long swig_type_54;
 typedef long long swig_type_55;
-typedef long long swig_type_56;
+typedef _goslice_ swig_type_56;
 typedef long long swig_type_57;
 typedef _goslice_ swig_type_58;
-typedef long long swig_type_59;
+typedef _goslice_ swig_type_59;
 typedef long long swig_type_60;
 typedef long long swig_type_61;
 typedef long long swig_type_62;
 typedef long long swig_type_63;
-typedef _gostring_ swig_type_64;
+typedef long long swig_type_64;
 typedef long long swig_type_65;
-typedef _gostring_ swig_type_66;
+typedef long long swig_type_66;
 typedef long long swig_type_67;
-typedef _gostring_ swig_type_68;
+typedef long long swig_type_68;
 typedef long long swig_type_69;
 typedef long long swig_type_70;
 typedef long long swig_type_71;
-typedef _gostring_ swig_type_72;
+typedef long long swig_type_72;
 typedef long long swig_type_73;
-typedef long long swig_type_74;
+typedef _goslice_ swig_type_74;
 typedef long long swig_type_75;
-typedef _gostring_ swig_type_76;
+typedef long long swig_type_76;
 typedef long long swig_type_77;
 typedef long long swig_type_78;
 typedef long long swig_type_79;
-typedef _goslice_ swig_type_80;
+typedef _gostring_ swig_type_80;
 typedef long long swig_type_81;
-typedef long long swig_type_82;
+typedef _gostring_ swig_type_82;
 typedef long long swig_type_83;
-typedef long long swig_type_84;
-typedef _goslice_ swig_type_85;
+typedef _gostring_ swig_type_84;
+typedef long long swig_type_85;
 typedef long long swig_type_86;
 typedef long long swig_type_87;
-typedef _goslice_ swig_type_88;
+typedef long long swig_type_88;
 typedef long long swig_type_89;
-typedef long long swig_type_90;
-extern void _wrap_Swig_free_native_e451218af17c530a(uintptr_t arg1);
-extern uintptr_t _wrap_Swig_malloc_native_e451218af17c530a(swig_intgo arg1);
-extern swig_intgo _wrap_SUCCESS_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_NULL_PTR_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_MEM_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_OPEN_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_TRUNCATE_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_CHMOD_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_SEAL_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_MAP_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_INVALID_SZ_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_FULL_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_EMPTY_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_NETWORK_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_SYSTEM_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_INTERRUPTED_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_ABI_MISMATCH_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_PEER_DEAD_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_CLOSED_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_TIMEOUT_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_BUSY_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_CORRUPT_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_ADDR_IN_USE_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_PERMISSION_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_FORKED_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_ABORTED_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ERR_LAGGED_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_NONE_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_ARGUMENT_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_MEMORY_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_SYSTEM_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_CONNECTION_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_PERMISSION_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_WOULD_BLOCK_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_TIMEOUT_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_INTERRUPTED_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_CLOSED_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_PEER_DEAD_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_STATE_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_CORRUPT_native_e451218af17c530a(void);
-extern swig_intgo _wrap_KIND_ABORTED_native_e451218af17c530a(void);
-extern swig_intgo _wrap_STATE_UNINITIALIZED_native_e451218af17c530a(void);
-extern swig_intgo _wrap_STATE_INITIALIZING_native_e451218af17c530a(void);
-extern swig_intgo _wrap_STATE_READY_native_e451218af17c530a(void);
-extern swig_intgo _wrap_STATE_DISCONNECTED_native_e451218af17c530a(void);
-extern swig_intgo _wrap_STATE_FATAL_ERROR_native_e451218af17c530a(void);
-extern swig_intgo _wrap_STATE_UNKNOWN_native_e451218af17c530a(void);
-extern swig_type_1 _wrap_version_native_e451218af17c530a(void);
-extern swig_type_2 _wrap_strerror_native_e451218af17c530a(swig_intgo arg1);
-extern swig_type_3 _wrap_error_name_native_e451218af17c530a(swig_intgo arg1);
-extern swig_intgo _wrap_error_kind_native_e451218af17c530a(swig_intgo arg1);
-extern swig_intgo _wrap_ROLE_NONE_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ROLE_PRODUCER_native_e451218af17c530a(void);
-extern swig_intgo _wrap_ROLE_CONSUMER_native_e451218af17c530a(void);
-extern swig_intgo _wrap_SLOW_BLOCK_native_e451218af17c530a(void);
-extern swig_intgo _wrap_SLOW_DISCONNECT_native_e451218af17c530a(void);
-extern swig_intgo _wrap_WITHOUT_PEERS_WAIT_native_e451218af17c530a(void);
-extern swig_intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_e451218af17c530a(void);
-extern swig_intgo _wrap_START_NOW_native_e451218af17c530a(void);
-extern swig_intgo _wrap_START_OLDEST_native_e451218af17c530a(void);
-extern swig_intgo _wrap_START_POSITION_native_e451218af17c530a(void);
-extern swig_intgo _wrap_Peer_Pid_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_intgo _wrap_Peer_Uid_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_intgo _wrap_Peer_Gid_get_native_e451218af17c530a(uintptr_t arg1);
-extern uintptr_t _wrap_new_Peer_native_e451218af17c530a(void);
-extern void _wrap_delete_Peer_native_e451218af17c530a(uintptr_t arg1);
-extern swig_intgo _wrap_EVENT_JOINED_native_e451218af17c530a(void);
-extern swig_intgo _wrap_EVENT_LEFT_native_e451218af17c530a(void);
-extern swig_intgo _wrap_EVENT_MISSED_native_e451218af17c530a(void);
-extern swig_type_4 _wrap_Stats_Capacity_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_5 _wrap_Stats_Used_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_6 _wrap_Stats_Messages_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_7 _wrap_Stats_RingBytes_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_8 _wrap_Stats_Flushes_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_9 _wrap_Stats_Full_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_10 _wrap_Stats_Sleeps_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_11 _wrap_Stats_Wakes_get_native_e451218af17c530a(uintptr_t arg1);
-extern uintptr_t _wrap_new_Stats_native_e451218af17c530a(void);
-extern void _wrap_delete_Stats_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_12 _wrap_RpcStats_Calls_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_13 _wrap_RpcStats_Replies_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_14 _wrap_RpcStats_Dropped_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_15 _wrap_RpcStats_Kept_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_16 _wrap_RpcStats_Outstanding_get_native_e451218af17c530a(uintptr_t arg1);
-extern uintptr_t _wrap_new_RpcStats_native_e451218af17c530a(void);
-extern void _wrap_delete_RpcStats_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Options_Timeout_set_native_e451218af17c530a(uintptr_t arg1, double arg2);
-extern double _wrap_Options_Timeout_get_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Options_Mode_set_native_e451218af17c530a(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Options_Mode_get_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Options_Role_set_native_e451218af17c530a(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Options_Role_get_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Options_Schema_set_native_e451218af17c530a(uintptr_t arg1, swig_type_17 arg2);
-extern swig_type_18 _wrap_Options_Schema_get_native_e451218af17c530a(uintptr_t arg1);
-extern uintptr_t _wrap_new_Options_native_e451218af17c530a(void);
-extern void _wrap_delete_Options_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Options_AllowUid_native_e451218af17c530a(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Bus_Error_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_intgo _wrap_Bus_TypeId_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_19 _wrap_Bus_Size_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_intgo _wrap_Bus_Count_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_20 _wrap_Bus_Stride_get_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Bus_Spin_set_native_e451218af17c530a(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Bus_Spin_get_native_e451218af17c530a(uintptr_t arg1);
-extern uintptr_t _wrap_new_Bus_native_e451218af17c530a(void);
-extern void _wrap_delete_Bus_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_21 _wrap_Bus_Connect_native_e451218af17c530a(uintptr_t arg1, swig_type_22 arg2, uintptr_t arg3);
-extern swig_type_23 _wrap_Bus_ConnectStart_native_e451218af17c530a(uintptr_t arg1, swig_type_24 arg2, uintptr_t arg3);
-extern swig_type_25 _wrap_Bus_OpenStep_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Bus_Close_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Bus_Abort_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Bus_Interrupt_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Bus_ClearInterrupt_native_e451218af17c530a(uintptr_t arg1);
-extern swig_intgo _wrap_Bus_State_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_26 _wrap_Bus_ErrorText_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_27 _wrap_Bus_Fileno_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_28 _wrap_Bus_MaxPayload_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Bus_SetPollingMode_native_e451218af17c530a(uintptr_t arg1, swig_intgo arg2);
-extern uintptr_t _wrap_Bus_Peer_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_29 _wrap_Bus_Listen_native_e451218af17c530a(uintptr_t arg1, swig_type_30 arg2, swig_type_31 arg3, uintptr_t arg4);
-extern swig_type_32 _wrap_Bus_ListenStart_native_e451218af17c530a(uintptr_t arg1, swig_type_33 arg2, swig_type_34 arg3, uintptr_t arg4);
-extern swig_type_35 _wrap_Bus_SetNumaNode_native_e451218af17c530a(uintptr_t arg1, swig_intgo arg2);
-extern uintptr_t _wrap_Bus_Stats_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_36 _wrap_Bus_SendBatch_native_e451218af17c530a(uintptr_t arg1, swig_type_37 arg2, swig_type_38 arg3, swig_intgo arg4, double arg5);
-extern swig_type_39 _wrap_Bus_RecvBatchInto_native_e451218af17c530a(uintptr_t arg1, swig_type_40 arg2, swig_type_41 arg3, double arg4);
-extern swig_type_42 _wrap_Bus_RingMemory_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_43 _wrap_Bus_ViewMemory_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_44 _wrap_Bus_Reserve_native_e451218af17c530a(uintptr_t arg1, swig_type_45 arg2, double arg3);
-extern swig_type_46 _wrap_Bus_Commit_native_e451218af17c530a(uintptr_t arg1, swig_type_47 arg2, swig_intgo arg3);
-extern swig_type_48 _wrap_Bus_ReserveBatch_native_e451218af17c530a(uintptr_t arg1, swig_type_49 arg2, swig_type_50 arg3, double arg4);
-extern swig_type_51 _wrap_Bus_CommitBatch_native_e451218af17c530a(uintptr_t arg1, swig_type_52 arg2, swig_intgo arg3);
-extern swig_type_53 _wrap_Bus_Rollback_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_54 _wrap_Bus_Flush_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_55 _wrap_Bus_Acquire_native_e451218af17c530a(uintptr_t arg1, double arg2);
-extern swig_type_56 _wrap_Bus_Take_native_e451218af17c530a(uintptr_t arg1, swig_intgo arg2, double arg3);
-extern swig_type_57 _wrap_Bus_Release_native_e451218af17c530a(uintptr_t arg1, swig_intgo arg2);
-extern swig_type_58 _wrap_Bus_Self_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_Bus_Unref_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_59 _wrap_Bus_Publish_native_e451218af17c530a(uintptr_t arg1, swig_type_60 arg2, swig_intgo arg3);
-extern swig_intgo _wrap_RpcBus_Error_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_intgo _wrap_RpcBus_TypeId_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_61 _wrap_RpcBus_Size_get_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_62 _wrap_RpcBus_Id_get_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_RpcBus_Spin_set_native_e451218af17c530a(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_RpcBus_Spin_get_native_e451218af17c530a(uintptr_t arg1);
-extern uintptr_t _wrap_new_RpcBus_native_e451218af17c530a(void);
-extern void _wrap_delete_RpcBus_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_63 _wrap_RpcBus_Connect_native_e451218af17c530a(uintptr_t arg1, swig_type_64 arg2, uintptr_t arg3);
-extern swig_type_65 _wrap_RpcBus_ConnectStart_native_e451218af17c530a(uintptr_t arg1, swig_type_66 arg2, uintptr_t arg3);
-extern swig_type_67 _wrap_RpcBus_OpenStep_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_RpcBus_Close_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_RpcBus_Abort_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_RpcBus_Interrupt_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_RpcBus_ClearInterrupt_native_e451218af17c530a(uintptr_t arg1);
-extern swig_intgo _wrap_RpcBus_State_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_68 _wrap_RpcBus_ErrorText_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_69 _wrap_RpcBus_Fileno_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_70 _wrap_RpcBus_MaxPayload_native_e451218af17c530a(uintptr_t arg1);
-extern void _wrap_RpcBus_SetPollingMode_native_e451218af17c530a(uintptr_t arg1, swig_intgo arg2);
-extern uintptr_t _wrap_RpcBus_Peer_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_71 _wrap_RpcBus_Listen_native_e451218af17c530a(uintptr_t arg1, swig_type_72 arg2, swig_type_73 arg3, swig_type_74 arg4, uintptr_t arg5);
-extern swig_type_75 _wrap_RpcBus_ListenStart_native_e451218af17c530a(uintptr_t arg1, swig_type_76 arg2, swig_type_77 arg3, swig_type_78 arg4, uintptr_t arg5);
-extern uintptr_t _wrap_RpcBus_Stats_native_e451218af17c530a(uintptr_t arg1);
-extern swig_type_79 _wrap_RpcBus_Call_native_e451218af17c530a(uintptr_t arg1, swig_type_80 arg2, swig_intgo arg3, double arg4);
-extern swig_type_81 _wrap_RpcBus_NextReply_native_e451218af17c530a(uintptr_t arg1, swig_type_82 arg2, double arg3);
-extern swig_type_83 _wrap_RpcBus_NextRequest_native_e451218af17c530a(uintptr_t arg1, double arg2);
-extern swig_type_84 _wrap_RpcBus_CopyHeld_native_e451218af17c530a(uintptr_t arg1, swig_type_85 arg2);
-extern swig_type_86 _wrap_RpcBus_Reply_native_e451218af17c530a(uintptr_t arg1, swig_type_87 arg2, swig_type_88 arg3, swig_intgo arg4, double arg5);
-extern swig_type_89 _wrap_RpcBus_Cancel_native_e451218af17c530a(uintptr_t arg1, swig_type_90 arg2);
-extern void _wrap_RpcBus_WatchMessages_native_e451218af17c530a(uintptr_t arg1, swig_intgo arg2);
+typedef _gostring_ swig_type_90;
+typedef long long swig_type_91;
+typedef long long swig_type_92;
+typedef long long swig_type_93;
+typedef _gostring_ swig_type_94;
+typedef long long swig_type_95;
+typedef long long swig_type_96;
+typedef long long swig_type_97;
+typedef _goslice_ swig_type_98;
+typedef long long swig_type_99;
+typedef long long swig_type_100;
+typedef long long swig_type_101;
+typedef long long swig_type_102;
+typedef _goslice_ swig_type_103;
+typedef long long swig_type_104;
+typedef long long swig_type_105;
+typedef _goslice_ swig_type_106;
+typedef long long swig_type_107;
+typedef long long swig_type_108;
+extern void _wrap_Swig_free_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_Swig_malloc_native_221fe67e55093d39(swig_intgo arg1);
+extern swig_intgo _wrap_SUCCESS_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_NULL_PTR_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_MEM_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_OPEN_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_TRUNCATE_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_CHMOD_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_SEAL_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_MAP_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_INVALID_SZ_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_FULL_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_EMPTY_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_NETWORK_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_SYSTEM_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_INTERRUPTED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_ABI_MISMATCH_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_PEER_DEAD_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_CLOSED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_TIMEOUT_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_BUSY_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_CORRUPT_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_ADDR_IN_USE_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_PERMISSION_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_FORKED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_ABORTED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ERR_LAGGED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_NONE_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_ARGUMENT_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_MEMORY_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_SYSTEM_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_CONNECTION_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_PERMISSION_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_WOULD_BLOCK_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_TIMEOUT_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_INTERRUPTED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_CLOSED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_PEER_DEAD_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_STATE_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_CORRUPT_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_KIND_ABORTED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_STATE_UNINITIALIZED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_STATE_INITIALIZING_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_STATE_READY_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_STATE_DISCONNECTED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_STATE_FATAL_ERROR_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_STATE_UNKNOWN_native_221fe67e55093d39(void);
+extern swig_type_1 _wrap_version_native_221fe67e55093d39(void);
+extern swig_type_2 _wrap_strerror_native_221fe67e55093d39(swig_intgo arg1);
+extern swig_type_3 _wrap_error_name_native_221fe67e55093d39(swig_intgo arg1);
+extern swig_intgo _wrap_error_kind_native_221fe67e55093d39(swig_intgo arg1);
+extern swig_intgo _wrap_ROLE_NONE_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ROLE_PRODUCER_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_ROLE_CONSUMER_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_SLOW_BLOCK_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_SLOW_DISCONNECT_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_WITHOUT_PEERS_WAIT_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_START_NOW_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_START_OLDEST_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_START_POSITION_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_Peer_Pid_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_Peer_Uid_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_Peer_Gid_get_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_new_Peer_native_221fe67e55093d39(void);
+extern void _wrap_delete_Peer_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_EVENT_JOINED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_EVENT_LEFT_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_EVENT_MISSED_native_221fe67e55093d39(void);
+extern swig_intgo _wrap_Event_Kind_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_Event_Peer_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_Event_Reason_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_4 _wrap_Event_Name_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_Event_Pid_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_Event_Uid_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_Event_Gid_get_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_new_Event_native_221fe67e55093d39(void);
+extern void _wrap_delete_Event_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_PeerInfo_Peer_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_5 _wrap_PeerInfo_Name_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_6 _wrap_PeerInfo_Messages_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_7 _wrap_PeerInfo_Behind_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_8 _wrap_PeerInfo_Sleeps_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_9 _wrap_PeerInfo_Wakes_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_PeerInfo_Pid_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_PeerInfo_Uid_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_PeerInfo_Gid_get_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_new_PeerInfo_native_221fe67e55093d39(void);
+extern void _wrap_delete_PeerInfo_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_10 _wrap_Stats_Capacity_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_11 _wrap_Stats_Used_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_12 _wrap_Stats_Messages_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_13 _wrap_Stats_RingBytes_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_14 _wrap_Stats_Flushes_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_15 _wrap_Stats_Full_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_16 _wrap_Stats_Sleeps_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_17 _wrap_Stats_Wakes_get_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_new_Stats_native_221fe67e55093d39(void);
+extern void _wrap_delete_Stats_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_18 _wrap_RpcStats_Calls_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_19 _wrap_RpcStats_Replies_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_20 _wrap_RpcStats_Dropped_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_21 _wrap_RpcStats_Kept_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_22 _wrap_RpcStats_Outstanding_get_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_new_RpcStats_native_221fe67e55093d39(void);
+extern void _wrap_delete_RpcStats_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_Timeout_set_native_221fe67e55093d39(uintptr_t arg1, double arg2);
+extern double _wrap_Options_Timeout_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_Mode_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_Mode_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_Role_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_Role_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_Schema_set_native_221fe67e55093d39(uintptr_t arg1, swig_type_23 arg2);
+extern swig_type_24 _wrap_Options_Schema_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_MaxPeers_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_MaxPeers_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_SlowPeer_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_SlowPeer_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_SlowAfter_set_native_221fe67e55093d39(uintptr_t arg1, double arg2);
+extern double _wrap_Options_SlowAfter_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_WithoutPeers_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_WithoutPeers_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_KeepPlace_set_native_221fe67e55093d39(uintptr_t arg1, double arg2);
+extern double _wrap_Options_KeepPlace_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_Start_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_Start_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_StartPosition_set_native_221fe67e55093d39(uintptr_t arg1, swig_type_25 arg2);
+extern swig_type_26 _wrap_Options_StartPosition_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_StartEpoch_set_native_221fe67e55093d39(uintptr_t arg1, swig_type_27 arg2);
+extern swig_type_28 _wrap_Options_StartEpoch_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_TypesRequired_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_TypesRequired_get_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_new_Options_native_221fe67e55093d39(void);
+extern void _wrap_delete_Options_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Options_AllowUid_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern void _wrap_Options_SetName_native_221fe67e55093d39(uintptr_t arg1, swig_type_29 arg2);
+extern void _wrap_Options_SetTypes_native_221fe67e55093d39(uintptr_t arg1, swig_type_30 arg2);
+extern swig_intgo _wrap_Peers_Count_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_delete_Peers_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_Peers_At_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Bus_Error_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_Bus_TypeId_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_31 _wrap_Bus_Size_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_Bus_Count_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_32 _wrap_Bus_Stride_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_33 _wrap_Bus_Epoch_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Bus_Spin_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Bus_Spin_get_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_new_Bus_native_221fe67e55093d39(void);
+extern void _wrap_delete_Bus_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_34 _wrap_Bus_Connect_native_221fe67e55093d39(uintptr_t arg1, swig_type_35 arg2, uintptr_t arg3);
+extern swig_type_36 _wrap_Bus_ConnectStart_native_221fe67e55093d39(uintptr_t arg1, swig_type_37 arg2, uintptr_t arg3);
+extern swig_type_38 _wrap_Bus_OpenStep_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Bus_Close_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Bus_Abort_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Bus_Interrupt_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Bus_ClearInterrupt_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_Bus_State_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_39 _wrap_Bus_ErrorText_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_40 _wrap_Bus_Fileno_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_41 _wrap_Bus_MaxPayload_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Bus_SetPollingMode_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern uintptr_t _wrap_Bus_Peer_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_Bus_Accept_native_221fe67e55093d39(uintptr_t arg1, double arg2);
+extern uintptr_t _wrap_Bus_Peers_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_42 _wrap_Bus_DropPeer_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_type_43 _wrap_Bus_Sender_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_44 _wrap_Bus_Listen_native_221fe67e55093d39(uintptr_t arg1, swig_type_45 arg2, swig_type_46 arg3, uintptr_t arg4);
+extern swig_type_47 _wrap_Bus_ListenStart_native_221fe67e55093d39(uintptr_t arg1, swig_type_48 arg2, swig_type_49 arg3, uintptr_t arg4);
+extern swig_type_50 _wrap_Bus_SetNumaNode_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern uintptr_t _wrap_Bus_Stats_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_51 _wrap_Bus_Position_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_52 _wrap_Bus_SendBatch_native_221fe67e55093d39(uintptr_t arg1, swig_type_53 arg2, swig_type_54 arg3, swig_intgo arg4, double arg5);
+extern swig_type_55 _wrap_Bus_RecvBatchInto_native_221fe67e55093d39(uintptr_t arg1, swig_type_56 arg2, swig_type_57 arg3, double arg4);
+extern swig_type_58 _wrap_Bus_RingMemory_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_59 _wrap_Bus_ViewMemory_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_60 _wrap_Bus_Reserve_native_221fe67e55093d39(uintptr_t arg1, swig_type_61 arg2, double arg3);
+extern swig_type_62 _wrap_Bus_Commit_native_221fe67e55093d39(uintptr_t arg1, swig_type_63 arg2, swig_intgo arg3);
+extern swig_type_64 _wrap_Bus_ReserveBatch_native_221fe67e55093d39(uintptr_t arg1, swig_type_65 arg2, swig_type_66 arg3, double arg4);
+extern swig_type_67 _wrap_Bus_CommitBatch_native_221fe67e55093d39(uintptr_t arg1, swig_type_68 arg2, swig_intgo arg3);
+extern swig_type_69 _wrap_Bus_Rollback_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_70 _wrap_Bus_Flush_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_71 _wrap_Bus_Acquire_native_221fe67e55093d39(uintptr_t arg1, double arg2);
+extern swig_type_72 _wrap_Bus_Take_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2, double arg3);
+extern swig_type_73 _wrap_Bus_Release_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_type_74 _wrap_Bus_Self_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_Bus_Unref_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_75 _wrap_Bus_Publish_native_221fe67e55093d39(uintptr_t arg1, swig_type_76 arg2, swig_intgo arg3);
+extern swig_intgo _wrap_RpcBus_Error_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_RpcBus_TypeId_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_77 _wrap_RpcBus_Size_get_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_78 _wrap_RpcBus_Id_get_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_RpcBus_Spin_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_RpcBus_Spin_get_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_new_RpcBus_native_221fe67e55093d39(void);
+extern void _wrap_delete_RpcBus_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_79 _wrap_RpcBus_Connect_native_221fe67e55093d39(uintptr_t arg1, swig_type_80 arg2, uintptr_t arg3);
+extern swig_type_81 _wrap_RpcBus_ConnectStart_native_221fe67e55093d39(uintptr_t arg1, swig_type_82 arg2, uintptr_t arg3);
+extern swig_type_83 _wrap_RpcBus_OpenStep_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_RpcBus_Close_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_RpcBus_Abort_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_RpcBus_Interrupt_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_RpcBus_ClearInterrupt_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_intgo _wrap_RpcBus_State_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_84 _wrap_RpcBus_ErrorText_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_85 _wrap_RpcBus_Fileno_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_86 _wrap_RpcBus_MaxPayload_native_221fe67e55093d39(uintptr_t arg1);
+extern void _wrap_RpcBus_SetPollingMode_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern uintptr_t _wrap_RpcBus_Peer_native_221fe67e55093d39(uintptr_t arg1);
+extern uintptr_t _wrap_RpcBus_Accept_native_221fe67e55093d39(uintptr_t arg1, double arg2);
+extern uintptr_t _wrap_RpcBus_Peers_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_87 _wrap_RpcBus_DropPeer_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+extern swig_type_88 _wrap_RpcBus_Sender_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_89 _wrap_RpcBus_Listen_native_221fe67e55093d39(uintptr_t arg1, swig_type_90 arg2, swig_type_91 arg3, swig_type_92 arg4, uintptr_t arg5);
+extern swig_type_93 _wrap_RpcBus_ListenStart_native_221fe67e55093d39(uintptr_t arg1, swig_type_94 arg2, swig_type_95 arg3, swig_type_96 arg4, uintptr_t arg5);
+extern uintptr_t _wrap_RpcBus_Stats_native_221fe67e55093d39(uintptr_t arg1);
+extern swig_type_97 _wrap_RpcBus_Call_native_221fe67e55093d39(uintptr_t arg1, swig_type_98 arg2, swig_intgo arg3, double arg4);
+extern swig_type_99 _wrap_RpcBus_NextReply_native_221fe67e55093d39(uintptr_t arg1, swig_type_100 arg2, double arg3);
+extern swig_type_101 _wrap_RpcBus_NextRequest_native_221fe67e55093d39(uintptr_t arg1, double arg2);
+extern swig_type_102 _wrap_RpcBus_CopyHeld_native_221fe67e55093d39(uintptr_t arg1, swig_type_103 arg2);
+extern swig_type_104 _wrap_RpcBus_Reply_native_221fe67e55093d39(uintptr_t arg1, swig_type_105 arg2, swig_type_106 arg3, swig_intgo arg4, double arg5);
+extern swig_type_107 _wrap_RpcBus_Cancel_native_221fe67e55093d39(uintptr_t arg1, swig_type_108 arg2);
+extern void _wrap_RpcBus_WatchMessages_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
 #undef intgo
 */
 import "C"
@@ -344,13 +415,13 @@ type _ sync.Mutex
 
 func Swig_free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_Swig_free_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_Swig_free_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 	var swig_r uintptr
 	_swig_i_0 := arg1
-	swig_r = (uintptr)(C._wrap_Swig_malloc_native_e451218af17c530a(C.swig_intgo(_swig_i_0)))
+	swig_r = (uintptr)(C._wrap_Swig_malloc_native_221fe67e55093d39(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -384,175 +455,175 @@ const TACHYON_VERSION_PATCH int = 0
 type Tachyon_error_t int
 func _swig_getSUCCESS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_SUCCESS_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_SUCCESS_native_221fe67e55093d39())
 	return swig_r
 }
 
 var SUCCESS int = _swig_getSUCCESS()
 func _swig_getERR_NULL_PTR() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_NULL_PTR_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_NULL_PTR_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_NULL_PTR int = _swig_getERR_NULL_PTR()
 func _swig_getERR_MEM() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_MEM_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_MEM_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_MEM int = _swig_getERR_MEM()
 func _swig_getERR_OPEN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_OPEN_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_OPEN_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_OPEN int = _swig_getERR_OPEN()
 func _swig_getERR_TRUNCATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_TRUNCATE_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_TRUNCATE_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_TRUNCATE int = _swig_getERR_TRUNCATE()
 func _swig_getERR_CHMOD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_CHMOD_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_CHMOD_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_CHMOD int = _swig_getERR_CHMOD()
 func _swig_getERR_SEAL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_SEAL_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_SEAL_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_SEAL int = _swig_getERR_SEAL()
 func _swig_getERR_MAP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_MAP_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_MAP_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_MAP int = _swig_getERR_MAP()
 func _swig_getERR_INVALID_SZ() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_INVALID_SZ_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_INVALID_SZ_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_INVALID_SZ int = _swig_getERR_INVALID_SZ()
 func _swig_getERR_FULL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_FULL_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_FULL_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_FULL int = _swig_getERR_FULL()
 func _swig_getERR_EMPTY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_EMPTY_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_EMPTY_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_EMPTY int = _swig_getERR_EMPTY()
 func _swig_getERR_NETWORK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_NETWORK_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_NETWORK_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_NETWORK int = _swig_getERR_NETWORK()
 func _swig_getERR_SYSTEM() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_SYSTEM_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_SYSTEM_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_SYSTEM int = _swig_getERR_SYSTEM()
 func _swig_getERR_INTERRUPTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_INTERRUPTED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_INTERRUPTED_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_INTERRUPTED int = _swig_getERR_INTERRUPTED()
 func _swig_getERR_ABI_MISMATCH() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_ABI_MISMATCH_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_ABI_MISMATCH_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_ABI_MISMATCH int = _swig_getERR_ABI_MISMATCH()
 func _swig_getERR_PEER_DEAD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_PEER_DEAD_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_PEER_DEAD_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_PEER_DEAD int = _swig_getERR_PEER_DEAD()
 func _swig_getERR_CLOSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_CLOSED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_CLOSED_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_CLOSED int = _swig_getERR_CLOSED()
 func _swig_getERR_TIMEOUT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_TIMEOUT_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_TIMEOUT_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_TIMEOUT int = _swig_getERR_TIMEOUT()
 func _swig_getERR_BUSY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_BUSY_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_BUSY_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_BUSY int = _swig_getERR_BUSY()
 func _swig_getERR_CORRUPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_CORRUPT_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_CORRUPT_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_CORRUPT int = _swig_getERR_CORRUPT()
 func _swig_getERR_ADDR_IN_USE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_ADDR_IN_USE_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_ADDR_IN_USE_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_ADDR_IN_USE int = _swig_getERR_ADDR_IN_USE()
 func _swig_getERR_PERMISSION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_PERMISSION_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_PERMISSION_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_PERMISSION int = _swig_getERR_PERMISSION()
 func _swig_getERR_FORKED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_FORKED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_FORKED_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_FORKED int = _swig_getERR_FORKED()
 func _swig_getERR_ABORTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_ABORTED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_ABORTED_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ERR_ABORTED int = _swig_getERR_ABORTED()
 func _swig_getERR_LAGGED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_LAGGED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ERR_LAGGED_native_221fe67e55093d39())
 	return swig_r
 }
 
@@ -560,98 +631,98 @@ var ERR_LAGGED int = _swig_getERR_LAGGED()
 type Tachyon_error_kind_t int
 func _swig_getKIND_NONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_NONE_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_NONE_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_NONE int = _swig_getKIND_NONE()
 func _swig_getKIND_ARGUMENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_ARGUMENT_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_ARGUMENT_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_ARGUMENT int = _swig_getKIND_ARGUMENT()
 func _swig_getKIND_MEMORY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_MEMORY_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_MEMORY_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_MEMORY int = _swig_getKIND_MEMORY()
 func _swig_getKIND_SYSTEM() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_SYSTEM_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_SYSTEM_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_SYSTEM int = _swig_getKIND_SYSTEM()
 func _swig_getKIND_CONNECTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_CONNECTION_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_CONNECTION_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_CONNECTION int = _swig_getKIND_CONNECTION()
 func _swig_getKIND_PERMISSION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_PERMISSION_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_PERMISSION_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_PERMISSION int = _swig_getKIND_PERMISSION()
 func _swig_getKIND_WOULD_BLOCK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_WOULD_BLOCK_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_WOULD_BLOCK_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_WOULD_BLOCK int = _swig_getKIND_WOULD_BLOCK()
 func _swig_getKIND_TIMEOUT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_TIMEOUT_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_TIMEOUT_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_TIMEOUT int = _swig_getKIND_TIMEOUT()
 func _swig_getKIND_INTERRUPTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_INTERRUPTED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_INTERRUPTED_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_INTERRUPTED int = _swig_getKIND_INTERRUPTED()
 func _swig_getKIND_CLOSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_CLOSED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_CLOSED_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_CLOSED int = _swig_getKIND_CLOSED()
 func _swig_getKIND_PEER_DEAD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_PEER_DEAD_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_PEER_DEAD_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_PEER_DEAD int = _swig_getKIND_PEER_DEAD()
 func _swig_getKIND_STATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_STATE_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_STATE_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_STATE int = _swig_getKIND_STATE()
 func _swig_getKIND_CORRUPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_CORRUPT_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_CORRUPT_native_221fe67e55093d39())
 	return swig_r
 }
 
 var KIND_CORRUPT int = _swig_getKIND_CORRUPT()
 func _swig_getKIND_ABORTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_ABORTED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_KIND_ABORTED_native_221fe67e55093d39())
 	return swig_r
 }
 
@@ -659,49 +730,49 @@ var KIND_ABORTED int = _swig_getKIND_ABORTED()
 type Tachyon_state_t int
 func _swig_getSTATE_UNINITIALIZED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_UNINITIALIZED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_STATE_UNINITIALIZED_native_221fe67e55093d39())
 	return swig_r
 }
 
 var STATE_UNINITIALIZED int = _swig_getSTATE_UNINITIALIZED()
 func _swig_getSTATE_INITIALIZING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_INITIALIZING_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_STATE_INITIALIZING_native_221fe67e55093d39())
 	return swig_r
 }
 
 var STATE_INITIALIZING int = _swig_getSTATE_INITIALIZING()
 func _swig_getSTATE_READY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_READY_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_STATE_READY_native_221fe67e55093d39())
 	return swig_r
 }
 
 var STATE_READY int = _swig_getSTATE_READY()
 func _swig_getSTATE_DISCONNECTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_DISCONNECTED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_STATE_DISCONNECTED_native_221fe67e55093d39())
 	return swig_r
 }
 
 var STATE_DISCONNECTED int = _swig_getSTATE_DISCONNECTED()
 func _swig_getSTATE_FATAL_ERROR() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_FATAL_ERROR_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_STATE_FATAL_ERROR_native_221fe67e55093d39())
 	return swig_r
 }
 
 var STATE_FATAL_ERROR int = _swig_getSTATE_FATAL_ERROR()
 func _swig_getSTATE_UNKNOWN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_UNKNOWN_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_STATE_UNKNOWN_native_221fe67e55093d39())
 	return swig_r
 }
 
 var STATE_UNKNOWN int = _swig_getSTATE_UNKNOWN()
 func Version() (_swig_ret string) {
 	var swig_r string
-	swig_r_p := C._wrap_version_native_e451218af17c530a()
+	swig_r_p := C._wrap_version_native_221fe67e55093d39()
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -711,7 +782,7 @@ swig_r_1 = strings.Clone(swig_r)
 func Strerror(arg1 Tachyon_error_t) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_strerror_native_e451218af17c530a(C.swig_intgo(_swig_i_0))
+	swig_r_p := C._wrap_strerror_native_221fe67e55093d39(C.swig_intgo(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -721,7 +792,7 @@ swig_r_1 = strings.Clone(swig_r)
 func Error_name(arg1 Tachyon_error_t) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_error_name_native_e451218af17c530a(C.swig_intgo(_swig_i_0))
+	swig_r_p := C._wrap_error_name_native_221fe67e55093d39(C.swig_intgo(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -731,29 +802,31 @@ swig_r_1 = strings.Clone(swig_r)
 func Error_kind(arg1 Tachyon_error_t) (_swig_ret Tachyon_error_kind_t) {
 	var swig_r Tachyon_error_kind_t
 	_swig_i_0 := arg1
-	swig_r = (Tachyon_error_kind_t)(C._wrap_error_kind_native_e451218af17c530a(C.swig_intgo(_swig_i_0)))
+	swig_r = (Tachyon_error_kind_t)(C._wrap_error_kind_native_221fe67e55093d39(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 const TACHYON_DEFAULT_SPIN int = 10000
+const TACHYON_MAX_PEERS int = 1024
+const TACHYON_MAX_EVENTS int = 1024
 type Tachyon_role_t int
 func _swig_getROLE_NONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ROLE_NONE_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ROLE_NONE_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ROLE_NONE int = _swig_getROLE_NONE()
 func _swig_getROLE_PRODUCER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ROLE_PRODUCER_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ROLE_PRODUCER_native_221fe67e55093d39())
 	return swig_r
 }
 
 var ROLE_PRODUCER int = _swig_getROLE_PRODUCER()
 func _swig_getROLE_CONSUMER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ROLE_CONSUMER_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_ROLE_CONSUMER_native_221fe67e55093d39())
 	return swig_r
 }
 
@@ -761,14 +834,14 @@ var ROLE_CONSUMER int = _swig_getROLE_CONSUMER()
 type Tachyon_slow_peer_t int
 func _swig_getSLOW_BLOCK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_SLOW_BLOCK_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_SLOW_BLOCK_native_221fe67e55093d39())
 	return swig_r
 }
 
 var SLOW_BLOCK int = _swig_getSLOW_BLOCK()
 func _swig_getSLOW_DISCONNECT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_SLOW_DISCONNECT_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_SLOW_DISCONNECT_native_221fe67e55093d39())
 	return swig_r
 }
 
@@ -776,14 +849,14 @@ var SLOW_DISCONNECT int = _swig_getSLOW_DISCONNECT()
 type Tachyon_without_peers_t int
 func _swig_getWITHOUT_PEERS_WAIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WITHOUT_PEERS_WAIT_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_WITHOUT_PEERS_WAIT_native_221fe67e55093d39())
 	return swig_r
 }
 
 var WITHOUT_PEERS_WAIT int = _swig_getWITHOUT_PEERS_WAIT()
 func _swig_getWITHOUT_PEERS_FREE_RUN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WITHOUT_PEERS_FREE_RUN_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_WITHOUT_PEERS_FREE_RUN_native_221fe67e55093d39())
 	return swig_r
 }
 
@@ -791,21 +864,21 @@ var WITHOUT_PEERS_FREE_RUN int = _swig_getWITHOUT_PEERS_FREE_RUN()
 type Tachyon_start_t int
 func _swig_getSTART_NOW() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_START_NOW_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_START_NOW_native_221fe67e55093d39())
 	return swig_r
 }
 
 var START_NOW int = _swig_getSTART_NOW()
 func _swig_getSTART_OLDEST() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_START_OLDEST_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_START_OLDEST_native_221fe67e55093d39())
 	return swig_r
 }
 
 var START_OLDEST int = _swig_getSTART_OLDEST()
 func _swig_getSTART_POSITION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_START_POSITION_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_START_POSITION_native_221fe67e55093d39())
 	return swig_r
 }
 
@@ -822,33 +895,33 @@ func (p SwigcptrPeer) SwigIsPeer() {
 func (arg1 SwigcptrPeer) GetPid() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Peer_Pid_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Peer_Pid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrPeer) GetUid() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Peer_Uid_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Peer_Uid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrPeer) GetGid() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Peer_Gid_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Peer_Gid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewPeer() (_swig_ret Peer) {
 	var swig_r Peer
-	swig_r = (Peer)(SwigcptrPeer(C._wrap_new_Peer_native_e451218af17c530a()))
+	swig_r = (Peer)(SwigcptrPeer(C._wrap_new_Peer_native_221fe67e55093d39()))
 	return swig_r
 }
 
 func DeletePeer(arg1 Peer) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_Peer_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_Peer_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 type Peer interface {
@@ -862,25 +935,209 @@ type Peer interface {
 type Tachyon_event_kind_t int
 func _swig_getEVENT_JOINED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EVENT_JOINED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_EVENT_JOINED_native_221fe67e55093d39())
 	return swig_r
 }
 
 var EVENT_JOINED int = _swig_getEVENT_JOINED()
 func _swig_getEVENT_LEFT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EVENT_LEFT_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_EVENT_LEFT_native_221fe67e55093d39())
 	return swig_r
 }
 
 var EVENT_LEFT int = _swig_getEVENT_LEFT()
 func _swig_getEVENT_MISSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EVENT_MISSED_native_e451218af17c530a())
+	swig_r = (int)(C._wrap_EVENT_MISSED_native_221fe67e55093d39())
 	return swig_r
 }
 
 var EVENT_MISSED int = _swig_getEVENT_MISSED()
+type SwigcptrEvent uintptr
+
+func (p SwigcptrEvent) Swigcptr() uintptr {
+	return (uintptr)(p)
+}
+
+func (p SwigcptrEvent) SwigIsEvent() {
+}
+
+func (arg1 SwigcptrEvent) GetKind() (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	swig_r = (uint)(C._wrap_Event_Kind_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrEvent) GetPeer() (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	swig_r = (uint)(C._wrap_Event_Peer_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrEvent) GetReason() (_swig_ret Tachyon_error_t) {
+	var swig_r Tachyon_error_t
+	_swig_i_0 := arg1
+	swig_r = (Tachyon_error_t)(C._wrap_Event_Reason_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrEvent) GetName() (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_Event_Name_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+swig_r_1 = strings.Clone(swig_r)
+	return swig_r_1
+}
+
+func (arg1 SwigcptrEvent) GetPid() (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	swig_r = (int)(C._wrap_Event_Pid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrEvent) GetUid() (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	swig_r = (uint)(C._wrap_Event_Uid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrEvent) GetGid() (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	swig_r = (uint)(C._wrap_Event_Gid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func NewEvent() (_swig_ret Event) {
+	var swig_r Event
+	swig_r = (Event)(SwigcptrEvent(C._wrap_new_Event_native_221fe67e55093d39()))
+	return swig_r
+}
+
+func DeleteEvent(arg1 Event) {
+	_swig_i_0 := getSwigcptr(arg1)
+	C._wrap_delete_Event_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+}
+
+type Event interface {
+	Swigcptr() uintptr
+	SwigIsEvent()
+	GetKind() (_swig_ret uint)
+	GetPeer() (_swig_ret uint)
+	GetReason() (_swig_ret Tachyon_error_t)
+	GetName() (_swig_ret string)
+	GetPid() (_swig_ret int)
+	GetUid() (_swig_ret uint)
+	GetGid() (_swig_ret uint)
+}
+
+type SwigcptrPeerInfo uintptr
+
+func (p SwigcptrPeerInfo) Swigcptr() uintptr {
+	return (uintptr)(p)
+}
+
+func (p SwigcptrPeerInfo) SwigIsPeerInfo() {
+}
+
+func (arg1 SwigcptrPeerInfo) GetPeer() (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	swig_r = (uint)(C._wrap_PeerInfo_Peer_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrPeerInfo) GetName() (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_PeerInfo_Name_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+swig_r_1 = strings.Clone(swig_r)
+	return swig_r_1
+}
+
+func (arg1 SwigcptrPeerInfo) GetMessages() (_swig_ret uint64) {
+	var swig_r uint64
+	_swig_i_0 := arg1
+	swig_r = (uint64)(C._wrap_PeerInfo_Messages_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrPeerInfo) GetBehind() (_swig_ret uint64) {
+	var swig_r uint64
+	_swig_i_0 := arg1
+	swig_r = (uint64)(C._wrap_PeerInfo_Behind_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrPeerInfo) GetSleeps() (_swig_ret uint64) {
+	var swig_r uint64
+	_swig_i_0 := arg1
+	swig_r = (uint64)(C._wrap_PeerInfo_Sleeps_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrPeerInfo) GetWakes() (_swig_ret uint64) {
+	var swig_r uint64
+	_swig_i_0 := arg1
+	swig_r = (uint64)(C._wrap_PeerInfo_Wakes_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrPeerInfo) GetPid() (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	swig_r = (int)(C._wrap_PeerInfo_Pid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrPeerInfo) GetUid() (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	swig_r = (uint)(C._wrap_PeerInfo_Uid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrPeerInfo) GetGid() (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	swig_r = (uint)(C._wrap_PeerInfo_Gid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func NewPeerInfo() (_swig_ret PeerInfo) {
+	var swig_r PeerInfo
+	swig_r = (PeerInfo)(SwigcptrPeerInfo(C._wrap_new_PeerInfo_native_221fe67e55093d39()))
+	return swig_r
+}
+
+func DeletePeerInfo(arg1 PeerInfo) {
+	_swig_i_0 := getSwigcptr(arg1)
+	C._wrap_delete_PeerInfo_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+}
+
+type PeerInfo interface {
+	Swigcptr() uintptr
+	SwigIsPeerInfo()
+	GetPeer() (_swig_ret uint)
+	GetName() (_swig_ret string)
+	GetMessages() (_swig_ret uint64)
+	GetBehind() (_swig_ret uint64)
+	GetSleeps() (_swig_ret uint64)
+	GetWakes() (_swig_ret uint64)
+	GetPid() (_swig_ret int)
+	GetUid() (_swig_ret uint)
+	GetGid() (_swig_ret uint)
+}
+
 type SwigcptrStats uintptr
 
 func (p SwigcptrStats) Swigcptr() uintptr {
@@ -893,68 +1150,68 @@ func (p SwigcptrStats) SwigIsStats() {
 func (arg1 SwigcptrStats) GetCapacity() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Capacity_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Capacity_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetUsed() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Used_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Used_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetMessages() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Messages_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Messages_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetRingBytes() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_RingBytes_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_RingBytes_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetFlushes() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Flushes_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Flushes_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetFull() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Full_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Full_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetSleeps() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Sleeps_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Sleeps_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetWakes() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Wakes_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Wakes_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewStats() (_swig_ret Stats) {
 	var swig_r Stats
-	swig_r = (Stats)(SwigcptrStats(C._wrap_new_Stats_native_e451218af17c530a()))
+	swig_r = (Stats)(SwigcptrStats(C._wrap_new_Stats_native_221fe67e55093d39()))
 	return swig_r
 }
 
 func DeleteStats(arg1 Stats) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_Stats_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_Stats_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 type Stats interface {
@@ -982,47 +1239,47 @@ func (p SwigcptrRpcStats) SwigIsRpcStats() {
 func (arg1 SwigcptrRpcStats) GetCalls() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcStats_Calls_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcStats_Calls_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcStats) GetReplies() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcStats_Replies_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcStats_Replies_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcStats) GetDropped() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcStats_Dropped_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcStats_Dropped_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcStats) GetKept() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcStats_Kept_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcStats_Kept_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcStats) GetOutstanding() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcStats_Outstanding_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcStats_Outstanding_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewRpcStats() (_swig_ret RpcStats) {
 	var swig_r RpcStats
-	swig_r = (RpcStats)(SwigcptrRpcStats(C._wrap_new_RpcStats_native_e451218af17c530a()))
+	swig_r = (RpcStats)(SwigcptrRpcStats(C._wrap_new_RpcStats_native_221fe67e55093d39()))
 	return swig_r
 }
 
 func DeleteRpcStats(arg1 RpcStats) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_RpcStats_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_RpcStats_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 type RpcStats interface {
@@ -1047,70 +1304,205 @@ func (p SwigcptrOptions) SwigIsOptions() {
 func (arg1 SwigcptrOptions) SetTimeout(arg2 float64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_Timeout_set_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))
+	C._wrap_Options_Timeout_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetTimeout() (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_Options_Timeout_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (float64)(C._wrap_Options_Timeout_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetMode(arg2 uint) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_Mode_set_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Options_Mode_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetMode() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Options_Mode_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Options_Mode_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetRole(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_Role_set_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Options_Role_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetRole() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Options_Role_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Options_Role_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetSchema(arg2 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_Schema_set_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_type_17(_swig_i_1))
+	C._wrap_Options_Schema_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_23(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetSchema() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Options_Schema_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Options_Schema_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrOptions) SetMaxPeers(arg2 uint) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_Options_MaxPeers_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+}
+
+func (arg1 SwigcptrOptions) GetMaxPeers() (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	swig_r = (uint)(C._wrap_Options_MaxPeers_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrOptions) SetSlowPeer(arg2 int) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_Options_SlowPeer_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+}
+
+func (arg1 SwigcptrOptions) GetSlowPeer() (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	swig_r = (int)(C._wrap_Options_SlowPeer_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrOptions) SetSlowAfter(arg2 float64) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_Options_SlowAfter_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))
+}
+
+func (arg1 SwigcptrOptions) GetSlowAfter() (_swig_ret float64) {
+	var swig_r float64
+	_swig_i_0 := arg1
+	swig_r = (float64)(C._wrap_Options_SlowAfter_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrOptions) SetWithoutPeers(arg2 int) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_Options_WithoutPeers_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+}
+
+func (arg1 SwigcptrOptions) GetWithoutPeers() (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	swig_r = (int)(C._wrap_Options_WithoutPeers_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrOptions) SetKeepPlace(arg2 float64) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_Options_KeepPlace_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))
+}
+
+func (arg1 SwigcptrOptions) GetKeepPlace() (_swig_ret float64) {
+	var swig_r float64
+	_swig_i_0 := arg1
+	swig_r = (float64)(C._wrap_Options_KeepPlace_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrOptions) SetStart(arg2 int) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_Options_Start_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+}
+
+func (arg1 SwigcptrOptions) GetStart() (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	swig_r = (int)(C._wrap_Options_Start_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrOptions) SetStartPosition(arg2 uint64) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_Options_StartPosition_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_25(_swig_i_1))
+}
+
+func (arg1 SwigcptrOptions) GetStartPosition() (_swig_ret uint64) {
+	var swig_r uint64
+	_swig_i_0 := arg1
+	swig_r = (uint64)(C._wrap_Options_StartPosition_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrOptions) SetStartEpoch(arg2 uint64) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_Options_StartEpoch_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_27(_swig_i_1))
+}
+
+func (arg1 SwigcptrOptions) GetStartEpoch() (_swig_ret uint64) {
+	var swig_r uint64
+	_swig_i_0 := arg1
+	swig_r = (uint64)(C._wrap_Options_StartEpoch_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrOptions) SetTypesRequired(arg2 int) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_Options_TypesRequired_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+}
+
+func (arg1 SwigcptrOptions) GetTypesRequired() (_swig_ret int) {
+	var swig_r int
+	_swig_i_0 := arg1
+	swig_r = (int)(C._wrap_Options_TypesRequired_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewOptions() (_swig_ret Options) {
 	var swig_r Options
-	swig_r = (Options)(SwigcptrOptions(C._wrap_new_Options_native_e451218af17c530a()))
+	swig_r = (Options)(SwigcptrOptions(C._wrap_new_Options_native_221fe67e55093d39()))
 	return swig_r
 }
 
 func DeleteOptions(arg1 Options) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_Options_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_Options_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrOptions) AllowUid(arg2 uint) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_AllowUid_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Options_AllowUid_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+}
+
+func (arg1 SwigcptrOptions) SetName(arg2 string) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_Options_SetName_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_29)(unsafe.Pointer(&_swig_i_1)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+}
+
+func (arg1 SwigcptrOptions) SetTypes(arg2 string) {
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	C._wrap_Options_SetTypes_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_30)(unsafe.Pointer(&_swig_i_1)))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
 }
 
 type Options interface {
@@ -1124,7 +1516,63 @@ type Options interface {
 	GetRole() (_swig_ret int)
 	SetSchema(arg2 uint64)
 	GetSchema() (_swig_ret uint64)
+	SetMaxPeers(arg2 uint)
+	GetMaxPeers() (_swig_ret uint)
+	SetSlowPeer(arg2 int)
+	GetSlowPeer() (_swig_ret int)
+	SetSlowAfter(arg2 float64)
+	GetSlowAfter() (_swig_ret float64)
+	SetWithoutPeers(arg2 int)
+	GetWithoutPeers() (_swig_ret int)
+	SetKeepPlace(arg2 float64)
+	GetKeepPlace() (_swig_ret float64)
+	SetStart(arg2 int)
+	GetStart() (_swig_ret int)
+	SetStartPosition(arg2 uint64)
+	GetStartPosition() (_swig_ret uint64)
+	SetStartEpoch(arg2 uint64)
+	GetStartEpoch() (_swig_ret uint64)
+	SetTypesRequired(arg2 int)
+	GetTypesRequired() (_swig_ret int)
 	AllowUid(arg2 uint)
+	SetName(arg2 string)
+	SetTypes(arg2 string)
+}
+
+type SwigcptrPeers uintptr
+
+func (p SwigcptrPeers) Swigcptr() uintptr {
+	return (uintptr)(p)
+}
+
+func (p SwigcptrPeers) SwigIsPeers() {
+}
+
+func (arg1 SwigcptrPeers) GetCount() (_swig_ret uint) {
+	var swig_r uint
+	_swig_i_0 := arg1
+	swig_r = (uint)(C._wrap_Peers_Count_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func DeletePeers(arg1 Peers) {
+	_swig_i_0 := getSwigcptr(arg1)
+	C._wrap_delete_Peers_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+}
+
+func (arg1 SwigcptrPeers) At(arg2 uint) (_swig_ret PeerInfo) {
+	var swig_r PeerInfo
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (PeerInfo)(SwigcptrPeerInfo(C._wrap_Peers_At_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))))
+	return swig_r
+}
+
+type Peers interface {
+	Swigcptr() uintptr
+	SwigIsPeers()
+	GetCount() (_swig_ret uint)
+	At(arg2 uint) (_swig_ret PeerInfo)
 }
 
 type SwigcptrBus uintptr
@@ -1139,60 +1587,67 @@ func (p SwigcptrBus) SwigIsBus() {
 func (arg1 SwigcptrBus) GetError() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Bus_Error_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Bus_Error_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) GetTypeId() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Bus_TypeId_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Bus_TypeId_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) GetSize() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Size_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Size_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) GetCount() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Bus_Count_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Bus_Count_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) GetStride() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Stride_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Stride_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	return swig_r
+}
+
+func (arg1 SwigcptrBus) GetEpoch() (_swig_ret uint64) {
+	var swig_r uint64
+	_swig_i_0 := arg1
+	swig_r = (uint64)(C._wrap_Bus_Epoch_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) SetSpin(arg2 uint) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Bus_Spin_set_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Bus_Spin_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrBus) GetSpin() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Bus_Spin_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Bus_Spin_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewBus() (_swig_ret Bus) {
 	var swig_r Bus
-	swig_r = (Bus)(SwigcptrBus(C._wrap_new_Bus_native_e451218af17c530a()))
+	swig_r = (Bus)(SwigcptrBus(C._wrap_new_Bus_native_221fe67e55093d39()))
 	return swig_r
 }
 
 func DeleteBus(arg1 Bus) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_Bus_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_Bus_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrBus) Connect(arg2 string, arg3 Options) (_swig_ret int64) {
@@ -1200,7 +1655,7 @@ func (arg1 SwigcptrBus) Connect(arg2 string, arg3 Options) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := getSwigcptr(arg3)
-	swig_r = (int64)(C._wrap_Bus_Connect_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_22)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_Connect_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_35)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1212,7 +1667,7 @@ func (arg1 SwigcptrBus) ConnectStart(arg2 string, arg3 Options) (_swig_ret int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := getSwigcptr(arg3)
-	swig_r = (int64)(C._wrap_Bus_ConnectStart_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_24)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_ConnectStart_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_37)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1222,41 +1677,41 @@ func (arg1 SwigcptrBus) ConnectStart(arg2 string, arg3 Options) (_swig_ret int64
 func (arg1 SwigcptrBus) OpenStep() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_OpenStep_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_OpenStep_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Close() {
 	_swig_i_0 := arg1
-	C._wrap_Bus_Close_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_Bus_Close_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrBus) Abort() {
 	_swig_i_0 := arg1
-	C._wrap_Bus_Abort_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_Bus_Abort_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrBus) Interrupt() {
 	_swig_i_0 := arg1
-	C._wrap_Bus_Interrupt_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_Bus_Interrupt_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrBus) ClearInterrupt() {
 	_swig_i_0 := arg1
-	C._wrap_Bus_ClearInterrupt_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_Bus_ClearInterrupt_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrBus) State() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Bus_State_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Bus_State_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) ErrorText() (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_Bus_ErrorText_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_Bus_ErrorText_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -1266,27 +1721,57 @@ swig_r_1 = strings.Clone(swig_r)
 func (arg1 SwigcptrBus) Fileno() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Fileno_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Fileno_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) MaxPayload() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_MaxPayload_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_MaxPayload_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) SetPollingMode(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Bus_SetPollingMode_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Bus_SetPollingMode_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrBus) Peer() (_swig_ret Peer) {
 	var swig_r Peer
 	_swig_i_0 := arg1
-	swig_r = (Peer)(SwigcptrPeer(C._wrap_Bus_Peer_native_e451218af17c530a(C.uintptr_t(_swig_i_0))))
+	swig_r = (Peer)(SwigcptrPeer(C._wrap_Bus_Peer_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
+	return swig_r
+}
+
+func (arg1 SwigcptrBus) Accept(arg2 float64) (_swig_ret Event) {
+	var swig_r Event
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (Event)(SwigcptrEvent(C._wrap_Bus_Accept_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))))
+	return swig_r
+}
+
+func (arg1 SwigcptrBus) Peers() (_swig_ret Peers) {
+	var swig_r Peers
+	_swig_i_0 := arg1
+	swig_r = (Peers)(SwigcptrPeers(C._wrap_Bus_Peers_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
+	return swig_r
+}
+
+func (arg1 SwigcptrBus) DropPeer(arg2 uint) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (int64)(C._wrap_Bus_DropPeer_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	return swig_r
+}
+
+func (arg1 SwigcptrBus) Sender() (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_Bus_Sender_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
@@ -1296,7 +1781,7 @@ func (arg1 SwigcptrBus) Listen(arg2 string, arg3 int64, arg4 Options) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := getSwigcptr(arg4)
-	swig_r = (int64)(C._wrap_Bus_Listen_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_30)(unsafe.Pointer(&_swig_i_1)), C.swig_type_31(_swig_i_2), C.uintptr_t(_swig_i_3)))
+	swig_r = (int64)(C._wrap_Bus_Listen_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_1)), C.swig_type_46(_swig_i_2), C.uintptr_t(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1309,7 +1794,7 @@ func (arg1 SwigcptrBus) ListenStart(arg2 string, arg3 int64, arg4 Options) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := getSwigcptr(arg4)
-	swig_r = (int64)(C._wrap_Bus_ListenStart_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_33)(unsafe.Pointer(&_swig_i_1)), C.swig_type_34(_swig_i_2), C.uintptr_t(_swig_i_3)))
+	swig_r = (int64)(C._wrap_Bus_ListenStart_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), C.swig_type_49(_swig_i_2), C.uintptr_t(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1320,14 +1805,21 @@ func (arg1 SwigcptrBus) SetNumaNode(arg2 int) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_Bus_SetNumaNode_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (int64)(C._wrap_Bus_SetNumaNode_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Stats() (_swig_ret Stats) {
 	var swig_r Stats
 	_swig_i_0 := arg1
-	swig_r = (Stats)(SwigcptrStats(C._wrap_Bus_Stats_native_e451218af17c530a(C.uintptr_t(_swig_i_0))))
+	swig_r = (Stats)(SwigcptrStats(C._wrap_Bus_Stats_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
+	return swig_r
+}
+
+func (arg1 SwigcptrBus) Position() (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_Bus_Position_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
@@ -1338,7 +1830,7 @@ func (arg1 SwigcptrBus) SendBatch(arg2 []byte, arg3 int64, arg4 uint, arg5 float
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int64)(C._wrap_Bus_SendBatch_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_37)(unsafe.Pointer(&_swig_i_1)), C.swig_type_38(_swig_i_2), C.swig_intgo(_swig_i_3), C.double(_swig_i_4)))
+	swig_r = (int64)(C._wrap_Bus_SendBatch_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), C.swig_type_54(_swig_i_2), C.swig_intgo(_swig_i_3), C.double(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1351,7 +1843,7 @@ func (arg1 SwigcptrBus) RecvBatchInto(arg2 []byte, arg3 int64, arg4 float64) (_s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int64)(C._wrap_Bus_RecvBatchInto_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_40)(unsafe.Pointer(&_swig_i_1)), C.swig_type_41(_swig_i_2), C.double(_swig_i_3)))
+	swig_r = (int64)(C._wrap_Bus_RecvBatchInto_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_56)(unsafe.Pointer(&_swig_i_1)), C.swig_type_57(_swig_i_2), C.double(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1361,7 +1853,7 @@ func (arg1 SwigcptrBus) RecvBatchInto(arg2 []byte, arg3 int64, arg4 float64) (_s
 func (arg1 SwigcptrBus) RingMemory() (_swig_ret []byte) {
 	var swig_r []byte
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_Bus_RingMemory_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_Bus_RingMemory_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 	swig_r = *(*[]byte)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 []byte
 swig_r_1 = swig_r
@@ -1371,7 +1863,7 @@ swig_r_1 = swig_r
 func (arg1 SwigcptrBus) ViewMemory() (_swig_ret []byte) {
 	var swig_r []byte
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_Bus_ViewMemory_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_Bus_ViewMemory_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 	swig_r = *(*[]byte)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 []byte
 swig_r_1 = swig_r
@@ -1383,7 +1875,7 @@ func (arg1 SwigcptrBus) Reserve(arg2 int64, arg3 float64) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_Bus_Reserve_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_type_45(_swig_i_1), C.double(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_Reserve_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_61(_swig_i_1), C.double(_swig_i_2)))
 	return swig_r
 }
 
@@ -1392,7 +1884,7 @@ func (arg1 SwigcptrBus) Commit(arg2 int64, arg3 uint) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_Bus_Commit_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_type_47(_swig_i_1), C.swig_intgo(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_Commit_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_63(_swig_i_1), C.swig_intgo(_swig_i_2)))
 	return swig_r
 }
 
@@ -1402,7 +1894,7 @@ func (arg1 SwigcptrBus) ReserveBatch(arg2 int64, arg3 int64, arg4 float64) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int64)(C._wrap_Bus_ReserveBatch_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_type_49(_swig_i_1), C.swig_type_50(_swig_i_2), C.double(_swig_i_3)))
+	swig_r = (int64)(C._wrap_Bus_ReserveBatch_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_65(_swig_i_1), C.swig_type_66(_swig_i_2), C.double(_swig_i_3)))
 	return swig_r
 }
 
@@ -1411,21 +1903,21 @@ func (arg1 SwigcptrBus) CommitBatch(arg2 int64, arg3 uint) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_Bus_CommitBatch_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_type_52(_swig_i_1), C.swig_intgo(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_CommitBatch_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_68(_swig_i_1), C.swig_intgo(_swig_i_2)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Rollback() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Rollback_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Rollback_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Flush() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Flush_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Flush_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
@@ -1433,7 +1925,7 @@ func (arg1 SwigcptrBus) Acquire(arg2 float64) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_Bus_Acquire_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.double(_swig_i_1)))
+	swig_r = (int64)(C._wrap_Bus_Acquire_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1)))
 	return swig_r
 }
 
@@ -1442,7 +1934,7 @@ func (arg1 SwigcptrBus) Take(arg2 uint, arg3 float64) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_Bus_Take_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1), C.double(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_Take_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1), C.double(_swig_i_2)))
 	return swig_r
 }
 
@@ -1450,14 +1942,14 @@ func (arg1 SwigcptrBus) Release(arg2 uint) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_Bus_Release_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (int64)(C._wrap_Bus_Release_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Self() (_swig_ret []byte) {
 	var swig_r []byte
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_Bus_Self_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_Bus_Self_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 	swig_r = *(*[]byte)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 []byte
 swig_r_1 = swig_r
@@ -1466,7 +1958,7 @@ swig_r_1 = swig_r
 
 func (arg1 SwigcptrBus) Unref() {
 	_swig_i_0 := arg1
-	C._wrap_Bus_Unref_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_Bus_Unref_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrBus) Publish(arg2 int64, arg3 uint) (_swig_ret int64) {
@@ -1474,7 +1966,7 @@ func (arg1 SwigcptrBus) Publish(arg2 int64, arg3 uint) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_Bus_Publish_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_type_60(_swig_i_1), C.swig_intgo(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_Publish_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_76(_swig_i_1), C.swig_intgo(_swig_i_2)))
 	return swig_r
 }
 
@@ -1486,6 +1978,7 @@ type Bus interface {
 	GetSize() (_swig_ret int64)
 	GetCount() (_swig_ret uint)
 	GetStride() (_swig_ret int64)
+	GetEpoch() (_swig_ret uint64)
 	SetSpin(arg2 uint)
 	GetSpin() (_swig_ret uint)
 	Connect(arg2 string, arg3 Options) (_swig_ret int64)
@@ -1501,10 +1994,15 @@ type Bus interface {
 	MaxPayload() (_swig_ret int64)
 	SetPollingMode(arg2 int)
 	Peer() (_swig_ret Peer)
+	Accept(arg2 float64) (_swig_ret Event)
+	Peers() (_swig_ret Peers)
+	DropPeer(arg2 uint) (_swig_ret int64)
+	Sender() (_swig_ret int64)
 	Listen(arg2 string, arg3 int64, arg4 Options) (_swig_ret int64)
 	ListenStart(arg2 string, arg3 int64, arg4 Options) (_swig_ret int64)
 	SetNumaNode(arg2 int) (_swig_ret int64)
 	Stats() (_swig_ret Stats)
+	Position() (_swig_ret int64)
 	SendBatch(arg2 []byte, arg3 int64, arg4 uint, arg5 float64) (_swig_ret int64)
 	RecvBatchInto(arg2 []byte, arg3 int64, arg4 float64) (_swig_ret int64)
 	RingMemory() (_swig_ret []byte)
@@ -1535,53 +2033,53 @@ func (p SwigcptrRpcBus) SwigIsRpcBus() {
 func (arg1 SwigcptrRpcBus) GetError() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_RpcBus_Error_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_RpcBus_Error_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) GetTypeId() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_RpcBus_TypeId_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_RpcBus_TypeId_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) GetSize() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_RpcBus_Size_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_RpcBus_Size_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) GetId() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcBus_Id_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcBus_Id_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) SetSpin(arg2 uint) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_RpcBus_Spin_set_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_RpcBus_Spin_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrRpcBus) GetSpin() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_RpcBus_Spin_get_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_RpcBus_Spin_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewRpcBus() (_swig_ret RpcBus) {
 	var swig_r RpcBus
-	swig_r = (RpcBus)(SwigcptrRpcBus(C._wrap_new_RpcBus_native_e451218af17c530a()))
+	swig_r = (RpcBus)(SwigcptrRpcBus(C._wrap_new_RpcBus_native_221fe67e55093d39()))
 	return swig_r
 }
 
 func DeleteRpcBus(arg1 RpcBus) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_RpcBus_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_RpcBus_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrRpcBus) Connect(arg2 string, arg3 Options) (_swig_ret int64) {
@@ -1589,7 +2087,7 @@ func (arg1 SwigcptrRpcBus) Connect(arg2 string, arg3 Options) (_swig_ret int64) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := getSwigcptr(arg3)
-	swig_r = (int64)(C._wrap_RpcBus_Connect_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
+	swig_r = (int64)(C._wrap_RpcBus_Connect_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1601,7 +2099,7 @@ func (arg1 SwigcptrRpcBus) ConnectStart(arg2 string, arg3 Options) (_swig_ret in
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := getSwigcptr(arg3)
-	swig_r = (int64)(C._wrap_RpcBus_ConnectStart_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
+	swig_r = (int64)(C._wrap_RpcBus_ConnectStart_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_82)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1611,41 +2109,41 @@ func (arg1 SwigcptrRpcBus) ConnectStart(arg2 string, arg3 Options) (_swig_ret in
 func (arg1 SwigcptrRpcBus) OpenStep() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_RpcBus_OpenStep_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_RpcBus_OpenStep_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) Close() {
 	_swig_i_0 := arg1
-	C._wrap_RpcBus_Close_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_RpcBus_Close_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrRpcBus) Abort() {
 	_swig_i_0 := arg1
-	C._wrap_RpcBus_Abort_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_RpcBus_Abort_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrRpcBus) Interrupt() {
 	_swig_i_0 := arg1
-	C._wrap_RpcBus_Interrupt_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_RpcBus_Interrupt_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrRpcBus) ClearInterrupt() {
 	_swig_i_0 := arg1
-	C._wrap_RpcBus_ClearInterrupt_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	C._wrap_RpcBus_ClearInterrupt_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrRpcBus) State() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_RpcBus_State_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_RpcBus_State_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) ErrorText() (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_RpcBus_ErrorText_native_e451218af17c530a(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_RpcBus_ErrorText_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -1655,27 +2153,57 @@ swig_r_1 = strings.Clone(swig_r)
 func (arg1 SwigcptrRpcBus) Fileno() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_RpcBus_Fileno_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_RpcBus_Fileno_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) MaxPayload() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_RpcBus_MaxPayload_native_e451218af17c530a(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_RpcBus_MaxPayload_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) SetPollingMode(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_RpcBus_SetPollingMode_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_RpcBus_SetPollingMode_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrRpcBus) Peer() (_swig_ret Peer) {
 	var swig_r Peer
 	_swig_i_0 := arg1
-	swig_r = (Peer)(SwigcptrPeer(C._wrap_RpcBus_Peer_native_e451218af17c530a(C.uintptr_t(_swig_i_0))))
+	swig_r = (Peer)(SwigcptrPeer(C._wrap_RpcBus_Peer_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
+	return swig_r
+}
+
+func (arg1 SwigcptrRpcBus) Accept(arg2 float64) (_swig_ret Event) {
+	var swig_r Event
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (Event)(SwigcptrEvent(C._wrap_RpcBus_Accept_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))))
+	return swig_r
+}
+
+func (arg1 SwigcptrRpcBus) Peers() (_swig_ret Peers) {
+	var swig_r Peers
+	_swig_i_0 := arg1
+	swig_r = (Peers)(SwigcptrPeers(C._wrap_RpcBus_Peers_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
+	return swig_r
+}
+
+func (arg1 SwigcptrRpcBus) DropPeer(arg2 uint) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (int64)(C._wrap_RpcBus_DropPeer_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	return swig_r
+}
+
+func (arg1 SwigcptrRpcBus) Sender() (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_RpcBus_Sender_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
@@ -1686,7 +2214,7 @@ func (arg1 SwigcptrRpcBus) Listen(arg2 string, arg3 int64, arg4 int64, arg5 Opti
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := getSwigcptr(arg5)
-	swig_r = (int64)(C._wrap_RpcBus_Listen_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_1)), C.swig_type_73(_swig_i_2), C.swig_type_74(_swig_i_3), C.uintptr_t(_swig_i_4)))
+	swig_r = (int64)(C._wrap_RpcBus_Listen_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_90)(unsafe.Pointer(&_swig_i_1)), C.swig_type_91(_swig_i_2), C.swig_type_92(_swig_i_3), C.uintptr_t(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1700,7 +2228,7 @@ func (arg1 SwigcptrRpcBus) ListenStart(arg2 string, arg3 int64, arg4 int64, arg5
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := getSwigcptr(arg5)
-	swig_r = (int64)(C._wrap_RpcBus_ListenStart_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_76)(unsafe.Pointer(&_swig_i_1)), C.swig_type_77(_swig_i_2), C.swig_type_78(_swig_i_3), C.uintptr_t(_swig_i_4)))
+	swig_r = (int64)(C._wrap_RpcBus_ListenStart_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_94)(unsafe.Pointer(&_swig_i_1)), C.swig_type_95(_swig_i_2), C.swig_type_96(_swig_i_3), C.uintptr_t(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1710,7 +2238,7 @@ func (arg1 SwigcptrRpcBus) ListenStart(arg2 string, arg3 int64, arg4 int64, arg5
 func (arg1 SwigcptrRpcBus) Stats() (_swig_ret RpcStats) {
 	var swig_r RpcStats
 	_swig_i_0 := arg1
-	swig_r = (RpcStats)(SwigcptrRpcStats(C._wrap_RpcBus_Stats_native_e451218af17c530a(C.uintptr_t(_swig_i_0))))
+	swig_r = (RpcStats)(SwigcptrRpcStats(C._wrap_RpcBus_Stats_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
 	return swig_r
 }
 
@@ -1720,7 +2248,7 @@ func (arg1 SwigcptrRpcBus) Call(arg2 []byte, arg3 uint, arg4 float64) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int64)(C._wrap_RpcBus_Call_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.double(_swig_i_3)))
+	swig_r = (int64)(C._wrap_RpcBus_Call_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_98)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.double(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1732,7 +2260,7 @@ func (arg1 SwigcptrRpcBus) NextReply(arg2 uint64, arg3 float64) (_swig_ret int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_RpcBus_NextReply_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_type_82(_swig_i_1), C.double(_swig_i_2)))
+	swig_r = (int64)(C._wrap_RpcBus_NextReply_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_100(_swig_i_1), C.double(_swig_i_2)))
 	return swig_r
 }
 
@@ -1740,7 +2268,7 @@ func (arg1 SwigcptrRpcBus) NextRequest(arg2 float64) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_RpcBus_NextRequest_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.double(_swig_i_1)))
+	swig_r = (int64)(C._wrap_RpcBus_NextRequest_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1)))
 	return swig_r
 }
 
@@ -1748,7 +2276,7 @@ func (arg1 SwigcptrRpcBus) CopyHeld(arg2 []byte) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_RpcBus_CopyHeld_native_e451218af17c530a(C.uintptr_t(_swig_i_0), *(*C.swig_type_85)(unsafe.Pointer(&_swig_i_1))))
+	swig_r = (int64)(C._wrap_RpcBus_CopyHeld_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_103)(unsafe.Pointer(&_swig_i_1))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1762,7 +2290,7 @@ func (arg1 SwigcptrRpcBus) Reply(arg2 uint64, arg3 []byte, arg4 uint, arg5 float
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int64)(C._wrap_RpcBus_Reply_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_type_87(_swig_i_1), *(*C.swig_type_88)(unsafe.Pointer(&_swig_i_2)), C.swig_intgo(_swig_i_3), C.double(_swig_i_4)))
+	swig_r = (int64)(C._wrap_RpcBus_Reply_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_105(_swig_i_1), *(*C.swig_type_106)(unsafe.Pointer(&_swig_i_2)), C.swig_intgo(_swig_i_3), C.double(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -1773,14 +2301,14 @@ func (arg1 SwigcptrRpcBus) Cancel(arg2 uint64) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_RpcBus_Cancel_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_type_90(_swig_i_1)))
+	swig_r = (int64)(C._wrap_RpcBus_Cancel_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_108(_swig_i_1)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) WatchMessages(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_RpcBus_WatchMessages_native_e451218af17c530a(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_RpcBus_WatchMessages_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 type RpcBus interface {
@@ -1805,6 +2333,10 @@ type RpcBus interface {
 	MaxPayload() (_swig_ret int64)
 	SetPollingMode(arg2 int)
 	Peer() (_swig_ret Peer)
+	Accept(arg2 float64) (_swig_ret Event)
+	Peers() (_swig_ret Peers)
+	DropPeer(arg2 uint) (_swig_ret int64)
+	Sender() (_swig_ret int64)
 	Listen(arg2 string, arg3 int64, arg4 int64, arg5 Options) (_swig_ret int64)
 	ListenStart(arg2 string, arg3 int64, arg4 int64, arg5 Options) (_swig_ret int64)
 	Stats() (_swig_ret RpcStats)

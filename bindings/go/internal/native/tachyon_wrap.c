@@ -214,6 +214,16 @@ static void* Swig_malloc(int c) {
 
 #include <stdint.h>		// Use the C99 official header
 
+
+#define tachyon_event_t_pid_get(self) (self)->who.pid
+#define tachyon_event_t_uid_get(self) (self)->who.uid
+#define tachyon_event_t_gid_get(self) (self)->who.gid
+
+
+#define tachyon_peer_info_t_pid_get(self) (self)->who.pid
+#define tachyon_peer_info_t_uid_get(self) (self)->who.uid
+#define tachyon_peer_info_t_gid_get(self) (self)->who.gid
+
 SWIGINTERN Memory Bus_self(Bus *self){ return (Memory){(char *)self, sizeof *self}; }
 SWIGINTERN void Bus_unref(Bus *self){ bus_unref(self); }
 SWIGINTERN Result Bus_publish(Bus *self,size_t size,uint32_t type_id){
@@ -224,7 +234,7 @@ SWIGINTERN Result Bus_publish(Bus *self,size_t size,uint32_t type_id){
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_e451218af17c530a(void *_swig_go_0) {
+void _wrap_Swig_free_native_221fe67e55093d39(void *_swig_go_0) {
   void *arg1 = 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -234,7 +244,7 @@ void _wrap_Swig_free_native_e451218af17c530a(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_e451218af17c530a(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_221fe67e55093d39(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -247,7 +257,7 @@ void *_wrap_Swig_malloc_native_e451218af17c530a(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_SUCCESS_native_e451218af17c530a() {
+intgo _wrap_SUCCESS_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -259,7 +269,7 @@ intgo _wrap_SUCCESS_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_NULL_PTR_native_e451218af17c530a() {
+intgo _wrap_ERR_NULL_PTR_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -271,7 +281,7 @@ intgo _wrap_ERR_NULL_PTR_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_MEM_native_e451218af17c530a() {
+intgo _wrap_ERR_MEM_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -283,7 +293,7 @@ intgo _wrap_ERR_MEM_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_OPEN_native_e451218af17c530a() {
+intgo _wrap_ERR_OPEN_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -295,7 +305,7 @@ intgo _wrap_ERR_OPEN_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_TRUNCATE_native_e451218af17c530a() {
+intgo _wrap_ERR_TRUNCATE_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -307,7 +317,7 @@ intgo _wrap_ERR_TRUNCATE_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_CHMOD_native_e451218af17c530a() {
+intgo _wrap_ERR_CHMOD_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -319,7 +329,7 @@ intgo _wrap_ERR_CHMOD_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_SEAL_native_e451218af17c530a() {
+intgo _wrap_ERR_SEAL_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -331,7 +341,7 @@ intgo _wrap_ERR_SEAL_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_MAP_native_e451218af17c530a() {
+intgo _wrap_ERR_MAP_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -343,7 +353,7 @@ intgo _wrap_ERR_MAP_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_INVALID_SZ_native_e451218af17c530a() {
+intgo _wrap_ERR_INVALID_SZ_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -355,7 +365,7 @@ intgo _wrap_ERR_INVALID_SZ_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_FULL_native_e451218af17c530a() {
+intgo _wrap_ERR_FULL_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -367,7 +377,7 @@ intgo _wrap_ERR_FULL_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_EMPTY_native_e451218af17c530a() {
+intgo _wrap_ERR_EMPTY_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -379,7 +389,7 @@ intgo _wrap_ERR_EMPTY_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_NETWORK_native_e451218af17c530a() {
+intgo _wrap_ERR_NETWORK_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -391,7 +401,7 @@ intgo _wrap_ERR_NETWORK_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_SYSTEM_native_e451218af17c530a() {
+intgo _wrap_ERR_SYSTEM_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -403,7 +413,7 @@ intgo _wrap_ERR_SYSTEM_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_INTERRUPTED_native_e451218af17c530a() {
+intgo _wrap_ERR_INTERRUPTED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -415,7 +425,7 @@ intgo _wrap_ERR_INTERRUPTED_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_ABI_MISMATCH_native_e451218af17c530a() {
+intgo _wrap_ERR_ABI_MISMATCH_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -427,7 +437,7 @@ intgo _wrap_ERR_ABI_MISMATCH_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_PEER_DEAD_native_e451218af17c530a() {
+intgo _wrap_ERR_PEER_DEAD_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -439,7 +449,7 @@ intgo _wrap_ERR_PEER_DEAD_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_CLOSED_native_e451218af17c530a() {
+intgo _wrap_ERR_CLOSED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -451,7 +461,7 @@ intgo _wrap_ERR_CLOSED_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_TIMEOUT_native_e451218af17c530a() {
+intgo _wrap_ERR_TIMEOUT_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -463,7 +473,7 @@ intgo _wrap_ERR_TIMEOUT_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_BUSY_native_e451218af17c530a() {
+intgo _wrap_ERR_BUSY_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -475,7 +485,7 @@ intgo _wrap_ERR_BUSY_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_CORRUPT_native_e451218af17c530a() {
+intgo _wrap_ERR_CORRUPT_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -487,7 +497,7 @@ intgo _wrap_ERR_CORRUPT_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_ADDR_IN_USE_native_e451218af17c530a() {
+intgo _wrap_ERR_ADDR_IN_USE_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -499,7 +509,7 @@ intgo _wrap_ERR_ADDR_IN_USE_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_PERMISSION_native_e451218af17c530a() {
+intgo _wrap_ERR_PERMISSION_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -511,7 +521,7 @@ intgo _wrap_ERR_PERMISSION_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_FORKED_native_e451218af17c530a() {
+intgo _wrap_ERR_FORKED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -523,7 +533,7 @@ intgo _wrap_ERR_FORKED_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_ABORTED_native_e451218af17c530a() {
+intgo _wrap_ERR_ABORTED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -535,7 +545,7 @@ intgo _wrap_ERR_ABORTED_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ERR_LAGGED_native_e451218af17c530a() {
+intgo _wrap_ERR_LAGGED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -547,7 +557,7 @@ intgo _wrap_ERR_LAGGED_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_NONE_native_e451218af17c530a() {
+intgo _wrap_KIND_NONE_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -559,7 +569,7 @@ intgo _wrap_KIND_NONE_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_ARGUMENT_native_e451218af17c530a() {
+intgo _wrap_KIND_ARGUMENT_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -571,7 +581,7 @@ intgo _wrap_KIND_ARGUMENT_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_MEMORY_native_e451218af17c530a() {
+intgo _wrap_KIND_MEMORY_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -583,7 +593,7 @@ intgo _wrap_KIND_MEMORY_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_SYSTEM_native_e451218af17c530a() {
+intgo _wrap_KIND_SYSTEM_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -595,7 +605,7 @@ intgo _wrap_KIND_SYSTEM_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_CONNECTION_native_e451218af17c530a() {
+intgo _wrap_KIND_CONNECTION_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -607,7 +617,7 @@ intgo _wrap_KIND_CONNECTION_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_PERMISSION_native_e451218af17c530a() {
+intgo _wrap_KIND_PERMISSION_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -619,7 +629,7 @@ intgo _wrap_KIND_PERMISSION_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_WOULD_BLOCK_native_e451218af17c530a() {
+intgo _wrap_KIND_WOULD_BLOCK_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -631,7 +641,7 @@ intgo _wrap_KIND_WOULD_BLOCK_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_TIMEOUT_native_e451218af17c530a() {
+intgo _wrap_KIND_TIMEOUT_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -643,7 +653,7 @@ intgo _wrap_KIND_TIMEOUT_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_INTERRUPTED_native_e451218af17c530a() {
+intgo _wrap_KIND_INTERRUPTED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -655,7 +665,7 @@ intgo _wrap_KIND_INTERRUPTED_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_CLOSED_native_e451218af17c530a() {
+intgo _wrap_KIND_CLOSED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -667,7 +677,7 @@ intgo _wrap_KIND_CLOSED_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_PEER_DEAD_native_e451218af17c530a() {
+intgo _wrap_KIND_PEER_DEAD_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -679,7 +689,7 @@ intgo _wrap_KIND_PEER_DEAD_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_STATE_native_e451218af17c530a() {
+intgo _wrap_KIND_STATE_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -691,7 +701,7 @@ intgo _wrap_KIND_STATE_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_CORRUPT_native_e451218af17c530a() {
+intgo _wrap_KIND_CORRUPT_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -703,7 +713,7 @@ intgo _wrap_KIND_CORRUPT_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_KIND_ABORTED_native_e451218af17c530a() {
+intgo _wrap_KIND_ABORTED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -715,7 +725,7 @@ intgo _wrap_KIND_ABORTED_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_STATE_UNINITIALIZED_native_e451218af17c530a() {
+intgo _wrap_STATE_UNINITIALIZED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -727,7 +737,7 @@ intgo _wrap_STATE_UNINITIALIZED_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_STATE_INITIALIZING_native_e451218af17c530a() {
+intgo _wrap_STATE_INITIALIZING_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -739,7 +749,7 @@ intgo _wrap_STATE_INITIALIZING_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_STATE_READY_native_e451218af17c530a() {
+intgo _wrap_STATE_READY_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -751,7 +761,7 @@ intgo _wrap_STATE_READY_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_STATE_DISCONNECTED_native_e451218af17c530a() {
+intgo _wrap_STATE_DISCONNECTED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -763,7 +773,7 @@ intgo _wrap_STATE_DISCONNECTED_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_STATE_FATAL_ERROR_native_e451218af17c530a() {
+intgo _wrap_STATE_FATAL_ERROR_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -775,7 +785,7 @@ intgo _wrap_STATE_FATAL_ERROR_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_STATE_UNKNOWN_native_e451218af17c530a() {
+intgo _wrap_STATE_UNKNOWN_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -787,7 +797,7 @@ intgo _wrap_STATE_UNKNOWN_native_e451218af17c530a() {
 }
 
 
-_gostring_ _wrap_version_native_e451218af17c530a() {
+_gostring_ _wrap_version_native_221fe67e55093d39() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -801,7 +811,7 @@ _gostring_ _wrap_version_native_e451218af17c530a() {
 }
 
 
-_gostring_ _wrap_strerror_native_e451218af17c530a(intgo _swig_go_0) {
+_gostring_ _wrap_strerror_native_221fe67e55093d39(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -817,7 +827,7 @@ _gostring_ _wrap_strerror_native_e451218af17c530a(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_error_name_native_e451218af17c530a(intgo _swig_go_0) {
+_gostring_ _wrap_error_name_native_221fe67e55093d39(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -833,7 +843,7 @@ _gostring_ _wrap_error_name_native_e451218af17c530a(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_error_kind_native_e451218af17c530a(intgo _swig_go_0) {
+intgo _wrap_error_kind_native_221fe67e55093d39(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   tachyon_error_kind_t result;
   intgo _swig_go_result;
@@ -846,7 +856,7 @@ intgo _wrap_error_kind_native_e451218af17c530a(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_ROLE_NONE_native_e451218af17c530a() {
+intgo _wrap_ROLE_NONE_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -858,7 +868,7 @@ intgo _wrap_ROLE_NONE_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ROLE_PRODUCER_native_e451218af17c530a() {
+intgo _wrap_ROLE_PRODUCER_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -870,7 +880,7 @@ intgo _wrap_ROLE_PRODUCER_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_ROLE_CONSUMER_native_e451218af17c530a() {
+intgo _wrap_ROLE_CONSUMER_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -882,7 +892,7 @@ intgo _wrap_ROLE_CONSUMER_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_SLOW_BLOCK_native_e451218af17c530a() {
+intgo _wrap_SLOW_BLOCK_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -894,7 +904,7 @@ intgo _wrap_SLOW_BLOCK_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_SLOW_DISCONNECT_native_e451218af17c530a() {
+intgo _wrap_SLOW_DISCONNECT_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -906,7 +916,7 @@ intgo _wrap_SLOW_DISCONNECT_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_WITHOUT_PEERS_WAIT_native_e451218af17c530a() {
+intgo _wrap_WITHOUT_PEERS_WAIT_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -918,7 +928,7 @@ intgo _wrap_WITHOUT_PEERS_WAIT_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_e451218af17c530a() {
+intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -930,7 +940,7 @@ intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_START_NOW_native_e451218af17c530a() {
+intgo _wrap_START_NOW_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -942,7 +952,7 @@ intgo _wrap_START_NOW_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_START_OLDEST_native_e451218af17c530a() {
+intgo _wrap_START_OLDEST_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -954,7 +964,7 @@ intgo _wrap_START_OLDEST_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_START_POSITION_native_e451218af17c530a() {
+intgo _wrap_START_POSITION_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -966,7 +976,7 @@ intgo _wrap_START_POSITION_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_Peer_Pid_get_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Pid_get_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -979,7 +989,7 @@ intgo _wrap_Peer_Pid_get_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
 }
 
 
-intgo _wrap_Peer_Uid_get_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Uid_get_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -992,7 +1002,7 @@ intgo _wrap_Peer_Uid_get_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
 }
 
 
-intgo _wrap_Peer_Gid_get_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Gid_get_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1005,7 +1015,7 @@ intgo _wrap_Peer_Gid_get_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
 }
 
 
-tachyon_peer_t *_wrap_new_Peer_native_e451218af17c530a() {
+tachyon_peer_t *_wrap_new_Peer_native_221fe67e55093d39() {
   tachyon_peer_t *result = 0 ;
   tachyon_peer_t *_swig_go_result;
   
@@ -1016,7 +1026,7 @@ tachyon_peer_t *_wrap_new_Peer_native_e451218af17c530a() {
 }
 
 
-void _wrap_delete_Peer_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
+void _wrap_delete_Peer_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   
   arg1 = *(tachyon_peer_t **)&_swig_go_0; 
@@ -1026,7 +1036,7 @@ void _wrap_delete_Peer_native_e451218af17c530a(tachyon_peer_t *_swig_go_0) {
 }
 
 
-intgo _wrap_EVENT_JOINED_native_e451218af17c530a() {
+intgo _wrap_EVENT_JOINED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -1038,7 +1048,7 @@ intgo _wrap_EVENT_JOINED_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_EVENT_LEFT_native_e451218af17c530a() {
+intgo _wrap_EVENT_LEFT_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -1050,7 +1060,7 @@ intgo _wrap_EVENT_LEFT_native_e451218af17c530a() {
 }
 
 
-intgo _wrap_EVENT_MISSED_native_e451218af17c530a() {
+intgo _wrap_EVENT_MISSED_native_221fe67e55093d39() {
   int result;
   intgo _swig_go_result;
   
@@ -1062,7 +1072,263 @@ intgo _wrap_EVENT_MISSED_native_e451218af17c530a() {
 }
 
 
-long long _wrap_Stats_Capacity_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
+intgo _wrap_Event_Kind_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+  tachyon_event_t *arg1 = 0 ;
+  uint32_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(tachyon_event_t **)&_swig_go_0; 
+  
+  result = (uint32_t) ((arg1)->kind);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_Event_Peer_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+  tachyon_event_t *arg1 = 0 ;
+  uint32_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(tachyon_event_t **)&_swig_go_0; 
+  
+  result = (uint32_t) ((arg1)->peer);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_Event_Reason_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+  tachyon_event_t *arg1 = 0 ;
+  tachyon_error_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(tachyon_event_t **)&_swig_go_0; 
+  
+  result = (tachyon_error_t) ((arg1)->reason);
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_Event_Name_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+  tachyon_event_t *arg1 = 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(tachyon_event_t **)&_swig_go_0; 
+  
+  result = (char *)(char *) ((arg1)->name);
+  {
+    _swig_go_result.p = (char *)result;
+    _swig_go_result.n = (intgo)strlen(result);
+  }
+  return _swig_go_result;
+}
+
+
+intgo _wrap_Event_Pid_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+  tachyon_event_t *arg1 = 0 ;
+  int32_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(tachyon_event_t **)&_swig_go_0; 
+  
+  result = (int32_t)tachyon_event_t_pid_get(arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_Event_Uid_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+  tachyon_event_t *arg1 = 0 ;
+  uint32_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(tachyon_event_t **)&_swig_go_0; 
+  
+  result = (uint32_t)tachyon_event_t_uid_get(arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_Event_Gid_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+  tachyon_event_t *arg1 = 0 ;
+  uint32_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(tachyon_event_t **)&_swig_go_0; 
+  
+  result = (uint32_t)tachyon_event_t_gid_get(arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+tachyon_event_t *_wrap_new_Event_native_221fe67e55093d39() {
+  tachyon_event_t *result = 0 ;
+  tachyon_event_t *_swig_go_result;
+  
+  
+  result = (tachyon_event_t *)calloc(1, sizeof(tachyon_event_t));
+  *(tachyon_event_t **)&_swig_go_result = (tachyon_event_t *)result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_delete_Event_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+  tachyon_event_t *arg1 = 0 ;
+  
+  arg1 = *(tachyon_event_t **)&_swig_go_0; 
+  
+  free((char *) arg1);
+  
+}
+
+
+intgo _wrap_PeerInfo_Peer_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+  tachyon_peer_info_t *arg1 = 0 ;
+  uint32_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(tachyon_peer_info_t **)&_swig_go_0; 
+  
+  result = (uint32_t) ((arg1)->peer);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_PeerInfo_Name_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+  tachyon_peer_info_t *arg1 = 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(tachyon_peer_info_t **)&_swig_go_0; 
+  
+  result = (char *)(char *) ((arg1)->name);
+  {
+    _swig_go_result.p = (char *)result;
+    _swig_go_result.n = (intgo)strlen(result);
+  }
+  return _swig_go_result;
+}
+
+
+long long _wrap_PeerInfo_Messages_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+  tachyon_peer_info_t *arg1 = 0 ;
+  uint64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(tachyon_peer_info_t **)&_swig_go_0; 
+  
+  result = (uint64_t) ((arg1)->messages);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_PeerInfo_Behind_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+  tachyon_peer_info_t *arg1 = 0 ;
+  uint64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(tachyon_peer_info_t **)&_swig_go_0; 
+  
+  result = (uint64_t) ((arg1)->behind);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_PeerInfo_Sleeps_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+  tachyon_peer_info_t *arg1 = 0 ;
+  uint64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(tachyon_peer_info_t **)&_swig_go_0; 
+  
+  result = (uint64_t) ((arg1)->sleeps);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_PeerInfo_Wakes_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+  tachyon_peer_info_t *arg1 = 0 ;
+  uint64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(tachyon_peer_info_t **)&_swig_go_0; 
+  
+  result = (uint64_t) ((arg1)->wakes);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_PeerInfo_Pid_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+  tachyon_peer_info_t *arg1 = 0 ;
+  int32_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(tachyon_peer_info_t **)&_swig_go_0; 
+  
+  result = (int32_t)tachyon_peer_info_t_pid_get(arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_PeerInfo_Uid_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+  tachyon_peer_info_t *arg1 = 0 ;
+  uint32_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(tachyon_peer_info_t **)&_swig_go_0; 
+  
+  result = (uint32_t)tachyon_peer_info_t_uid_get(arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_PeerInfo_Gid_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+  tachyon_peer_info_t *arg1 = 0 ;
+  uint32_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(tachyon_peer_info_t **)&_swig_go_0; 
+  
+  result = (uint32_t)tachyon_peer_info_t_gid_get(arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+tachyon_peer_info_t *_wrap_new_PeerInfo_native_221fe67e55093d39() {
+  tachyon_peer_info_t *result = 0 ;
+  tachyon_peer_info_t *_swig_go_result;
+  
+  
+  result = (tachyon_peer_info_t *)calloc(1, sizeof(tachyon_peer_info_t));
+  *(tachyon_peer_info_t **)&_swig_go_result = (tachyon_peer_info_t *)result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_delete_PeerInfo_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+  tachyon_peer_info_t *arg1 = 0 ;
+  
+  arg1 = *(tachyon_peer_info_t **)&_swig_go_0; 
+  
+  free((char *) arg1);
+  
+}
+
+
+long long _wrap_Stats_Capacity_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1075,7 +1341,7 @@ long long _wrap_Stats_Capacity_get_native_e451218af17c530a(tachyon_stats_t *_swi
 }
 
 
-long long _wrap_Stats_Used_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Used_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1088,7 +1354,7 @@ long long _wrap_Stats_Used_get_native_e451218af17c530a(tachyon_stats_t *_swig_go
 }
 
 
-long long _wrap_Stats_Messages_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Messages_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1101,7 +1367,7 @@ long long _wrap_Stats_Messages_get_native_e451218af17c530a(tachyon_stats_t *_swi
 }
 
 
-long long _wrap_Stats_RingBytes_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_RingBytes_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1114,7 +1380,7 @@ long long _wrap_Stats_RingBytes_get_native_e451218af17c530a(tachyon_stats_t *_sw
 }
 
 
-long long _wrap_Stats_Flushes_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Flushes_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1127,7 +1393,7 @@ long long _wrap_Stats_Flushes_get_native_e451218af17c530a(tachyon_stats_t *_swig
 }
 
 
-long long _wrap_Stats_Full_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Full_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1140,7 +1406,7 @@ long long _wrap_Stats_Full_get_native_e451218af17c530a(tachyon_stats_t *_swig_go
 }
 
 
-long long _wrap_Stats_Sleeps_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Sleeps_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1153,7 +1419,7 @@ long long _wrap_Stats_Sleeps_get_native_e451218af17c530a(tachyon_stats_t *_swig_
 }
 
 
-long long _wrap_Stats_Wakes_get_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Wakes_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1166,7 +1432,7 @@ long long _wrap_Stats_Wakes_get_native_e451218af17c530a(tachyon_stats_t *_swig_g
 }
 
 
-tachyon_stats_t *_wrap_new_Stats_native_e451218af17c530a() {
+tachyon_stats_t *_wrap_new_Stats_native_221fe67e55093d39() {
   tachyon_stats_t *result = 0 ;
   tachyon_stats_t *_swig_go_result;
   
@@ -1177,7 +1443,7 @@ tachyon_stats_t *_wrap_new_Stats_native_e451218af17c530a() {
 }
 
 
-void _wrap_delete_Stats_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
+void _wrap_delete_Stats_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   
   arg1 = *(tachyon_stats_t **)&_swig_go_0; 
@@ -1187,7 +1453,7 @@ void _wrap_delete_Stats_native_e451218af17c530a(tachyon_stats_t *_swig_go_0) {
 }
 
 
-long long _wrap_RpcStats_Calls_get_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Calls_get_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1200,7 +1466,7 @@ long long _wrap_RpcStats_Calls_get_native_e451218af17c530a(tachyon_rpc_stats_t *
 }
 
 
-long long _wrap_RpcStats_Replies_get_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Replies_get_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1213,7 +1479,7 @@ long long _wrap_RpcStats_Replies_get_native_e451218af17c530a(tachyon_rpc_stats_t
 }
 
 
-long long _wrap_RpcStats_Dropped_get_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Dropped_get_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1226,7 +1492,7 @@ long long _wrap_RpcStats_Dropped_get_native_e451218af17c530a(tachyon_rpc_stats_t
 }
 
 
-long long _wrap_RpcStats_Kept_get_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Kept_get_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1239,7 +1505,7 @@ long long _wrap_RpcStats_Kept_get_native_e451218af17c530a(tachyon_rpc_stats_t *_
 }
 
 
-long long _wrap_RpcStats_Outstanding_get_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Outstanding_get_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1252,7 +1518,7 @@ long long _wrap_RpcStats_Outstanding_get_native_e451218af17c530a(tachyon_rpc_sta
 }
 
 
-tachyon_rpc_stats_t *_wrap_new_RpcStats_native_e451218af17c530a() {
+tachyon_rpc_stats_t *_wrap_new_RpcStats_native_221fe67e55093d39() {
   tachyon_rpc_stats_t *result = 0 ;
   tachyon_rpc_stats_t *_swig_go_result;
   
@@ -1263,7 +1529,7 @@ tachyon_rpc_stats_t *_wrap_new_RpcStats_native_e451218af17c530a() {
 }
 
 
-void _wrap_delete_RpcStats_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go_0) {
+void _wrap_delete_RpcStats_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   
   arg1 = *(tachyon_rpc_stats_t **)&_swig_go_0; 
@@ -1273,7 +1539,7 @@ void _wrap_delete_RpcStats_native_e451218af17c530a(tachyon_rpc_stats_t *_swig_go
 }
 
 
-void _wrap_Options_Timeout_set_native_e451218af17c530a(Options *_swig_go_0, double _swig_go_1) {
+void _wrap_Options_Timeout_set_native_221fe67e55093d39(Options *_swig_go_0, double _swig_go_1) {
   Options *arg1 = 0 ;
   double arg2 ;
   
@@ -1285,7 +1551,7 @@ void _wrap_Options_Timeout_set_native_e451218af17c530a(Options *_swig_go_0, doub
 }
 
 
-double _wrap_Options_Timeout_get_native_e451218af17c530a(Options *_swig_go_0) {
+double _wrap_Options_Timeout_get_native_221fe67e55093d39(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   double result;
   double _swig_go_result;
@@ -1298,7 +1564,7 @@ double _wrap_Options_Timeout_get_native_e451218af17c530a(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Mode_set_native_e451218af17c530a(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_Mode_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   unsigned int arg2 ;
   
@@ -1310,7 +1576,7 @@ void _wrap_Options_Mode_set_native_e451218af17c530a(Options *_swig_go_0, intgo _
 }
 
 
-intgo _wrap_Options_Mode_get_native_e451218af17c530a(Options *_swig_go_0) {
+intgo _wrap_Options_Mode_get_native_221fe67e55093d39(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   unsigned int result;
   intgo _swig_go_result;
@@ -1323,7 +1589,7 @@ intgo _wrap_Options_Mode_get_native_e451218af17c530a(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Role_set_native_e451218af17c530a(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_Role_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   int arg2 ;
   
@@ -1335,7 +1601,7 @@ void _wrap_Options_Role_set_native_e451218af17c530a(Options *_swig_go_0, intgo _
 }
 
 
-intgo _wrap_Options_Role_get_native_e451218af17c530a(Options *_swig_go_0) {
+intgo _wrap_Options_Role_get_native_221fe67e55093d39(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1348,7 +1614,7 @@ intgo _wrap_Options_Role_get_native_e451218af17c530a(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Schema_set_native_e451218af17c530a(Options *_swig_go_0, long long _swig_go_1) {
+void _wrap_Options_Schema_set_native_221fe67e55093d39(Options *_swig_go_0, long long _swig_go_1) {
   Options *arg1 = 0 ;
   uint64_t arg2 ;
   
@@ -1360,7 +1626,7 @@ void _wrap_Options_Schema_set_native_e451218af17c530a(Options *_swig_go_0, long 
 }
 
 
-long long _wrap_Options_Schema_get_native_e451218af17c530a(Options *_swig_go_0) {
+long long _wrap_Options_Schema_get_native_221fe67e55093d39(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1373,7 +1639,232 @@ long long _wrap_Options_Schema_get_native_e451218af17c530a(Options *_swig_go_0) 
 }
 
 
-Options *_wrap_new_Options_native_e451218af17c530a() {
+void _wrap_Options_MaxPeers_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+  Options *arg1 = 0 ;
+  uint32_t arg2 ;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  arg2 = (uint32_t)_swig_go_1; 
+  
+  if (arg1) (arg1)->max_peers = arg2;
+  
+}
+
+
+intgo _wrap_Options_MaxPeers_get_native_221fe67e55093d39(Options *_swig_go_0) {
+  Options *arg1 = 0 ;
+  uint32_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  
+  result = (uint32_t) ((arg1)->max_peers);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_Options_SlowPeer_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+  Options *arg1 = 0 ;
+  int arg2 ;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  arg2 = (int)_swig_go_1; 
+  
+  if (arg1) (arg1)->slow_peer = arg2;
+  
+}
+
+
+intgo _wrap_Options_SlowPeer_get_native_221fe67e55093d39(Options *_swig_go_0) {
+  Options *arg1 = 0 ;
+  int result;
+  intgo _swig_go_result;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  
+  result = (int) ((arg1)->slow_peer);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_Options_SlowAfter_set_native_221fe67e55093d39(Options *_swig_go_0, double _swig_go_1) {
+  Options *arg1 = 0 ;
+  double arg2 ;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  arg2 = (double)_swig_go_1; 
+  
+  if (arg1) (arg1)->slow_after = arg2;
+  
+}
+
+
+double _wrap_Options_SlowAfter_get_native_221fe67e55093d39(Options *_swig_go_0) {
+  Options *arg1 = 0 ;
+  double result;
+  double _swig_go_result;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  
+  result = (double) ((arg1)->slow_after);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_Options_WithoutPeers_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+  Options *arg1 = 0 ;
+  int arg2 ;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  arg2 = (int)_swig_go_1; 
+  
+  if (arg1) (arg1)->without_peers = arg2;
+  
+}
+
+
+intgo _wrap_Options_WithoutPeers_get_native_221fe67e55093d39(Options *_swig_go_0) {
+  Options *arg1 = 0 ;
+  int result;
+  intgo _swig_go_result;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  
+  result = (int) ((arg1)->without_peers);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_Options_KeepPlace_set_native_221fe67e55093d39(Options *_swig_go_0, double _swig_go_1) {
+  Options *arg1 = 0 ;
+  double arg2 ;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  arg2 = (double)_swig_go_1; 
+  
+  if (arg1) (arg1)->keep_place = arg2;
+  
+}
+
+
+double _wrap_Options_KeepPlace_get_native_221fe67e55093d39(Options *_swig_go_0) {
+  Options *arg1 = 0 ;
+  double result;
+  double _swig_go_result;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  
+  result = (double) ((arg1)->keep_place);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_Options_Start_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+  Options *arg1 = 0 ;
+  int arg2 ;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  arg2 = (int)_swig_go_1; 
+  
+  if (arg1) (arg1)->start = arg2;
+  
+}
+
+
+intgo _wrap_Options_Start_get_native_221fe67e55093d39(Options *_swig_go_0) {
+  Options *arg1 = 0 ;
+  int result;
+  intgo _swig_go_result;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  
+  result = (int) ((arg1)->start);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_Options_StartPosition_set_native_221fe67e55093d39(Options *_swig_go_0, long long _swig_go_1) {
+  Options *arg1 = 0 ;
+  uint64_t arg2 ;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  arg2 = (uint64_t)_swig_go_1; 
+  
+  if (arg1) (arg1)->start_position = arg2;
+  
+}
+
+
+long long _wrap_Options_StartPosition_get_native_221fe67e55093d39(Options *_swig_go_0) {
+  Options *arg1 = 0 ;
+  uint64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  
+  result = (uint64_t) ((arg1)->start_position);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_Options_StartEpoch_set_native_221fe67e55093d39(Options *_swig_go_0, long long _swig_go_1) {
+  Options *arg1 = 0 ;
+  uint64_t arg2 ;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  arg2 = (uint64_t)_swig_go_1; 
+  
+  if (arg1) (arg1)->start_epoch = arg2;
+  
+}
+
+
+long long _wrap_Options_StartEpoch_get_native_221fe67e55093d39(Options *_swig_go_0) {
+  Options *arg1 = 0 ;
+  uint64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  
+  result = (uint64_t) ((arg1)->start_epoch);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_Options_TypesRequired_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+  Options *arg1 = 0 ;
+  int arg2 ;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  arg2 = (int)_swig_go_1; 
+  
+  if (arg1) (arg1)->types_required = arg2;
+  
+}
+
+
+intgo _wrap_Options_TypesRequired_get_native_221fe67e55093d39(Options *_swig_go_0) {
+  Options *arg1 = 0 ;
+  int result;
+  intgo _swig_go_result;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  
+  result = (int) ((arg1)->types_required);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+Options *_wrap_new_Options_native_221fe67e55093d39() {
   Options *result = 0 ;
   Options *_swig_go_result;
   
@@ -1384,7 +1875,7 @@ Options *_wrap_new_Options_native_e451218af17c530a() {
 }
 
 
-void _wrap_delete_Options_native_e451218af17c530a(Options *_swig_go_0) {
+void _wrap_delete_Options_native_221fe67e55093d39(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   
   arg1 = *(Options **)&_swig_go_0; 
@@ -1394,7 +1885,7 @@ void _wrap_delete_Options_native_e451218af17c530a(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_AllowUid_native_e451218af17c530a(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_AllowUid_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -1406,7 +1897,87 @@ void _wrap_Options_AllowUid_native_e451218af17c530a(Options *_swig_go_0, intgo _
 }
 
 
-intgo _wrap_Bus_Error_get_native_e451218af17c530a(Bus *_swig_go_0) {
+void _wrap_Options_SetName_native_221fe67e55093d39(Options *_swig_go_0, _gostring_ _swig_go_1) {
+  Options *arg1 = 0 ;
+  char *arg2 = 0 ;
+  char *temp2 ;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  
+  temp2 = (char *)malloc(_swig_go_1.n + 1);
+  memcpy(temp2, _swig_go_1.p, _swig_go_1.n);
+  temp2[_swig_go_1.n] = '\0';
+  arg2 = (char *)temp2;
+  
+  
+  Options_set_name(arg1,(char const *)arg2);
+  
+  free((char *)arg2); 
+}
+
+
+void _wrap_Options_SetTypes_native_221fe67e55093d39(Options *_swig_go_0, _gostring_ _swig_go_1) {
+  Options *arg1 = 0 ;
+  char *arg2 = 0 ;
+  char *temp2 ;
+  
+  arg1 = *(Options **)&_swig_go_0; 
+  
+  temp2 = (char *)malloc(_swig_go_1.n + 1);
+  memcpy(temp2, _swig_go_1.p, _swig_go_1.n);
+  temp2[_swig_go_1.n] = '\0';
+  arg2 = (char *)temp2;
+  
+  
+  Options_set_types(arg1,(char const *)arg2);
+  
+  free((char *)arg2); 
+}
+
+
+intgo _wrap_Peers_Count_get_native_221fe67e55093d39(Peers *_swig_go_0) {
+  Peers *arg1 = 0 ;
+  uint32_t result;
+  intgo _swig_go_result;
+  
+  arg1 = *(Peers **)&_swig_go_0; 
+  
+  result = (uint32_t) ((arg1)->count);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_delete_Peers_native_221fe67e55093d39(Peers *_swig_go_0) {
+  Peers *arg1 = 0 ;
+  
+  arg1 = *(Peers **)&_swig_go_0; 
+  
+  delete_Peers(arg1);
+  
+}
+
+
+tachyon_peer_info_t *_wrap_Peers_At_native_221fe67e55093d39(Peers *_swig_go_0, intgo _swig_go_1) {
+  Peers *arg1 = 0 ;
+  uint32_t arg2 ;
+  tachyon_peer_info_t result;
+  tachyon_peer_info_t *_swig_go_result;
+  
+  arg1 = *(Peers **)&_swig_go_0; 
+  arg2 = (uint32_t)_swig_go_1; 
+  
+  result = Peers_at(arg1,arg2);
+  {
+    tachyon_peer_info_t * resultptr = (tachyon_peer_info_t *)malloc(sizeof(tachyon_peer_info_t));
+    memmove(resultptr, &result, sizeof(tachyon_peer_info_t));
+    *(tachyon_peer_info_t **)&_swig_go_result = resultptr;
+  }
+  return _swig_go_result;
+}
+
+
+intgo _wrap_Bus_Error_get_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1421,7 +1992,7 @@ intgo _wrap_Bus_Error_get_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_TypeId_get_native_e451218af17c530a(Bus *_swig_go_0) {
+intgo _wrap_Bus_TypeId_get_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1436,7 +2007,7 @@ intgo _wrap_Bus_TypeId_get_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Size_get_native_e451218af17c530a(Bus *_swig_go_0) {
+long long _wrap_Bus_Size_get_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1451,7 +2022,7 @@ long long _wrap_Bus_Size_get_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_Count_get_native_e451218af17c530a(Bus *_swig_go_0) {
+intgo _wrap_Bus_Count_get_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1466,7 +2037,7 @@ intgo _wrap_Bus_Count_get_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Stride_get_native_e451218af17c530a(Bus *_swig_go_0) {
+long long _wrap_Bus_Stride_get_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1481,7 +2052,22 @@ long long _wrap_Bus_Stride_get_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Spin_set_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_Bus_Epoch_get_native_221fe67e55093d39(Bus *_swig_go_0) {
+  Bus *arg1 = 0 ;
+  uint64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(Bus **)&_swig_go_0; 
+  
+  if (!arg1) arg1 = bus_none();
+  
+  result = (uint64_t) ((arg1)->epoch);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_Bus_Spin_set_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -1495,7 +2081,7 @@ void _wrap_Bus_Spin_set_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go_
 }
 
 
-intgo _wrap_Bus_Spin_get_native_e451218af17c530a(Bus *_swig_go_0) {
+intgo _wrap_Bus_Spin_get_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1510,7 +2096,7 @@ intgo _wrap_Bus_Spin_get_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-Bus *_wrap_new_Bus_native_e451218af17c530a() {
+Bus *_wrap_new_Bus_native_221fe67e55093d39() {
   Bus *result = 0 ;
   Bus *_swig_go_result;
   
@@ -1521,7 +2107,7 @@ Bus *_wrap_new_Bus_native_e451218af17c530a() {
 }
 
 
-void _wrap_delete_Bus_native_e451218af17c530a(Bus *_swig_go_0) {
+void _wrap_delete_Bus_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1533,7 +2119,7 @@ void _wrap_delete_Bus_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Connect_native_e451218af17c530a(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_Bus_Connect_native_221fe67e55093d39(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -1565,7 +2151,7 @@ long long _wrap_Bus_Connect_native_e451218af17c530a(Bus *_swig_go_0, _gostring_ 
 }
 
 
-long long _wrap_Bus_ConnectStart_native_e451218af17c530a(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_Bus_ConnectStart_native_221fe67e55093d39(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -1597,7 +2183,7 @@ long long _wrap_Bus_ConnectStart_native_e451218af17c530a(Bus *_swig_go_0, _gostr
 }
 
 
-long long _wrap_Bus_OpenStep_native_e451218af17c530a(Bus *_swig_go_0) {
+long long _wrap_Bus_OpenStep_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -1618,7 +2204,7 @@ long long _wrap_Bus_OpenStep_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Close_native_e451218af17c530a(Bus *_swig_go_0) {
+void _wrap_Bus_Close_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1630,7 +2216,7 @@ void _wrap_Bus_Close_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Abort_native_e451218af17c530a(Bus *_swig_go_0) {
+void _wrap_Bus_Abort_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1642,7 +2228,7 @@ void _wrap_Bus_Abort_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Interrupt_native_e451218af17c530a(Bus *_swig_go_0) {
+void _wrap_Bus_Interrupt_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1654,7 +2240,7 @@ void _wrap_Bus_Interrupt_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_ClearInterrupt_native_e451218af17c530a(Bus *_swig_go_0) {
+void _wrap_Bus_ClearInterrupt_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -1666,7 +2252,7 @@ void _wrap_Bus_ClearInterrupt_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_State_native_e451218af17c530a(Bus *_swig_go_0) {
+intgo _wrap_Bus_State_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1681,7 +2267,7 @@ intgo _wrap_Bus_State_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_Bus_ErrorText_native_e451218af17c530a(Bus *_swig_go_0) {
+_gostring_ _wrap_Bus_ErrorText_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1699,7 +2285,7 @@ _gostring_ _wrap_Bus_ErrorText_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Fileno_native_e451218af17c530a(Bus *_swig_go_0) {
+long long _wrap_Bus_Fileno_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -1720,7 +2306,7 @@ long long _wrap_Bus_Fileno_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_MaxPayload_native_e451218af17c530a(Bus *_swig_go_0) {
+long long _wrap_Bus_MaxPayload_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -1741,7 +2327,7 @@ long long _wrap_Bus_MaxPayload_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_SetPollingMode_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Bus_SetPollingMode_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   int arg2 ;
   
@@ -1761,7 +2347,7 @@ void _wrap_Bus_SetPollingMode_native_e451218af17c530a(Bus *_swig_go_0, intgo _sw
 }
 
 
-tachyon_peer_t *_wrap_Bus_Peer_native_e451218af17c530a(Bus *_swig_go_0) {
+tachyon_peer_t *_wrap_Bus_Peer_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   tachyon_peer_t result;
   tachyon_peer_t *_swig_go_result;
@@ -1786,7 +2372,99 @@ tachyon_peer_t *_wrap_Bus_Peer_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Listen_native_e451218af17c530a(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
+tachyon_event_t *_wrap_Bus_Accept_native_221fe67e55093d39(Bus *_swig_go_0, double _swig_go_1) {
+  Bus *arg1 = 0 ;
+  double arg2 ;
+  tachyon_event_t result;
+  tachyon_event_t *_swig_go_result;
+  
+  arg1 = *(Bus **)&_swig_go_0; 
+  arg2 = (double)_swig_go_1; 
+  
+  if (!arg1) arg1 = bus_none();
+  
+  {
+    arg1->error = 0;
+    result = Bus_accept(arg1,arg2);
+    if (arg1->error) {
+      ; 
+    }
+  }
+  {
+    tachyon_event_t * resultptr = (tachyon_event_t *)malloc(sizeof(tachyon_event_t));
+    memmove(resultptr, &result, sizeof(tachyon_event_t));
+    *(tachyon_event_t **)&_swig_go_result = resultptr;
+  }
+  return _swig_go_result;
+}
+
+
+Peers *_wrap_Bus_Peers_native_221fe67e55093d39(Bus *_swig_go_0) {
+  Bus *arg1 = 0 ;
+  Peers *result = 0 ;
+  Peers *_swig_go_result;
+  
+  arg1 = *(Bus **)&_swig_go_0; 
+  
+  if (!arg1) arg1 = bus_none();
+  
+  {
+    arg1->error = 0;
+    result = (Peers *)Bus_peers(arg1);
+    if (arg1->error) {
+      ; 
+    }
+  }
+  *(Peers **)&_swig_go_result = (Peers *)result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_Bus_DropPeer_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1) {
+  Bus *arg1 = 0 ;
+  uint32_t arg2 ;
+  Result result;
+  long long _swig_go_result;
+  
+  arg1 = *(Bus **)&_swig_go_0; 
+  arg2 = (uint32_t)_swig_go_1; 
+  
+  if (!arg1) arg1 = bus_none();
+  
+  {
+    arg1->error = 0;
+    result = (Result)Bus_drop_peer(arg1,arg2);
+    if (arg1->error) {
+      ; 
+    }
+  }
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_Bus_Sender_native_221fe67e55093d39(Bus *_swig_go_0) {
+  Bus *arg1 = 0 ;
+  Result result;
+  long long _swig_go_result;
+  
+  arg1 = *(Bus **)&_swig_go_0; 
+  
+  if (!arg1) arg1 = bus_none();
+  
+  {
+    arg1->error = 0;
+    result = (Result)Bus_sender(arg1);
+    if (arg1->error) {
+      ; 
+    }
+  }
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_Bus_Listen_native_221fe67e55093d39(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -1820,7 +2498,7 @@ long long _wrap_Bus_Listen_native_e451218af17c530a(Bus *_swig_go_0, _gostring_ _
 }
 
 
-long long _wrap_Bus_ListenStart_native_e451218af17c530a(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
+long long _wrap_Bus_ListenStart_native_221fe67e55093d39(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -1854,7 +2532,7 @@ long long _wrap_Bus_ListenStart_native_e451218af17c530a(Bus *_swig_go_0, _gostri
 }
 
 
-long long _wrap_Bus_SetNumaNode_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_Bus_SetNumaNode_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   int arg2 ;
   Result result;
@@ -1877,7 +2555,7 @@ long long _wrap_Bus_SetNumaNode_native_e451218af17c530a(Bus *_swig_go_0, intgo _
 }
 
 
-tachyon_stats_t *_wrap_Bus_Stats_native_e451218af17c530a(Bus *_swig_go_0) {
+tachyon_stats_t *_wrap_Bus_Stats_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   tachyon_stats_t result;
   tachyon_stats_t *_swig_go_result;
@@ -1902,7 +2580,28 @@ tachyon_stats_t *_wrap_Bus_Stats_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_SendBatch_native_e451218af17c530a(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
+long long _wrap_Bus_Position_native_221fe67e55093d39(Bus *_swig_go_0) {
+  Bus *arg1 = 0 ;
+  Result result;
+  long long _swig_go_result;
+  
+  arg1 = *(Bus **)&_swig_go_0; 
+  
+  if (!arg1) arg1 = bus_none();
+  
+  {
+    arg1->error = 0;
+    result = (Result)Bus_position(arg1);
+    if (arg1->error) {
+      ; 
+    }
+  }
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_Bus_SendBatch_native_221fe67e55093d39(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
   Bus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -1935,7 +2634,7 @@ long long _wrap_Bus_SendBatch_native_e451218af17c530a(Bus *_swig_go_0, _goslice_
 }
 
 
-long long _wrap_Bus_RecvBatchInto_native_e451218af17c530a(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, double _swig_go_3) {
+long long _wrap_Bus_RecvBatchInto_native_221fe67e55093d39(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, double _swig_go_3) {
   Bus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -1966,7 +2665,7 @@ long long _wrap_Bus_RecvBatchInto_native_e451218af17c530a(Bus *_swig_go_0, _gosl
 }
 
 
-_goslice_ _wrap_Bus_RingMemory_native_e451218af17c530a(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_RingMemory_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -1990,7 +2689,7 @@ _goslice_ _wrap_Bus_RingMemory_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-_goslice_ _wrap_Bus_ViewMemory_native_e451218af17c530a(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_ViewMemory_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -2014,7 +2713,7 @@ _goslice_ _wrap_Bus_ViewMemory_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Reserve_native_e451218af17c530a(Bus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
+long long _wrap_Bus_Reserve_native_221fe67e55093d39(Bus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   double arg3 ;
@@ -2039,7 +2738,7 @@ long long _wrap_Bus_Reserve_native_e451218af17c530a(Bus *_swig_go_0, long long _
 }
 
 
-long long _wrap_Bus_Commit_native_e451218af17c530a(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_Commit_native_221fe67e55093d39(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -2064,7 +2763,7 @@ long long _wrap_Bus_Commit_native_e451218af17c530a(Bus *_swig_go_0, long long _s
 }
 
 
-long long _wrap_Bus_ReserveBatch_native_e451218af17c530a(Bus *_swig_go_0, long long _swig_go_1, long long _swig_go_2, double _swig_go_3) {
+long long _wrap_Bus_ReserveBatch_native_221fe67e55093d39(Bus *_swig_go_0, long long _swig_go_1, long long _swig_go_2, double _swig_go_3) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -2091,7 +2790,7 @@ long long _wrap_Bus_ReserveBatch_native_e451218af17c530a(Bus *_swig_go_0, long l
 }
 
 
-long long _wrap_Bus_CommitBatch_native_e451218af17c530a(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_CommitBatch_native_221fe67e55093d39(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -2116,7 +2815,7 @@ long long _wrap_Bus_CommitBatch_native_e451218af17c530a(Bus *_swig_go_0, long lo
 }
 
 
-long long _wrap_Bus_Rollback_native_e451218af17c530a(Bus *_swig_go_0) {
+long long _wrap_Bus_Rollback_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2137,7 +2836,7 @@ long long _wrap_Bus_Rollback_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Flush_native_e451218af17c530a(Bus *_swig_go_0) {
+long long _wrap_Bus_Flush_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2158,7 +2857,7 @@ long long _wrap_Bus_Flush_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Acquire_native_e451218af17c530a(Bus *_swig_go_0, double _swig_go_1) {
+long long _wrap_Bus_Acquire_native_221fe67e55093d39(Bus *_swig_go_0, double _swig_go_1) {
   Bus *arg1 = 0 ;
   double arg2 ;
   Result result;
@@ -2181,7 +2880,7 @@ long long _wrap_Bus_Acquire_native_e451218af17c530a(Bus *_swig_go_0, double _swi
 }
 
 
-long long _wrap_Bus_Take_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go_1, double _swig_go_2) {
+long long _wrap_Bus_Take_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1, double _swig_go_2) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   double arg3 ;
@@ -2206,7 +2905,7 @@ long long _wrap_Bus_Take_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go
 }
 
 
-long long _wrap_Bus_Release_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_Bus_Release_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   Result result;
@@ -2229,7 +2928,7 @@ long long _wrap_Bus_Release_native_e451218af17c530a(Bus *_swig_go_0, intgo _swig
 }
 
 
-_goslice_ _wrap_Bus_Self_native_e451218af17c530a(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_Self_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -2247,7 +2946,7 @@ _goslice_ _wrap_Bus_Self_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Unref_native_e451218af17c530a(Bus *_swig_go_0) {
+void _wrap_Bus_Unref_native_221fe67e55093d39(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -2259,7 +2958,7 @@ void _wrap_Bus_Unref_native_e451218af17c530a(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Publish_native_e451218af17c530a(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_Publish_native_221fe67e55093d39(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -2278,7 +2977,7 @@ long long _wrap_Bus_Publish_native_e451218af17c530a(Bus *_swig_go_0, long long _
 }
 
 
-intgo _wrap_RpcBus_Error_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_Error_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -2293,7 +2992,7 @@ intgo _wrap_RpcBus_Error_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-intgo _wrap_RpcBus_TypeId_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_TypeId_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -2308,7 +3007,7 @@ intgo _wrap_RpcBus_TypeId_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Size_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Size_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2323,7 +3022,7 @@ long long _wrap_RpcBus_Size_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Id_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Id_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -2338,7 +3037,7 @@ long long _wrap_RpcBus_Id_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Spin_set_native_e451218af17c530a(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_Spin_set_native_221fe67e55093d39(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -2352,7 +3051,7 @@ void _wrap_RpcBus_Spin_set_native_e451218af17c530a(RpcBus *_swig_go_0, intgo _sw
 }
 
 
-intgo _wrap_RpcBus_Spin_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_Spin_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -2367,7 +3066,7 @@ intgo _wrap_RpcBus_Spin_get_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-RpcBus *_wrap_new_RpcBus_native_e451218af17c530a() {
+RpcBus *_wrap_new_RpcBus_native_221fe67e55093d39() {
   RpcBus *result = 0 ;
   RpcBus *_swig_go_result;
   
@@ -2378,7 +3077,7 @@ RpcBus *_wrap_new_RpcBus_native_e451218af17c530a() {
 }
 
 
-void _wrap_delete_RpcBus_native_e451218af17c530a(RpcBus *_swig_go_0) {
+void _wrap_delete_RpcBus_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2390,7 +3089,7 @@ void _wrap_delete_RpcBus_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Connect_native_e451218af17c530a(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_RpcBus_Connect_native_221fe67e55093d39(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -2422,7 +3121,7 @@ long long _wrap_RpcBus_Connect_native_e451218af17c530a(RpcBus *_swig_go_0, _gost
 }
 
 
-long long _wrap_RpcBus_ConnectStart_native_e451218af17c530a(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_RpcBus_ConnectStart_native_221fe67e55093d39(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -2454,7 +3153,7 @@ long long _wrap_RpcBus_ConnectStart_native_e451218af17c530a(RpcBus *_swig_go_0, 
 }
 
 
-long long _wrap_RpcBus_OpenStep_native_e451218af17c530a(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_OpenStep_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2475,7 +3174,7 @@ long long _wrap_RpcBus_OpenStep_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Close_native_e451218af17c530a(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Close_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2487,7 +3186,7 @@ void _wrap_RpcBus_Close_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Abort_native_e451218af17c530a(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Abort_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2499,7 +3198,7 @@ void _wrap_RpcBus_Abort_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Interrupt_native_e451218af17c530a(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Interrupt_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2511,7 +3210,7 @@ void _wrap_RpcBus_Interrupt_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_ClearInterrupt_native_e451218af17c530a(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_ClearInterrupt_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -2523,7 +3222,7 @@ void _wrap_RpcBus_ClearInterrupt_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-intgo _wrap_RpcBus_State_native_e451218af17c530a(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_State_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -2538,7 +3237,7 @@ intgo _wrap_RpcBus_State_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_RpcBus_ErrorText_native_e451218af17c530a(RpcBus *_swig_go_0) {
+_gostring_ _wrap_RpcBus_ErrorText_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2556,7 +3255,7 @@ _gostring_ _wrap_RpcBus_ErrorText_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Fileno_native_e451218af17c530a(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Fileno_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2577,7 +3276,7 @@ long long _wrap_RpcBus_Fileno_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_MaxPayload_native_e451218af17c530a(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_MaxPayload_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2598,7 +3297,7 @@ long long _wrap_RpcBus_MaxPayload_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_SetPollingMode_native_e451218af17c530a(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_SetPollingMode_native_221fe67e55093d39(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   int arg2 ;
   
@@ -2618,7 +3317,7 @@ void _wrap_RpcBus_SetPollingMode_native_e451218af17c530a(RpcBus *_swig_go_0, int
 }
 
 
-tachyon_peer_t *_wrap_RpcBus_Peer_native_e451218af17c530a(RpcBus *_swig_go_0) {
+tachyon_peer_t *_wrap_RpcBus_Peer_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   tachyon_peer_t result;
   tachyon_peer_t *_swig_go_result;
@@ -2643,7 +3342,99 @@ tachyon_peer_t *_wrap_RpcBus_Peer_native_e451218af17c530a(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Listen_native_e451218af17c530a(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
+tachyon_event_t *_wrap_RpcBus_Accept_native_221fe67e55093d39(RpcBus *_swig_go_0, double _swig_go_1) {
+  RpcBus *arg1 = 0 ;
+  double arg2 ;
+  tachyon_event_t result;
+  tachyon_event_t *_swig_go_result;
+  
+  arg1 = *(RpcBus **)&_swig_go_0; 
+  arg2 = (double)_swig_go_1; 
+  
+  if (!arg1) arg1 = bus_none();
+  
+  {
+    arg1->error = 0;
+    result = RpcBus_accept(arg1,arg2);
+    if (arg1->error) {
+      ; 
+    }
+  }
+  {
+    tachyon_event_t * resultptr = (tachyon_event_t *)malloc(sizeof(tachyon_event_t));
+    memmove(resultptr, &result, sizeof(tachyon_event_t));
+    *(tachyon_event_t **)&_swig_go_result = resultptr;
+  }
+  return _swig_go_result;
+}
+
+
+Peers *_wrap_RpcBus_Peers_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+  RpcBus *arg1 = 0 ;
+  Peers *result = 0 ;
+  Peers *_swig_go_result;
+  
+  arg1 = *(RpcBus **)&_swig_go_0; 
+  
+  if (!arg1) arg1 = bus_none();
+  
+  {
+    arg1->error = 0;
+    result = (Peers *)RpcBus_peers(arg1);
+    if (arg1->error) {
+      ; 
+    }
+  }
+  *(Peers **)&_swig_go_result = (Peers *)result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_RpcBus_DropPeer_native_221fe67e55093d39(RpcBus *_swig_go_0, intgo _swig_go_1) {
+  RpcBus *arg1 = 0 ;
+  uint32_t arg2 ;
+  Result result;
+  long long _swig_go_result;
+  
+  arg1 = *(RpcBus **)&_swig_go_0; 
+  arg2 = (uint32_t)_swig_go_1; 
+  
+  if (!arg1) arg1 = bus_none();
+  
+  {
+    arg1->error = 0;
+    result = (Result)RpcBus_drop_peer(arg1,arg2);
+    if (arg1->error) {
+      ; 
+    }
+  }
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_RpcBus_Sender_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+  RpcBus *arg1 = 0 ;
+  Result result;
+  long long _swig_go_result;
+  
+  arg1 = *(RpcBus **)&_swig_go_0; 
+  
+  if (!arg1) arg1 = bus_none();
+  
+  {
+    arg1->error = 0;
+    result = (Result)RpcBus_sender(arg1);
+    if (arg1->error) {
+      ; 
+    }
+  }
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_RpcBus_Listen_native_221fe67e55093d39(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -2679,7 +3470,7 @@ long long _wrap_RpcBus_Listen_native_e451218af17c530a(RpcBus *_swig_go_0, _gostr
 }
 
 
-long long _wrap_RpcBus_ListenStart_native_e451218af17c530a(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
+long long _wrap_RpcBus_ListenStart_native_221fe67e55093d39(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -2715,7 +3506,7 @@ long long _wrap_RpcBus_ListenStart_native_e451218af17c530a(RpcBus *_swig_go_0, _
 }
 
 
-tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_e451218af17c530a(RpcBus *_swig_go_0) {
+tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_221fe67e55093d39(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   tachyon_rpc_stats_t result;
   tachyon_rpc_stats_t *_swig_go_result;
@@ -2740,7 +3531,7 @@ tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_e451218af17c530a(RpcBus *_swig_go
 }
 
 
-long long _wrap_RpcBus_Call_native_e451218af17c530a(RpcBus *_swig_go_0, _goslice_ _swig_go_1, intgo _swig_go_2, double _swig_go_3) {
+long long _wrap_RpcBus_Call_native_221fe67e55093d39(RpcBus *_swig_go_0, _goslice_ _swig_go_1, intgo _swig_go_2, double _swig_go_3) {
   RpcBus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -2771,7 +3562,7 @@ long long _wrap_RpcBus_Call_native_e451218af17c530a(RpcBus *_swig_go_0, _goslice
 }
 
 
-long long _wrap_RpcBus_NextReply_native_e451218af17c530a(RpcBus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
+long long _wrap_RpcBus_NextReply_native_221fe67e55093d39(RpcBus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   double arg3 ;
@@ -2796,7 +3587,7 @@ long long _wrap_RpcBus_NextReply_native_e451218af17c530a(RpcBus *_swig_go_0, lon
 }
 
 
-long long _wrap_RpcBus_NextRequest_native_e451218af17c530a(RpcBus *_swig_go_0, double _swig_go_1) {
+long long _wrap_RpcBus_NextRequest_native_221fe67e55093d39(RpcBus *_swig_go_0, double _swig_go_1) {
   RpcBus *arg1 = 0 ;
   double arg2 ;
   Result result;
@@ -2819,7 +3610,7 @@ long long _wrap_RpcBus_NextRequest_native_e451218af17c530a(RpcBus *_swig_go_0, d
 }
 
 
-long long _wrap_RpcBus_CopyHeld_native_e451218af17c530a(RpcBus *_swig_go_0, _goslice_ _swig_go_1) {
+long long _wrap_RpcBus_CopyHeld_native_221fe67e55093d39(RpcBus *_swig_go_0, _goslice_ _swig_go_1) {
   RpcBus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -2846,7 +3637,7 @@ long long _wrap_RpcBus_CopyHeld_native_e451218af17c530a(RpcBus *_swig_go_0, _gos
 }
 
 
-long long _wrap_RpcBus_Reply_native_e451218af17c530a(RpcBus *_swig_go_0, long long _swig_go_1, _goslice_ _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
+long long _wrap_RpcBus_Reply_native_221fe67e55093d39(RpcBus *_swig_go_0, long long _swig_go_1, _goslice_ _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   void *arg3 = 0 ;
@@ -2879,7 +3670,7 @@ long long _wrap_RpcBus_Reply_native_e451218af17c530a(RpcBus *_swig_go_0, long lo
 }
 
 
-long long _wrap_RpcBus_Cancel_native_e451218af17c530a(RpcBus *_swig_go_0, long long _swig_go_1) {
+long long _wrap_RpcBus_Cancel_native_221fe67e55093d39(RpcBus *_swig_go_0, long long _swig_go_1) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   Result result;
@@ -2902,7 +3693,7 @@ long long _wrap_RpcBus_Cancel_native_e451218af17c530a(RpcBus *_swig_go_0, long l
 }
 
 
-void _wrap_RpcBus_WatchMessages_native_e451218af17c530a(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_WatchMessages_native_221fe67e55093d39(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   int arg2 ;
   

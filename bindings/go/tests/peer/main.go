@@ -18,7 +18,8 @@ import (
 
 var key = map[string]string{"end": "connect", "open": "20", "capacity": "65536", "schema": "0",
 	"role": "0", "wait": "20", "count": "1", "size": "32", "how": "single", "seed": "0",
-	"finish": "close", "outstanding": "1", "order": "in", "cancel": "0"}
+	"finish": "close", "outstanding": "1", "order": "in", "cancel": "0", "types": "", "required": "0"}
+var tellsWhy bool
 var count, seed int
 var sizes []int
 
@@ -115,9 +116,13 @@ func open[T any](listen func(ctx context.Context, o *tachyon.Options) (T, error)
 		call = listen
 	}
 	bus, err := call(context.Background(), &tachyon.Options{Timeout: seconds(key["open"]),
-		Role: number(key["role"]), Schema: uint64(number(key["schema"]))})
+		Role: number(key["role"]), Schema: uint64(number(key["schema"])),
+		Types: key["types"], TypesRequired: key["required"] == "1"})
 	if err != nil {
 		say(err)
+		if tellsWhy {
+			fmt.Println("why", err)
+		}
 		os.Exit(0)
 	}
 	return bus

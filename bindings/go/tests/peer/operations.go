@@ -259,6 +259,9 @@ func main() {
 	case "call":
 		call(path, wait)
 		return
+	case "meet":
+		fmt.Println("ready")
+		tellsWhy = true
 	}
 	b := open(func(ctx context.Context, o *tachyon.Options) (*tachyon.Bus, error) {
 		return tachyon.ListenContext(ctx, path, number(key["capacity"]), o)
@@ -268,7 +271,7 @@ func main() {
 	i, n := 0, 0
 	var err error
 	switch os.Args[1] {
-	case "open":
+	case "open", "meet":
 		fmt.Println("opened")
 		finish(b)
 	case "send":

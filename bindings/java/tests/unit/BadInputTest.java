@@ -62,6 +62,13 @@ final class BadInputTest {
                 bad("huge", INVALID, () -> TachyonBus.listen(Pair.path(), Long.MAX_VALUE)),
                 bad("negative", ILLEGAL, () -> TachyonRpcBus.rpcListen(Pair.path(), 4096, -1)),
                 bad("null role", NULL, () -> new Options().setRole(null)),
+                bad("null types", NULL, () -> new Options().setTypes(null)),
+                bad("NUL in the types", ILLEGAL, () -> new Options().setTypes("a\0b")),
+                bad("no types", INVALID, () -> {
+                    Options strict = new Options();
+                    strict.setTypesRequired(true);
+                    TachyonBus.listen(Pair.path(), 4096, strict);
+                }),
                 bad("timeout", BusTimeoutException.class, () -> {
                     uids.setTimeout(Duration.ofSeconds(-1));
                     TachyonBus.listen(Pair.path(), 4096, uids);

@@ -16,6 +16,10 @@ assert_impl_all!(Opening<Bus>: Send, Debug);
 assert_impl_all!(Opening<RpcBus>: Send, Debug);
 assert_not_impl_any!(Opening<Bus>: Sync, Clone);
 assert_impl_all!(Closer: Send, Sync, Clone, Debug);
+assert_impl_all!(Acceptor: Send, Sync, Clone, Debug, UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Events<'static>: Send, Sync, Debug);
+assert_impl_all!(Event: Send, Sync, Clone, Eq, Debug);
+assert_impl_all!(Position: Send, Sync, Copy, Eq, std::hash::Hash, Default, Debug);
 assert_impl_all!(Interrupter: Send, Sync, Clone, Eq, Debug, UnwindSafe, RefUnwindSafe);
 assert_impl_all!(RpcBus: Send, Sync, Debug);
 
@@ -25,6 +29,7 @@ assert_not_impl_any!(TxBatchIter<'static>: Send, Sync, Clone);
 assert_not_impl_any!(RxGuard<'static>: Send, Sync, Clone);
 assert_not_impl_any!(RxBatchGuard<'static>: Send, Sync, Clone);
 assert_not_impl_any!(RxMsgView<'static>: Send, Sync);
+assert_not_impl_any!(HeldGuard<'static>: Send, Sync, Clone);
 assert_not_impl_any!(RpcTxGuard<'static>: Send, Sync, Clone);
 assert_not_impl_any!(RpcRxGuard<'static>: Send, Sync, Clone);
 
@@ -35,6 +40,9 @@ assert_impl_all!(TxGuard<'static>: UnwindSafe, RefUnwindSafe);
 assert_impl_all!(TxBatchGuard<'static>: UnwindSafe, RefUnwindSafe);
 assert_impl_all!(RxGuard<'static>: UnwindSafe, RefUnwindSafe);
 assert_impl_all!(RxBatchGuard<'static>: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(HeldGuard<'static>: UnwindSafe, RefUnwindSafe);
+assert_impl_all!(Frame<'static>: Send, Sync, Copy, std::fmt::Debug);
+assert_impl_all!(FrameRef<'static>: Send, Sync, Copy, std::fmt::Debug);
 assert_impl_all!(RpcTxGuard<'static>: UnwindSafe, RefUnwindSafe);
 assert_impl_all!(RpcRxGuard<'static>: UnwindSafe, RefUnwindSafe);
 

@@ -11,16 +11,24 @@ use tachyon_ipc::{Bus, RpcBus, State, TachyonError};
 const STREAM: usize = 50_000;
 
 /// A process that is killed and waited for when the test ends.
-struct Process(Child);
+pub struct Process(Child);
 
 impl Process {
-    fn start(test: &str, path: &str) -> Self {
+    pub fn start(test: &str, path: &str) -> Self {
         let quiet = child(test, path).stdout(Stdio::null()).spawn();
         Self(quiet.unwrap())
     }
 
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub fn expect_success(&mut self) {
+        assert!(self.0.wait().unwrap().success());
+    }
+
     /// SIGKILL.
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -38,7 +46,7 @@ fn a_stream_between_processes_arrives_whole() {
     let path = path();
     let mut producer = Process::start("processes::produce", &path);
     let rx = Bus::listen_timeout(&path, 1 << 16, LONG).unwrap();
-    assert_eq!(rx.peer().pid, Some(producer.0.id()));
+    assert_eq!(rx.peer().pid, Some(producer.id()));
     let mut random = Random(11);
     let mut count = 0;
     for message in &rx {
@@ -48,7 +56,7 @@ fn a_stream_between_processes_arrives_whole() {
         count += 1;
     }
     assert_eq!(count, STREAM);
-    assert!(producer.0.wait().unwrap().success());
+    producer.expect_success();
 }
 
 #[test]
@@ -91,7 +99,7 @@ fn a_killed_producer_ends_a_blocked_receive() {
     let path = path();
     let mut producer = Process::start("processes::send_three_and_hang", &path);
     let rx = Bus::listen_timeout(&path, 4096, LONG).unwrap();
-    let pid = producer.0.id();
+    let pid = producer.id();
     for i in 1..=3 {
         assert_eq!(rx.acquire_rx_timeout(100, LONG).unwrap().type_id, i);
     }

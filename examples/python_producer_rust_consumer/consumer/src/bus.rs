@@ -2,34 +2,59 @@
 //! The raw C API, called directly: this is what a program without the safe crate does.
 
 use std::ffi::{CStr, CString};
-use std::mem::size_of;
+use std::mem::{size_of, zeroed};
 use std::ptr;
 
 use tachyon_sys::{
-    tachyon_acquire_rx_blocking, tachyon_bus_destroy, tachyon_bus_listen, tachyon_bus_t,
-    tachyon_commit_rx, tachyon_error_t_TACHYON_ERR_ABORTED as ABORTED,
-    tachyon_error_t_TACHYON_ERR_CLOSED as CLOSED,
+    tachyon_acquire_rx_blocking, tachyon_bus_connect_with, tachyon_bus_destroy,
+    tachyon_bus_listen_with, tachyon_bus_t, tachyon_commit_rx,
+    tachyon_error_t_TACHYON_ERR_ABORTED as ABORTED, tachyon_error_t_TACHYON_ERR_CLOSED as CLOSED,
     tachyon_error_t_TACHYON_ERR_INTERRUPTED as INTERRUPTED,
     tachyon_error_t_TACHYON_ERR_PEER_DEAD as PEER_DEAD, tachyon_error_t_TACHYON_SUCCESS as SUCCESS,
-    tachyon_last_error, tachyon_last_error_message,
+    tachyon_last_error, tachyon_last_error_message, tachyon_options_t,
 };
 
 use crate::tally::Tally;
-use crate::tick::{MarketTick, ASK, BID, SENTINEL};
+use crate::tick::{MarketTick, ASK, BID, SENTINEL, TYPES};
 
 const SPIN_THRESHOLD: u32 = 10_000;
 
-/// A listening end that has a producer.
+const CONNECT_NS: i64 = 60_000_000_000;
+
+/// A receiving end that has a producer.
 pub struct Receiver {
     rx: *mut tachyon_bus_t,
+}
+
+/// With the description of the messages: a peer that has other ones is refused.
+fn options() -> tachyon_options_t {
+    // SAFETY: all zero is the default of every option.
+    let mut options: tachyon_options_t = unsafe { zeroed() };
+    options.size = size_of::<tachyon_options_t>();
+    options.types = TYPES.as_ptr().cast();
+    options.types_size = TYPES.len();
+    options
 }
 
 impl Receiver {
     pub fn listen(socket: &str, capacity: usize) -> Result<Self, String> {
         let path = CString::new(socket).map_err(|_| format!("{socket:?} contains a NUL"))?;
         let mut rx = ptr::null_mut();
-        // SAFETY: the path ends with a NUL, and `rx` outlives the call.
-        match unsafe { tachyon_bus_listen(path.as_ptr(), capacity, &mut rx) } {
+        // SAFETY: the path ends with a NUL, and the rest outlives the call.
+        match unsafe { tachyon_bus_listen_with(path.as_ptr(), capacity, &options(), &mut rx) } {
+            SUCCESS => Ok(Self { rx }),
+            _ => Err(last_message()),
+        }
+    }
+
+    /// Join the readers of a producer that listens; if it does not yet, wait for it.
+    pub fn connect(socket: &str) -> Result<Self, String> {
+        let path = CString::new(socket).map_err(|_| format!("{socket:?} contains a NUL"))?;
+        let mut options = options();
+        options.timeout_ns = CONNECT_NS;
+        let mut rx = ptr::null_mut();
+        // SAFETY: the path ends with a NUL, and the rest outlives the call.
+        match unsafe { tachyon_bus_connect_with(path.as_ptr(), &options, &mut rx) } {
             SUCCESS => Ok(Self { rx }),
             _ => Err(last_message()),
         }

@@ -21,13 +21,16 @@ use thousands::Separable;
 /// Receive market ticks from producer.py; exit with 0 only if all of them arrived.
 #[derive(Parser)]
 struct Arguments {
-    /// Where to listen
+    /// Where to listen, or the producer does
     #[arg(
         long,
         value_name = "PATH",
         default_value = "/tmp/tachyon_market_ticks.sock"
     )]
     socket: String,
+    /// Do not listen: join the readers of a producer that does
+    #[arg(long)]
+    connect: bool,
     /// Bytes of the ring, a power of two
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
     capacity: usize,
@@ -48,7 +51,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), String> {
     eprintln!("waiting for a producer on {}", arguments.socket);
-    let mut receiver = Receiver::listen(&arguments.socket, arguments.capacity)?;
+    let mut receiver = if arguments.connect {
+        Receiver::connect(&arguments.socket)?
+    } else {
+        Receiver::listen(&arguments.socket, arguments.capacity)?
+    };
     let mut tally = Tally::new(Progress::new());
     let received = receiver.receive(&mut tally);
     tally.stop();

@@ -3,9 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::message::{
-    symbol_text, OrderBookAdd, OrderBookLevel, OrderBookSnapshot, ASK, BID, DEPTH,
+use crate::order_book::{
+    OrderBookAdd, OrderBookLevel, OrderBookSide, OrderBookSnapshot, ORDER_BOOK_DEPTH,
 };
+
+const BID: OrderBookSide = OrderBookSide::ORDER_BOOK_BID;
+const ASK: OrderBookSide = OrderBookSide::ORDER_BOOK_ASK;
+const DEPTH: usize = ORDER_BOOK_DEPTH as usize;
 
 type Symbol = [u8; 8];
 /// The bits of a positive price, which are in the order of the prices.
@@ -23,7 +27,7 @@ struct Book {
 /// Where an order rests.
 struct Place {
     symbol: Symbol,
-    side: u32,
+    side: OrderBookSide,
     price: Price,
 }
 
@@ -44,7 +48,7 @@ impl Market {
             }
         }
         if ![BID, ASK].contains(&order.side) {
-            return Err(format!("the side {} is neither bid nor ask", order.side));
+            return Err(format!("the side {:?} is neither bid nor ask", order.side));
         }
         let price = order.price.to_bits();
         if let Some(best) = self
@@ -109,7 +113,7 @@ impl Market {
 }
 
 impl Book {
-    fn side(&mut self, side: u32) -> &mut BTreeMap<Price, Level> {
+    fn side(&mut self, side: OrderBookSide) -> &mut BTreeMap<Price, Level> {
         match side {
             BID => &mut self.bids,
             _ => &mut self.asks,
@@ -121,14 +125,35 @@ fn name_of(symbol: &Symbol) -> Result<&str, String> {
     symbol_text(symbol).ok_or_else(|| format!("{symbol:?} is not a symbol"))
 }
 
+/// The symbol without the zeros that fill it up; None for one that is not allowed.
+fn symbol_text(symbol: &Symbol) -> Option<&str> {
+    let length = symbol.iter().position(|&byte| byte == 0).unwrap_or(8);
+    let (text, filling) = symbol.split_at(length);
+    let good = !text.is_empty()
+        && text.iter().all(u8::is_ascii_graphic)
+        && filling.iter().all(|&byte| byte == 0);
+    good.then(|| std::str::from_utf8(text).expect("ASCII"))
+}
+
 fn best<'a>(levels: impl Iterator<Item = (&'a Price, &'a Level)>) -> [OrderBookLevel; DEPTH] {
-    let mut best = [OrderBookLevel {
-        price: 0.0,
-        quantity: 0.0,
-    }; DEPTH];
+    let mut best = [OrderBookLevel::ZERO; DEPTH];
     for (place, (price, level)) in best.iter_mut().zip(levels) {
         place.price = f64::from_bits(*price);
         place.quantity = level.values().sum();
     }
     best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symbol_is_one_to_eight_visible_characters() {
+        assert_eq!(symbol_text(b"IBM\0\0\0\0\0"), Some("IBM"));
+        assert_eq!(symbol_text(b"ABCDEFGH"), Some("ABCDEFGH"));
+        for bad in [b"\0\0\0\0\0\0\0\0", b"A\0B\0\0\0\0\0", b"A B\0\0\0\0\0"] {
+            assert_eq!(symbol_text(bad), None);
+        }
+    }
 }

@@ -3,18 +3,21 @@
 //! calls are described in order_book.h.
 
 mod book;
-mod message;
+#[path = "../../order_book.rs"]
+mod order_book;
 
+use std::mem::size_of;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bytemuck::{bytes_of, try_pod_read_unaligned, Pod};
 use clap::Parser;
-use tachyon_ipc::{RpcBus, TachyonError, SPIN_THRESHOLD};
+use tachyon_ipc::{Message, Options, RpcBus, TachyonError, SPIN_THRESHOLD};
 use thousands::Separable;
 
 use book::Market;
-use message::{Message, OrderBookAdd, OrderBookOrder, OrderBookSnapshotRequest};
-use message::{ADD, CANCEL, ERROR, SNAPSHOT};
+use order_book::{OrderBookAdd, OrderBookCancel, OrderBookLook, OrderBookOrder, OrderBookSnapshot};
+use order_book::{ORDER_BOOK_DONE, ORDER_BOOK_ERROR};
 
 /// Bytes of each ring.
 const CAPACITY: usize = 1 << 16;
@@ -36,28 +39,41 @@ struct Arguments {
     once: bool,
 }
 
-/// Writes the reply where the client will read it; returns its size, or why there is none.
+/// Writes the reply where the client will read it; returns its size and type, or why there
+/// is none.
 fn answer(
     market: &mut Market,
     msg_type: u32,
     request: &[u8],
     reply: &mut [u8],
-) -> Result<usize, String> {
+) -> Result<(usize, u32), String> {
     match msg_type {
-        SNAPSHOT => {
-            let request = OrderBookSnapshotRequest::from_bytes(request)?;
-            Ok(write(reply, market.snapshot(&request.symbol)?.as_bytes()))
+        OrderBookLook::TYPE_ID => {
+            let look: OrderBookLook = read(request)?;
+            Ok(write_message(reply, &market.snapshot(&look.symbol)?))
         }
-        ADD => {
-            let order_id = market.add(&OrderBookAdd::from_bytes(request)?)?;
-            Ok(write(reply, OrderBookOrder { order_id }.as_bytes()))
+        OrderBookAdd::TYPE_ID => {
+            let order_id = market.add(&read(request)?)?;
+            Ok(write_message(reply, &OrderBookOrder { order_id }))
         }
-        CANCEL => {
-            market.cancel(OrderBookOrder::from_bytes(request)?.order_id)?;
-            Ok(0)
+        OrderBookCancel::TYPE_ID => {
+            let cancel: OrderBookCancel = read(request)?;
+            market.cancel(cancel.order_id)?;
+            Ok((0, ORDER_BOOK_DONE))
         }
         _ => Err(format!("there is no call of type {msg_type}")),
     }
+}
+
+fn read<T: Message + Pod>(request: &[u8]) -> Result<T, String> {
+    try_pod_read_unaligned(request).map_err(|_| {
+        let (size, wanted) = (request.len(), size_of::<T>());
+        format!("the request has {size} bytes instead of {wanted}")
+    })
+}
+
+fn write_message<T: Message + Pod>(slot: &mut [u8], message: &T) -> (usize, u32) {
+    (write(slot, bytes_of(message)), T::TYPE_ID)
 }
 
 /// Writes what fits; returns how much that is.
@@ -81,10 +97,11 @@ fn serve(rpc: &RpcBus, market: &mut Market) -> Result<u64, TachyonError> {
         let mut reply = rpc.acquire_reply_timeout(id, REPLY_MAX, Duration::MAX)?;
         let slot = reply.as_mut_slice();
         let (size, msg_type) = match answer(market, msg_type, request.data(), slot) {
-            Ok(size) => (size, msg_type),
+            Ok(written) => written,
             Err(cause) => {
                 let size = write(slot, &(msg_type as u16).to_be_bytes());
-                (size + write(&mut slot[size..], cause.as_bytes()), ERROR)
+                let size = size + write(&mut slot[size..], cause.as_bytes());
+                (size, ORDER_BOOK_ERROR)
             }
         };
         reply.commit(size, msg_type)?;
@@ -95,10 +112,16 @@ fn serve(rpc: &RpcBus, market: &mut Market) -> Result<u64, TachyonError> {
 
 fn run(arguments: &Arguments) -> Result<(), TachyonError> {
     let mut market = Market::default();
+    let options = Options::new()
+        .types::<OrderBookLook>()
+        .types::<OrderBookAdd>()
+        .types::<OrderBookCancel>()
+        .types::<OrderBookSnapshot>()
+        .types::<OrderBookOrder>();
     loop {
         eprintln!("listening on {}", arguments.socket);
         // The path is free again as soon as a client has come.
-        let rpc = RpcBus::listen(&arguments.socket, CAPACITY, CAPACITY)?;
+        let rpc = options.rpc_listen(&arguments.socket, CAPACITY, CAPACITY)?;
         let served = serve(&rpc, &mut market);
         match &served {
             Ok(calls) => eprintln!(

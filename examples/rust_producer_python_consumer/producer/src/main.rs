@@ -2,22 +2,20 @@
 //! Sends frames of 256 samples to consumer.py, then a message by which it checks that it
 //! has got them all.
 
-use std::mem::size_of;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use adler2::Adler32;
+use bytemuck::bytes_of;
 use clap::Parser;
-use tachyon_ipc::{Producer, TachyonError};
+use tachyon_ipc::{Options, Producer, Role, TachyonError};
 use thousands::Separable;
 
-/// The type_id of a frame: 256 little-endian f32.
-const FRAME: u32 = 0;
-/// The type_id of the last message: count of frames (u64), Adler-32 of them all (u32).
-const END: u32 = 1;
+#[path = "../../frames.rs"]
+mod frames;
 
-const SAMPLES: usize = 256;
-const FRAME_SIZE: usize = SAMPLES * size_of::<f32>();
+use frames::{End, Frame, FRAME_SAMPLES};
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Send frames of 256 samples to consumer.py.
@@ -42,19 +40,22 @@ fn send_frame(
     number: u64,
     checksum: &mut Adler32,
 ) -> Result<(), TachyonError> {
-    let mut guard = producer.acquire_tx_timeout(FRAME_SIZE, Duration::MAX)?;
-    let slot = guard.as_mut();
-    let first = number * SAMPLES as u64;
-    for (position, bytes) in (first..).zip(slot.chunks_exact_mut(size_of::<f32>())) {
-        bytes.copy_from_slice(&sample(position).to_le_bytes());
+    let mut frame = producer.loan_timeout::<Frame>(Duration::MAX)?;
+    let first = number * u64::from(FRAME_SAMPLES);
+    for (position, place) in (first..).zip(&mut frame.samples) {
+        *place = sample(position);
     }
-    checksum.write_slice(slot);
-    guard.commit_unflushed(FRAME_SIZE, FRAME)
+    checksum.write_slice(bytes_of::<Frame>(&frame));
+    frame.commit_unflushed()
 }
 
 fn run(arguments: &Arguments) -> Result<(), TachyonError> {
-    // With a time-out it waits for the consumer to listen.
-    let mut producer = Producer::connect_timeout(&arguments.socket, CONNECT_TIMEOUT)?;
+    let options = Options::new()
+        .types::<Frame>()
+        .types::<End>()
+        .role(Role::Producer)
+        .timeout(CONNECT_TIMEOUT); // it waits for the consumer to listen
+    let mut producer = Producer::from(options.connect(&arguments.socket)?);
     // Who leaves by `?` has not sent the whole: the consumer is told so.
     producer.bus().set_abort_on_drop(true);
     let mut checksum = Adler32::new();
@@ -62,10 +63,12 @@ fn run(arguments: &Arguments) -> Result<(), TachyonError> {
     for number in 0..arguments.count {
         send_frame(&mut producer, number, &mut checksum)?;
     }
-    let mut end = [0; 12];
-    end[..8].copy_from_slice(&arguments.count.to_le_bytes());
-    end[8..].copy_from_slice(&checksum.checksum().to_le_bytes());
-    producer.send_timeout(&end, END, Duration::MAX)?;
+    let end = End {
+        frames: arguments.count,
+        adler32: checksum.checksum(),
+        ..End::ZERO
+    };
+    producer.send_message_timeout(&end, Duration::MAX)?;
     producer.close(); // the whole was sent
     println!(
         "sent: {} frames in {:.3} s, Adler-32 {:08x}",

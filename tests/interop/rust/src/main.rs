@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tachyon_ipc::{Bus, Options, Role, RpcBus, RxBatchGuard, TachyonError};
+use tachyon_ipc::{plain, Bus, Message, Options, Role, RpcBus, RxBatchGuard, TachyonError};
 
 type Outcome = Result<usize, TachyonError>;
 
@@ -16,7 +16,7 @@ const SPIN: u32 = 10_000;
 const BATCH: usize = 100;
 const TICKS: usize = 1000;
 const TICK_BYTES: usize = 32;
-const DEFAULTS: [(&str, &str); 14] = [
+const DEFAULTS: [(&str, &str); 16] = [
     ("end", "connect"),
     ("open", "20"),
     ("capacity", "65536"),
@@ -31,7 +31,40 @@ const DEFAULTS: [(&str, &str); 14] = [
     ("outstanding", "1"),
     ("order", "in"),
     ("cancel", "0"),
+    ("types", ""),
+    ("required", "0"),
 ];
+
+macro_rules! described {
+    ($($Name:ident = $file:literal)+) => {
+        $(
+            #[derive(Clone, Copy)]
+            #[repr(transparent)]
+            struct $Name(u8);
+            plain!($Name { 0: u8 });
+            impl Message for $Name {
+                const TYPE_ID: u32 = 1;
+                const TYPES: &'static str = include_str!(concat!("../../types/", $file));
+            }
+        )+
+
+        /// Declares the types that are described so.
+        fn typed(options: Options, types: &str) -> Options {
+            match types {
+                "" => options,
+                $(_ if types == $Name::TYPES => options.types::<$Name>(),)+
+                _ => panic!("{types}"),
+            }
+        }
+    };
+}
+described! {
+    Narrow = "narrow.txt"
+    Wide = "wide.txt"
+    First = "first.txt"
+    Second = "second.txt"
+    Wrong = "wrong.txt"
+}
 
 fn code(error: TachyonError) -> u32 {
     match error {
@@ -67,6 +100,7 @@ enum How {
 struct Peer {
     path: String,
     keys: HashMap<&'static str, String>,
+    tells_why: bool,
     sizes: Vec<usize>,
     how: How,
     wait: Duration,
@@ -89,6 +123,7 @@ impl Peer {
         }
         Self {
             path,
+            tells_why: false,
             sizes: keys["size"].split(',').map(parse).collect(),
             how: match &*keys["how"] {
                 "single" => How::Single,
@@ -124,15 +159,20 @@ impl Peer {
             "2" => Role::Consumer,
             _ => Role::None,
         };
-        Options::new()
+        let options = Options::new()
             .timeout(Duration::from_secs_f64(parse(&self.keys["open"])))
             .role(role)
             .schema(parse(&self.keys["schema"]))
+            .types_required(self.keys["required"] == "1");
+        typed(options, &self.keys["types"])
     }
 
     fn opened<T>(&self, outcome: Result<T, TachyonError>) -> T {
         outcome.unwrap_or_else(|error| {
             println!("error {}", code(error));
+            if self.tells_why {
+                println!("why {error}");
+            }
             exit(0)
         })
     }
@@ -499,6 +539,11 @@ fn main() {
         _ => {
             match &*operation {
                 "open" => peer.op_open(),
+                "meet" => {
+                    println!("ready");
+                    peer.tells_why = true;
+                    peer.op_open();
+                }
                 "send" => peer.op_send(),
                 "recv" => peer.op_recv(),
                 "fill" => peer.op_fill(),

@@ -162,9 +162,9 @@ abstract class Endpoint implements AutoCloseable {
     }
 
     /** For C: UTF-8, with a NUL at the end and nowhere else. */
-    static byte[] text(String text) {
-        if (text == null) throw new NullPointerException("the path is null");
-        if (text.indexOf(0) >= 0) throw new IllegalArgumentException("a NUL in the text");
+    static byte[] text(String text, String name) {
+        if (text == null) throw new NullPointerException("the " + name + " is null");
+        if (text.indexOf(0) >= 0) throw new IllegalArgumentException("a NUL in the " + name);
         return text.concat("\0").getBytes(StandardCharsets.UTF_8);
     }
 }

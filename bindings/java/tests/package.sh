@@ -1,0 +1,32 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The jar in an empty folder, and a JDK: what it says of itself, that samples compile and
+# talk, and what it says on a machine that it has no module for.
+set -eu
+jar=$PACKAGES/tachyon-ipc-$VERSION.jar
+"$JDK/bin/jar" tf "$jar" >names
+head -1 names | grep -q '^META-INF/MANIFEST.MF$'
+for name in META-INF/LICENSE META-INF/maven/dev.tachyon-ipc/tachyon-ipc/pom.xml "$NATIVE"; do
+    grep -qxF "$name" names || { echo "the jar has no $name"; exit 1; }
+done
+if [ -n "$JAVAC22" ]; then
+    grep -q '^META-INF/versions/22/dev/' names || { echo "nothing for Java 22"; exit 1; }
+fi
+"$JDK/bin/jar" --describe-module --file "$jar" >said
+grep -q '^dev.tachyon_ipc' said || { cat said; exit 1; }
+cp "$jar" tachyon-ipc.jar
+"$JDK/bin/javac" -cp tachyon-ipc.jar -d classes "$SOURCE"/bindings/java/samples/*.java
+main=$(sed -n 's/^package \(.*\);/\1./p' "$SOURCE/bindings/java/samples/Send.java")
+path=@tachyon-package-$$
+run() { "$JDK/bin/java" -XX:+UseSerialGC "$@"; }
+run -cp tachyon-ipc.jar:classes "${main}Recv" "$path" >received &
+receiver=$!
+run -cp tachyon-ipc.jar:classes "${main}Send" "$path" 3 >sent || { kill $receiver; exit 1; }
+wait $receiver
+[ "$(tail -1 received)" = "received 3" ]
+[ "$(cat sent)" = "sent 3" ]
+if run -Dos.arch=riscv64 -cp tachyon-ipc.jar:classes "${main}Send" "$path" 2>said; then
+    echo "another machine is not refused"
+    exit 1
+fi
+[ "$(grep -c "Tachyon's native library .* cannot be loaded on os.name .*, os.arch riscv64" said)" -ge 1 ]

@@ -1,0 +1,22 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# npm install of the tarball, without a network, in an empty folder, where samples talk;
+# and what it says where it has no module.
+set -eu
+. "$TALK"
+echo '{"private": true}' >package.json
+"$NPM" install --offline --silent --no-audit --no-fund --cache "$PWD/cache" \
+    "$PACKAGES/tachyon-ipc-core-$VERSION.tgz"
+package=node_modules/@tachyon-ipc/core
+[ -s "$package/LICENSE" ] && [ -s "$package/index.d.ts" ]
+said=$("$NODE" -p "require('@tachyon-ipc/core/package.json').version" 2>/dev/null ||
+    "$NODE" -p "require('./$package/package.json').version")
+[ "$said" = "$VERSION" ] || { echo "it says it is $said"; exit 1; }
+cp "$SOURCE"/bindings/node/samples/*.js .
+talk js "$NODE"
+mv "$package/prebuilds/$HOST" "$package/prebuilds/other"
+if "$NODE" -e "require('@tachyon-ipc/core')" 2>said; then
+    echo "no module, and no error"
+    exit 1
+fi
+grep -q "Error: @tachyon-ipc/core has no module for $HOST that loads" said

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line `tachyon`: one file per command; docs/TOOLS.md has what they do."""

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tachyon, or python -m tachyon.tools: run a command, and say how it ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+MISSING_EXTRA = 8
+WITHOUT = "tachyon: {}: the command line needs it: pip install 'tachyon-ipc[tools]'"
+
+
+def terminated(number: int, _frame: object) -> NoReturn:
+    """End as Ctrl-C does, so that files and streams are ended in order."""
+    raise SystemExit(128 + number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; return its exit status."""
+    signal.signal(signal.SIGTERM, terminated)
+    try:
+        from .ending import status_of  # noqa: PLC0415 (without click it says so)
+        from .program import program  # noqa: PLC0415
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in ("tachyon", ""):
+            raise
+        print(WITHOUT.format(error), file=sys.stderr)
+        return MISSING_EXTRA
+    status = status_of(program, arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = status or 128 + signal.SIGPIPE
+    if status == 128 + signal.SIGPIPE:
+        # Nobody reads: what is left in the buffer goes nowhere, silently.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All commands in one."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import click
+
+import tachyon
+
+from .bench import bench
+from .echo import echo
+from .ending import Ended
+from .export import export
+from .play import play
+from .record import record
+from .recv import recv
+from .send import send
+
+
+class Program(click.Group):
+    """A group that says itself how Ctrl-C and a broken pipe end, not click."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Ended(128 + signal.SIGINT, "") from None
+        except BrokenPipeError:
+            raise Ended(128 + signal.SIGPIPE, "") from None
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(tachyon.__version__, prog_name="tachyon")
+def program() -> None:
+    """Messages between processes of one machine, from the shell."""
+
+
+for command in (send, recv, echo, bench, record, play, export):
+    program.add_command(command)

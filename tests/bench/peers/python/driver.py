@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: D102
+"""Run one workload once through one adapter in Python.
+
+    driver.py ADAPTER.py WORKLOAD MODE SIZE BATCH COUNT PAUSE_NS LEAD_CORE PEER_CORE DIR
+
+The words, and what comes of them, are those of ../c/driver.c.
+"""
+
+import array
+import importlib.util
+import json
+import mmap
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SPIN, ADAPTIVE, SLEEP = range(3)
+RING_BYTES = 4 << 20
+
+Send = Callable[[bytes], object]
+Receive = Callable[[int], Any]  # of how many bytes, for those that cannot tell
+
+
+class CannotError(Exception):
+    """Why there is no number: the row has that text."""
+
+
+class Setting(NamedTuple):
+    """What an adapter is told."""
+
+    directory: str
+    mode: int
+    size: int
+    batch: int
+
+
+class Link:
+    """A connection in both directions; made before the fork, opened after it."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    def path(self, name: str) -> str:
+        """Return a path that both processes have."""
+        return f"{self.setting.directory}/{name}"
+
+    def open(self, lead: bool) -> tuple[Send, Receive]:
+        """Return how this end sends and receives; both processes at the same time."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Leave nothing behind that the end of the process would."""
+
+    def batches(self) -> tuple[Callable[[list[bytes]], object], Callable[[int], Any]]:
+        """Return how to send several at once, and to receive some of so many."""
+        raise CannotError("has no call that sends several messages")
+
+
+class Control:
+    """What the two processes tell each other beside the link."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, 4096)
+        self.words = memoryview(self._memory).cast("Q")
+
+    def meet(self, lead: bool) -> None:
+        own, other = (0, 8) if lead else (8, 0)
+        self.words[own] += 1
+        while self.words[other] < self.words[own]:
+            pass
+
+
+SEEN, CONNECT_NS, WALL_NS, CPU_NS = 16, 24, 25, 26
+
+
+class Half:
+    """One of the two processes: the lead, which measures, or the other one."""
+
+    def __init__(self, lead: bool, setting: Setting, control: Control) -> None:
+        self.lead, self.setting, self.control = lead, setting, control
+        self.values = array.array("Q")
+
+    def connect(self, link: Link) -> None:
+        self.meet()
+        start = time.perf_counter_ns()
+        self.link = link
+        self.send, self.receive = link.open(self.lead)
+        self.exchange(1, 1)
+        if self.lead:
+            self.control.words[CONNECT_NS] = time.perf_counter_ns() - start
+
+    def meet(self) -> None:
+        self.control.meet(self.lead)
+
+    def message(self, number: int) -> bytes:
+        return number.to_bytes(8, "little") + bytes(self.setting.size - 8)
+
+    def check(self, message: Any, number: int) -> None:
+        if bytes(message[:8]) != number.to_bytes(8, "little"):
+            raise CannotError("a message has arrived changed or out of turn")
+
+    def exchange(self, first: int, count: int) -> None:
+        size, send, receive = self.setting.size, self.send, self.receive
+        if not self.lead:
+            for _ in range(count):
+                send(receive(size))
+            return
+        now, note = time.perf_counter_ns, self.values.append
+        for number in range(first, first + count):
+            message = self.message(number)
+            start = now()
+            send(message)
+            answer = receive(size)
+            note(now() - start)
+            self.check(answer, number)
+
+    def trip(self, count: int, _: int) -> None:
+        self.exchange(1, count // 10 + 10)
+        self.meet()
+        del self.values[:]
+        self.exchange(1, count)
+
+    def stream(self, count: int) -> None:
+        size, batch = self.setting.size, self.setting.batch
+        # Made before: what making it takes is not the link's.
+        kinds = max(2, min(250, (8 << 20) // size))
+        sample = [self.message(number) for number in range(kinds)]
+        if batch > 1:
+            send_many, receive_many = self.link.batches()
+            if self.lead:
+                several = [sample[i % kinds] for i in range(batch)]
+                for _ in range(count // batch):
+                    send_many(several)
+            else:
+                while count:
+                    count -= receive_many(min(batch, count))
+        elif self.lead:
+            send = self.send
+            for i in range(count):
+                send(sample[i % kinds])
+        else:
+            receive, total = self.receive, 0
+            for _ in range(count):
+                total += receive(size)[0]
+            if total != sum(i % kinds for i in range(count)):
+                raise CannotError("not all messages have arrived whole")
+
+    def way(self, count: int, _: int) -> None:
+        batch = self.setting.batch
+        self.meet()
+        self.stream(10 * batch)
+        self.meet()
+        start = time.perf_counter_ns()
+        self.stream((count + batch - 1) // batch * batch)
+        self.meet()
+        if self.lead:
+            self.control.words[WALL_NS] = time.perf_counter_ns() - start
+
+    def wake(self, count: int, pause_ns: int) -> None:
+        words, now = self.control.words, time.perf_counter_ns
+        del self.values[:]
+        self.meet()
+        for number in range(1, count + 1):
+            if not self.lead:
+                self.check(self.receive(self.setting.size), number)
+                words[SEEN] = number
+                continue
+            message = self.message(number)
+            until = now() + pause_ns
+            while now() < until:
+                pass
+            start = now()
+            self.send(message)
+            while words[SEEN] != number:
+                pass
+            self.values.append(now() - start)
+
+    def idle(self, _: int, pause_ns: int) -> None:
+        self.meet()
+        if self.lead:
+            time.sleep(pause_ns / 1e9)
+            self.send(self.message(1))
+        else:
+            before, start = cpu_ns(), time.perf_counter_ns()
+            self.receive(self.setting.size)
+            self.control.words[CPU_NS] = cpu_ns() - before
+            self.control.words[WALL_NS] = time.perf_counter_ns() - start
+        self.meet()
+
+    def paced(self, count: int, pause_ns: int) -> None:
+        now, size = time.perf_counter_ns, self.setting.size
+        rest = bytes(size - 8)
+        del self.values[:]
+        self.meet()
+        start = now()
+        if self.lead:
+            send, due = self.send, start
+            for _ in range(count):
+                while (at := now()) < due:
+                    pass
+                send((due if pause_ns else at).to_bytes(8, "little") + rest)
+                due += pause_ns
+        else:
+            receive, note = self.receive, self.values.append
+            for _ in range(count):
+                message = receive(size)
+                note(now() - int.from_bytes(message[:8], "little"))
+        self.meet()
+        if self.lead:
+            self.control.words[WALL_NS] = now() - start
+
+
+def cpu_ns() -> int:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return int((usage.ru_utime + usage.ru_stime) * 1e9)
+
+
+def load(path: str) -> type[Link]:
+    spec = importlib.util.spec_from_file_location("adapter", path)
+    if spec is None or spec.loader is None:
+        sys.exit(f"{path} is no adapter")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    adapter: type[Link] = module.Adapter
+    return adapter
+
+
+def main() -> None:
+    sys.modules["driver"] = sys.modules["__main__"]  # for the adapters
+    adapter, workload, *numbers, directory = sys.argv[1:]
+    mode, size, batch, count, pause_ns, lead_core, peer_core = map(int, numbers)
+    setting, control = Setting(directory, mode, size, batch), Control()
+    try:
+        link = load(adapter)(setting)
+        other = os.fork()
+        lead = other != 0
+        os.sched_setaffinity(0, {lead_core if lead else peer_core})
+        half = Half(lead, setting, control)
+        half.connect(link)
+        if workload in ("way", "idle"):
+            del half.values[:]
+        getattr(half, workload)(count, pause_ns)
+        noted = half.values if workload in ("trip", "wake", "paced") else None
+        if noted and lead != (workload == "paced"):
+            Path(directory, "values").write_bytes(noted.tobytes())
+        half.meet()
+        link.close()
+    except BaseException as error:
+        if not isinstance(error, CannotError):
+            traceback.print_exc()
+        text = str(error) if isinstance(error, CannotError) else repr(error)
+        print(json.dumps({"cannot": text}), flush=True)
+        os.killpg(0, signal.SIGKILL)
+    if not lead:
+        os._exit(0)
+    os.waitpid(other, 0)
+    words = control.words
+    names = {"connect_ns": CONNECT_NS, "wall_ns": WALL_NS, "cpu_ns": CPU_NS}
+    print(json.dumps({name: words[at] for name, at in names.items()}), flush=True)
+    os._exit(0)  # threads of the link are not waited for
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//! nng: libnng, which the crate brings, a pair of sockets over ipc://.
+
+use std::time::{Duration, Instant};
+
+use link::{cannot, Link, Mode, Or, Setting};
+use nng::{Protocol, Socket};
+
+struct Nng(Socket);
+
+impl Link for Nng {
+    fn open(setting: &Setting) -> Self {
+        if setting.mode == Mode::Spin {
+            cannot("its threads need the core that would spin");
+        }
+        let socket = Socket::new(Protocol::Pair0).or_cannot();
+        let address = format!("ipc://{}/nng", setting.directory);
+        if setting.lead {
+            let start = Instant::now();
+            while let Err(error) = socket.dial(&address) {
+                if start.elapsed() > Duration::from_secs(5) {
+                    cannot(error);
+                }
+            }
+        } else {
+            socket.listen(&address).or_cannot();
+        }
+        Nng(socket)
+    }
+
+    fn send(&mut self, payload: &[u8]) {
+        self.0.send(payload).map_err(|(_, error)| error).or_cannot();
+    }
+
+    fn receive(&mut self, payload: &mut [u8]) {
+        payload.copy_from_slice(&self.0.recv().or_cannot());
+    }
+}
+
+link::export!(Nng);

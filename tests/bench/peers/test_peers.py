@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark beside the peers has a row for each, or its reason, and goes on."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import adapters
+import catalogue
+import peers
+import pytest
+import report
+import sample
+from catalogue import Peer
+
+HERE = Path(__file__).resolve().parent
+CORES = sorted(os.sched_getaffinity(0))[:2]
+TWO_CORES = pytest.mark.skipif(len(CORES) < 2, reason="two processes need two cores")
+
+FAILS = """
+import driver
+
+class Adapter(driver.Link):
+    def open(self, lead):
+        raise OSError(28, "no room for it")
+"""
+HANGS = """
+import driver, time
+
+class Adapter(driver.Link):
+    def open(self, lead):
+        return lambda message: None, lambda size: time.sleep(1000)
+"""
+LOSES = """
+import driver, socket
+
+class Adapter(driver.Link):
+    def __init__(self, setting):
+        super().__init__(setting)
+        self.ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def open(self, lead):
+        end = self.ends[0 if lead else 1]
+        count = [0]
+
+        def lossy(message):
+            count[0] += 1
+            end.send(message if count[0] % 7 else bytes(len(message)))
+
+        return lossy, end.recv
+"""
+DIES = """
+import driver, os
+
+class Adapter(driver.Link):
+    def open(self, lead):
+        os._exit(3)
+"""
+
+
+@pytest.fixture
+def builder(tmp_path: Path) -> adapters.Builder:
+    return adapters.Builder(
+        tmp_path / "peers",
+        os.environ.get("TACHYON_CC", "cc"),
+        Path(os.environ["TACHYON_LIBRARY"]),
+    )
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Any:
+    def adapter(name: str, text: str) -> Peer:
+        path = tmp_path / f"{name}.py"
+        path.write_text(text)
+        return Peer(f"python.{name}", name, "Python", str(path.with_suffix("")))
+
+    return adapter
+
+
+def known(*names: str) -> list[Any]:
+    things = {thing.id: thing for thing in [*catalogue.PEERS, *catalogue.workloads()]}
+    return [things[name] for name in names]
+
+
+def row_of(run: dict[str, Any], peer: str, workload: str) -> dict[str, Any]:
+    (row,) = (
+        row for row in run["rows"] if (row["peer"], row["workload"]) == (peer, workload)
+    )
+    return row
+
+
+def left_over() -> set[str]:
+    """Return the command lines of drivers that still run."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if "tachyon-peer-" in words:
+            found.add(words)
+    return found
+
+
+@TWO_CORES
+def test_who_fails_hangs_dies_or_is_not_there_is_a_row_with_its_reason(
+    builder: adapters.Builder, make: Any
+) -> None:
+    absent = Peer("c.absent", "absent", "C", "pipe", needs=("no-such-program",))
+    broken = Peer("c.broken", "broken", "C", "no_such_source")
+    own, fails, hangs = (
+        known("c.tachyon")[0],
+        make("fails", FAILS),
+        make("hangs", HANGS),
+    )
+    loses, dies = make("loses", LOSES), make("dies", DIES)
+    workloads = known("trip-adaptive-32", "way-32")
+    before, start = left_over(), time.monotonic()
+    run = peers.measure(
+        [absent, fails, broken, hangs, loses, dies, own], workloads, builder, CORES,
+        quick=True, limit_s=4,
+    )  # fmt: skip
+    assert time.monotonic() - start < 50
+    assert len(run["rows"]) == 7 * 2
+    reasons = {
+        peer: row_of(run, peer, "trip-adaptive-32")["reason"]
+        for peer in {row["peer"] for row in run["rows"]}
+    }
+    assert reasons["c.absent"] == "no-such-program is not installed"
+    assert reasons["c.broken"].startswith("cannot be built: ")
+    assert "no_such_source" in reasons["c.broken"]
+    assert "no room for it" in reasons["python.fails"]
+    assert reasons["python.hangs"] == "hung: nothing after 4 s"
+    assert reasons["python.loses"] == "a message has arrived changed or out of turn"
+    assert reasons["python.dies"].startswith(("ended with ", "hung: "))
+    for workload in ("trip-adaptive-32", "way-32"):
+        row = row_of(run, "c.tachyon", workload)
+        assert row["reason"] == ""
+        assert row["figures"]
+    assert left_over() <= before
+    text = report.section(run)
+    assert "no-such-program is not installed" in text
+    assert "hung: nothing after 4 s (" in text
+    assert "**Tachyon**" in text
+
+
+@TWO_CORES
+def test_every_driver_measures_every_workload(builder: adapters.Builder) -> None:
+    chosen = known("c.tachyon", "c.unix_socket", "python.tachyon", "python.mp_pipe")
+    workloads = known(
+        "trip-asleep-32", "way-65536", "batch-64", "wake-1ms", "idle", "rate",
+        "open-50%",
+    )  # fmt: skip
+    run = peers.measure(chosen, workloads, builder, CORES, quick=True)
+    for row in run["rows"]:
+        if (row["peer"], row["workload"]) == ("python.mp_pipe", "batch-64"):
+            assert row["reason"] == "has no call that sends several messages"
+            continue
+        assert row["reason"] == "", row
+        kind = row["workload"].partition("-")[0]
+        names = {"way": "ns", "batch": "ns", "idle": "percent"}
+        value = row["figures"][names.get(kind, "p50")]
+        assert value > 0 or kind == "idle"
+        assert row["figures"]["connect_us"] > 0
+    assert row_of(run, "c.tachyon", "open-50%")["pause_ns"] >= 100
+    assert "| **Tachyon**, Python |" in report.section(run)
+
+
+def test_one_core_is_said_and_no_number_invented(builder: adapters.Builder) -> None:
+    workloads = known("trip-spinning-32", "trip-asleep-32")
+    run = peers.measure(
+        known("c.unix_socket"), workloads, builder, CORES[:1], quick=True
+    )
+    spinning = row_of(run, "c.unix_socket", "trip-spinning-32")
+    assert spinning["reason"].startswith("one core: ")
+    assert spinning["figures"] == {}
+    assert row_of(run, "c.unix_socket", "trip-asleep-32")["figures"]["p50"] > 0
+    assert any(note.startswith("one core: ") for note in run["machine"]["notes"])
+
+
+def test_percentiles_are_those_of_the_values() -> None:
+    values = list(range(1, 1001))
+    found = peers.quantiles(values)
+    assert found["p50"] == pytest.approx(500, abs=2)
+    assert found["p99"] == pytest.approx(990, abs=2)
+    assert found["p999"] == pytest.approx(999, abs=2)
+
+
+def test_each_peer_has_its_adapter_and_each_adapter_a_peer() -> None:
+    files = {
+        *(f"C/{path.stem}" for path in (HERE / "c").glob("*.c")),
+        *(f"Rust/{path.parent.name}" for path in (HERE / "rust").glob("*/Cargo.toml")),
+        *(f"Python/{path.stem}" for path in (HERE / "python").glob("*.py")),
+    } - {"C/driver", "Python/driver", "Rust/link"}
+    named = {f"{p.language}/{p.adapter.split()[0]}" for p in catalogue.PEERS}
+    assert named == files
+    assert len({peer.id for peer in catalogue.PEERS}) == len(catalogue.PEERS)
+
+
+def test_a_quick_run_is_not_written_into_the_documents(tmp_path: Path) -> None:
+    run = {"mode": "quick"}
+    path = tmp_path / "peers.json"
+    path.write_text(json.dumps(run))
+    before = [page.read_text() for page in (report.PAGE, report.README)]
+    done = subprocess.run(
+        [sys.executable, HERE / "report.py", path], check=False, capture_output=True
+    )
+    assert done.returncode != 0
+    assert b"a quick run says nothing about speed" in done.stderr
+    assert before == [page.read_text() for page in (report.PAGE, report.README)]
+
+
+def test_what_takes_too_long_is_ended_with_all_its_children() -> None:
+    start = time.monotonic()
+    with pytest.raises(adapters.CannotError, match=r"hung: nothing after 0\.5 s"):
+        sample.run(["sh", "-c", "sleep 987654 & sleep 987654"], {}, 0.5)
+    assert time.monotonic() - start < 20
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:  # the kernel takes its time
+        running = subprocess.run(
+            ["pgrep", "-f", "sleep 98765[4]"], check=False, capture_output=True
+        )
+        if running.returncode == 1:
+            return
+        time.sleep(0.1)
+    pytest.fail("a child is still there")
+
+
+def test_a_full_run_is_written_between_the_comments_of_the_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, peer, absent = known("python.tachyon", "python.mp_pipe", "python.nng")
+    workloads = known("trip-spinning-32", "way-65536", "wake-1ms")
+    figures = {
+        own.id: ({"p50": 500, "p99": 900}, {"ns": 8000}, {"p50": 40_000}),
+        peer.id: ({"p50": 50_000, "p99": 90_000}, {"ns": 4000}, {}),
+        absent.id: ({}, {}, {}),
+    }
+    reasons = {absent.id: "it is not there", peer.id: ""}
+    run = {
+        "mode": "full",
+        "rounds": 3,
+        "machine": {
+            "cpu": "a processor", "cpus": 2, "kernel": "6.1", "python": "3.11",
+            "load": 0.1, "notes": [],
+        },
+        "workloads": [workload._asdict() for workload in workloads],
+        "peers": [
+            {**each._asdict(), "version": "", "reason": reasons.get(each.id, "")}
+            for each in (own, peer, absent)
+        ],
+        "rows": [
+            {
+                "peer": name, "workload": workload.id, "figures": found,
+                "reason": "" if found else "wakes nobody",
+            }
+            for name, of_peer in figures.items()
+            for workload, found in zip(workloads, of_peer, strict=True)
+        ],
+    }  # fmt: skip
+    for name, marks in (("PAGE", "peers"), ("README", "comparison")):
+        page = tmp_path / name
+        begin, end = f"<!-- {marks}: written by x -->", f"<!-- end of {marks} -->"
+        page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+        monkeypatch.setattr(report, name, page)
+    monkeypatch.setattr(report, "PICTURE", tmp_path / "picture.svg")
+    (tmp_path / "round_trip.svg").write_text("<svg/>")
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    monkeypatch.setattr(sys, "argv", ["report.py", str(tmp_path / "run.json")])
+    report.main()
+    for name in ("PAGE", "README"):
+        text = (tmp_path / name).read_text()
+        assert re.match(rf"before\n<!-- \w+: written by {report.WRITER}", text)
+        assert re.search(r"\n<!-- end of \w+ -->\nafter\n$", text)
+        assert "old" not in text
+        assert "| **Tachyon**, Python | 500 ns | 900 ns |" in text
+    page = (tmp_path / "PAGE").read_text()
+    assert "- nng (pynng), Python: it is not there\n" in page
+    assert "wakes nobody (wake after 1 ms asleep)" in page
+    assert "spinning | 500 ns | 50 µs | `multiprocessing.Pipe` | 100.00 |  |" in page
+    assert "| 8 µs | 4 µs | `multiprocessing.Pipe` | 0.50 | not explained yet |" in page
+    assert (tmp_path / "picture.svg").read_text() == "<svg/>"
+
+    # What a busy machine has to say is not for the README.
+    run["machine"]["load"] = 7.5
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    (tmp_path / "README").write_text("untouched")
+    report.main()
+    assert "load 7.5" in (tmp_path / "PAGE").read_text()
+    assert (tmp_path / "README").read_text() == "untouched"
+
+
+def test_what_both_processes_say_on_one_line_is_understood() -> None:
+    twice = """printf '{"cannot": "no"}{"cannot": "no"}\\n\\n'"""
+    with pytest.raises(adapters.CannotError, match=r"^no$"):
+        sample.run(["sh", "-c", twice], {}, 5)
