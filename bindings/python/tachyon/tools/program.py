@@ -11,9 +11,11 @@ import click
 import tachyon
 
 from .bench import bench
+from .doctor import doctor
 from .echo import echo
 from .ending import Ended
 from .export import export
+from .list import list_
 from .play import play
 from .record import record
 from .recv import recv
@@ -39,5 +41,7 @@ def program() -> None:
     """Messages between processes of one machine, from the shell."""
 
 
-for command in (send, recv, echo, bench, record, play, export):
+for command in (
+    send, recv, echo, bench, record, play, export, list_, doctor,
+):  # fmt: skip
     program.add_command(command)
