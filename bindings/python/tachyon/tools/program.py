@@ -20,6 +20,7 @@ from .play import play
 from .record import record
 from .recv import recv
 from .send import send
+from .top import top
 
 
 class Program(click.Group):
@@ -42,6 +43,6 @@ def program() -> None:
 
 
 for command in (
-    send, recv, echo, bench, record, play, export, list_, doctor,
+    send, recv, echo, bench, record, play, export, list_, top, doctor,
 ):  # fmt: skip
     program.add_command(command)
