@@ -16,6 +16,7 @@ from .echo import echo
 from .ending import Ended
 from .export import export
 from .list import list_
+from .manual import manual
 from .play import play
 from .record import record
 from .recv import recv
@@ -43,6 +44,6 @@ def program() -> None:
 
 
 for command in (
-    send, recv, echo, bench, record, play, export, list_, top, doctor,
+    send, recv, echo, bench, record, play, export, list_, top, doctor, manual,
 ):  # fmt: skip
     program.add_command(command)
