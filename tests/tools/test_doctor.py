@@ -27,7 +27,8 @@ GREETING = struct.Struct("=8I5Q2I32s16x")
 
 def doctor(path: object, *arguments: object, **options: Any) -> tuple[int, str, str]:
     """Return the status, the findings that are bad, and all of them."""
-    done = run("doctor", path, *arguments, **options)
+    patience = [] if "--timeout" in arguments else ["--timeout", 25]
+    done = run("doctor", path, *patience, *arguments, **options)
     assert done.stderr == b""
     lines = done.stdout.decode().splitlines()
     return done.returncode, "\n".join(x for x in lines if x[:4] == "FAIL"), str(lines)
@@ -259,21 +260,21 @@ def test_another_user_is_told_whose_it_is(open_folder: Path) -> None:
     options = {"role": Role.PRODUCER, "max_peers": 2}
     with Bus.listen(path, 1 << 14, **options) as bus:
         bus.accept_in_background()
-        status, out, _ = as_nobody("doctor", path)
+        status, out, _ = as_nobody("doctor", path, "--timeout", 25)
         assert status == 3
         assert "mode 0600, user root (0)" in out
         assert "allowed_uids" in out
     with Bus.listen(path, 1 << 14, mode=0o666, **options) as bus:
         bus.accept_in_background()
-        status, out, _ = as_nobody("doctor", path)
+        status, out, _ = as_nobody("doctor", path, "--timeout", 25)
         assert status == 3
         assert "it does not let us in" in out
     with Bus.listen(path, 1 << 14, mode=0o666, allowed_uids=[65534], **options) as bus:
         bus.accept_in_background()
-        status, out, _ = as_nobody("doctor", path)
+        status, out, _ = as_nobody("doctor", path, "--timeout", 25)
         assert status == 3
         assert "connect with allowed_uids=[0]" in out
     open_folder.chmod(0o700)
-    status, out, _ = as_nobody("doctor", path)
+    status, out, _ = as_nobody("doctor", path, "--timeout", 25)
     assert status == 3
     assert f"{open_folder} may not be entered" in out

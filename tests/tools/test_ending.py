@@ -71,6 +71,27 @@ def test_nobody_there_is_3_and_says_what_to_do(path: str) -> None:
         assert done.stderr.count(b"\n") == 1
 
 
+def test_ctrl_c_while_it_loads_says_nothing(path: str, tmp_path: Path) -> None:
+    environment = without("rich", tmp_path / "packages")
+    (tmp_path / "packages/rich.py").write_text("import os; os.kill(os.getpid(), 2)")
+    done = run("list", env=environment)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
+def test_ctrl_c_that_was_ignored_stays_so(start: Start, path: str) -> None:
+    """As in the background of a script."""
+
+    def ignore() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    process = start("recv", path, "--listen", preexec_fn=ignore)
+    while not Path(path).exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert run("send", path, given=b"x\n").returncode == 0
+    assert ended(process)[:2] == (0, b"x\n")
+
+
 def test_a_path_that_is_taken_is_3(path: str) -> None:
     Path(path).write_text("a file")
     done = run("recv", path, "--listen", "--connect-timeout", 1)

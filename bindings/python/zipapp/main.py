@@ -89,4 +89,7 @@ def start():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-sys.exit(start())
+try:
+    sys.exit(start())
+except KeyboardInterrupt:
+    sys.exit(130)

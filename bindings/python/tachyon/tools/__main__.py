@@ -21,6 +21,9 @@ def terminated(number: int, _frame: object) -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit status."""
     signal.signal(signal.SIGTERM, terminated)
+    heeds_ctrl_c = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    if heeds_ctrl_c:  # while it loads there is nothing to be ended in order
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from .ending import status_of  # noqa: PLC0415 (without click it says so)
         from .program import program  # noqa: PLC0415
@@ -29,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(WITHOUT.format(error), file=sys.stderr)
         return MISSING_EXTRA
+    if heeds_ctrl_c:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     status = status_of(program, arguments)
     try:
         sys.stdout.flush()
