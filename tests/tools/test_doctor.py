@@ -6,9 +6,11 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,10 +19,10 @@ from typing import Any
 import pytest
 
 from tachyon import Bus, Role, RpcBus
-from tachyon.tools import knock
+from tachyon.tools import knock, rings
 from tachyon.tools.limits import limits
 
-from conftest import Start, as_nobody, run, wait_for
+from conftest import Start, as_nobody, command, run, wait_for
 
 GREETING = struct.Struct("=8I5Q2I32s16x")
 
@@ -144,6 +146,29 @@ def test_a_listener_of_this_name_elsewhere_is_named(tmp_path: Path) -> None:
     with Bus.listen(there, 1 << 14, role=Role.PRODUCER, max_peers=2):
         status, bad, _ = doctor(tmp_path / "ticks.sock")
         assert (status, f"listens at {there}" in bad) == (3, True)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare"), reason="takes root, and unshare"
+)
+def test_a_listener_in_another_mount_namespace(tmp_path: Path) -> None:
+    """As a service with PrivateTmp, or a container."""
+    path, said = tmp_path / "bus.sock", tmp_path / "said"
+    listen = " ".join(command("recv", path, "--listen", "--connect-timeout", 0))
+    script = f"mount -t tmpfs none {tmp_path} && exec {listen}"
+    with said.open("w") as error:
+        process = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stderr=error)
+    try:
+        wait_for(lambda: process.poll() is not None or rings.look(str(path))[0])
+        if process.poll() is not None:
+            pytest.skip(f"no mount namespace here: {said.read_text()}")
+        status, bad, _ = doctor(path)
+    finally:
+        process.kill()
+        process.wait()
+    assert status == 3
+    assert f"process {process.pid} " in bad
+    assert "another mount namespace" in bad
 
 
 class Server:

@@ -18,6 +18,7 @@ from .processes import LOCK_SUFFIX, Process, holder, printable, user_name
 from .rings import Ring
 from .sockets import LISTENING, is_listening, unix_sockets
 
+FOREIGN = 65534  # the user id of whoever has none here
 MOST_BYTES = 107  # of a socket's path
 
 
@@ -141,8 +142,12 @@ def _whereabouts(path: str) -> str:
     name = os.path.basename(wanted)
     for ring in known:
         for other in ring.paths if ring.kind == "listener" else ():
+            owner = ring.ends[0].process
+            if other == wanted and _elsewhere(owner, "mnt"):
+                text = f"{_who(owner)} has it in another mount namespace"
+                return f"{text} (a container, PrivateTmp): share the folder"
             if os.path.basename(other) == name and other != wanted:
-                return f"{_who(ring.ends[0].process)} listens at {printable(other)}"
+                return f"{_who(owner)} listens at {printable(other)}"
     if os.path.lexists(path):
         return "it is a link that leads nowhere: remove it"
     text = "start the listener, or connect with a timeout, which waits for it"
@@ -152,6 +157,16 @@ def _whereabouts(path: str) -> str:
 def _listening_end(ring: Ring) -> str:
     listening = (_who(end.process) for end in ring.ends if end.side == "listener")
     return next(listening, "the listener")
+
+
+def _elsewhere(found: Process, kind: str) -> bool:
+    """Say whether a process is known to be in another namespace than we are."""
+    try:
+        return not os.path.samefile(
+            f"/proc/{found.pid}/ns/{kind}", f"/proc/self/ns/{kind}"
+        )
+    except OSError:
+        return False
 
 
 def _who(found: Process) -> str:
@@ -226,6 +241,8 @@ def _answer(path: str, timeout: float) -> Iterator[Finding]:
         yield Finding(BAD, "user", f"it does not let us in: {_we()}; {ADMIT}")
     elif answer.uid != os.geteuid():
         text = f"the listener is {user_name(answer.uid)} ({answer.uid}), {_we()}"
+        if answer.uid == FOREIGN:
+            text += ", which is how this user namespace shows an id of another"
         yield Finding(BAD, "user", f"{text}: connect with allowed_uids=[{answer.uid}]")
     elif answer.status == knock.BUSY:
         text = "no place is left: max_peers are there, or memory or descriptors are not"
