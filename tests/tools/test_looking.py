@@ -165,6 +165,28 @@ def test_a_ring_that_moves_is_never_shown_as_what_it_cannot_be(path: str) -> Non
         assert taken[-1] > taken[0]
 
 
+def test_lines_that_are_overwritten_while_they_are_read_are_not_used(
+    path: str, monkeypatch: Any
+) -> None:
+    original = os.pread
+    with pair(path, 1 << 12) as (bus, peer):
+        for _ in range(5):
+            bus.send(bytes(40))
+        laps: list[int] = []
+
+        def after_a_lap(file: int, size: int, at: int) -> bytes:
+            if size > 8 and not laps:  # the data, after the tail
+                laps.append(size)
+                peer.do("[bus.recv() for _ in range(5)]")
+                bus.send(b"\xff" * 3600)
+            return original(file, size, at)
+
+        monkeypatch.setattr(os, "pread", after_a_lap)
+        ring = ours(path)
+        assert laps
+        assert (ring.messages, ring.used) == (1, 64 + 3648)
+
+
 def test_who_sleeps_is_told(path: str) -> None:
     with pair(path, 1 << 12) as (bus, peer):
         assert peer.process.stdin
