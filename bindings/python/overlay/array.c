@@ -188,6 +188,7 @@ static PyObject *receive_copy(End *end, PyObject *timeout) {
         Py_DECREF(frame);
         return PyErr_NoMemory();
     }
+    expect_filled(frame->memory, frame->size);
     CopyArray copy = {frame->data, frame->layout, frame->memory, frame->layout.strides};
     frame->data = frame->memory;
     if (copy_out(end, attempt_copy_array, &copy, frame->size) < 0)

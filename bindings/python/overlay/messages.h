@@ -6,9 +6,14 @@
 #include "buffer.h"
 #include "guard.h"
 
+#include <sys/mman.h>
+
 /* So much is copied while other threads wait for the interpreter's lock; more is copied
    without it, so that they run meanwhile. */
 enum { LOCKED_BYTES = 1 << 16 };
+
+/* From so much on memory is had in huge pages, as in NumPy. */
+enum { HUGE_BYTES = 1 << 22 };
 
 /* ---- Sending ---- */
 
@@ -178,6 +183,17 @@ static inline int receive_next(End *end, RxCall *call, PyObject *timeout, bool h
 
 /* For what takes the oldest message in the ring: 0, or -1 while one is held. */
 int refuse_held(const End *end, const char *purpose);
+
+/* New memory that is filled at once: where the system has huge pages a fault brings 2 MiB
+   of it instead of 4 KiB, which for large copies takes as long as the copy itself. */
+static inline void expect_filled(void *memory, size_t size) {
+    const uintptr_t page = 4096;
+    if (size < HUGE_BYTES)
+        return;
+    uintptr_t begin = ((uintptr_t)memory + page - 1) & ~(page - 1);
+    uintptr_t end = (uintptr_t)memory + size;
+    (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE); /* or as before */
+}
 
 /* Copy what receive_next() gave by an attempt that touches nothing of Python, and release
    it: 0, or -1 with an exception, LAGGED for a copy that came too late. */

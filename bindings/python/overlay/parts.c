@@ -106,6 +106,7 @@ METHOD(recv_parts) {
     if (!copy)
         return NULL; /* not released: the message comes again */
     CopyParts parts = {&call, PyByteArray_AS_STRING(copy)};
+    expect_filled(parts.to, call.size);
     if (copy_out(end, attempt_copy_parts, &parts, call.size) < 0)
         Py_CLEAR(copy);
     return copy;

@@ -66,6 +66,7 @@ static inline PyObject *receive_message(End *end, PyObject *timeout) {
        finalizers may receive. What was not comes again. */
     if (type_id && size && data) {
         CopyMessage copy = {&call, PyBytes_AS_STRING(data)};
+        expect_filled(copy.into, call.size);
         if (copy_out(end, attempt_copy, &copy, call.size) == 0)
             return message_new(type_id, size, data);
     }
