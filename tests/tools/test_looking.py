@@ -172,19 +172,20 @@ def test_lines_that_are_overwritten_while_they_are_read_are_not_used(
     with pair(path, 1 << 12) as (bus, peer):
         for _ in range(5):
             bus.send(bytes(40))
-        laps: list[int] = []
+        reads: list[str] = []
 
         def after_a_lap(file: int, size: int, at: int) -> bytes:
-            if size > 8 and not laps:  # the data, after the tail
-                laps.append(size)
-                peer.do("[bus.recv() for _ in range(5)]")
-                bus.send(b"\xff" * 3600)
+            if size > 8:  # the data, after the tail
+                reads.append(os.readlink(f"/proc/self/fd/{file}"))
+                if len(reads) == 1:
+                    peer.do("[bus.recv() for _ in range(5)]")
+                    bus.send(b"\xff" * 3600)
             return original(file, size, at)
 
         monkeypatch.setattr(os, "pread", after_a_lap)
         ring = ours(path)
-        assert laps
         assert (ring.messages, ring.used) == (1, 64 + 3648)
+        assert len(set(reads)) == 1  # it had not to try again through the other end
 
 
 def test_who_sleeps_is_told(path: str) -> None:
