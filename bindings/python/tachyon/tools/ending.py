@@ -24,12 +24,13 @@ STATUSES = {
     6: "bad data: input not of its format, a message of no type, no recording",
     7: "a file: cannot be opened or written, the disk is full",
     8: "the extra is missing: pip install 'tachyon-ipc[tools]'",
+    9: "a bridge has lost messages on the way, and named them",
     130: "Ctrl-C; what was begun is ended in order",
     141: "nobody reads our output any more",
     143: "SIGTERM; as Ctrl-C",
 }
-FAILED, CANNOT_OPEN, TIME_IS_OVER, PEER_GONE, BAD_DATA, BAD_FILE, NO_EXTRA = (
-    1, 3, 4, 5, 6, 7, 8,
+FAILED, CANNOT_OPEN, TIME_IS_OVER, PEER_GONE, BAD_DATA, BAD_FILE, NO_EXTRA, LOST = (
+    1, 3, 4, 5, 6, 7, 8, 9,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import click
 import tachyon
 
 from .bench import bench
+from .bridge import bridge
 from .doctor import doctor
 from .echo import echo
 from .ending import Ended
@@ -44,6 +45,6 @@ def program() -> None:
 
 
 for command in (
-    send, recv, echo, bench, record, play, export, list_, top, doctor, manual,
+    send, recv, echo, bench, record, play, export, bridge, list_, top, doctor, manual,
 ):  # fmt: skip
     program.add_command(command)
