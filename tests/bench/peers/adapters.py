@@ -115,6 +115,9 @@ class Builder:
         return self._run_object(library, version)
 
     def _python(self, peer: Peer) -> Command:
+        if peer.adapter.startswith("alone "):
+            program = HERE / "python" / f"{peer.adapter.split()[1]}.py"
+            return Command([sys.executable, str(program)], {}, "")
         words = [sys.executable, str(HERE / "python" / "driver.py")]
         words.append(str(HERE / "python" / f"{peer.adapter}.py"))
         requirements = HERE / "python" / f"{peer.adapter}.txt"

@@ -37,7 +37,8 @@ class Workload(NamedTuple):
     most: int = 1_000_000
 
 
-SIZES = (8, 32, 256, 4096, 65536, 1 << 20)
+SIZES = (8, 32, 256, 4096, 65536, 1 << 20, 16 << 20)
+RPC_SIZES = (32, 176, 4096, 65536)
 BATCHES = (8, 32, 64, 256)
 SHARES = (0.1, 0.5, 0.9)
 PAUSES = {"50 µs": 50_000, "1 ms": 1_000_000, "10 ms": 10_000_000}
@@ -51,6 +52,11 @@ def size_text(size: int) -> str:
     return f"{size} B"
 
 
+def fewest(size: int) -> int:
+    """Return how many messages of that size a sample has at least."""
+    return 20 if size <= 1 << 20 else 5
+
+
 def workloads() -> list[Workload]:
     """Return all, in the order in which a round takes them."""
     found = []
@@ -58,14 +64,24 @@ def workloads() -> list[Workload]:
         for size in SIZES if mode == SPIN else (32,):
             text = f"round trip, {size_text(size)}, {MODES[mode]}"
             found.append(
-                Workload(f"trip-{MODES[mode]}-{size}", text, "trip", mode, size)
-            )
-    for size in SIZES:
-        text = f"one way, {size_text(size)}"
-        found.append(Workload(f"way-{size}", text, "way", ADAPTIVE, size))
+                Workload(f"trip-{MODES[mode]}-{size}", text, "trip", mode, size,
+                         fewest=fewest(size))
+            )  # fmt: skip
+    for name, place in (("way", ""), ("place", ", in place")):
+        for size in SIZES:
+            text = f"one way, {size_text(size)}{place}"
+            found.append(
+                Workload(f"{name}-{size}", text, name, ADAPTIVE, size,
+                         fewest=fewest(size))
+            )  # fmt: skip
     for batch in BATCHES:
         text = f"one way, 32 B, batches of {batch}"
         found.append(Workload(f"batch-{batch}", text, "way", ADAPTIVE, batch=batch))
+    for size in RPC_SIZES:
+        text = f"call and reply, {size_text(size)}"
+        found.append(Workload(f"rpc-{size}", text, "rpc", ADAPTIVE, size))
+    text = "call and reply, 32 B, asleep"
+    found.append(Workload("rpc-asleep-32", text, "rpc", SLEEP))
     for pause, pause_ns in PAUSES.items():
         text = f"wake after {pause} asleep"
         most = max(20, 200_000_000 // pause_ns)
@@ -77,6 +93,10 @@ def workloads() -> list[Workload]:
         Workload("idle", "processor use while nothing comes", "idle", SLEEP, 8, 1,
                  500_000_000, fewest=1, most=1)
     )  # fmt: skip
+    text = "connect, until the first answer"
+    found.append(Workload("connect", text, "connect", ADAPTIVE, fewest=1, most=1))
+    text = "memory of a connected pair"
+    found.append(Workload("memory", text, "memory", ADAPTIVE, fewest=1, most=1))
     found.append(Workload("rate", "open loop, as fast as it goes", "paced", ADAPTIVE))
     for share in SHARES:
         text = f"open loop at {share:.0%} of the maximum rate"
@@ -115,6 +135,8 @@ PEERS = [
     Peer("c.bare_futex", "bare futex", "C", "bare_futex", "yardstick", (), FLATTERED),
     Peer("c.bare_eventfd", "bare eventfd", "C", "bare_eventfd", "yardstick", (),
          FLATTERED),
+    Peer("python.floor", "calls into C that do nothing", "Python", "alone floor",
+         "yardstick", (), "one process, and nothing is sent: what calling costs"),
     Peer("c.tachyon", "Tachyon", "C", "tachyon", "own"),
     Peer("c.pipe", "named pipe", "C", "pipe", "peer", (), STREAM),
     Peer("c.unix_socket", "UNIX socket, SOCK_SEQPACKET", "C", "unix_socket"),
@@ -144,5 +166,9 @@ PEERS = [
          f"it pickles, and {THREADS}; {INHERITED}"),
     Peer("python.zeromq", "ZeroMQ (pyzmq)", "Python", "zeromq_pair", "peer", (),
          THREADS),
+    Peer("python.cloudtoid", "cloudtoid-interprocess", "Python", "cloudtoid_queue"),
+    Peer("python.kickmsg", "kickmsg", "Python", "kickmsg_topic", "peer", (),
+         "a reader that is too slow loses messages, unless the publisher runs out of "
+         "slots before: here it does"),
     Peer("python.nng", "nng (pynng)", "Python", "nng_pair", "peer", (), THREADS),
 ]  # fmt: skip

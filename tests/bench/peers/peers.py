@@ -4,15 +4,14 @@
 
 Each sample is a pair of new processes on two cores of their own; in every round each
 peer does each workload once, so that what the machine does meanwhile happens to all of
-them. A figure is the median of the rounds. What cannot be measured is a row that says
+them. There are as many rounds as the time is for, and one at least; a figure is the
+median of them. What cannot be measured is a row that says
 why, and never the end of the run. Writes peers.json, the table (peers.md) and plots.
 """
 
 import argparse
 import json
 import os
-import platform
-import re
 import statistics
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any
 
 import adapters
 import catalogue
+import circumstances
 import sample
 from adapters import CannotError, Command
 from catalogue import SLEEP, Peer, Workload
@@ -66,18 +66,25 @@ class Entry:
     def __init__(self, peer: Peer, workload: Workload) -> None:
         self.peer, self.workload = peer, workload
         self.reason = ""
-        self.count, self.pause_ns = QUICK_COUNT, workload.pause_ns
+        # Where there is a pause it says how many; else each sample tells the next.
+        planned = workload.pause_ns or workload.most == 1
+        self.count = workload.most if planned else QUICK_COUNT
+        self.taken, self.pause_ns = 0, workload.pause_ns
         self.samples: list[dict[str, float]] = []
 
     def note(self, taken: sample.Sample) -> None:
         """Keep the figures of a sample."""
+        self.taken = taken.count
         figures: dict[str, float] = {}
         if taken.values:
             figures |= quantiles(taken.values)
         if self.workload.name == "way":
             whole = -(-taken.count // self.workload.batch) * self.workload.batch
             figures["ns"] = taken.wall_ns / whole
-        elif self.workload.id == "rate":
+        elif self.workload.name == "memory":
+            figures["resident"], figures["shared"] = taken.resident, taken.shared
+            figures["bytes"] = taken.resident + taken.shared
+        elif self.workload.name == "place" or self.workload.id == "rate":
             figures["ns"] = taken.wall_ns / taken.count
         elif self.workload.name == "idle":
             figures["percent"] = 100 * taken.cpu_ns / taken.wall_ns
@@ -90,13 +97,22 @@ class Entry:
         figures = self.samples[-1]
         return figures.get("ns") or figures.get("p50") or 1
 
+    def aim(self, budget_ns: float) -> None:
+        """Have as many messages in the next sample as fit into the time."""
+        workload = self.workload
+        if workload.pause_ns or workload.most == 1 or not self.samples:
+            return
+        each = self.pause_ns if workload.share else self.ns_each()
+        count = int(budget_ns / max(each, 1))
+        self.count = max(workload.fewest, min(workload.most, count))
+
     def row(self) -> Row:
         """Return it for the JSON: the median of each figure."""
         names = self.samples[0] if self.samples and not self.reason else ()
         return {
             "peer": self.peer.id,
             "workload": self.workload.id,
-            "count": self.count,
+            "count": self.taken,
             "pause_ns": self.pause_ns,
             "rounds": len(self.samples),
             "figures": {
@@ -138,28 +154,24 @@ class Run:
                     limit_s=self._limit_s,
                 )
             )  # fmt: skip
+            if not self._quick:
+                row.aim(self._budget_ns)
         except CannotError as error:
             row.reason = str(error)
             self._say(f"{row.peer.id} {row.workload.id}: {row.reason}")
 
     def plan(self, rows: dict[str, Entry], command: Command) -> None:
-        """Find out how many messages of each workload fit into the time."""
+        """Find out what each workload takes, and so how many messages to send."""
         for row in rows.values():
-            workload = row.workload
-            row.count = max(1, min(QUICK_COUNT, workload.most))
-            if workload.share:
+            if self._quick:
+                row.count = max(1, min(QUICK_COUNT, row.count))
+            elif row.taken or row.count != QUICK_COUNT:
+                continue  # known beforehand
+            if row.workload.share:
                 self._pace(row, rows)
-            for _ in range(1 if self._quick else 2):
-                self.take(row, command)
-                if row.reason or self._quick:
-                    break
-                each = row.pause_ns + row.ns_each() * (workload.name != "paced")
-                if workload.id == "rate":
-                    each = row.ns_each()
-                row.count = int(self._budget_ns / max(each, 1))
-                row.count = max(workload.fewest, min(workload.most, row.count))
-            if not self._quick:
-                row.samples = row.samples[1:] or row.samples
+            self.take(row, command)
+            if row.workload.id == "rate" and not self._quick:
+                self.take(row, command)  # the open loops go by it
         if not self._quick:
             for row in rows.values():
                 row.samples = []
@@ -184,12 +196,14 @@ def measure(
     cores: Sequence[int],
     *,
     rounds: int = 1,
+    minutes: float = 60,
     quick: bool = False,
     budget_ms: float = 150,
     limit_s: float = 20,
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """Return the run: what the peers are, and a row for each and each workload."""
+    end = time.monotonic() + 60 * minutes
     run = Run(cores, quick=quick, budget_ms=budget_ms, limit_s=limit_s, say=say)
     commands: dict[str, Command] = {}
     about: list[dict[str, str]] = []
@@ -212,57 +226,30 @@ def measure(
                 "reason": reason,
             }
         )  # fmt: skip
-    load_before = os.getloadavg()[0]
+    before = circumstances.Before()
     for peer in peers:
         if peer.id in commands:
             say(f"trying {peer.id}")
             run.plan(rows[peer.id], commands[peer.id])
-    for done in range(0 if quick else rounds):
-        for workload in workloads:
-            for peer in peers:
-                if peer.id in commands:
-                    run.take(rows[peer.id][workload.id], commands[peer.id])
-        say(f"round {done + 1} of {rounds}")
+    turns = [] if quick else [(w, p) for w in workloads for p in peers]
+    done = 1 if quick else 0
+    while turns and done < rounds and not (done and time.monotonic() > end):
+        for workload, peer in turns:
+            if done and time.monotonic() > end:
+                say("the time is over")
+                break
+            if peer.id in commands:
+                run.take(rows[peer.id][workload.id], commands[peer.id])
+        else:
+            done += 1
+            say(f"round {done}")
     return {
         "mode": "quick" if quick else "full",
-        "rounds": 1 if quick else rounds,
-        "machine": machine(cores, load_before),
+        "rounds": done,
+        "machine": before.machine(cores),
         "peers": about,
         "workloads": [workload._asdict() for workload in workloads],
         "rows": [row.row() for of_peer in rows.values() for row in of_peer.values()],
-    }
-
-
-# ---- The machine ----
-
-
-def machine(cores: Sequence[int], load_before: float) -> dict[str, Any]:
-    """Return what it is, and what is wrong with it."""
-    info = Path("/proc/cpuinfo").read_text()
-    models = re.findall(r"model name\s*: (.*)", info)
-    virtual = " hypervisor" in info
-    notes = []
-    if virtual:
-        notes.append("a virtual machine: the hypervisor has a part in each wake-up")
-    if len(set(cores)) < 2:
-        notes.append("one core: whatever spins is not measured")
-    if load_before > 0.5:
-        notes.append(
-            f"the machine was busy (load {load_before:.2f}): not to be relied on"
-        )
-    try:
-        import hdrh  # noqa: F401, PLC0415
-    except ImportError:
-        notes.append("percentiles are exact: the histograms' package cannot be had")
-    return {
-        "cpu": models[0] if models else platform.machine(),
-        "cpus": os.cpu_count(),
-        "cores": list(cores),
-        "kernel": platform.release().split("-")[0],
-        "python": platform.python_version(),
-        "load": round(load_before, 2),
-        "time": time.strftime("%Y-%m-%d"),
-        "notes": notes,
     }
 
 
@@ -288,18 +275,26 @@ def main() -> None:
     )
     parser.add_argument("--library", type=Path, required=True, help="libtachyon.a")
     parser.add_argument("--cc", default="cc")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=10,
+        metavar="M",
+        help="when no round begins any more; default: %(default)s",
+    )
+    parser.add_argument("--rounds", type=int, default=5,
+                        help="at most; default: %(default)s")  # fmt: skip
     parser.add_argument(
         "--limit",
         type=float,
-        default=20,
+        default=8,
         metavar="S",
         help="what takes longer has hung; default: %(default)s",
     )
     parser.add_argument(
         "--budget",
         type=float,
-        default=150,
+        default=60,
         metavar="MS",
         help="of a sample; default: %(default)s",
     )
@@ -318,8 +313,8 @@ def main() -> None:
         chosen(args.only, catalogue.PEERS),
         chosen(args.workloads, catalogue.workloads()),
         adapters.Builder(args.build, args.cc, args.library),
-        cores, rounds=args.rounds, quick=args.quick, budget_ms=args.budget,
-        limit_s=args.limit,
+        cores, rounds=args.rounds, minutes=args.minutes, quick=args.quick,
+        budget_ms=args.budget, limit_s=args.limit,
         say=lambda text: print(text, file=sys.stderr, flush=True),
     )  # fmt: skip
     path = args.build / "peers.json"

@@ -66,15 +66,16 @@ def lines(table: Any, directory: Path, name: str) -> list[Path]:
     """Draw the rate, or the round trip, of each by the size of a message."""
     kind, axis = {
         "one_way": ("way-{}", "GB/s, one way"),
+        "in_place": ("place-{}", "GB/s, one way in place"),
         "by_size": ("trip-spinning-{}", "round trip, µs, p50"),
     }[name]
     figure, axes = plt.subplots(figsize=(8, 5))
     for peer in table.peers():
         points = []
         for size in catalogue.SIZES:
-            figure_name = "ns" if name == "one_way" else "p50"
+            figure_name = "p50" if name == "by_size" else "ns"
             if ns := table.figure(peer["id"], kind.format(size), figure_name):
-                points.append((size, size / ns if name == "one_way" else ns / 1e3))
+                points.append((size, ns / 1e3 if name == "by_size" else size / ns))
         if points:
             style = {"own": "-", "yardstick": ":"}.get(peer["kind"], "--")
             axes.plot(*zip(*points, strict=True), style, marker=".", label=label(peer))
@@ -112,6 +113,6 @@ def open_loop(table: Any, directory: Path) -> list[Path]:
 def draw(table: Any, directory: Path) -> list[Path]:
     """Draw all there is something of, and return the files."""
     paths = bars(table, directory)
-    for name in ("one_way", "by_size"):
+    for name in ("one_way", "in_place", "by_size"):
         paths += lines(table, directory, name)
     return paths + open_loop(table, directory)

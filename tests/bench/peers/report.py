@@ -13,9 +13,11 @@ import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import catalogue
+import reasons
+from circumstances import BUSY
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "BENCHMARKS.md"
@@ -31,24 +33,9 @@ PARTS = {
     ),
 }
 WRITER = "tests/bench/peers/report.py -->\n"
-BUSY = 0.5  # load before a run from which on it is not to be relied on
 
 Run = dict[str, Any]
 LANGUAGES = ("C", "Rust", "Python", "Java")
-
-# Where a peer is faster, in one line, by workload; the beginning of its id is enough.
-WHOLE = "presumably: the reader begins when all is there, a socket's parts overlap"
-SLOT = "presumably: it walks through a ring of 4 MiB, the peer stays in one place"
-WHY_SLOWER: dict[str, str] = {
-    "C trip-spinning-65536": WHOLE,
-    "C trip-spinning-1048576": WHOLE,
-    "Rust trip-spinning-1048576": SLOT,
-    "Python trip-spinning-1048576": SLOT,
-    "Rust trip-spinning-8": "presumably: its items have no header",
-    "Rust way-8": "presumably: its items have no header",
-    "Rust rate": "presumably: its items have no header",
-}
-
 
 # ---- Numbers ----
 
@@ -65,6 +52,16 @@ def time_text(ns: float | None) -> str:
 
 def digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def bytes_text(value: float | None) -> str:
+    """Return 1.5 MiB and the like."""
+    if value is None:
+        return ""
+    for unit, factor in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if value >= factor:
+            return f"{digits(value / factor)} {unit}"
+    return f"{value:.0f} B"
 
 
 def rate_text(ns: float | None) -> str:
@@ -118,6 +115,9 @@ class Table:
     def time(self, workload: str, name: str) -> Any:
         return lambda peer: time_text(self.figure(peer, workload, name))
 
+    def size(self, workload: str, name: str) -> Any:
+        return lambda peer: bytes_text(self.figure(peer, workload, name))
+
     def rate(self, workload: str) -> Any:
         return lambda peer: rate_text(self.figure(peer, workload, "ns"))
 
@@ -165,6 +165,17 @@ def section(run: Run) -> str:
             for size in catalogue.SIZES
             if f"way-{size}" in table.workloads
         ],
+        "One way in place by size: written and read where it is": [
+            (catalogue.size_text(size), table.throughput(f"place-{size}"))
+            for size in catalogue.SIZES
+            if f"place-{size}" in table.workloads
+        ],
+        "Call and reply, p50": [
+            *((catalogue.size_text(size), table.time(f"rpc-{size}", "p50"))
+              for size in catalogue.RPC_SIZES),
+            ("32 B, p99", table.time("rpc-32", "p99")),
+            ("32 B, asleep", table.time("rpc-asleep-32", "p50")),
+        ],
         "One way in batches of 32 bytes, messages a second": [
             ("one by one", table.rate("way-32")),
             *((f"{batch}", table.rate(f"batch-{batch}"))
@@ -179,6 +190,8 @@ def section(run: Run) -> str:
             ("connect, until the first answer",
              lambda peer: time_text((table.connect_us(peer) or 0) * 1e3 or None)),
             ("processor while it sleeps", lambda peer: percent(table, peer)),
+            ("resident, both", table.size("memory", "resident")),
+            ("shared", table.size("memory", "shared")),
         ],
         "Open loop, 32 bytes: latency since a message was due": [
             ("maximum rate", table.rate("rate")),
@@ -192,7 +205,7 @@ def section(run: Run) -> str:
         text = table.markdown(table.peers(), columns)
         if text.count("\n") > 2:
             parts.append(f"### {heading}\n\n{text}")
-    parts += [ratios(table), unfair(run), missing(run)]
+    parts += [ratios(table), beside_yardsticks(table), unfair(run), missing(run)]
     return "\n".join(part for part in parts if part)
 
 
@@ -203,8 +216,9 @@ def percent(table: Table, peer: str) -> str:
 
 def circumstances(run: Run) -> str:
     about = run["machine"]
+    rounds = "round" if run["rounds"] == 1 else "rounds"
     text = (
-        f"Median of {run['rounds']} rounds in turns; a core for each of the two "
+        f"Median of {run['rounds']} {rounds} in turns; a core for each of the two "
         f"processes. {about['cpu']}, {about['cpus']} CPUs, Linux {about['kernel']}, "
         f"Python {about['python']}, load {about['load']} before the run.\n"
     )
@@ -213,15 +227,33 @@ def circumstances(run: Run) -> str:
     return text + "".join(f"- {note}\n" for note in about["notes"])
 
 
-FIGURES = {"trip": "p50", "way": "ns", "wake": "p50", "paced": "p99", "idle": "percent"}
+FIGURES = {
+    "trip": "p50", "way": "ns", "place": "ns", "rpc": "p50", "wake": "p50",
+    "paced": "p99", "idle": "percent", "memory": "bytes", "connect": "connect_us",
+}  # fmt: skip
+
+
+def value_of(table: Table, peer: str, workload: dict[str, Any]) -> float | None:
+    """Return what a peer is measured by in a workload; less is better."""
+    if workload["name"] == "connect":
+        return table.connect_us(peer)  # each sample of each workload connects
+    name = "ns" if workload["id"] == "rate" else FIGURES[workload["name"]]
+    return table.figure(peer, workload["id"], name)
+
+
+def value_text(workload: dict[str, Any], value: float) -> str:
+    if workload["name"] == "idle":
+        return f"{value:.2g} %"
+    if workload["name"] == "memory":
+        return bytes_text(value)
+    return time_text(value * (1e3 if workload["name"] == "connect" else 1))
 
 
 def best_of(table: Table, language: str, workload: dict[str, Any]) -> Any:
     """Return our figure, the best peer's and the peer; None where one is missing."""
-    name = "ns" if workload["id"] == "rate" else FIGURES[workload["name"]]
     own = best = peer_of_best = None
     for peer in table.peers(language):
-        value = table.figure(peer["id"], workload["id"], name)
+        value = value_of(table, peer["id"], workload)
         if value is None or peer["kind"] == "yardstick":
             continue
         if peer["kind"] == "own":
@@ -232,8 +264,8 @@ def best_of(table: Table, language: str, workload: dict[str, Any]) -> Any:
 
 
 def ratios(table: Table) -> str:
-    """Return how many times as fast as the best peer we are; where we are not, why."""
-    lines = ["| | ours | best peer | | best peer's / ours | where below 1, why |"]
+    """Return how many times as good as the best peer we are; where we are not, why."""
+    lines = ["| | ours | best peer | | ours / best peer | where below 1, why |"]
     lines.append("|---|--:|--:|---|--:|---|")
     for language in LANGUAGES:
         for workload in table.run["workloads"]:
@@ -241,23 +273,64 @@ def ratios(table: Table) -> str:
             if workload["share"] or not (found := best_of(table, language, workload)):
                 continue
             own, best, peer = found
-            text = (lambda v: f"{v:.2g} %") if workload["name"] == "idle" else time_text
             ratio = best / own if own else float("inf")
-            why = "" if ratio >= 1 else reason(f"{language} {workload['id']}")
+            case = f"{language} {workload['id']}"
+            why = "" if ratio >= 1 else reasons.slower(case, peer["id"])
             lines.append(
-                f"| {language}: {workload['title']} | {text(own)} | {text(best)} "
-                f"| {peer['title']} | {ratio:.2f} | {why} |"
+                f"| {language}: {workload['title']} | {value_text(workload, own)} "
+                f"| {value_text(workload, best)} | {peer['title']} | {ratio:.2f} "
+                f"| {why} |"
             )
     if len(lines) == 2:
         return ""
-    return "### Beside the best peer of the same language\n\n" + "\n".join(lines) + "\n"
+    about = (
+        "How many times as fast, or as little, ours is: the best peer's time divided "
+        "by ours, which is our rate divided by the best peer's."
+    )
+    heading = "### Beside the best peer of the same language"
+    return f"{heading}\n\n{about}\n\n" + "\n".join(lines) + "\n"
 
 
-def reason(case: str) -> str:
-    for beginning, why in WHY_SLOWER.items():
-        if case.startswith(beginning):
-            return why
-    return "not explained yet"
+class Reach(NamedTuple):
+    """What Tachyon in C is to reach, beside a yardstick."""
+
+    what: str
+    workload: str
+    figure: str
+    yardstick: str
+    most: float  # of ours / the yardstick's, both times
+
+
+REACHES = (
+    Reach("round trip, p50", "trip-spinning-32", "p50", "c.raw_line", 1.15),
+    Reach("round trip, p99", "trip-spinning-32", "p99", "c.raw_line", 1.4),
+    Reach("64 KiB in place", "place-65536", "ns", "c.dirty", 1 / 0.9),
+    Reach("64 KiB copied", "way-65536", "ns", "c.memcpy", 1 / 0.9),
+    Reach("wake after 50 µs", "wake-50µs", "p50", "c.bare_futex", 1.05),
+    Reach("open loop at 50%, p99.9", "open-50%", "p999", "c.ideal_ring", 1.5),
+)
+
+
+def beside_yardsticks(table: Table) -> str:
+    """Return how far Tachyon is from what nothing can be better than."""
+    titles = {peer["id"]: peer["title"] for peer in table.run["peers"]}
+    lines = []
+    for reach in REACHES:
+        own = table.figure("c.tachyon", reach.workload, reach.figure)
+        least = table.figure(reach.yardstick, reach.workload, reach.figure)
+        if own is None or not least:
+            continue
+        met = "yes" if own / least <= reach.most else "no"
+        lines.append(
+            f"| {reach.what} | {time_text(own)} | {time_text(least)} "
+            f"| {titles[reach.yardstick]} | {own / least:.2f} | {reach.most:.2f} "
+            f"| {met} |"
+        )
+    if not lines:
+        return ""
+    head = "| C | ours | yardstick | | ours / yardstick | at most | met |\n"
+    head += "|---|--:|--:|---|--:|--:|---|\n"
+    return f"### Beside the yardsticks\n\n{head}" + "\n".join(lines) + "\n"
 
 
 def unfair(run: Run) -> str:

@@ -5,6 +5,7 @@ import array
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -26,6 +27,8 @@ class Sample(NamedTuple):
     connect_ns: int
     wall_ns: int
     cpu_ns: int
+    resident: int  # bytes that both have got by connecting
+    shared: int
 
 
 def take(
@@ -46,12 +49,18 @@ def take(
         finally:
             # What an adapter has in memory, had it no time to remove it.
             for path in Path("/dev/shm").glob(f"tachyon-bench-{Path(directory).name}*"):
-                path.unlink(missing_ok=True)
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
         values = array.array("Q")
         path = Path(directory, "values")
         if path.exists():
             values.frombytes(path.read_bytes())
-    return Sample(values, count, said["connect_ns"], said["wall_ns"], said["cpu_ns"])
+    return Sample(
+        values, count, said["connect_ns"], said["wall_ns"], said["cpu_ns"],
+        said.get("resident", 0), said.get("shared", 0),
+    )  # fmt: skip
 
 
 def run(

@@ -14,6 +14,7 @@ import adapters
 import catalogue
 import peers
 import pytest
+import reasons
 import report
 import sample
 from catalogue import Peer
@@ -53,6 +54,37 @@ class Adapter(driver.Link):
             end.send(message if count[0] % 7 else bytes(len(message)))
 
         return lossy, end.recv
+"""
+CHANGES = """
+import driver, mmap
+
+class Adapter(driver.Link):
+    def __init__(self, setting):
+        super().__init__(setting)
+        self.shared = mmap.mmap(-1, setting.size + 4096)
+        self.turns = memoryview(self.shared)[setting.size:].cast("Q")
+
+    def open(self, lead):
+        def send(message):
+            self.shared[:len(message)] = message
+            self.turns[0 if lead else 1] += 1
+
+        taken = [0]
+
+        def receive(size):
+            while self.turns[1 if lead else 0] == taken[0]:
+                pass
+            taken[0] += 1
+            return self.shared[:size]
+
+        return send, receive
+
+    def in_place(self):
+        rooms = memoryview(self.shared)
+        return driver.InPlace(
+            lambda size: bytearray(size), lambda: None, lambda size: rooms[:size],
+            lambda: None,
+        )
 """
 DIES = """
 import driver, os
@@ -153,20 +185,28 @@ def test_who_fails_hangs_dies_or_is_not_there_is_a_row_with_its_reason(
 def test_every_driver_measures_every_workload(builder: adapters.Builder) -> None:
     chosen = known("c.tachyon", "c.unix_socket", "python.tachyon", "python.mp_pipe")
     workloads = known(
-        "trip-asleep-32", "way-65536", "batch-64", "wake-1ms", "idle", "rate",
-        "open-50%",
+        "trip-asleep-32", "way-65536", "place-4096", "batch-64", "rpc-176", "wake-1ms",
+        "idle", "connect", "memory", "rate", "open-50%",
     )  # fmt: skip
+    has_not = {
+        "c.unix_socket": ("place-4096", "rpc-176"),
+        "python.mp_pipe": ("place-4096", "rpc-176", "batch-64"),
+    }
     run = peers.measure(chosen, workloads, builder, CORES, quick=True)
     for row in run["rows"]:
-        if (row["peer"], row["workload"]) == ("python.mp_pipe", "batch-64"):
-            assert row["reason"] == "has no call that sends several messages"
+        if row["workload"] in has_not.get(row["peer"], ()):
+            assert row["reason"].startswith("has no "), row
+            assert row["figures"] == {}
             continue
         assert row["reason"] == "", row
-        kind = row["workload"].partition("-")[0]
-        names = {"way": "ns", "batch": "ns", "idle": "percent"}
-        value = row["figures"][names.get(kind, "p50")]
-        assert value > 0 or kind == "idle"
+        name = "p50"
+        if row["workload"] != "rate":
+            (workload,) = known(row["workload"])
+            name = report.FIGURES[workload.name]
+        assert row["figures"][name] > 0 or name == "percent"
         assert row["figures"]["connect_us"] > 0
+    # Two rings of 4 MiB, of which each page is there.
+    assert row_of(run, "c.tachyon", "memory")["figures"]["shared"] >= 8 << 20
     assert row_of(run, "c.tachyon", "open-50%")["pause_ns"] >= 100
     assert "| **Tachyon**, Python |" in report.section(run)
 
@@ -181,6 +221,86 @@ def test_one_core_is_said_and_no_number_invented(builder: adapters.Builder) -> N
     assert spinning["figures"] == {}
     assert row_of(run, "c.unix_socket", "trip-asleep-32")["figures"]["p50"] > 0
     assert any(note.startswith("one core: ") for note in run["machine"]["notes"])
+
+
+@TWO_CORES
+def test_yardsticks_are_measured_where_they_say_something(
+    builder: adapters.Builder,
+) -> None:
+    chosen = known("c.dirty", "c.ideal_ring", "python.floor")
+    workloads = known("trip-adaptive-32", "way-32", "place-65536")
+    run = peers.measure(chosen, workloads, builder, CORES, quick=True)
+    said = {(row["peer"], row["workload"]): row["reason"] for row in run["rows"]}
+    assert said == {
+        ("c.dirty", "trip-adaptive-32"): "only copies messages one by one",
+        ("c.dirty", "way-32"): "",
+        ("c.dirty", "place-65536"): "",
+        ("c.ideal_ring", "trip-adaptive-32"): "",
+        ("c.ideal_ring", "way-32"): "",
+        ("c.ideal_ring", "place-65536"): "",
+        ("python.floor", "trip-adaptive-32"): "",
+        ("python.floor", "way-32"): "",
+        ("python.floor", "place-65536"): "only calls, and sends nothing",
+    }
+
+
+@TWO_CORES
+def test_what_is_changed_in_place_is_noticed(
+    builder: adapters.Builder, make: Any
+) -> None:
+    run = peers.measure(
+        [make("changes", CHANGES)], known("place-4096"), builder, CORES, quick=True,
+        limit_s=20,
+    )  # fmt: skip
+    reason = row_of(run, "python.changes", "place-4096")["reason"]
+    assert reason == "a message has arrived changed or out of turn"
+
+
+def test_rounds_end_with_the_time_but_one_is_whole(
+    builder: adapters.Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+
+    def take(_: Any, workload: Any, count: int, *__: Any, **___: Any) -> sample.Sample:
+        taken.append((workload.id, count))
+        return sample.Sample([100] * count, count, 1, 1000 * count, 0, 0, 0)
+
+    monkeypatch.setattr(sample, "take", take)
+    run = peers.measure(
+        known("c.tachyon"), known("trip-adaptive-32", "way-32"), builder, [0, 1],
+        rounds=5, minutes=0, budget_ms=1,
+    )  # fmt: skip
+    assert run["rounds"] == 1
+    assert [row["rounds"] for row in run["rows"]] == [1, 1]
+    # The first says how many the second may have.
+    assert [count for _, count in taken] == [50, 50, 10_000, 1000]
+
+
+def test_each_reason_is_of_a_case_that_there_is() -> None:
+    names = [workload.id for workload in catalogue.workloads()]
+    ids = [peer.id for peer in catalogue.PEERS]
+    for reason in reasons.SLOWER:
+        assert reason.language in ("*", *report.LANGUAGES)
+        assert any(name.startswith(reason.workload) for name in names), reason
+        assert any(peer.startswith(reason.peer) for peer in ids), reason
+    assert reasons.slower("Rust way-8", "rust.ringfire") == reasons.HEADER
+    assert reasons.slower("Rust way-8", "rust.nng") == reasons.UNKNOWN
+
+
+def test_what_tachyon_is_to_reach_is_beside_its_yardstick() -> None:
+    rows = [
+        {"peer": peer, "workload": "trip-spinning-32", "reason": "",
+         "figures": {"p50": p50, "p99": 200}}
+        for peer, p50 in (("c.tachyon", 110), ("c.raw_line", 100))
+    ]  # fmt: skip
+    about = [{"id": peer.id, "title": peer.title} for peer in catalogue.PEERS]
+    table = report.Table({"rows": rows, "workloads": [], "peers": about})
+    text = report.beside_yardsticks(table)
+    assert (
+        "| round trip, p50 | 110 ns | 100 ns | raw cache line | 1.10 | 1.15 | yes |"
+        in text
+    )
+    assert "64 KiB" not in text
 
 
 def test_percentiles_are_those_of_the_values() -> None:

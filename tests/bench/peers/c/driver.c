@@ -9,6 +9,7 @@
  * first word and its last byte are those that were sent. */
 #define _GNU_SOURCE
 #include "link.h"
+#include "touch.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -35,6 +36,7 @@ struct control {
     struct line arrivals[2]; /* how often the lead and the other have come to meet() */
     struct line seen;        /* the last message that the other has */
     struct line connect_ns, wall_ns, cpu_ns;
+    struct line resident[2], shared[2]; /* what each process has got by connecting */
 };
 
 static struct {
@@ -164,6 +166,35 @@ static void stream(uint64_t count) {
     }
 }
 
+/* Written where it is read. */
+static void place(void) {
+    size_t size = run.setting.size;
+    if (!run.link->reserve) {
+        cannot("has no calls that work in place");
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        uint64_t count = round ? run.count : 10;
+        meet();
+        uint64_t start = now();
+        for (uint64_t number = 1; number <= count; number++) {
+            if (run.setting.lead) {
+                touch_write(run.link->reserve(size), size, number);
+                run.link->commit(size);
+                continue;
+            }
+            uint64_t sum = touch_read(run.link->acquire(size), size);
+            run.link->release();
+            if (sum != touch_sum(size, number)) {
+                cannot("a message has arrived changed or out of turn");
+            }
+        }
+        meet();
+        if (run.setting.lead) {
+            run.control->wall_ns.word = now() - start;
+        }
+    }
+}
+
 static void way(void) {
     uint64_t batch = run.setting.batch;
     if (batch > 1 && !run.link->send_batch) {
@@ -251,12 +282,59 @@ static void paced(void) {
     }
 }
 
+/* ---- Memory ---- */
+
+/* Of this process alone, and of its part of what it shares, in bytes. */
+static void memory_now(uint64_t *resident, uint64_t *shared) {
+    char line[256];
+    unsigned long kib;
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    *resident = *shared = UINT64_MAX;
+    while (file && fgets(line, sizeof(line), file)) {
+        if (sscanf(line, "Pss_Anon: %lu", &kib) == 1) {
+            *resident = kib * 1024;
+        } else if (sscanf(line, "Pss_Shmem: %lu", &kib) == 1) {
+            *shared = kib * 1024;
+        }
+    }
+    if (file) {
+        fclose(file);
+    }
+}
+
+static uint64_t before_resident, before_shared;
+
+static uint64_t more(uint64_t after, uint64_t before) {
+    return after > before ? after - before : 0;
+}
+
+/* Both have the pages that were shared since the fork: each is counted once. */
+static void memory(void) {
+    unsigned own = run.setting.lead ? 0 : 1;
+    uint64_t resident, shared;
+    meet();
+    memory_now(&resident, &shared);
+    if (resident == UINT64_MAX || shared == UINT64_MAX) {
+        cannot("the kernel does not tell the memory of a process by kind");
+    }
+    run.control->resident[own].word = more(resident, before_resident);
+    run.control->shared[own].word = more(shared, before_shared);
+    meet();
+}
+
+/* All there is to it has been done. */
+static void connect_only(void) {
+    meet();
+}
+
 static void (*find_workload(void))(void) {
     static const struct {
         const char *name;
         void (*work)(void);
     } workloads[] = {
-        {"trip", trip}, {"way", way}, {"wake", wake}, {"idle", idle}, {"paced", paced}};
+        {"trip", trip}, {"way", way},     {"place", place},   {"wake", wake},
+        {"idle", idle}, {"paced", paced}, {"memory", memory}, {"connect", connect_only},
+        {"rpc", trip}};
     for (size_t i = 0; i < sizeof(workloads) / sizeof(*workloads); i++) {
         if (!strcmp(run.workload, workloads[i].name)) {
             return workloads[i].work;
@@ -288,6 +366,9 @@ static void half(void (*work)(void)) {
     MUST(message);
     run.values = malloc((run.count + 1) * sizeof(*run.values));
     MUST(run.values);
+    if (run.setting.rpc && !run.link->has_rpc) {
+        cannot("has no requests and replies");
+    }
     meet();
     uint64_t start = now();
     run.link->open(&run.setting);
@@ -313,6 +394,7 @@ int main(int argc, char **argv) {
     setpgid(0, 0);
     run.setting.directory = argv[10];
     run.workload = argv[2];
+    run.setting.rpc = !strcmp(run.workload, "rpc");
     run.setting.mode = (uint32_t)atoi(argv[3]);
     run.setting.size = strtoull(argv[4], NULL, 10);
     run.setting.batch = strtoull(argv[5], NULL, 10);
@@ -330,6 +412,7 @@ int main(int argc, char **argv) {
     if (!other) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     }
+    memory_now(&before_resident, &before_shared);
     /* Loaded after the fork, since some have threads from the beginning. */
     void *object = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
     if (!object || !(run.link = dlsym(object, "tachyon_peer_link"))) {
@@ -345,9 +428,13 @@ int main(int argc, char **argv) {
     if (status) {
         cannot("the other process failed");
     }
-    printf("{\"connect_ns\": %llu, \"wall_ns\": %llu, \"cpu_ns\": %llu}\n",
-           (unsigned long long)run.control->connect_ns.word,
-           (unsigned long long)run.control->wall_ns.word,
-           (unsigned long long)run.control->cpu_ns.word);
+    const struct control *found = run.control;
+    printf("{\"connect_ns\": %llu, \"wall_ns\": %llu, \"cpu_ns\": %llu, "
+           "\"resident\": %llu, \"shared\": %llu}\n",
+           (unsigned long long)found->connect_ns.word,
+           (unsigned long long)found->wall_ns.word,
+           (unsigned long long)found->cpu_ns.word,
+           (unsigned long long)(found->resident[0].word + found->resident[1].word),
+           (unsigned long long)(found->shared[0].word + found->shared[1].word));
     return 0;
 }

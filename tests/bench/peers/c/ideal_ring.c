@@ -10,7 +10,7 @@
 struct ring {
     _Alignas(64) _Atomic uint64_t head; /* messages sent; the producer's */
     _Alignas(64) _Atomic uint64_t tail; /* messages taken; the consumer's */
-    _Alignas(4096) unsigned char data[RING_BYTES];
+    _Alignas(4096) unsigned char data[];
 };
 
 static struct {
@@ -23,12 +23,14 @@ static void open_it(const struct setting *setting) {
     if (setting->mode == MODE_SLEEP) {
         cannot("does not sleep");
     }
-    struct ring *rings = setting->shared;
-    out.ring = &rings[setting->lead ? 0 : 1];
-    in.ring = &rings[setting->lead ? 1 : 0];
+    size_t bytes = ring_bytes(setting), each = sizeof(struct ring) + bytes;
+    MUST(2 * each <= SHARED_BYTES);
+    char *rings = setting->shared;
+    out.ring = (struct ring *)(rings + (setting->lead ? 0 : each));
+    in.ring = (struct ring *)(rings + (setting->lead ? each : 0));
     slot = (setting->size + 7) / 8 * 8;
     slots = 1;
-    while (slots * 2 * slot <= RING_BYTES) {
+    while (slots * 2 * slot <= bytes) {
         slots *= 2;
     }
 }
@@ -70,9 +72,43 @@ static void send_one(const void *payload, size_t size) {
     send_many(payload, size, 1);
 }
 
+static void *reserve(size_t size) {
+    (void)size;
+    while (out.own - out.other == slots) {
+        out.other = atomic_load_explicit(&out.ring->tail, memory_order_acquire);
+    }
+    return place(out.ring, out.own);
+}
+
+static void commit(size_t size) {
+    (void)size;
+    atomic_store_explicit(&out.ring->head, ++out.own, memory_order_release);
+}
+
+static const void *acquire(size_t size) {
+    (void)size;
+    while (in.own == in.other) {
+        in.other = atomic_load_explicit(&in.ring->head, memory_order_acquire);
+    }
+    return place(in.ring, in.own);
+}
+
+static void release(void) {
+    atomic_store_explicit(&in.ring->tail, ++in.own, memory_order_release);
+}
+
 static void receive_one(void *payload, size_t size) {
     receive_many(payload, size, 1);
 }
 
-const struct link tachyon_peer_link = {open_it,   send_one,     receive_one,
-                                       send_many, receive_many, NULL};
+const struct link tachyon_peer_link = {
+    .open = open_it,
+    .send = send_one,
+    .receive = receive_one,
+    .send_batch = send_many,
+    .receive_batch = receive_many,
+    .reserve = reserve,
+    .commit = commit,
+    .acquire = acquire,
+    .release = release,
+};

@@ -21,10 +21,19 @@ struct setting {
     uint32_t mode;
     uint64_t size;  /* of every message, 8 at least */
     uint64_t batch; /* messages to a batch */
+    /* 1: requests and replies. The lead's send is a call, and its receive the reply to it;
+     * the other's receive takes a request, and its send answers it. */
+    uint32_t rpc;
 };
 
-#define SHARED_BYTES (UINT64_C(64) << 20)
-#define RING_BYTES (UINT64_C(4) << 20) /* of every ring, where one can say */
+#define SHARED_BYTES (UINT64_C(160) << 20)
+#define RING_BYTES (UINT64_C(4) << 20)
+
+/* Of every ring, where one can say: room for some messages of any size. */
+static inline size_t ring_bytes(const struct setting *setting) {
+    uint64_t some = 4 * setting->size;
+    return (size_t)(some > RING_BYTES ? some : RING_BYTES);
+}
 
 /* All end the program when they fail, with the reason: see cannot(). */
 struct link {
@@ -37,6 +46,12 @@ struct link {
     size_t (*receive_batch)(void *items, size_t size, size_t most);
     /* Leave nothing behind. NULL: nothing would be. */
     void (*close)(void);
+    /* In place, one message at a time. NULL: there are no such calls. */
+    void *(*reserve)(size_t size);
+    void (*commit)(size_t size); /* to be seen at once */
+    const void *(*acquire)(size_t size);
+    void (*release)(void);
+    uint32_t has_rpc; /* 1: knows what `rpc` of a setting asks for */
 };
 
 /* What the driver looks up. */

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Yardsticks of memory, with the words of driver.c:
  *
- *     memory copy|dirty way MODE SIZE BATCH COUNT PAUSE_NS LEAD_CORE PEER_CORE DIR
+ *     memory copy|dirty way|place MODE SIZE BATCH COUNT PAUSE_NS LEAD_CORE PEER_CORE DIR
  *
  * copy: one process copies messages into memory that a cache holds and out of it
  * again, as two processes do at the same time with one copy each. dirty: the other has
- * written as much as a ring holds; this one copies it out of the other's cache. */
+ * written as much as a ring holds; this one copies it out of the other's cache, or, for
+ * what is in place, reads it there. */
 #define _GNU_SOURCE
+#include "touch.h"
+
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -19,12 +22,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RING ((size_t)1 << 20) /* fits into the cache of a core */
+#define LEAST ((size_t)1 << 20) /* fits into the cache of a core */
 
 struct shared {
     _Alignas(64) _Atomic uint64_t asked, written;
-    _Alignas(4096) unsigned char ring[RING];
+    _Alignas(4096) unsigned char ring[];
 };
+
+static size_t ring_size = LEAST;
 
 static uint64_t now(void) {
     struct timespec time;
@@ -46,7 +51,7 @@ static void write_when_asked(struct shared *shared) {
     for (uint64_t round = 1;; round++) {
         while (atomic_load(&shared->asked) != round) {
         }
-        memset(shared->ring, (int)round, RING);
+        memset(shared->ring, (int)round, ring_size);
         atomic_store(&shared->written, round);
     }
 }
@@ -58,13 +63,18 @@ int main(int argc, char **argv) {
     }
     int dirty = !strcmp(argv[1], "dirty");
     size_t size = strtoull(argv[4], NULL, 10);
-    uint64_t count = strtoull(argv[6], NULL, 10), time = 0, copied = 0;
-    if (strcmp(argv[2], "way") || strcmp(argv[5], "1") || size > RING) {
+    uint64_t count = strtoull(argv[6], NULL, 10), time = 0, copied = 0, sum = 0;
+    int in_place = dirty && !strcmp(argv[2], "place");
+    if ((strcmp(argv[2], "way") && !in_place) || strcmp(argv[5], "1")) {
         puts("{\"cannot\": \"only copies messages one by one\"}");
         return 0;
     }
-    struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-                                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (size > ring_size) {
+        ring_size = size;
+    }
+    struct shared *shared =
+        mmap(NULL, sizeof(*shared) + ring_size, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     unsigned char *message = calloc(1, size);
     if (shared == MAP_FAILED || !message) {
         perror("memory");
@@ -77,7 +87,7 @@ int main(int argc, char **argv) {
         write_when_asked(shared);
     }
     pin(atoi(argv[8]));
-    memset(shared->ring, 1, RING);
+    memset(shared->ring, 1, ring_size);
     for (uint64_t round = 1; copied < count; round++) {
         if (dirty) {
             atomic_store(&shared->asked, round);
@@ -85,7 +95,12 @@ int main(int argc, char **argv) {
             }
         }
         uint64_t start = now();
-        for (size_t at = 0; at + size <= RING && copied < count; at += size, copied++) {
+        for (size_t at = 0; at + size <= ring_size && copied < count;
+             at += size, copied++) {
+            if (in_place) {
+                sum += touch_read(shared->ring + at, size);
+                continue;
+            }
             if (!dirty) {
                 memcpy(shared->ring + at, message, size);
             }
@@ -93,6 +108,7 @@ int main(int argc, char **argv) {
             __asm__ volatile("" ::: "memory"); /* what is copied may be looked at */
         }
         time += now() - start;
+        __asm__ volatile("" ::"r"(sum)); /* so is what is summed up */
     }
     printf("{\"connect_ns\": 0, \"wall_ns\": %llu, \"cpu_ns\": 0}\n",
            (unsigned long long)time);

@@ -40,10 +40,26 @@ class Setting(NamedTuple):
     mode: int
     size: int
     batch: int
+    rpc: bool = False  # the lead's send is a call, the other's an answer
+
+    def ring_bytes(self) -> int:
+        """Return those of every ring, where one can say: room for some messages."""
+        return max(RING_BYTES, 4 * self.size)
+
+
+class InPlace(NamedTuple):
+    """The calls that work in place, on one message at a time."""
+
+    reserve: Callable[[int], Any]  # of how many bytes; a buffer to write
+    commit: Callable[[], object]  # to be seen at once
+    acquire: Callable[[int], Any]  # the next message; a buffer to read
+    release: Callable[[], object]
 
 
 class Link:
     """A connection in both directions; made before the fork, opened after it."""
+
+    rpc = False  # whether it knows what `rpc` of a setting asks for
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -63,6 +79,10 @@ class Link:
         """Return how to send several at once, and to receive some of so many."""
         raise CannotError("has no call that sends several messages")
 
+    def in_place(self) -> InPlace:
+        """Return the calls for that."""
+        raise CannotError("has no calls that work in place")
+
 
 class Control:
     """What the two processes tell each other beside the link."""
@@ -79,6 +99,7 @@ class Control:
 
 
 SEEN, CONNECT_NS, WALL_NS, CPU_NS = 16, 24, 25, 26
+RESIDENT, SHARED = (27, 28), (29, 30)  # of the lead, of the other
 
 
 class Half:
@@ -88,7 +109,7 @@ class Half:
         self.lead, self.setting, self.control = lead, setting, control
         self.values = array.array("Q")
 
-    def connect(self, link: Link) -> None:
+    def connect_by(self, link: Link) -> None:
         self.meet()
         start = time.perf_counter_ns()
         self.link = link
@@ -164,6 +185,47 @@ class Half:
         if self.lead:
             self.control.words[WALL_NS] = time.perf_counter_ns() - start
 
+    def place(self, count: int, _: int) -> None:
+        import numpy  # noqa: PLC0415 - only here
+
+        size = self.setting.size
+        calls, words = self.link.in_place(), numpy.dtype("u8")
+        # As ../c/touch.h: all is written, and one word of each line is read.
+        for amount in (10, count):
+            self.meet()
+            start = time.perf_counter_ns()
+            for number in range(1, amount + 1):
+                if self.lead:
+                    room = numpy.frombuffer(calls.reserve(size), words, size // 8)
+                    room[:] = (number & 0xFF) * 0x0101010101010101
+                    room[0] = number
+                    del room
+                    calls.commit()
+                    continue
+                message = numpy.frombuffer(calls.acquire(size), words, size // 8)
+                found = int(message[::8].sum())
+                del message
+                calls.release()
+                rest = (size - 8) // 64 * (number & 0xFF) * 0x0101010101010101
+                if found != (number + rest) % (1 << 64):
+                    raise CannotError("a message has arrived changed or out of turn")
+            self.meet()
+            if self.lead:
+                self.control.words[WALL_NS] = time.perf_counter_ns() - start
+
+    def memory(self, _: int, __: int) -> None:
+        self.meet()
+        after = memory_now()
+        own = 0 if self.lead else 1
+        for at, now, before in zip((RESIDENT, SHARED), after, BEFORE, strict=True):
+            self.control.words[at[own]] = max(0, now - before)
+        self.meet()
+
+    def connect(self, _: int, __: int) -> None:
+        self.meet()  # all there is to it has been done
+
+    rpc = trip
+
     def wake(self, count: int, pause_ns: int) -> None:
         words, now = self.control.words, time.perf_counter_ns
         del self.values[:]
@@ -223,6 +285,22 @@ def cpu_ns() -> int:
     return int((usage.ru_utime + usage.ru_stime) * 1e9)
 
 
+def memory_now() -> tuple[int, int]:
+    """Return the bytes of this process alone, and its part of what it shares."""
+    kinds = {}
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]:
+        kind, kib, *_ = line.split()
+        kinds[kind] = int(kib) * 1024
+    try:
+        return kinds["Pss_Anon:"], kinds["Pss_Shmem:"]
+    except KeyError:
+        text = "the kernel does not tell the memory of a process by kind"
+        raise CannotError(text) from None
+
+
+BEFORE = (0, 0)  # after the fork, and before the adapter's packages are there
+
+
 def load(path: str) -> type[Link]:
     spec = importlib.util.spec_from_file_location("adapter", path)
     if spec is None or spec.loader is None:
@@ -237,18 +315,24 @@ def main() -> None:
     sys.modules["driver"] = sys.modules["__main__"]  # for the adapters
     adapter, workload, *numbers, directory = sys.argv[1:]
     mode, size, batch, count, pause_ns, lead_core, peer_core = map(int, numbers)
-    setting, control = Setting(directory, mode, size, batch), Control()
+    rpc = workload == "rpc"
+    setting, control = Setting(directory, mode, size, batch, rpc), Control()
+    global BEFORE  # noqa: PLW0603
     try:
+        if workload == "memory":
+            # Of both together; the interpreter itself is not the link's.
+            BEFORE = tuple(each // 2 for each in memory_now())
         link = load(adapter)(setting)
+        if rpc and not link.rpc:
+            raise CannotError("has no requests and replies")
         other = os.fork()
         lead = other != 0
         os.sched_setaffinity(0, {lead_core if lead else peer_core})
         half = Half(lead, setting, control)
-        half.connect(link)
-        if workload in ("way", "idle"):
-            del half.values[:]
+        half.connect_by(link)
         getattr(half, workload)(count, pause_ns)
-        noted = half.values if workload in ("trip", "wake", "paced") else None
+        timed = workload in ("trip", "rpc", "wake", "paced")
+        noted = half.values if timed else None
         if noted and lead != (workload == "paced"):
             Path(directory, "values").write_bytes(noted.tobytes())
         half.meet()
@@ -264,7 +348,10 @@ def main() -> None:
     os.waitpid(other, 0)
     words = control.words
     names = {"connect_ns": CONNECT_NS, "wall_ns": WALL_NS, "cpu_ns": CPU_NS}
-    print(json.dumps({name: words[at] for name, at in names.items()}), flush=True)
+    found = {name: words[at] for name, at in names.items()}
+    found["resident"] = sum(words[at] for at in RESIDENT)
+    found["shared"] = sum(words[at] for at in SHARED)
+    print(json.dumps(found), flush=True)
     os._exit(0)  # threads of the link are not waited for
 
 

@@ -20,7 +20,7 @@ class Adapter(driver.Link):
             return node.service_builder(name)
 
         def messages(direction: str) -> Any:
-            depth = min(max(driver.RING_BYTES // size, 4), 4096)
+            depth = min(self.setting.ring_bytes() // size, 4096)
             service = builder(direction).publish_subscribe(iox2.Slice[ctypes.c_uint8])
             service = service.enable_safe_overflow(False).max_publishers(1)
             service = service.subscriber_max_buffer_size(depth).max_subscribers(1)
@@ -62,6 +62,34 @@ class Adapter(driver.Link):
             return message
 
         return send, receive
+
+    def in_place(self) -> driver.InPlace:  # noqa: D102
+        publisher, subscriber, notifier, listener = self._ports
+        held: Any = None
+
+        def at(pointer: Any, size: int) -> Any:
+            address = ctypes.cast(pointer, ctypes.c_void_p).value
+            return (ctypes.c_uint8 * size).from_address(address)
+
+        def reserve(size: int) -> Any:
+            nonlocal held
+            held = publisher.loan_slice_uninit(size)
+            return at(held.payload_ptr, size)
+
+        def commit() -> None:
+            held.assume_init().send()
+            if notifier is not None:
+                notifier.notify()
+
+        def acquire(size: int) -> Any:
+            nonlocal held
+            while (sample := subscriber.receive()) is None:
+                if listener is not None:
+                    listener.blocking_wait()
+            held = sample
+            return at(held.payload_ptr, size)
+
+        return driver.InPlace(reserve, commit, acquire, lambda: held.delete())
 
     def close(self) -> None:  # noqa: D102
         for port in self._ports:

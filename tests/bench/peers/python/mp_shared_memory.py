@@ -31,6 +31,7 @@ class Adapter(driver.Link):
         sent, taken = out[:64].cast("Q"), out[64:128].cast("Q")
         received, released = incoming[:64].cast("Q"), incoming[64:128].cast("Q")
         end = HEADER + self.setting.size
+        self._words = out, incoming, sent, taken, received, released
 
         def send(message: bytes) -> None:
             while taken[0] != sent[0]:
@@ -46,3 +47,25 @@ class Adapter(driver.Link):
             return message
 
         return send, receive
+
+    def in_place(self) -> driver.InPlace:  # noqa: D102
+        out, incoming, sent, taken, received, released = self._words
+        end = HEADER + self.setting.size
+
+        def reserve(_: int) -> memoryview:
+            while taken[0] != sent[0]:
+                pass
+            return out[HEADER:end]
+
+        def commit() -> None:
+            sent[0] += 1
+
+        def acquire(_: int) -> memoryview:
+            while received[0] == released[0]:
+                pass
+            return incoming[HEADER:end]
+
+        def release() -> None:
+            released[0] += 1
+
+        return driver.InPlace(reserve, commit, acquire, release)

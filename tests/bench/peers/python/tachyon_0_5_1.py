@@ -21,7 +21,7 @@ class Adapter(driver.Link):
                         raise
 
         def listen(name: str) -> Any:
-            return tachyon.Bus.listen(self.path(name), driver.RING_BYTES)
+            return tachyon.Bus.listen(self.path(name), self.setting.ring_bytes())
 
         if lead:
             self.out, self.incoming = connect("forth"), listen("back")

@@ -6,7 +6,7 @@ use iceoryx2::port::notifier::Notifier;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
-use link::{Link, Mode, Or, Setting, RING_BYTES};
+use link::{Link, Mode, Or, Setting};
 
 struct Iceoryx2 {
     publisher: Publisher<ipc::Service, [u8], ()>,
@@ -23,7 +23,7 @@ impl Link for Iceoryx2 {
             let text = format!("tachyon-bench/{}/{direction}", setting.unique());
             ServiceName::new(&text).or_cannot()
         };
-        let depth = (RING_BYTES / setting.size).clamp(4, 4096);
+        let depth = (setting.ring_bytes() / setting.size).min(4096);
         let messages = |direction| {
             node.service_builder(&name(direction))
                 .publish_subscribe::<[u8]>()

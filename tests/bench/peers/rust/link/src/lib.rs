@@ -13,6 +13,7 @@ pub struct RawSetting {
     mode: u32,
     size: u64,
     batch: u64,
+    rpc: u32,
 }
 
 #[repr(C)]
@@ -23,6 +24,11 @@ pub struct RawLink {
     pub send_batch: Option<unsafe extern "C" fn(*const u8, usize, usize)>,
     pub receive_batch: Option<unsafe extern "C" fn(*mut u8, usize, usize) -> usize>,
     pub close: Option<unsafe extern "C" fn()>,
+    pub reserve: Option<unsafe extern "C" fn(usize) -> *mut u8>,
+    pub commit: Option<unsafe extern "C" fn(usize)>,
+    pub acquire: Option<unsafe extern "C" fn(usize) -> *const u8>,
+    pub release: Option<unsafe extern "C" fn()>,
+    pub has_rpc: u32,
 }
 
 /// How a receive waits.
@@ -43,12 +49,19 @@ pub struct Setting {
     pub mode: Mode,
     /// Of every message, in bytes.
     pub size: usize,
+    /// Requests and replies: the lead's send is a call, its receive the reply to it; the
+    /// other's receive takes a request, its send answers it.
+    pub rpc: bool,
 }
 
-/// Of every ring, where one can say.
-pub const RING_BYTES: usize = 4 << 20;
+const RING_BYTES: usize = 4 << 20;
 
 impl Setting {
+    /// Of every ring, where one can say: room for some messages of any size.
+    pub fn ring_bytes(&self) -> usize {
+        RING_BYTES.max(4 * self.size)
+    }
+
     /// # Safety
     /// The driver's own, whose directory is UTF-8.
     pub unsafe fn of(raw: &RawSetting) -> Setting {
@@ -57,6 +70,7 @@ impl Setting {
             lead: raw.lead != 0,
             mode: [Mode::Spin, Mode::Adaptive, Mode::Sleep][raw.mode as usize],
             size: raw.size as usize,
+            rpc: raw.rpc != 0,
         }
     }
 
@@ -93,6 +107,10 @@ impl<T, E: Display> Or<T> for Result<T, E> {
 pub trait Link: Sized {
     /// Whether the calls for batches are more than loops.
     const BATCHES: bool = false;
+    /// Whether there are calls that work in place.
+    const IN_PLACE: bool = false;
+    /// Whether it knows what `rpc` of a setting asks for.
+    const RPC: bool = false;
 
     /// Both processes at the same time.
     fn open(setting: &Setting) -> Self;
@@ -108,6 +126,16 @@ pub trait Link: Sized {
         self.receive(&mut items[..size]);
         1
     }
+    /// Room for one message; what is in it is sent by `commit`, to be seen at once.
+    fn reserve(&mut self, _size: usize) -> *mut u8 {
+        cannot("has no calls that work in place")
+    }
+    fn commit(&mut self, _size: usize) {}
+    /// The next message, until `release`.
+    fn acquire(&mut self, _size: usize) -> *const u8 {
+        cannot("has no calls that work in place")
+    }
+    fn release(&mut self) {}
 }
 
 /// Make an adapter of a `Link`.
@@ -153,7 +181,24 @@ macro_rules! export {
             LINK = None;
         }
 
+        unsafe extern "C" fn reserve(size: usize) -> *mut u8 {
+            $crate::Link::reserve(opened(), size)
+        }
+
+        unsafe extern "C" fn commit(size: usize) {
+            $crate::Link::commit(opened(), size);
+        }
+
+        unsafe extern "C" fn acquire(size: usize) -> *const u8 {
+            $crate::Link::acquire(opened(), size)
+        }
+
+        unsafe extern "C" fn release() {
+            $crate::Link::release(opened());
+        }
+
         const BATCHES: bool = <$link as $crate::Link>::BATCHES;
+        const IN_PLACE: bool = <$link as $crate::Link>::IN_PLACE;
 
         #[no_mangle]
         #[allow(non_upper_case_globals)]
@@ -164,6 +209,11 @@ macro_rules! export {
             send_batch: if BATCHES { Some(send_batch) } else { None },
             receive_batch: if BATCHES { Some(receive_batch) } else { None },
             close: Some(close),
+            reserve: if IN_PLACE { Some(reserve) } else { None },
+            commit: if IN_PLACE { Some(commit) } else { None },
+            acquire: if IN_PLACE { Some(acquire) } else { None },
+            release: if IN_PLACE { Some(release) } else { None },
+            has_rpc: <$link as $crate::Link>::RPC as u32,
         };
     };
 }

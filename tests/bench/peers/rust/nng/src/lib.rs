@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! nng: libnng, which the crate brings, a pair of sockets over ipc://.
+//! nng: libnng, which the crate brings, a pair of sockets over ipc://, or Req0 and Rep0.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,18 @@ use nng::{Protocol, Socket};
 struct Nng(Socket);
 
 impl Link for Nng {
+    const RPC: bool = true;
+
     fn open(setting: &Setting) -> Self {
         if setting.mode == Mode::Spin {
             cannot("its threads need the core that would spin");
         }
-        let socket = Socket::new(Protocol::Pair0).or_cannot();
+        let protocol = match (setting.rpc, setting.lead) {
+            (false, _) => Protocol::Pair0,
+            (true, true) => Protocol::Req0,
+            (true, false) => Protocol::Rep0,
+        };
+        let socket = Socket::new(protocol).or_cannot();
         let address = format!("ipc://{}/nng", setting.directory);
         if setting.lead {
             let start = Instant::now();

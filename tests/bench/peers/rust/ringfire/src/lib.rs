@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use link::{cannot, Link, Mode, Or, Setting, RING_BYTES};
+use link::{cannot, Link, Mode, Or, Setting};
 use ringfire::{
     BusySpin, FlowControl, FutexWait, RingConsumer, RingConsumerBuilder, RingProducer,
     RingProducerBuilder,
@@ -33,7 +33,7 @@ impl<const SIZE: usize> Rings<SIZE> {
             true => (path("forth"), path("back")),
             false => (path("back"), path("forth")),
         };
-        let out = RingProducerBuilder::new((RING_BYTES / SIZE).max(4) as u64)
+        let out = RingProducerBuilder::new((setting.ring_bytes() / SIZE) as u64)
             .flow_control(FlowControl::LosslessBackpressure)
             .build(&own)
             .or_cannot();
@@ -106,7 +106,9 @@ impl Link for Ringfire {
             4096 => Rings::<4096>::open(setting),
             65536 => Rings::<65536>::open(setting),
             1048576 => Rings::<1048576>::open(setting),
-            size => cannot(format!("its items of {size} bytes are not compiled in")),
+            size => cannot(format!(
+                "its items go over the stack, which has no {size} bytes"
+            )),
         };
         Ringfire(rings)
     }

@@ -6,17 +6,17 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use link::{Link, Mode, Or, Setting, RING_BYTES};
+use link::{Link, Mode, Or, Setting};
 use sendfd::{RecvWithFd, SendWithFd};
 use shmem_ipc::sharedring::{Receiver, Sender};
 
 const WORD: usize = 8;
-const CAPACITY: usize = RING_BYTES / WORD;
 
 struct ShmemIpc {
     out: Sender<u64>,
     incoming: Receiver<u64>,
     spins: bool,
+    taken: usize, // words of what is acquired
 }
 
 fn hand_over(stream: &UnixStream, ring: &Receiver<u64>) {
@@ -26,12 +26,12 @@ fn hand_over(stream: &UnixStream, ring: &Receiver<u64>) {
     stream.send_with_fd(b"x", &fds).or_cannot();
 }
 
-fn take_over(stream: &UnixStream) -> Sender<u64> {
+fn take_over(stream: &UnixStream, capacity: usize) -> Sender<u64> {
     let mut fds: [RawFd; 3] = [-1; 3];
     stream.recv_with_fd(&mut [0], &mut fds).or_cannot();
     // SAFETY: the kernel has just made them for this process.
     let [memory, empty, full] = fds.map(|fd| unsafe { File::from_raw_fd(fd) });
-    Sender::open(CAPACITY, memory, empty, full).or_cannot()
+    Sender::open(capacity, memory, empty, full).or_cannot()
 }
 
 impl Link for ShmemIpc {
@@ -46,12 +46,14 @@ impl Link for ShmemIpc {
         } else {
             UnixListener::bind(&path).or_cannot().accept().or_cannot().0
         };
-        let incoming = Receiver::new(CAPACITY).or_cannot();
+        let capacity = setting.ring_bytes() / WORD;
+        let incoming = Receiver::new(capacity).or_cannot();
         hand_over(&stream, &incoming);
         ShmemIpc {
-            out: take_over(&stream),
+            out: take_over(&stream, capacity),
             incoming,
             spins: setting.mode != Mode::Sleep,
+            taken: 0,
         }
     }
 
@@ -105,6 +107,51 @@ impl Link for ShmemIpc {
         let count = there.clamp(1, items.len() / size);
         self.receive(&mut items[..count * size]);
         count
+    }
+
+    // A ring of as many bytes as some messages have: none lies on both sides of its end.
+    const IN_PLACE: bool = true;
+
+    fn reserve(&mut self, size: usize) -> *mut u8 {
+        loop {
+            let mut found: *mut u8 = std::ptr::null_mut();
+            let look = |room: *mut u64, count: usize| {
+                if count * WORD >= size {
+                    found = room.cast();
+                }
+                0
+            };
+            self.out.send_raw(look).or_cannot();
+            if !found.is_null() {
+                return found;
+            }
+        }
+    }
+
+    fn commit(&mut self, size: usize) {
+        self.out.send_raw(|_, _| size / WORD).or_cannot();
+    }
+
+    fn acquire(&mut self, size: usize) -> *const u8 {
+        self.taken = size / WORD;
+        loop {
+            let mut found: *const u8 = std::ptr::null();
+            let look = |data: *const u64, count: usize| {
+                if count * WORD >= size {
+                    found = data.cast();
+                }
+                0
+            };
+            self.incoming.receive_raw(look).or_cannot();
+            if !found.is_null() {
+                return found;
+            }
+        }
+    }
+
+    fn release(&mut self) {
+        let taken = self.taken;
+        self.incoming.receive_raw(|_, _| taken).or_cannot();
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! tachyon-ipc 0.5.1 of crates.io, by its Rust crate: a bus in each direction.
 
-use link::{Link, Mode, Or, Setting, RING_BYTES};
+use link::{Link, Mode, Or, Setting};
 use tachyon_ipc::{Bus, TachyonError};
 
 struct Old {
@@ -23,7 +23,7 @@ impl Link for Old {
 
     fn open(setting: &Setting) -> Self {
         let path = |name: &str| format!("{}/{name}", setting.directory);
-        let listen = |name| Bus::listen(&path(name), RING_BYTES).or_cannot();
+        let listen = |name| Bus::listen(&path(name), setting.ring_bytes()).or_cannot();
         let (out, incoming) = if setting.lead {
             let out = connect(&path("forth"));
             (out, listen("back"))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! ZeroMQ: libzmq, which the crate brings, a PAIR of sockets over ipc://.
+//! ZeroMQ: libzmq, which the crate brings, a PAIR of sockets over ipc://, or REQ and REP.
 
 use link::{cannot, Link, Mode, Or, Setting};
 
@@ -9,12 +9,19 @@ struct ZeroMq {
 }
 
 impl Link for ZeroMq {
+    const RPC: bool = true;
+
     fn open(setting: &Setting) -> Self {
         if setting.mode == Mode::Spin {
             cannot("its thread needs the core that would spin");
         }
         let context = zmq::Context::new();
-        let socket = context.socket(zmq::PAIR).or_cannot();
+        let kind = match (setting.rpc, setting.lead) {
+            (false, _) => zmq::PAIR,
+            (true, true) => zmq::REQ,
+            (true, false) => zmq::REP,
+        };
+        let socket = context.socket(kind).or_cannot();
         let address = format!("ipc://{}/zmq", setting.directory);
         if setting.lead {
             socket.connect(&address).or_cannot();
