@@ -73,13 +73,15 @@ def send(way: str, place: str, count: int, size: int, rate: float) -> None:
         most = 1 if rate or way == "zenoh" else BATCH
         for _ in paced(-(-count // most), rate):
             publisher.put(b"".join(message() for _ in range(most)))
+        sys.stdin.read()  # to close throws away what is queued
 
 
 def sender(
     way: str, place: str, count: int, size: int, rate: float
 ) -> subprocess.Popen[bytes]:
     arguments = ["--send", way, place, str(count), str(size), str(rate)]
-    return subprocess.Popen([sys.executable, __file__, *arguments])
+    command = [sys.executable, __file__, *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE)
 
 
 def through_zenoh(
@@ -101,7 +103,7 @@ def through_zenoh(
             for at in range(0, len(data), size):
                 yield data[at : at + size]
                 seen += 1
-        process.wait(WAIT)
+        process.communicate(timeout=WAIT)
 
 
 def through_bridges(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -27,6 +28,9 @@ BATCH_MESSAGES = 1024
 BATCH_BYTES = 256 << 10
 LOOK_S = 0.25
 ALIVE_S = 1.0
+# For subscribers that confirm nothing: to close a session throws away what it has
+# queued.
+PLAIN_S = 2.0
 GIVE_UP_S = 2.0  # for telling that this bridge gives up
 
 
@@ -226,8 +230,10 @@ class Outbound:
             with self._changed:
                 low = min(self._receivers.values(), default=self.number)
                 if low >= self.number:
-                    return
+                    break
                 self._changed.wait(LOOK_S)
+        if self._single or not self._confirmed:
+            time.sleep(PLAIN_S)
 
     def give_up(self) -> None:
         """Tell the receiving bridges that what they have is not the whole."""
