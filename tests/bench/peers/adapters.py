@@ -21,6 +21,23 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 BUILD_LIMIT_S = 900
 
+COPY_JARS = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+JAVA_SOURCES = ("Link", "Driver")
+# What Chronicle opens of the JDK, and that it tells nobody; a core has one thread.
+JAVA_OPENED = (
+    "java.base/java.lang", "java.base/java.lang.reflect", "java.base/java.io",
+    "java.base/java.nio", "java.base/java.util", "java.base/sun.nio.ch",
+    "java.base/jdk.internal.misc", "java.base/jdk.internal.ref",
+    "jdk.compiler/com.sun.tools.javac",
+)  # fmt: skip
+JAVA_OPTIONS = (
+    "-XX:+UseSerialGC", "-Xshare:auto", "-Xms256m", "-Xmx1g",
+    "-XX:MaxDirectMemorySize=1g", "-Dchronicle.analytics.disable=true",
+    *(f"--add-opens={each}=ALL-UNNAMED" for each in JAVA_OPENED),
+    "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
+    "--add-exports=jdk.compiler/com.sun.tools.javac.file=ALL-UNNAMED",
+)  # fmt: skip
+
 sys.path.append(str(ROOT / "tests"))
 import with_packages  # noqa: E402
 
@@ -40,8 +57,11 @@ class Command(NamedTuple):
 class Builder:
     """Where things are, and how an adapter of each language is made."""
 
-    def __init__(self, directory: Path, cc: str, library: Path) -> None:
+    def __init__(
+        self, directory: Path, cc: str, library: Path, jar: Path | None = None
+    ) -> None:
         self._directory = directory = directory.resolve()
+        self._jar = jar.resolve() if jar else None
         self._cc, self._library = cc, library.resolve()
         self._driver: Path | None = None
         self._path = ""  # where fetched programs are
@@ -137,6 +157,43 @@ class Builder:
         version = with_packages.pinned(requirements)[0].partition("==")[2]
         return Command(words, environment, version)
 
+    def _java(self, peer: Peer) -> Command:
+        for program in ("java", "javac", "mvn"):
+            if not shutil.which(program):
+                raise CannotError(f"{program} is not installed")
+        place = self._directory / "java" / peer.adapter
+        jars, version = self._jars(peer.adapter, place)
+        if peer.adapter == "Tachyon":
+            if self._jar is None or not self._jar.exists():
+                raise CannotError("tachyon-ipc.jar is not built")
+            jars = [self._jar, *jars]
+        path = os.pathsep.join(map(str, jars))
+        sources = [HERE / "java" / f"{name}.java" for name in JAVA_SOURCES]
+        sources.append(HERE / "java" / f"{peer.adapter}.java")
+        words = ["javac", "--release", "17", "-nowarn", "-cp", path]
+        must([*words, "-d", str(place / "classes"), *map(str, sources)])
+        path = os.pathsep.join([str(place / "classes"), path])
+        java = ["java", *JAVA_OPTIONS, "-cp", path]
+        words = [sys.executable, str(HERE / "java" / "pair.py"), *java, "--"]
+        return Command([*words, peer.adapter], {}, version)
+
+    @staticmethod
+    def _jars(profile: str, place: Path) -> tuple[list[Path], str]:
+        """Have Maven copy what an adapter needs, once; and the peer's version."""
+        pom = HERE / "java" / "pom.xml"
+        text, made = pom.read_text(), place / "pom.xml"
+        if not made.exists() or made.read_text() != text:
+            shutil.rmtree(place, ignore_errors=True)
+            words = ["mvn", "-q", "-B", "-f", str(pom), f"-P{profile}", COPY_JARS]
+            words += ["-DincludeScope=runtime", f"-DoutputDirectory={place / 'jars'}"]
+            try:
+                must([*words, "-o"])  # of what Maven has already
+            except CannotError:
+                must([*words, "-U"])
+            made.write_text(text)
+        own = re.search(rf"<id>{profile}<.*?<version>(.*?)<", text, re.S)
+        return sorted((place / "jars").glob("*.jar")), own[1] if own else ""
+
 
 def packages(requirements: Path, directory: Path) -> list[str]:
     """Install what a file names, each into a directory of its own; return these."""
@@ -172,8 +229,9 @@ def must(
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CannotError(f"cannot be built: {error}") from error
     if done.returncode:
-        print(done.stderr, file=sys.stderr)
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        output = done.stderr or done.stdout  # Maven says it there
+        print(output, file=sys.stderr)
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower()]
         said = (errors or lines or ["no reason given"])[0]
         raise CannotError(f"cannot be built: {said[:200]}")

@@ -122,6 +122,10 @@ SLOTS = (
     "long it is"
 )
 STREAM = "flattered: both ends know the size, so that no message says how long it is"
+JVM = (
+    "the JVM compiles on the core that it measures on; as many messages as are "
+    "measured go through before"
+)
 INHERITED = "flattered at connecting: its ends are inherited, nothing is connected"
 
 PEERS = [
@@ -171,4 +175,9 @@ PEERS = [
          "a reader that is too slow loses messages, unless the publisher runs out of "
          "slots before: here it does"),
     Peer("python.nng", "nng (pynng)", "Python", "nng_pair", "peer", (), THREADS),
+    Peer("java.tachyon", "Tachyon", "Java", "Tachyon", "own", (), JVM),
+    Peer("java.aeron", "Aeron", "Java", "Aeron", "peer", (),
+         f"{POLLS}; its driver has only the core of the process that measures"),
+    Peer("java.chronicle", "Chronicle Queue", "Java", "Chronicle", "peer", (),
+         f"it keeps all messages; {POLLS}"),
 ]  # fmt: skip

@@ -274,6 +274,7 @@ def main() -> None:
         help="where the peers go, and what the run has found",
     )
     parser.add_argument("--library", type=Path, required=True, help="libtachyon.a")
+    parser.add_argument("--jar", type=Path, help="tachyon-ipc.jar")
     parser.add_argument("--cc", default="cc")
     parser.add_argument(
         "--minutes",
@@ -312,7 +313,7 @@ def main() -> None:
     run = measure(
         chosen(args.only, catalogue.PEERS),
         chosen(args.workloads, catalogue.workloads()),
-        adapters.Builder(args.build, args.cc, args.library),
+        adapters.Builder(args.build, args.cc, args.library, args.jar),
         cores, rounds=args.rounds, minutes=args.minutes, quick=args.quick,
         budget_ms=args.budget, limit_s=args.limit,
         say=lambda text: print(text, file=sys.stderr, flush=True),

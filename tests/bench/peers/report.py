@@ -372,7 +372,7 @@ def readme_table(run: Run) -> str:
     ]
     peers = [
         peer
-        for language in ("Python", "Rust", "C")
+        for language in ("Python", "Rust", "C", "Java")
         for peer in table.peers(language)
         if peer["kind"] != "yardstick"
     ]

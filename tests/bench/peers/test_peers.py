@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -101,6 +102,7 @@ def builder(tmp_path: Path) -> adapters.Builder:
         tmp_path / "peers",
         os.environ.get("TACHYON_CC", "cc"),
         Path(os.environ["TACHYON_LIBRARY"]),
+        Path(jar) if (jar := os.environ.get("TACHYON_JAR")) else None,
     )
 
 
@@ -182,6 +184,7 @@ def test_who_fails_hangs_dies_or_is_not_there_is_a_row_with_its_reason(
 
 
 @TWO_CORES
+@pytest.mark.timeout(150)
 def test_every_driver_measures_every_workload(builder: adapters.Builder) -> None:
     chosen = known("c.tachyon", "c.unix_socket", "python.tachyon", "python.mp_pipe")
     workloads = known(
@@ -209,6 +212,41 @@ def test_every_driver_measures_every_workload(builder: adapters.Builder) -> None
     assert row_of(run, "c.tachyon", "memory")["figures"]["shared"] >= 8 << 20
     assert row_of(run, "c.tachyon", "open-50%")["pause_ns"] >= 100
     assert "| **Tachyon**, Python |" in report.section(run)
+
+
+@TWO_CORES
+@pytest.mark.timeout(300)  # what Maven has to get the first time included
+@pytest.mark.parametrize("name", ["java.tachyon", "java.aeron"])
+def test_the_driver_in_java_measures_as_the_others_do(
+    builder: adapters.Builder, name: str
+) -> None:
+    for program in ("java", "javac", "mvn"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed")
+    if name == "java.tachyon" and not os.environ.get("TACHYON_JAR"):
+        pytest.skip("tachyon-ipc.jar is not built")
+    workloads = known(
+        "trip-adaptive-32", "way-4096", "place-4096", "rpc-176", "memory", "rate",
+        "trip-asleep-32",
+    )  # fmt: skip
+    before = left_over()
+    run = peers.measure(known(name), workloads, builder, CORES, quick=True, limit_s=40)
+    (about,) = run["peers"]
+    if "resolve" in about["reason"]:
+        pytest.skip(f"Maven has not got it: {about['reason']}")
+    assert about["reason"] == ""
+    has_not = {"rpc-176": "has no requests", "trip-asleep-32": "wakes nobody"}
+    for row in run["rows"]:
+        if name == "java.aeron" and row["workload"] in has_not:
+            assert row["reason"].startswith(has_not[row["workload"]])
+            continue
+        assert row["reason"] == "", row
+        assert row["figures"]["connect_us"] > 0
+        measured = row["figures"].keys() - {"connect_us"}
+        assert measured
+        assert all(row["figures"][figure] > 0 for figure in measured), row
+    assert left_over() <= before
+    assert not list(Path("/dev/shm").glob("tachyon-bench-tachyon-peer-*"))
 
 
 def test_one_core_is_said_and_no_number_invented(builder: adapters.Builder) -> None:
