@@ -170,7 +170,7 @@ static void stream(uint64_t count) {
 static void place(void) {
     size_t size = run.setting.size;
     if (!run.link->reserve) {
-        cannot("has no calls that work in place");
+        cannot("is not measured in place here");
     }
     for (unsigned round = 0; round < 2; round++) {
         uint64_t count = round ? run.count : 10;
@@ -367,7 +367,7 @@ static void half(void (*work)(void)) {
     run.values = malloc((run.count + 1) * sizeof(*run.values));
     MUST(run.values);
     if (run.setting.rpc && !run.link->has_rpc) {
-        cannot("has no requests and replies");
+        cannot("is not measured by calls here");
     }
     meet();
     uint64_t start = now();

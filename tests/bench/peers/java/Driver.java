@@ -253,7 +253,7 @@ final class Driver {
 
     private void run() throws Exception {
         if (setting.rpc() && !link.hasRpc()) {
-            throw new Link.Cannot("has no requests and replies");
+            throw new Link.Cannot("is not measured by calls here");
         }
         long[] before = workload.equals("memory") ? memoryNow() : null;
         meet();

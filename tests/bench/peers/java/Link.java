@@ -61,12 +61,12 @@ abstract class Link {
 
     /** Writes the next message where it is read: see write(). */
     void sendInPlace(long number) {
-        throw new Cannot("has no calls that work in place");
+        throw new Cannot("is not measured in place here");
     }
 
     /** What read() says of the next message. */
     long receiveInPlace() {
-        throw new Cannot("has no calls that work in place");
+        throw new Cannot("is not measured in place here");
     }
 
     boolean hasRpc() {

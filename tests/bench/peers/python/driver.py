@@ -81,7 +81,7 @@ class Link:
 
     def in_place(self) -> InPlace:
         """Return the calls for that."""
-        raise CannotError("has no calls that work in place")
+        raise CannotError("is not measured in place here")
 
 
 class Control:
@@ -324,7 +324,7 @@ def main() -> None:
             BEFORE = tuple(each // 2 for each in memory_now())
         link = load(adapter)(setting)
         if rpc and not link.rpc:
-            raise CannotError("has no requests and replies")
+            raise CannotError("is not measured by calls here")
         other = os.fork()
         lead = other != 0
         os.sched_setaffinity(0, {lead_core if lead else peer_core})

@@ -213,7 +213,7 @@ impl Iceoryx2 {
     fn in_place(&mut self) -> &mut Topics {
         match &mut self.ends {
             Ends::Topics(topics) => topics,
-            _ => cannot("has no calls that work in place"),
+            _ => cannot("is not measured in place here"),
         }
     }
 

@@ -128,12 +128,12 @@ pub trait Link: Sized {
     }
     /// Room for one message; what is in it is sent by `commit`, to be seen at once.
     fn reserve(&mut self, _size: usize) -> *mut u8 {
-        cannot("has no calls that work in place")
+        cannot("is not measured in place here")
     }
     fn commit(&mut self, _size: usize) {}
     /// The next message, until `release`.
     fn acquire(&mut self, _size: usize) -> *const u8 {
-        cannot("has no calls that work in place")
+        cannot("is not measured in place here")
     }
     fn release(&mut self) {}
 }
