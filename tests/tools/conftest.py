@@ -40,7 +40,8 @@ def run(
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    return str(tmp_path / "bus.sock")
+    # By a name of its own: `doctor` names listeners at other places with the same one.
+    return str(tmp_path / f"bus-{os.getpid()}.sock")
 
 
 @pytest.fixture
