@@ -21,6 +21,7 @@ from full import FAULTS, PAGE, ROOT, fault_tests
 SECURITY = ROOT / "docs" / "SECURITY.md"
 DOCUMENTED = {
     "core/src/ring.h": ["struct ring_shared {(.*?)\n};"],
+    "core/src/page.h": ["struct page {(.*?)\n};"],
     "core/include/tachyon.h": [
         r"typedef struct {([^{}]*)} tachyon_stats_t;",
         r"typedef struct {([^{}]*)} tachyon_rpc_stats_t;",

@@ -181,16 +181,22 @@ static out_of_line void wake_reader(struct tachyon_bus *bus, struct cursor *curs
 static void flush_slow(struct tachyon_bus *bus, bool wake) {
     struct broadcast *b = broadcast_of(bus);
     struct cursors *cursors = &b->cursors;
+    bool slept = false;
     take_in(bus);
     for (unsigned i = 0; wake && i < cursors->count; i++)
-        if (unlikely(cursors_may_sleep(cursors, i)))
+        if (unlikely(cursors_may_sleep(cursors, i))) {
             wake_reader(bus, cursors->all[i].cursor);
+            slept = true;
+        }
     cursors_woken(&bus->tx);
     bool called = cursors_answer(cursors, &bus->tx);
     if (unlikely(called || bus->tx.flushes % FLUSHES_PER_LOOK == 0)) {
         cursors_mark(cursors, &bus->tx);
         ty_peers_news(bus);
+        slept = true;
     }
+    if (unlikely(slept))
+        ty_page_date(bus);
 }
 
 /* Who has come or gone is seen at the next flush, even one of nothing. */

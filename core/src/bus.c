@@ -66,6 +66,7 @@ tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error) {
     ring_producer_disarm(&bus->tx);
     ring_consumer_disarm(&bus->rx);
     ty_link_signal(&bus->link, true); /* to be seen by whoever polls */
+    ty_page_date(bus);
     return ty_bus_report(bus);
 }
 
@@ -211,6 +212,7 @@ static void in_child(struct fork_watch *watch) {
     if (bus->peers)
         ty_peers_in_child(bus); /* first: some of its descriptors are the link's too */
     ty_link_in_child(&bus->link);
+    ty_page_free(bus); /* it is the parent's */
     atomic_store(&bus->error, TACHYON_ERR_FORKED);
     ring_producer_disarm(&bus->tx);
     ring_consumer_disarm(&bus->rx);
@@ -223,6 +225,7 @@ tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *sessi
                                 .start = session->start,
                                 .epoch = session->epoch,
                                 .owners = 1,
+                                .paper = PAPER_NONE,
                                 .watch.in_child = in_child};
     for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
         bus->regions[i] = session->regions[i];
@@ -242,6 +245,7 @@ tachyon_error_t ty_bus_init(struct tachyon_bus *bus, const struct session *sessi
 void ty_bus_free(struct tachyon_bus *bus) {
     ty_link_close(&bus->link);
     ty_link_free(&bus->link);
+    ty_page_free(bus);
     ty_fork_unwatch(&bus->watch); /* now that a child can inherit nothing of it */
     for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
         ty_region_free(&bus->regions[i]);

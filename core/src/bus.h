@@ -5,6 +5,7 @@
 
 #include "fork.h"
 #include "link.h"
+#include "page.h"
 #include "session.h"
 
 #include <string.h>
@@ -27,6 +28,7 @@ struct tachyon_bus {
     uint64_t start;           /* of what is received, and in broadcast ... */
     uint64_t epoch;           /* ... what positions belong to; else 0 */
     struct peers *peers;      /* of a listener with many; NULL: one, the link's */
+    struct paper paper;       /* where others read its counters */
 };
 
 /* Has this end been closed, perhaps by another thread? */

@@ -17,7 +17,15 @@ static bool rx_ready(void *context) {
 }
 
 static void rx_asleep(void *context, bool flag) {
-    ring_want_record(&((struct rx_wait *)context)->bus->rx, flag);
+    struct tachyon_bus *bus = ((struct rx_wait *)context)->bus;
+    if (flag)
+        ty_page_date(bus);
+    if (bus->peers)
+        bus->peers->kind->rx_asleep(context, flag);
+    else
+        ring_want_record(&bus->rx, flag);
+    if (!flag)
+        ty_page_show(bus);
 }
 
 static void rx_failed(void *context, tachyon_error_t error) {
@@ -68,13 +76,15 @@ bool ty_bus_wait_rx(struct rx_wait *want, struct wait how) {
         return false;
     if (!how.ready)
         how.ready = many ? many->rx_ready : rx_ready;
-    how.asleep = many ? many->rx_asleep : rx_asleep;
+    how.asleep = rx_asleep;
     how.news = many ? rx_news : NULL;
     if (!how.failed)
         how.failed = rx_failed;
     how.context = want;
     if (how.ready(want))
         return want->look == RING_FOUND;
+    if (!many)
+        ty_page_follow(bus);
     if (how.timeout_ns == 0 && many) {
         look_empty_of_many(want, &how);
     } else if (how.timeout_ns == 0) {
@@ -146,6 +156,7 @@ static out_of_line tachyon_error_t release_slow(struct tachyon_bus *bus) {
         return ty_bus_fail(bus, TACHYON_ERR_LAGGED);
     if (!ty_link_wake(&bus->link))
         bus->rx.woken = 0; /* the next release tries again */
+    ty_page_show(bus);
     return TACHYON_SUCCESS;
 }
 

@@ -100,7 +100,7 @@ size_t tachyon_rpc_max_payload(const tachyon_rpc_bus_t *rpc) {
     return rpc ? (size_t)ring_max_payload(outgoing(rpc)->capacity) : 0;
 }
 
-/* ---- Peer and counters ---- */
+/* ---- Peer ---- */
 
 tachyon_error_t tachyon_bus_get_peer(const tachyon_bus_t *bus, tachyon_peer_t *out) {
     if (is_null(bus) || is_null(out))
@@ -116,25 +116,4 @@ tachyon_error_t tachyon_rpc_get_peer(const tachyon_rpc_bus_t *rpc,
                                      tachyon_peer_t *out) {
     return is_null(rpc) ? TACHYON_ERR_NULL_PTR
                         : tachyon_bus_get_peer(rpc_bus(rpc), out);
-}
-
-tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t *out) {
-    if (is_null(bus) || is_null(out))
-        return TACHYON_ERR_NULL_PTR;
-    *out = (tachyon_stats_t){
-        .capacity = bus->regions[0].capacity,
-        .used = bus->tx.limit ? bus->tx.head + bus->tx.capacity - bus->tx.limit
-                              : bus->rx.handed,
-        .messages = bus->tx.messages + bus->rx.messages,
-        .ring_bytes = bus->tx.head + bus->rx.tail,
-        .flushes = bus->tx.flushes,
-        .full = bus->tx.full,
-        .sleeps = atomic_load_explicit(&bus->link.sleeps, memory_order_relaxed),
-        .wakes = atomic_load_explicit(&bus->link.wakes, memory_order_relaxed),
-    };
-    if (bus->peers) /* the link's were of our own threads: it is the bell */
-        out->wakes = bus->peers->wakes;
-    if (bus->peers && atomic_load(&bus->error) != TACHYON_ERR_FORKED)
-        bus->peers->kind->stats((tachyon_bus_t *)(uintptr_t)bus, out);
-    return TACHYON_SUCCESS;
 }

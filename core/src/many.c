@@ -139,6 +139,7 @@ void ty_peers_news(struct tachyon_bus *bus) {
         ty_peers_step(peers);
     if (peers->kind->took)
         peers->kind->took(bus);
+    ty_page_show(bus);
     ty_cancel_back(cancel);
 }
 

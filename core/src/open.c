@@ -34,6 +34,7 @@ struct tachyon_opening {
         struct connector connector;
     };
     void *kept; /* what the options point to; the caller's own may go */
+    char name[HANDSHAKE_NAME_BYTES];
     char path[];
 };
 
@@ -75,6 +76,7 @@ static void hang_up(struct tachyon_bus *bus) {
         ty_peers_hang_up(bus);
     ty_link_close(&bus->link);
     ty_link_free(&bus->link);
+    ty_page_hide(bus);
 }
 
 static void release(struct tachyon_bus *bus, enum handshake_kind kind) {
@@ -152,6 +154,9 @@ static struct tachyon_opening *new_opening(const char *path, enum handshake_kind
     opening->door = DOOR_NONE;
     opening->outcome = TACHYON_ERR_MEM; /* nothing else is to be freed */
     memcpy(opening->path, path, length);
+    if (options->name)
+        memcpy(opening->name, options->name,
+               strnlen(options->name, sizeof opening->name - 1));
     if (ty_handshake_keep(options, &opening->kept))
         opening->bus = allocate(kind);
     else
@@ -161,6 +166,13 @@ static struct tachyon_opening *new_opening(const char *path, enum handshake_kind
         return NULL;
     }
     return opening;
+}
+
+/* The connection stands: others may look at it. */
+static void show(const struct tachyon_opening *opening) {
+    ty_page_open(opening->bus, opening->kind,
+                 opening->listens ? RING_SIDE_LISTENER : RING_SIDE_CONNECTOR,
+                 opening->name, opening->path);
 }
 
 /* A listener with many peers stands as soon as it listens. */
@@ -176,9 +188,11 @@ static tachyon_error_t begin_many(struct tachyon_opening *opening,
     if (error == TACHYON_SUCCESS)
         error = ty_peers_open(opening->bus, which, opening->kind, options,
                               opening->path, capacities);
-    if (error == TACHYON_SUCCESS)
-        opening->outcome = TACHYON_SUCCESS;
-    return error;
+    if (error != TACHYON_SUCCESS)
+        return error;
+    show(opening);
+    opening->outcome = TACHYON_SUCCESS;
+    return TACHYON_SUCCESS;
 }
 
 /* listen, or connect when capacities is NULL. Cancellation is disabled. */
@@ -240,6 +254,8 @@ static tachyon_error_t advance(struct tachyon_opening *opening,
         return error;
     if (error == TACHYON_SUCCESS)
         error = set_up(opening->bus, opening->kind, &session);
+    if (error == TACHYON_SUCCESS)
+        show(opening);
     error = about_path(opening, error);
     close_handshake(opening);
     ty_door_ring_at(&opening->door, 0); /* readable for good */

@@ -33,9 +33,12 @@ static void tx_news(void *context) {
 /* The wait for room has begun: by looking at the peer, or by waiting for it. */
 static void wait_for_room(struct tachyon_bus *bus, const struct wait *how) {
     bus->tx.full++;
+    ty_page_date(bus);
     if (how->timeout_ns != 0) {
         if (ty_link_wait(&bus->link, how) == TACHYON_ERR_BUSY)
             ty_bus_wait_failed(bus, TACHYON_ERR_BUSY);
+        else
+            ty_page_show(bus);
         return;
     }
     ty_link_look(&bus->link);
@@ -117,6 +120,7 @@ static out_of_line void flush_slow(struct tachyon_bus *bus, bool wake) {
         bus->tx.woken = 0; /* the next flush tries again */
     else if (unlikely(bus->tx.flushes % FLUSHES_PER_LOOK == 0))
         ty_link_look(&bus->link);
+    ty_page_date(bus);
     tachyon_error_t error = ty_link_error(&bus->link);
     if (error != TACHYON_SUCCESS)
         ty_bus_fail(bus, error);
@@ -162,6 +166,7 @@ static out_of_line void flush_nothing(struct tachyon_bus *bus) {
     if (many && many->idle && !bus_closing(bus) &&
         atomic_load(&bus->error) == TACHYON_SUCCESS)
         many->idle(bus);
+    ty_page_show(bus);
 }
 
 void tachyon_flush(tachyon_bus_t *bus) {

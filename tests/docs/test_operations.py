@@ -66,8 +66,9 @@ def test_the_largest_message_is_the_capacity_less_128(ends: Ends) -> None:
     assert consumer.recv().size == CAPACITY - 128
 
 
-def test_an_end_has_two_descriptors_and_with_fileno_three(tmp_path: Path) -> None:
-    assert "2 for each open end (socket, pidfd), 1 more if its `fileno()`" in PAGE
+def test_an_end_has_three_descriptors_and_with_fileno_four(tmp_path: Path) -> None:
+    assert "3 for each open end (socket, pidfd, [statistics]" in PAGE
+    assert ", 1 more if its `fileno()`" in PAGE
     before = descriptors()
     listeners: list[Bus] = []
     path = tmp_path / "bus.sock"
@@ -82,9 +83,9 @@ def test_an_end_has_two_descriptors_and_with_fileno_three(tmp_path: Path) -> Non
     assert "while it listens about 5" in PAGE
     producer = Bus.connect(path, timeout=30)
     thread.join()
-    assert descriptors() == before + 2 * 2
+    assert descriptors() == before + 2 * 3
     producer.fileno()
-    assert descriptors() == before + 2 * 2 + 1
+    assert descriptors() == before + 2 * 3 + 1
     producer.send(b"")
     producer.close()
     listeners[0].close()
@@ -95,7 +96,7 @@ def test_the_memory_is_there_at_once_and_mapped_twice(ends: Ends) -> None:
     maps = [
         line.split(maxsplit=5)
         for line in Path("/proc/self/maps").read_text().splitlines()
-        if "/memfd:tachyon" in line
+        if "/memfd:tachyon " in line
     ]
     mapped = 0
     for line in maps:
@@ -113,7 +114,7 @@ def shared() -> int:
     ends: dict[str, int] = {}
     for line in Path("/proc/self/maps").read_text().splitlines():
         addresses, _, offset, _, inode, *path = line.split(maxsplit=5)
-        if path and path[0].startswith("/memfd:tachyon"):
+        if path and path[0].startswith("/memfd:tachyon "):
             start, end = (int(part, 16) for part in addresses.split("-"))
             last = int(offset, 16) + end - start
             ends[inode] = max(ends.get(inode, 0), last)
@@ -123,10 +124,10 @@ def shared() -> int:
 @pytest.mark.parametrize(
     ("options", "own", "text"),
     [
-        ({"role": Role.PRODUCER}, 10, "| 10, 1 more for `DISCONNECT` or a kept place,"),
-        ({"slow_peer": SlowPeer.DISCONNECT, "slow_after": 1}, 11, ""),
-        ({"keep_place": 1}, 11, ""),
-        ({"role": Role.CONSUMER}, 9, "| 9, and 2 for each producer |"),
+        ({"role": Role.PRODUCER}, 11, "| 11, 1 more for `DISCONNECT` or a kept place,"),
+        ({"slow_peer": SlowPeer.DISCONNECT, "slow_after": 1}, 12, ""),
+        ({"keep_place": 1}, 12, ""),
+        ({"role": Role.CONSUMER}, 10, "| 10, and 2 for each producer |"),
     ],
     ids=["broadcast", "disconnecting", "keeping", "collecting"],
 )
@@ -153,8 +154,8 @@ def test_many_peers_take_what_the_page_says(
             thread.start()
             bus.accept(timeout=30)
             thread.join()
-            # 2 of the peer's own, which is in this process too.
-            assert descriptors() - before == own + count * (2 + 2)
+            # 3 of the peer's own, which is in this process too.
+            assert descriptors() - before == own + count * (2 + 3)
             assert shared() == once + count * each
         for peer in peers:
             peer.close()

@@ -13,6 +13,7 @@ SOURCE = ROOT / "core" / "src"
 HEADERS = [
     SOURCE / "handshake.h",
     SOURCE / "ring.h",
+    SOURCE / "page.h",
     SOURCE.parent / "include" / "tachyon_frame.h",
 ]
 PAGE = (ROOT / "docs" / "WIRE.md").read_text()
@@ -68,7 +69,7 @@ def test_the_rows_leave_no_byte_out(struct: str, size: str, table: str) -> None:
 
 
 def test_every_struct_and_every_member_is_there() -> None:
-    names = ["greeting", "ring_shared", "ring_line", "tachyon_frame"]
+    names = ["greeting", "ring_shared", "ring_line", "tachyon_frame", "page"]
     assert [name for name, _, _ in STRUCTS] == names
     text = "".join(header.read_text() for header in HEADERS)
     for struct, _, table in STRUCTS:
