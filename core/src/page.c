@@ -33,7 +33,7 @@
 
 /* ---- Counters ---- */
 
-static tachyon_stats_t count(const struct tachyon_bus *bus) {
+static tachyon_stats_t counters_of(const struct tachyon_bus *bus) {
     tachyon_stats_t stats = {
         .capacity = bus->regions[0].capacity,
         .used = bus->tx.limit ? bus->tx.head + bus->tx.capacity - bus->tx.limit
@@ -55,7 +55,7 @@ static tachyon_stats_t count(const struct tachyon_bus *bus) {
 tachyon_error_t tachyon_bus_get_stats(const tachyon_bus_t *bus, tachyon_stats_t *out) {
     if (is_null(bus) || is_null(out))
         return TACHYON_ERR_NULL_PTR;
-    *out = count(bus);
+    *out = counters_of(bus);
     return TACHYON_SUCCESS;
 }
 
@@ -90,7 +90,7 @@ static bool passes(struct tachyon_bus *bus) {
 void ty_page_show(struct tachyon_bus *bus) {
     if (!bus->paper.page || passes(bus))
         return;
-    tachyon_stats_t stats = count(bus);
+    tachyon_stats_t stats = counters_of(bus);
     bus->paper.passed = 0;
     copy(bus->paper.page, bus, &stats);
 }
@@ -112,7 +112,7 @@ void ty_page_date(struct tachyon_bus *bus) {
     struct paper *paper = &bus->paper;
     if (!paper->page)
         return;
-    tachyon_stats_t stats = count(bus);
+    tachyon_stats_t stats = counters_of(bus);
     if (stats.messages != paper->dated)
         put(&paper->page->message_ns, clock_ns());
     paper->dated = stats.messages;

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tachyon.tools import page
 
 import tachyon
+from tachyon.tools import page
 
 
 def open_pair(path: str) -> tuple[tachyon.Bus, tachyon.Bus]:

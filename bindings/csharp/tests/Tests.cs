@@ -101,7 +101,7 @@ static class Tests {
             UseShellExecute = false, RedirectStandardOutput = true });
 
     internal static int Rings() =>
-        File.ReadLines("/proc/self/maps").Count(line => line.Contains("memfd:"));
+        File.ReadLines("/proc/self/maps").Count(line => line.Contains("memfd:tachyon "));
     internal static int Descriptors() => Directory.GetFiles("/proc/self/fd").Length;
 
     static int Main(string[] arguments) {
@@ -743,7 +743,7 @@ static class LifetimeTests {
                 pair.In.AcquireRx().Commit();
                 most = Math.Max(most, Descriptors() - descriptors);
             }
-        True(most < 400); // of 1200
+        True(most < 400); // of 1600
     }
 
     /// Finalizers run in no order: its bus may be gone.

@@ -10,7 +10,7 @@ const copies = process.env.TACHYON_NODE_COPY === '1';
 const mapped = () =>
   readFileSync('/proc/self/maps', 'latin1')
     .split('\n')
-    .filter((line) => line.includes('memfd:')).length;
+    .filter((line) => line.includes('memfd:tachyon ')).length;
 
 async function collect(until) {
   for (let i = 0; i < 50 && !until(); i++) {
