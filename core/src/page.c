@@ -166,7 +166,7 @@ void ty_page_open(struct tachyon_bus *bus, uint32_t kind, uint32_t side,
         page->max_peers = bus->peers->most;
     } else {
         page->peer_pid = (uint32_t)bus->peer.pid;
-        page->peer_uid = (uint32_t)bus->peer.uid;
+        page->peer_uid = bus->peer.uid;
     }
     page->opened_ns = clock_ns();
     copy_text(page->name, sizeof page->name, name);
