@@ -199,9 +199,9 @@ TEST(events_that_nobody_fetches_are_counted) {
 TEST(hundreds_of_peers_within_the_limit_of_descriptors_and_none_beyond) {
     struct rlimit limit;
     CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = 2200;
+    limit.rlim_cur = 2700;
     if (limit.rlim_max < limit.rlim_cur || setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        test_skip("the limit of descriptors cannot be raised to 2200");
+        test_skip("the limit of descriptors cannot be raised to 2700");
     const char *path = test_path("bus");
     tachyon_bus_t *bus = crowd_listen(path, TACHYON_ROLE_CONSUMER, 1024);
     static tachyon_bus_t *peers[600];
@@ -223,7 +223,7 @@ TEST(hundreds_of_peers_within_the_limit_of_descriptors_and_none_beyond) {
         limit.rlim_cur = used + left;
         CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
         tachyon_error_t error = crowd_try(bus, path, &options, &peer);
-        limit.rlim_cur = 2200;
+        limit.rlim_cur = 2700;
         CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
         if (error == TACHYON_SUCCESS)
             crowd_event(bus, TACHYON_EVENT_JOINED);
