@@ -193,9 +193,8 @@ static void flush_slow(struct tachyon_bus *bus, bool wake) {
     if (unlikely(called || bus->tx.flushes % FLUSHES_PER_LOOK == 0)) {
         cursors_mark(cursors, &bus->tx);
         ty_peers_news(bus);
-        slept = true;
     }
-    if (unlikely(slept))
+    if (unlikely(slept || bus->tx.flushes % FLUSHES_PER_PAGE == 0))
         ty_page_date(bus);
 }
 

@@ -60,6 +60,9 @@ static inline void copy_item(void *to, const void *from, size_t size) {
 
 /* Flushes between two questions whether the peer lives. */
 #define FLUSHES_PER_LOOK 1024u
+/* Flushes between two copies of the counters, if nothing else comes. More often it would
+ * show in the instructions of a message. */
+#define FLUSHES_PER_PAGE (4u * FLUSHES_PER_LOOK)
 
 #define BUS_ROLE_BOTH 3 /* an RPC bus: each end sends and receives */
 

@@ -13,12 +13,12 @@
  *   there is no room               producer: wait_for_room()
  *   before a sleep, and after      the same; rx_asleep()
  *   the peer has been woken        flush_slow(), release_slow()
- *   FLUSHES_PER_LOOK flushes       flush_slow()
+ *   FLUSHES_PER_PAGE flushes       flush_slow()
  *   a flush of nothing             flush_nothing()
  *   the set has been asked         ty_peers_news(), of many peers
  *   the end                        ty_bus_fail()
  * So what an end shows that has nothing to do is exact. A producer in full flow is behind
- * by FLUSHES_PER_LOOK flushes at most, a consumer by what it took since it was last idle.
+ * by FLUSHES_PER_PAGE flushes at most, a consumer by what it took since it was last idle.
  *
  * A page that cannot be had is no error: who runs short of descriptors needs others more.
  */

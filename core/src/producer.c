@@ -120,7 +120,8 @@ static out_of_line void flush_slow(struct tachyon_bus *bus, bool wake) {
         bus->tx.woken = 0; /* the next flush tries again */
     else if (unlikely(bus->tx.flushes % FLUSHES_PER_LOOK == 0))
         ty_link_look(&bus->link);
-    ty_page_date(bus);
+    if (wake || bus->tx.flushes % FLUSHES_PER_PAGE == 0)
+        ty_page_date(bus);
     tachyon_error_t error = ty_link_error(&bus->link);
     if (error != TACHYON_SUCCESS)
         ty_bus_fail(bus, error);

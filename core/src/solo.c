@@ -127,7 +127,8 @@ static void flush_slow(struct tachyon_bus *bus, bool wake) {
         bus->tx.woken = 0; /* the next flush tries again */
     else if (bus->tx.flushes % FLUSHES_PER_LOOK == 0)
         ty_link_look(link);
-    ty_page_date(bus);
+    if (wake || bus->tx.flushes % FLUSHES_PER_PAGE == 0)
+        ty_page_date(bus);
     if (ty_link_error(link) != TACHYON_SUCCESS)
         bus->tx.limit = 0;
 }
