@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LINK = "/memfd:tachyon-page (deleted)"
 MAGIC, VERSION, SIZE = 0x50434154, 1, 256
@@ -72,7 +73,8 @@ def read(link: str | Path, pid: int) -> Page | None:
     if (magic, version) != (MAGIC, VERSION):
         return None
     ends = KINDS.get(kind, "?"), SIDES.get(side, "?"), ROLES.get(role, "?")
-    return Page(pid, *ends, *peers, *numbers, _text(name), _text(path))
+    fields: list[Any] = [pid, *ends, *peers, *numbers, _text(name), _text(path)]
+    return Page(*fields)
 
 
 def _pages_of(pid: int) -> Iterator[Page]:
@@ -90,7 +92,7 @@ def find(pid: int | None = None) -> list[Page]:
     """
     if pid is not None:
         return list(_pages_of(pid))
-    found = []
+    found: list[Page] = []
     for name in os.listdir("/proc"):
         if name.isdecimal():
             with contextlib.suppress(OSError):
