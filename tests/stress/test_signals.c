@@ -23,7 +23,7 @@
 #define TOLERANCE_MS 20
 #define LONG_MS 1000
 #define TRIES 3
-#define AT_ONCE 20 /* calls that wait: each has 48 descriptors, of the usual 1,024 */
+#define AT_ONCE 16 /* calls that wait: each has 58 descriptors, of the usual 1,024 */
 
 /* What may end a wait: part of the options of all that is opened. */
 static struct {
