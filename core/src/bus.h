@@ -62,7 +62,7 @@ static inline void copy_item(void *to, const void *from, size_t size) {
 #define FLUSHES_PER_LOOK 1024u
 /* Flushes between two copies of the counters, if nothing else comes. More often it would
  * show in the instructions of a message. */
-#define FLUSHES_PER_PAGE (4u * FLUSHES_PER_LOOK)
+#define FLUSHES_PER_PAGE 4096u /* of which each is one of the above */
 
 #define BUS_ROLE_BOTH 3 /* an RPC bus: each end sends and receives */
 
