@@ -13,6 +13,8 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -175,9 +177,40 @@ def test_sdist_is_what_git_has_of_the_package_and_its_build(
     assert names == wanted
 
 
-@pytest.mark.parametrize("version", INTERPRETERS := interpreters())
-def test_wheel_from_the_sdist_passes_the_suite(
-    version: str, sdist: Path, bare_path: str, tmp_path: Path
+INTERPRETERS = interpreters()
+OTHERS = [v for v in INTERPRETERS if v != "{}.{}".format(*sys.version_info)]
+# The suite takes minutes, and the build's own Python has run it.
+WITH_SUITE = sorted({*OTHERS[:1], *OTHERS[-1:]})
+
+
+class Suites:
+    """Runs of the suite, which go on beside each other and beside other tests."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.pool = pool
+        self.runs: dict[str, Future[str]] = {}
+
+    def start(self, version: str, python: Path, path: str, cwd: Path) -> None:
+        """Run a copy of the suite with a Python that has the package, in a folder."""
+        suite = cwd / "tests/python"
+        shutil.copytree(SUITE, suite)
+        (cwd / "tests/schema").mkdir()
+        shutil.copy(EVERY, cwd / "tests/schema")  # messages for the suite
+        shutil.copy(ROOT / "README.md", cwd)  # a test runs what stands in it
+        self.runs[version] = self.pool.submit(
+            run, python, "-m", "pytest", "-q", suite, path=path, cwd=cwd
+        )
+
+
+@pytest.fixture(scope="module")
+def suites() -> Iterator[Suites]:
+    with ThreadPoolExecutor() as pool:
+        yield Suites(pool)
+
+
+@pytest.mark.parametrize("version", INTERPRETERS)
+def test_wheel_from_the_sdist(
+    version: str, sdist: Path, bare_path: str, tmp_path: Path, suites: Suites
 ) -> None:
     run(INTERPRETERS[version], "-m", "venv", "venv", path=bare_path, cwd=tmp_path)
     python = tmp_path / "venv/bin/python"
@@ -216,15 +249,8 @@ def test_wheel_from_the_sdist_passes_the_suite(
         cwd=tmp_path,
     )
     assert output.endswith(" x u64 @0\n later u64 @8\n = 16 align 8\n")
-    others = [v for v in INTERPRETERS if v != "{}.{}".format(*sys.version_info)]
-    if version not in (others[:1] + others[-1:]):
-        return  # those of the build's own run beside this; the suite takes minutes
-    suite = tmp_path / "tests/python"
-    shutil.copytree(SUITE, suite)
-    (tmp_path / "tests/schema").mkdir()
-    shutil.copy(EVERY, tmp_path / "tests/schema")  # messages for the suite
-    shutil.copy(ROOT / "README.md", tmp_path)  # a test runs what stands in it
-    run(python, "-m", "pytest", "-q", suite, path=bare_path, cwd=tmp_path)
+    if version in WITH_SUITE:
+        suites.start(version, python, bare_path, tmp_path)
 
 
 @pytest.mark.parametrize("editable", [(), ("-e",)], ids=["copied", "editable"])
@@ -271,3 +297,10 @@ def test_pipenv_installs_from_the_sdist(
     run(tools / "pipenv", "install", sdist, path=path, cwd=project)
     assert "tachyon" in (project / "Pipfile").read_text()
     smoke(project / ".venv/bin/python", path, project)
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("version", WITH_SUITE)
+def test_installed_wheel_passes_the_suite(version: str, suites: Suites) -> None:
+    assert version in suites.runs, "its wheel was not installed"
+    suites.runs[version].result()
