@@ -179,8 +179,8 @@ def test_sdist_is_what_git_has_of_the_package_and_its_build(
 
 INTERPRETERS = interpreters()
 OTHERS = [v for v in INTERPRETERS if v != "{}.{}".format(*sys.version_info)]
-# The suite takes minutes, and the build's own Python has run it: so with the oldest. The
-# preset `wheels` runs it with each.
+# The suite takes minutes, and the build's own Python has run it: so with the oldest.
+# The preset `wheels` runs it with each.
 WITH_SUITE = OTHERS[:1]
 
 
