@@ -56,6 +56,20 @@ class Terminal:
         screen = self.screen()
         assert all(text in screen for text in texts), screen
 
+    def resize(self, columns: int, lines: int) -> None:
+        """Make it so large, and wait until its programs are told."""
+        self.tmux("resize-window", "-x", str(columns), "-y", str(lines))
+        tty = self.tmux("display-message", "-p", "#{pane_tty}").strip()
+
+        def size() -> os.terminal_size:
+            file = os.open(tty, os.O_RDONLY | os.O_NOCTTY)
+            try:
+                return os.get_terminal_size(file)
+            finally:
+                os.close(file)
+
+        wait_for(lambda: size() == (columns, lines))
+
     def state(self) -> str:
         """Return what a program may have left changed: modes, screen, cursor."""
         file = self.folder / "stty"
@@ -118,9 +132,9 @@ def test_top_obeys_its_keys_and_leaves_the_terminal_as_it_was(
     terminal.press("Space")
     wait_for(lambda: "paused" not in terminal.screen())
     terminal.press("x")  # no key of ours
-    terminal.tmux("resize-window", "-x", "60", "-y", "10")
+    terminal.resize(60, 10)
     wait_for(lambda: "tachyon top:" in terminal.screen().splitlines()[0])
-    terminal.tmux("resize-window", "-x", "110", "-y", "16")
+    terminal.resize(110, 16)
     terminal.press(ending)
     terminal.shows("\nbefore", f"status={130 if ending == 'C-c' else 0}")
     assert terminal.state() == before
