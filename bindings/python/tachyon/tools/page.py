@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statistics pages: what the ends of buses on this machine show of themselves.
+"""Statistics pages: what an end of a bus shows of itself to other processes.
 
 docs/WIRE.md has each byte. Nothing is written, and nobody is stopped or slowed down.
+Anybody may have made what is called a page: so it is read only where it cannot shrink
+under our eyes, and what it says of itself is data.
 """
 
 from __future__ import annotations
 
-import contextlib
+import fcntl
 import mmap
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,46 +56,33 @@ def _text(raw: bytes) -> str:
 
 def read(link: str | Path, pid: int) -> Page | None:
     """Read a page by its link in /proc/PID/fd; None: it is none that is known here."""
-    fd = os.open(link, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if os.fstat(fd).st_size < SIZE:
+        # A pipe may have that name, and nobody at its other end.
+        fd = os.open(link, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return None
+    try:
+        sealed = fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK
+        if not sealed or os.fstat(fd).st_size != SIZE:
             return None
         with mmap.mmap(fd, SIZE, prot=mmap.PROT_READ) as mapped:
-            # Each number is loaded by itself, of its own size: so it is whole.
-            with memoryview(mapped) as view:
-                with view.cast("I") as words:
-                    head = words[:8].tolist()
-                with view.cast("Q") as words:
-                    numbers = [words[i] for i in range(4, FIRST_TEXT // 8)]
-            name, path = TEXTS.unpack_from(mapped, FIRST_TEXT)
+            return _page(mapped, pid)
+    except OSError:
+        return None
     finally:
         os.close(fd)
-    magic, version, kind, side, role, *peers = head
+
+
+def _page(mapped: mmap.mmap, pid: int) -> Page | None:
+    # Each number is loaded by itself, of its own size: so it is whole.
+    with memoryview(mapped) as view:
+        with view.cast("I") as words:
+            magic, version, kind, side, role, *peers = words[:8].tolist()
+        with view.cast("Q") as words:
+            numbers = [words[i] for i in range(4, FIRST_TEXT // 8)]
     if (magic, version) != (MAGIC, VERSION):
         return None
     ends = KINDS.get(kind, "?"), SIDES.get(side, "?"), ROLES.get(role, "?")
-    fields: list[Any] = [pid, *ends, *peers, *numbers, _text(name), _text(path)]
+    texts = map(_text, TEXTS.unpack_from(mapped, FIRST_TEXT))
+    fields: list[Any] = [pid, *ends, *peers, *numbers, *texts]
     return Page(*fields)
-
-
-def _pages_of(pid: int) -> Iterator[Page]:
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        # A descriptor, or its process, may end while it is looked at.
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if str(link.readlink()) == LINK and (page := read(link, pid)):
-                yield page
-
-
-def find(pid: int | None = None) -> list[Page]:
-    """Read all pages: of one process, or of each that we may look into.
-
-    Raises PermissionError, or FileNotFoundError, for a process that is named.
-    """
-    if pid is not None:
-        return list(_pages_of(pid))
-    found: list[Page] = []
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            with contextlib.suppress(OSError):
-                found += _pages_of(int(name))
-    return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What /proc shows of the processes of this machine: who maps which ring.
+"""What /proc shows of the processes of this machine: who maps which ring, whose page.
 
 Nothing of it is taken for granted: a process may end, or become another program's,
 between two looks at it, and what others named themselves may be anything.
@@ -15,12 +15,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from . import page
+from .page import Page
+
 MEMFD = b"/memfd:tachyon (deleted)"
 LOCK_SUFFIX = ".tachyon-lock"
 DATA_OFFSET = max(8192, mmap.PAGESIZE)
-VMA = re.compile(
-    rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ (\d+) +(\S.*)$", re.MULTILINE
-)
+VMA = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) \S+ (\d+) +(\S.*)")
+STATUS = re.compile(rb"^(Name|State|NSpid):\t(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Process:
     sockets: set[int] = field(default_factory=set)  # inodes
     locks: list[str] = field(default_factory=list)  # paths that it listens on
     offered: set[int] = field(default_factory=set)  # memfds that nobody has yet
+    pages: list[Page] = field(default_factory=list)
+    pids: set[int] = field(default_factory=set)  # its numbers in all pid namespaces
 
 
 def printable(text: str) -> str:
@@ -77,8 +81,9 @@ class _Segment:
 def _segments(maps: bytes) -> list[_Segment]:
     """Each begins at the start of a file; the kernel may have split it."""
     found: list[_Segment] = []
-    for line in VMA.finditer(maps):
-        if line[5] != MEMFD:
+    for text in maps.split(b"\n"):
+        line = VMA.fullmatch(text) if text.endswith(MEMFD) else None
+        if not line or line[5] != MEMFD:
             continue
         start, end, offset = (int(line[i], 16) for i in (1, 2, 3))
         inode, last = int(line[4]), found[-1] if found else None
@@ -127,17 +132,30 @@ def _read_maps(process: Process, maps: bytes) -> None:
         i += 1
 
 
-def _read_descriptors(process: Process) -> None:
-    folder = f"/proc/{process.pid}/fd"
+def _descriptors(pid: int) -> Iterator[tuple[str, str]]:
+    """Return each descriptor of a process: its link, and where that leads."""
+    folder = f"/proc/{pid}/fd"
     for number in os.listdir(folder):
-        with contextlib.suppress(FileNotFoundError):
-            link = os.readlink(f"{folder}/{number}")
-            if link.startswith("socket:["):
-                process.sockets.add(int(link[8:-1]))
-            elif link.endswith(LOCK_SUFFIX):
-                process.locks.append(link.removesuffix(LOCK_SUFFIX))
-            elif os.fsencode(link) == MEMFD:
-                process.offered.add(os.stat(f"{folder}/{number}").st_ino)
+        link = f"{folder}/{number}"
+        try:
+            target = os.readlink(link)
+        except FileNotFoundError:
+            continue
+        yield link, target
+
+
+def _read_descriptors(process: Process) -> None:
+    for link, target in _descriptors(process.pid):
+        if target.startswith("socket:["):
+            process.sockets.add(int(target[8:-1]))
+        elif target == page.LINK:
+            if found := page.read(link, process.pid):
+                process.pages.append(found)
+        elif target.endswith(LOCK_SUFFIX):
+            process.locks.append(target.removesuffix(LOCK_SUFFIX))
+        elif os.fsencode(target) == MEMFD:
+            with contextlib.suppress(FileNotFoundError):
+                process.offered.add(os.stat(link).st_ino)
 
 
 def process(pid: int) -> Process | None:
@@ -146,13 +164,15 @@ def process(pid: int) -> Process | None:
     try:
         with open(f"{folder}/cmdline", "rb") as file:
             command = file.read(4096).rstrip(b"\0").replace(b"\0", b" ")
-        with open(f"{folder}/stat", "rb") as file:
-            name, _, rest = file.read().partition(b"(")[2].rpartition(b")")
+        with open(f"{folder}/status", "rb") as file:
+            status = dict(STATUS.findall(file.read()))
         uid = os.stat(folder).st_uid
     except (FileNotFoundError, ProcessLookupError):
         return None
-    text = printable(os.fsdecode(command or b"[" + name + b"]"))
-    return Process(pid, uid, text, os.fsdecode(rest[1:2]))
+    text = printable(os.fsdecode(command or b"[%s]" % status[b"Name"]))
+    one = Process(pid, uid, text, os.fsdecode(status[b"State"][:1]))
+    one.pids = {pid, *map(int, status.get(b"NSpid", b"").split())}
+    return one
 
 
 def processes() -> tuple[list[Process], int]:
@@ -171,6 +191,7 @@ def processes() -> tuple[list[Process], int]:
                 continue
             if known := process(pid):
                 one.uid, one.command, one.state = known.uid, known.command, known.state
+                one.pids = known.pids
                 found.append(one)
         except (FileNotFoundError, ProcessLookupError):
             continue
@@ -179,14 +200,28 @@ def processes() -> tuple[list[Process], int]:
     return found, refused
 
 
+def pages(pid: int | None = None) -> list[Page]:
+    """Return the pages of a process, or of all that may be looked at.
+
+    Raises PermissionError, or FileNotFoundError, for a process that is named.
+    """
+    if pid is not None:
+        one = Process(pid, 0, "", "")
+        _read_descriptors(one)
+        return one.pages
+    found: list[Page] = []
+    for number in _pids():
+        with contextlib.suppress(OSError):
+            found += pages(number)
+    return found
+
+
 def holder(inode: int) -> Process | None:
     """Return the process that has a socket, if it may be looked at."""
     for pid in _pids():
         with contextlib.suppress(OSError):
-            for number in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(FileNotFoundError):
-                    if os.readlink(f"/proc/{pid}/fd/{number}") == f"socket:[{inode}]":
-                        return process(pid)
+            if any(target == f"socket:[{inode}]" for _, target in _descriptors(pid)):
+                return process(pid)
     return None
 
 
