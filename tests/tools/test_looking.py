@@ -2,11 +2,13 @@
 """tachyon list and top: what is shown of rings is what their ends say."""
 
 import contextlib
+import fcntl
 import json
 import os
 import random
 import re
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -15,17 +17,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import tachyon
 from tachyon import Bus, Role, RpcBus
-from tachyon.tools import processes, rings
-from tachyon.tools.rings import Ring
+from tachyon.tools import page, processes, rings
+from tachyon.tools.flow import Flow, flow
+from tachyon.tools.page import Page
+from tachyon.tools.processes import Process
+from tachyon.tools.rings import End, Ring
+from tachyon.tools.table import age, count, table
+from tachyon.tools.top import NAMES, ORDERS, View
 
 from conftest import Start, as_nobody, ended, run, wait_for
 
 WIRE = Path(__file__).resolve().parents[2] / "docs/WIRE.md"
 PEER = """
-import sys, time, tachyon
+import contextlib, sys, threading, time, tachyon
+others, threads = [], []
 options = {"role": tachyon.Role[sys.argv[2]], "timeout": 30}
 if options["role"] is tachyon.Role.PRODUCER:
     bus = tachyon.Bus.listen(sys.argv[1], 1 << 14, **options)
@@ -36,6 +45,8 @@ with bus:
         exec(line)
         print("done", flush=True)
 """
+
+FIND_NOTHING = "with contextlib.suppress(TimeoutError): bus.recv(timeout=0.01)"
 
 
 class Peer:
@@ -55,6 +66,14 @@ class Peer:
         assert self.process.stdout
         print(line, file=self.process.stdin, flush=True)
         assert self.process.stdout.readline() == "done\n"
+
+    def connect(self, name: str, role: Role) -> None:
+        """Connect it, in a thread, to another bus, whose path ends so."""
+        options = f"timeout=30, role=tachyon.Role.{role.name}"
+        bus = f"tachyon.Bus.connect(sys.argv[1] + {name!r}, {options})"
+        self.do(f"connect = lambda: others.append({bus})")
+        self.do("threads.append(threading.Thread(target=connect))")
+        self.do("threads[-1].start()")
 
     def end(self) -> None:
         """Kill it."""
@@ -356,7 +375,7 @@ def test_list_as_a_table_and_as_json(path: str) -> None:
         assert {end["role"] for end in ring["ends"]} == {"producer", "consumer"}
 
 
-def test_top_has_the_bytes_a_second(path: str) -> None:
+def test_top_has_what_moves_in_a_second(path: str) -> None:
     with pair(path, 1 << 16) as (bus, peer):
         assert peer.process.stdin
         print("while True: bus.recv()", file=peer.process.stdin, flush=True)
@@ -369,20 +388,21 @@ def test_top_has_the_bytes_a_second(path: str) -> None:
         thread = threading.Thread(target=send)
         thread.start()
         done = run("top", path, "--json", "--count", 5, "--interval", 0.3)
-        table = run("top", path, "--once", "--interval", 0.2).stdout.decode()
+        shown = run("top", path, "--once", "--interval", 0.2).stdout.decode()
         ending.set()
         thread.join()
         documents = [json.loads(line) for line in done.stdout.splitlines()]
         assert len(documents) == 5
-        rates = [
-            ring["bytes_per_second"]
-            for document in documents
-            for ring in document["rings"]
-        ]
-        assert len(rates) == 5
-        assert max(rates) > 0
-        head, *rows = table.splitlines()
-        assert "MB/S" in head
+        found = [ring for document in documents for ring in document["rings"]]
+        assert len(found) == 5
+        assert max(ring["bytes_per_second"] for ring in found) > 0
+        assert max(ring["messages_per_second"] for ring in found) > 0
+        assert all(ring["last_message_age_s"] < 30 for ring in found)
+        assert all(len(ring["ends"]) == 2 for ring in found)
+        assert all(end["page"]["messages"] for ring in found for end in ring["ends"])
+        head, *rows = shown.splitlines()
+        columns = "FILL", "MSG/S", "MB/S", "SLEEP/S", "WAKE/S", "FULL/S", "AGE"
+        assert all(column in head.split() for column in columns)
         assert sum(row.startswith(path) for row in rows) == 1
 
 
@@ -421,6 +441,258 @@ def test_ctrl_c_and_a_reader_that_goes_away_end_top(start: Start) -> None:
 )
 def test_a_wrong_command_line(arguments: list[object]) -> None:
     assert run(*arguments).returncode == 2
+
+
+# ---- What the ends have counted ----
+
+
+def test_each_end_has_its_page(path: str) -> None:
+    with pair(path) as (bus, peer):
+        for _ in range(7):
+            bus.send(bytes(100))
+        bus.flush()
+        peer.do("[bus.recv() for _ in range(7)]")
+        peer.do(FIND_NOTHING)
+        ring = ours(path)
+        producer, consumer = ring.end("producer"), ring.end("consumer")
+        assert producer
+        assert consumer
+        for end in producer, consumer:
+            assert end.page
+            assert (end.page.pid, end.page.side) == (end.process.pid, end.side)
+            assert (end.page.messages, end.page.ring_bytes) == (7, 7 * 192)
+        assert consumer.page
+        assert consumer.page.message_ns >= consumer.page.opened_ns
+        shown = ring.as_json()["ends"][0]["page"]
+        assert (shown["path"], shown["messages"]) == (path, 7)
+
+
+def test_the_pages_of_several_buses_of_two_processes_are_told_apart(
+    path: str,
+) -> None:
+    roles = (("back", 14, Role.CONSUMER), ("large", 16, Role.PRODUCER))
+    with pair(path) as (bus, peer), contextlib.ExitStack() as stack:
+        for name, size, role in roles:
+            peer.connect(
+                name, Role.PRODUCER if role is Role.CONSUMER else Role.CONSUMER
+            )
+            stack.enter_context(
+                Bus.listen(path + name, 1 << size, role=role, timeout=30)
+            )
+        peer.do("threads[0].join(); others[0].send(b'back'); others[0].flush()")
+        bus.send(bytes(100))
+        bus.send(bytes(100))
+        bus.flush()
+        wait_for(lambda: len(rings.look(path)[0]) == 3)
+        found = {tuple(ring.paths): ring for ring in rings.look(path)[0]}
+        assert set(found) == {(path,), (f"{path}back",), (f"{path}large",)}
+        counted = {
+            name: [end.page and end.page.messages for end in ring.ends]
+            for (name,), ring in found.items()
+        }
+        assert sorted(counted[path]) == [0, 2]
+        assert sorted(counted[f"{path}back"]) == [0, 1]
+        assert sorted(counted[f"{path}large"]) == [0, 0]
+
+
+def test_a_page_that_may_be_of_two_rings_is_of_none(path: str) -> None:
+    with pair(path) as (_, peer):
+        peer.connect("x", Role.CONSUMER)
+        with Bus.listen(f"{path}x", 1 << 14, role=Role.PRODUCER, timeout=30):
+            wait_for(lambda: len(rings.look(path)[0]) == 2)
+            for ring in rings.look(path)[0]:
+                assert ring.paths == [path, f"{path}x"]
+                assert [end.page for end in ring.ends] == [None, None]
+
+
+def test_a_page_of_many_is_the_listeners(path: str) -> None:
+    peers = [Peer(path, "CONSUMER") for _ in range(2)]
+    with Bus.listen(path, 1 << 14, role=Role.PRODUCER, max_peers=3) as bus:
+        bus.accept_in_background()
+        wait_for(lambda: len(list(bus.peers())) == 2)
+        bus.send(b"to both")
+        bus.flush()
+        peers[0].do("bus.recv()")
+        peers[0].do(FIND_NOTHING)
+        found = rings.look(path)[0]
+        (listener,) = [ring for ring in found if ring.kind == "listener"]
+        assert listener.ends[0].page
+        assert listener.ends[0].page.messages == 1
+        for ring in found:
+            if end := ring.end("consumer"):
+                assert end.page
+                of_first = end.process.pid == peers[0].process.pid
+                assert end.page.messages == of_first
+                # What the producer counts is not of this ring alone.
+                assert (flow(ring, ring, 1, end.page.message_ns).age_s == 0) == of_first
+    for peer in peers:
+        peer.end()
+
+
+def test_a_page_of_an_rpc_bus_is_of_both_rings(path: str, start: Start) -> None:
+    start("echo", path)
+    with RpcBus.rpc_connect(path, timeout=30) as bus:
+        with bus.wait(bus.call(b"x", 1)):
+            pass
+
+        requests, replies = rings.look(path)[0]
+        for end, same in zip(requests.ends, replies.ends, strict=True):
+            assert end.page
+            assert end.page == same.page
+            assert (end.page.kind, end.page.pid) == ("rpc", end.process.pid)
+        assert {end.page.side for end in replies.ends if end.page} == {
+            "listener",
+            "connector",
+        }
+
+
+def test_a_peer_of_another_pid_namespace_is_known_by_its_number_there() -> None:
+    mine, peer = Process(1, 0, "", ""), Process(2, 0, "", "")
+    mine.pids, peer.pids = {1}, {2, 7}
+    ring = Ring([], "bus", (), 8192)
+    ring.ends = [End(mine, "listener", ""), End(peer, "connector", "")]
+    for number, known in ((2, True), (7, True), (0, True), (3, False)):
+        mine.pages = [a_page(peer_pid=number)]
+        ring.ends[0] = End(mine, "listener", "")
+        rings._give_pages([ring])
+        assert bool(ring.ends[0].page) == known
+
+
+def a_page(**fields: Any) -> Page:
+    """Return a listener's page."""
+    numbers = dict.fromkeys(Page.__dataclass_fields__, 0)
+    texts = {"kind": "bus", "side": "listener", "role": "none", "name": "", "path": ""}
+    return Page(**{**numbers, **texts, "capacity": 8192, **fields})  # type: ignore[arg-type]
+
+
+def ring_of(*pages: Page | None, taken: int | None = None) -> Ring:
+    """Return a ring whose ends have these pages."""
+    ring = Ring(["/ring"], "bus", (1,), 8192, taken=taken)
+    ring.ends = [
+        End(Process(10 + i, 0, "program", "S"), "", ("producer", "consumer")[i], page)
+        for i, page in enumerate(pages)
+    ]
+    return ring
+
+
+def test_what_an_end_does_not_show_is_empty_and_not_nought() -> None:
+    unknown = flow(ring_of(None, None), ring_of(None, None), 1, 1)
+    assert unknown == Flow()
+    assert set(unknown.as_json().values()) == {None}
+    ring = ring_of(None, None)
+    for flows in ({ring.key: unknown}, {ring.key: Flow(0, 0, 0, 0, 0, 0)}):
+        shown = rendered([ring], 10_000, flows)
+        assert (" 0 " in shown) == (flows[ring.key] != unknown)
+    assert flow(ring_of(a_page(), None), None, 1, 1) == Flow()
+
+
+def test_a_flow_is_of_both_ends_as_far_as_they_show_it() -> None:
+    before = ring_of(a_page(messages=5, sleeps=1), a_page(messages=9, sleeps=4))
+    sender = a_page(messages=20, sleeps=2, full=6, message_ns=1_000_000_000)
+    after = ring_of(sender, a_page(messages=13, sleeps=8))
+    found = flow(after, before, 2, 4_000_000_000)
+    assert (found.messages, found.sleeps, found.full) == (5.5, 2.5, 3)
+    assert found.age_s == 2  # there were messages since the look before
+    assert flow(after, after, 2, 4_000_000_000).age_s == 3
+    one = flow(ring_of(sender, None), before, 2, 4_000_000_000)
+    assert (one.messages, one.sleeps, one.full) == (7.5, 0.5, 3)
+    # Bytes are the ring's own, where they can be read.
+    taken = flow(ring_of(None, None, taken=9), ring_of(None, None, taken=5), 2, 0)
+    assert taken == Flow(bytes=2)
+    sent = a_page(ring_bytes=640)
+    assert flow(ring_of(sent, None), ring_of(a_page(), None), 2, 0).bytes == 320
+
+
+def test_a_flow_of_another_end_or_of_nonsense_is_not_known() -> None:
+    before, other = ring_of(a_page(messages=5)), a_page(messages=9, opened_ns=1)
+    assert flow(ring_of(other), before, 1, 0).messages is None
+    assert flow(ring_of(a_page(messages=4)), before, 1, 0).messages is None
+    assert flow(ring_of(a_page(message_ns=2**64 - 1)), None, 1, 5).age_s == 0
+
+
+def rendered(found: list[Ring], width: int, flows: Any) -> str:
+    """Return the table of top."""
+    console = Console(width=width)
+    with console.capture() as capture:
+        console.print(table(found, width, flows))
+    return capture.get()
+
+
+@pytest.mark.parametrize("width", [60, 80, 110, 140, 200])
+def test_what_matters_least_goes_first_where_there_is_no_room(width: int) -> None:
+    ring = ring_of(a_page(), a_page())
+    ring.paths = ["/a/long/way/to/the.sock"]
+    ring.used, ring.messages, ring.flags = 8192, 49_949, ["producer waits for room"]
+    shown = rendered([ring], width, {ring.key: Flow(1e9, 1.25e6, 12_345, 9, 0.5, 61)})
+    head, _, row = shown.splitlines()
+    assert max(map(len, shown.splitlines())) <= width
+    assert all(text in row for text in (".sock", "100% (49.9k)", "1.2M", "1,000"))
+    columns = {"SIZE": 140, "KIND": 140, "SLEEP/S": 110, "FULL/S": 110, "AGE": 80}
+    for column, least in columns.items():
+        assert (column in head.split()) == (width >= least), column
+
+
+def test_numbers_and_times_are_short() -> None:
+    numbers = (None, 0, 1, 0.25, 9.96, 77.7, 999, 1000, 99_949, 123_456, 2e6, 2.0**64)
+    assert [count(number) for number in numbers] == [
+        "", "0", "1", "0.2", "10.0", "78", "999", "1.0k", "99.9k", "123k", "2.0M",
+        "18446744T",
+    ]  # fmt: skip
+    times = (None, 0, 0.0123, 1.25, 45.6, 100, 5400, 200_000)
+    assert [age(seconds) for seconds in times] == [
+        "", "0ms", "12ms", "1.2s", "46s", "2m", "2h", "2d",
+    ]  # fmt: skip
+
+
+def test_top_sorts_by_each_of_its_numbers() -> None:
+    view = View()
+    flows = {
+        "mbs": Flow(bytes=5), "messages": Flow(messages=5), "sleeps": Flow(sleeps=5),
+        "wakes": Flow(wakes=5), "full": Flow(full=5), "age": Flow(age_s=5),
+    }  # fmt: skip
+    for number, name in enumerate(flows):
+        view.found.append(Ring([name], "bus", (number,)))
+        view.flows[(number,)] = flows[name]
+    for name in flows:
+        view.sort = NAMES[name]
+        assert view.sorted()[0].paths == [name]
+        assert [ring.paths[0] for ring in view.sorted()[1:]] == sorted(
+            {*flows} - {name}
+        )
+    assert set(NAMES.values()) == set(ORDERS)
+
+
+def test_pages_that_others_made_up_change_nothing(path: str) -> None:
+    made_up = [b"", b"\xff" * 256, bytes(256)]
+    made_up += [struct.pack("=8I", page.MAGIC, 1, 1, 1, 1, 0, 0, 0) + b"\xff" * 224]
+    files = []
+    with pair(path) as (bus, _):
+        bus.send(b"x")
+        try:
+            for content in made_up:
+                files.append(os.memfd_create("tachyon-page", os.MFD_ALLOW_SEALING))
+                os.write(files[-1], content)
+            fcntl.fcntl(files[-1], fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+            assert len([p for p in processes.pages() if p.capacity == 2**64 - 1]) == 1
+            producer = ours(path).end("producer")
+            assert producer
+            assert producer.page
+            assert producer.page.path == path
+        finally:
+            for file in files:
+                os.close(file)
+
+
+def test_what_is_no_text_is_in_the_document(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(str(tmp_path)) + b"/\xff.sock")
+    with Bus.listen(path, 1 << 14, role=Role.CONSUMER, max_peers=2):
+        for arguments in (["list", "--json"], ["top", "--json", "--once"]):
+            done = run(*arguments, tmp_path)
+            assert (done.returncode, done.stderr) == (0, b"")
+            assert json.loads(done.stdout)["rings"][0]["path"] == path
+
+
+# ---- As another user ----
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be another user")

@@ -100,4 +100,4 @@ def test_bash_completes_commands_and_options() -> None:
 
     assert completed("tachyon do", 1) == ["doctor"]
     assert "--interval" in completed("tachyon top --", 2)
-    assert completed("tachyon top --sort f", 3) == ["full"]
+    assert completed("tachyon top --sort f", 3) == ["fill", "full"]

@@ -107,7 +107,11 @@ def three(start: Start, tmp_path: Path) -> None:
 def order(terminal: Terminal) -> str:
     """Return the names in the order of the screen."""
     text = terminal.screen().replace("\n", " ")
-    return "".join(re.findall(r"/([abc]) +listener", text)) if "MB/S" in text else ""
+    return (
+        "".join(re.findall(r"/([abc]) +\d+ .*? listens", text))
+        if "MB/S" in text
+        else ""
+    )
 
 
 @pytest.mark.parametrize("ending", ["q", "C-c"])

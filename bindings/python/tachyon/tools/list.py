@@ -25,7 +25,7 @@ def list_(part: str, as_json: bool) -> None:
     """
     found, refused = rings.look(part)
     if as_json:
-        print(json.dumps(rings.document(found, refused), ensure_ascii=False))
+        print(json.dumps(rings.document(found, refused)))
     else:
         screen = Screen()
         screen.print(table(found, screen.width))

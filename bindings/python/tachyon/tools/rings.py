@@ -7,18 +7,21 @@ are read through /proc/PID/mem, which takes the right to trace that process. Wit
 the ring is listed, and what is in it is not known. Nothing is ever written.
 
 Read are only words that docs/WIRE.md has, each checked as hostile: a tail, and the
-words of records from there on, which lead to the place of the next one. There is no
-count of messages in a ring, so there is none here.
+words of records from there on, which lead to the place of the next one. What the ends
+have counted is in their pages, which do not say of which ring they are: a page is an
+end's where it fits no other, and what is in it is only shown.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
+from .page import Page
 from .processes import Mapping, Process, processes
 from .sockets import ESTABLISHED, LISTENING, RELATIVE, UnixSocket, unix_sockets
 
@@ -39,6 +42,11 @@ CHUNK = 1 << 16
 LARGE = 4096  # payload from which on records are read one by one
 MOST_RECORDS = 50_000  # looked at in one ring: 10 ms
 
+# Of a page, what is not said of its end already.
+SHOWN = (
+    "name", "path", "max_peers", "peer_pid", "peer_uid", "opened_ns", "message_ns",
+    "messages", "ring_bytes", "used", "flushes", "full", "sleeps", "wakes",
+)  # fmt: skip
 
 _End = tuple[Process, Mapping]
 
@@ -50,6 +58,19 @@ class End:
     process: Process
     side: str
     role: str
+    page: Page | None = None  # None: cannot be read, or told from others
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as --json shows it."""
+        page = asdict(self.page) if self.page else None
+        return {
+            "pid": self.process.pid,
+            "uid": self.process.uid,
+            "command": self.process.command,
+            "side": self.side or None,
+            "role": self.role or None,
+            "page": page and {name: page[name] for name in SHOWN},
+        }
 
 
 @dataclass
@@ -81,16 +102,7 @@ class Ring:
             "messages": self.messages,
             "taken_bytes": self.taken,
             "flags": self.flags,
-            "ends": [
-                {
-                    "pid": end.process.pid,
-                    "uid": end.process.uid,
-                    "command": end.process.command,
-                    "side": end.side or None,
-                    "role": end.role or None,
-                }
-                for end in self.ends
-            ],
+            "ends": [end.as_json() for end in self.ends],
         }
 
 
@@ -105,7 +117,7 @@ def look(part: str = "") -> tuple[list[Ring], int]:
     for process in found:
         for mapping in process.mappings:
             mapped.setdefault(mapping.inode, []).append((process, mapping))
-    rings = [ring for ring in _listeners(found, mapped, sockets) if _fits(ring, part)]
+    every = _listeners(found, mapped, sockets)
     groups: dict[tuple[int, ...], list[list[_End]]] = {}
     for ends in mapped.values():
         pids = tuple(sorted(process.pid for process, _ in ends))
@@ -116,7 +128,9 @@ def look(part: str = "") -> tuple[list[Ring], int]:
         for ring, ends in zip(new, group, strict=True):
             if _fits(ring, part):
                 _read(ring, ends)
-                rings.append(ring)
+        every += new
+    _give_pages(every)
+    rings = [ring for ring in every if _fits(ring, part)]
     return sorted(rings, key=lambda ring: (ring.paths, ring.key)), refused
 
 
@@ -333,7 +347,7 @@ def _with_roles(ends: list[End], producer: str, consumer: str) -> list[End]:
             role = "producer"
         elif end.side and end.side == consumer:
             role = "consumer"
-        found.append(End(end.process, end.side, role))
+        found.append(replace(end, role=role))
     return found
 
 
@@ -377,3 +391,54 @@ def _walk(memory: _Memory, mapping: Mapping) -> tuple[int | None, int | None]:
         if len(messages) == MOST_RECORDS:
             break
     return None, None
+
+
+# ---- What its ends have counted ----
+
+
+def _give_pages(rings: list[Ring]) -> None:
+    """Give the ends their pages."""
+    chosen = [[_page_of(ring, end) for end in ring.ends] for ring in rings]
+    # An end has one page, of one ring, or of the two of an RPC bus.
+    claims = Counter(id(page) for pages in chosen for page in pages)
+    for ring, pages in zip(rings, chosen, strict=True):
+        for number, page in enumerate(pages):
+            most = 2 if page and page.kind == "rpc" else 1
+            if page and (page.max_peers or claims[id(page)] <= most):
+                ring.ends[number] = replace(ring.ends[number], page=page)
+        told = {end.page.path for end in ring.ends if end.page}.intersection(ring.paths)
+        if len(told) == 1:
+            ring.paths = list(told)
+
+
+def _page_of(ring: Ring, end: End) -> Page | None:
+    """Return the one page that can be the end's."""
+    others = [other.process for other in ring.ends if other is not end]
+    found = [page for page in end.process.pages if _may_be(page, ring, end, others)]
+    if len(found) > 1:  # a path may be a link, or relative
+        same = [page for page in found if page.path in ring.paths]
+        found = same or [page for page in found if _is_named(page, ring)] or found
+    if len(found) > 1:  # it may not show its role yet
+        found = [page for page in found if page.role == end.role] or found
+    return found[0] if len(found) == 1 else None
+
+
+def _is_named(page: Page, ring: Ring) -> bool:
+    names = {os.path.basename(path) for path in ring.paths}
+    return os.path.basename(page.path) in names
+
+
+def _may_be(page: Page, ring: Ring, end: End, others: list[Process]) -> bool:
+    """Say whether nothing speaks against its being a page of this end."""
+    if ring.kind == "listener":
+        return page.max_peers > 0 and page.side == end.side and _is_named(page, ring)
+    kind = "bus" if ring.kind == "broadcast" else ring.kind
+    of_size = page.kind == "rpc" or ring.capacity in (0, page.capacity)
+    of_peer = not others or any(page.peer_pid in process.pids for process in others)
+    return (
+        kind in ("", page.kind)
+        and end.side in ("", page.side)
+        and (not end.role or page.role in ("none", "both", end.role))
+        and of_size
+        and (of_peer or not page.peer_pid)
+    )

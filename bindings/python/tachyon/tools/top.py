@@ -16,18 +16,22 @@ from rich.live import Live
 from rich.text import Text
 
 from . import rings
+from .flow import Flow, flow
 from .keys import Keys
 from .rings import Ring
 from .screen import Screen
 from .table import path, table, used_part
 
 LINES_BESIDE = 5  # of the screen: ours above, the table's head, one below
-KEYS = "m MB/s  f full  s size  p path  r reverse  space pause  q quit"
+KEYS = (
+    "q quit  space pause  r reverse  m MB/s  n msg/s  f fill  u full  l sleep  w wake  "
+    "a age  s size  p path"
+)
 
 
 @dataclass
 class View:
-    """What has been seen, and how it is shown. Rates are of the last interval."""
+    """What has been seen, and how it is shown. Flows are of the last interval."""
 
     part: str = ""
     sort: str = "m"
@@ -35,20 +39,19 @@ class View:
     paused: bool = False
     found: list[Ring] = field(default_factory=list)
     refused: int = 0
-    rates: dict[tuple[int, ...], float] = field(default_factory=dict)
+    flows: dict[tuple[int, ...], Flow] = field(default_factory=dict)
     looked: float = 0.0
 
     def look(self) -> None:
         """Look again."""
-        before = {ring.key: ring.taken for ring in self.found}
+        before = {ring.key: ring for ring in self.found}
         now, last = time.monotonic(), self.looked
         self.found, self.refused = rings.look(self.part)
         self.looked = now
-        self.rates = {}
-        for ring in self.found:
-            taken, was = ring.taken, before.get(ring.key)
-            if taken is not None and was is not None and taken >= was:
-                self.rates[ring.key] = (taken - was) / (now - last)
+        self.flows = {
+            ring.key: flow(ring, before.get(ring.key), now - last, time.time_ns())
+            for ring in self.found
+        }
 
     def sorted(self) -> list[Ring]:
         """Return the rings in the order that was asked for."""
@@ -56,23 +59,48 @@ class View:
 
     def as_json(self) -> dict[str, Any]:
         """Return one look as a document."""
-        shown = []
-        for ring in self.sorted():
-            rate = self.rates.get(ring.key)
-            rounded = None if rate is None else round(rate)
-            shown.append({**ring.as_json(), "bytes_per_second": rounded})
+        shown = [
+            {**ring.as_json(), **self.flows[ring.key].as_json()}
+            for ring in self.sorted()
+        ]
         refused = {"processes_not_looked_at": self.refused}
         return {"time_s": round(time.time(), 3), "rings": shown, **refused}
 
 
+Order = Callable[[View], Callable[[Ring], Any]]
+
+
+def _by(name: str) -> Order:
+    """Return the order by a rate, the largest first, those that are unknown last."""
+
+    def order(view: View, ring: Ring) -> Any:
+        rate = getattr(view.flows[ring.key], name)
+        return -(-1 if rate is None else rate), path(ring)
+
+    return lambda view: lambda ring: order(view, ring)
+
+
+def _age(view: View, ring: Ring) -> Any:
+    seconds = view.flows[ring.key].age_s
+    return seconds is None, seconds, path(ring)
+
+
 # The keys to sort by.
-ORDERS: dict[str, Callable[[View], Callable[[Ring], Any]]] = {
-    "m": lambda view: lambda ring: (-view.rates.get(ring.key, -1), path(ring)),
+ORDERS: dict[str, Order] = {
+    "m": _by("bytes"),
+    "n": _by("messages"),
     "f": lambda _: lambda ring: (-used_part(ring), path(ring)),
+    "u": _by("full"),
+    "l": _by("sleeps"),
+    "w": _by("wakes"),
+    "a": lambda view: lambda ring: _age(view, ring),
     "s": lambda _: lambda ring: (-ring.capacity, path(ring)),
     "p": lambda _: path,
 }
-NAMES = {"mbs": "m", "full": "f", "size": "s", "path": "p"}
+NAMES = {
+    "mbs": "m", "messages": "n", "fill": "f", "full": "u", "sleeps": "l", "wakes": "w",
+    "age": "a", "size": "s", "path": "p",
+}  # fmt: skip
 
 
 @click.command()
@@ -102,10 +130,11 @@ def top(
 ) -> None:
     """Show the rings of this machine and what moves through them, again and again.
 
-    With PART only those whose path contains it. On a terminal the keys m, f, s and p
-    sort by MB/s, fill, size and path, r reverses, space pauses, q ends. MB/s are bytes
-    of ring that the consumer has released, the 64 of each message's header included.
-    Elsewhere each look is a table, or with --json a line.
+    With PART only those whose path contains it. On a terminal keys sort: m by MB/s,
+    n messages/s, f fill, u full/s, l sleeps/s, w wakes/s, a age, s size, p path; r
+    reverses, space pauses, q ends. MB/s are bytes of ring that the consumer has
+    released, the 64 of each message's header included. What its ends do not show is
+    empty. Elsewhere each look is a table, or with --json a line.
     """
     view = View(part, NAMES[sort])
     view.look()
@@ -123,9 +152,9 @@ def _print(view: View, interval: float, looks: int | None, as_json: bool) -> Non
         view.look()
         done += 1
         if as_json:
-            print(json.dumps(view.as_json(), ensure_ascii=False), flush=True)
+            print(json.dumps(view.as_json()), flush=True)
         else:
-            screen.print(table(view.sorted(), screen.width, view.rates))
+            screen.print(table(view.sorted(), screen.width, view.flows))
             sys.stdout.flush()
 
 
@@ -159,8 +188,8 @@ def _picture(view: View, screen: Screen) -> Group:
         head.append(f"  not looked at: {view.refused} processes", style="")
     parts = [
         head,
-        Text(KEYS, style="dim"),
-        table(found[:room], screen.width, view.rates),
+        Text(KEYS, style="dim", no_wrap=True, overflow="ellipsis"),
+        table(found[:room], screen.width, view.flows),
     ]
     if len(found) > room:
         parts.append(Text(f"and {len(found) - room} more"))
