@@ -411,8 +411,10 @@ void ty_handshake_establish(struct session *session, const tachyon_options_t *op
                             uint32_t our_flags, uint32_t their_flags) {
     session->role = options->role;
     session->interrupt = interrupt_of(options);
-    for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++)
+    for (unsigned i = 0; i < HANDSHAKE_MAX_RINGS; i++) {
         ty_region_close_fds(&session->regions[i]);
+        ty_region_populate(&session->regions[i]);
+    }
     session->expedited = (our_flags & their_flags & WIRE_FLAG_MEMBARRIER) != 0;
     session->pidfd = open_pidfd(session->socket, session->peer.pid);
 }

@@ -287,8 +287,7 @@ static void dismiss(struct listener *listener, size_t index) {
     drop_client(listener, index);
 }
 
-static void expire_clients(struct listener *listener) {
-    int64_t now = ty_now_ns();
+static void expire_clients(struct listener *listener, int64_t now) {
     for (size_t i = 0; i < listener->client_count;) {
         struct client *client = &listener->clients[i];
         bool our_turn = hello_complete(client) && !client->answered;
@@ -362,9 +361,13 @@ tachyon_error_t ty_listener_round(struct listener *listener,
     if (error != TACHYON_SUCCESS)
         return error;
 
+    /* One whose time is over is looked at once more: it may have acknowledged since, and
+     * then believes that it is connected. */
+    now = ty_now_ns();
     for (size_t i = count; i-- > 0;) { /* backwards: dismissing moves those behind */
         struct client *client = &listener->clients[i];
-        if (fds[i + 1].revents == 0)
+        bool late = client->answered && now >= client->deadline;
+        if (fds[i + 1].revents == 0 && !late)
             continue;
         if (client->asked) {
             if (!read_types(listener, client))
@@ -380,7 +383,7 @@ tachyon_error_t ty_listener_round(struct listener *listener,
     }
     if (fds[0].revents)
         accept_clients(listener);
-    expire_clients(listener);
+    expire_clients(listener, now);
     error = answer_next(listener);
     if (error != TACHYON_SUCCESS)
         return error;

@@ -30,6 +30,9 @@
 
 #define SIZE_SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 #define MAX_CAPACITY (UINT64_C(1) << 31)
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 
 struct ring_shared ty_ring_idle_shared;
 struct ring_line ty_ring_idle_line;
@@ -56,7 +59,7 @@ tachyon_error_t ty_region_round(size_t *capacity) {
 }
 
 static bool map_at(uint8_t *at, size_t bytes, int protection, int fd, size_t from) {
-    int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED | MAP_POPULATE;
+    int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     return mmap(at, bytes, protection, flags | MAP_FIXED, fd, (off_t)from) !=
            MAP_FAILED;
 }
@@ -159,12 +162,14 @@ tachyon_error_t ty_region_create_data(struct region *region, size_t capacity) {
     if ((error = allocate(&region->data_fd, capacity, capacity)) == TACHYON_SUCCESS &&
         (error = map_twice(region)) == TACHYON_SUCCESS) /* the last that may write */
         error = seal(region->data_fd, SIZE_SEALS | F_SEAL_FUTURE_WRITE);
+    if (error == TACHYON_SUCCESS)
+        ty_region_populate(region);
     return or_free(region, error);
 }
 
 static tachyon_error_t map_control(struct region *region) {
-    void *map = mmap(NULL, region->data_offset, PROT_READ | PROT_WRITE,
-                     MAP_SHARED | MAP_POPULATE, region->fd, 0);
+    void *map = mmap(NULL, region->data_offset, PROT_READ | PROT_WRITE, MAP_SHARED,
+                     region->fd, 0);
     if (map == MAP_FAILED)
         return cannot_map(region->data_offset);
     region->map = map;
@@ -250,6 +255,12 @@ unsigned ty_region_fds(const struct region *region, int *fds) {
 void ty_region_close_fds(struct region *region) {
     ty_close(&region->fd);
     ty_close(&region->data_fd);
+}
+
+void ty_region_populate(const struct region *region) {
+    size_t bytes = region->data_offset + 2 * region->capacity;
+    if (region->map) /* before Linux 5.14 each page comes when it is first used */
+        madvise(region->map, bytes, MADV_POPULATE_READ);
 }
 
 void ty_region_free(struct region *region) {

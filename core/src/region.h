@@ -32,6 +32,9 @@ tachyon_error_t ty_region_attach(struct region *region, const int *fds,
 /* Those to pass on, up to REGION_MAX_FDS. */
 unsigned ty_region_fds(const struct region *region, int *fds);
 void ty_region_close_fds(struct region *region);
+/* Have its pages at hand before the first message. Takes time in proportion to the ring:
+ * not to be called while a peer waits in the handshake, whose time is limited. */
+void ty_region_populate(const struct region *region);
 void ty_region_free(struct region *region);
 tachyon_error_t ty_region_set_numa_node(const struct region *region, int node_id);
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,6 +61,48 @@ static struct wire_greeting receive_answer(int client, size_t expected_fds) {
     CHECK_EQ(answer.magic, WIRE_MAGIC);
     CHECK_EQ(answer.version, WIRE_VERSION);
     return answer;
+}
+
+/* ---- The last moment ---- */
+
+/* What happens when a sleep is over in which nothing came. */
+static void (*_Atomic when_late)(void);
+static int late_client;
+
+/* The linker puts it in the place of libc's. */
+int __real_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                 const sigset_t *signals);
+int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                 const sigset_t *signals);
+int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                 const sigset_t *signals) {
+    int polled = __real_ppoll(fds, count, timeout, signals);
+    void (*what)(void) = polled == 0 && (!timeout || timeout->tv_nsec > 0)
+                             ? atomic_exchange(&when_late, NULL)
+                             : NULL;
+    if (what)
+        what();
+    return polled;
+}
+
+static void acknowledge(void) {
+    wire_send(late_client, "A", 1, NULL, 0);
+}
+
+/* It believes that it is connected; and a listener that is kept from the processor
+ * between its sleep and the end of the client's time is not to believe otherwise. */
+TEST(an_acknowledge_in_the_last_moment_counts) {
+    struct listening listening;
+    start_listener(&listening);
+    struct wire_greeting hello = wire_hello();
+    late_client = wire_connect(listening.path);
+    send_hello(late_client, &hello);
+    CHECK_EQ(receive_answer(late_client, 1).status, TACHYON_SUCCESS);
+    atomic_store(&when_late, acknowledge);
+    CHECK_EQ(listening_join(&listening), TACHYON_SUCCESS);
+    CHECK(!atomic_load(&when_late));
+    tachyon_bus_destroy(listening.bus);
+    close(late_client);
 }
 
 /* ---- One bad client ---- */
@@ -523,6 +566,43 @@ TEST(a_forked_child_keeps_no_client_of_a_listener) {
 
 /* As many as there is room for, and each has greeted: none of them is given up for one
  * that comes later, which waits in the backlog instead. */
+static void *connect_body(void *context) {
+    tachyon_options_t options = options_with_timeout_ms(PATIENCE_MS);
+    tachyon_bus_t *bus;
+    CHECK_OK(tachyon_bus_connect_with(context, &options, &bus));
+    return bus;
+}
+
+/* While another waits a client has a twentieth of a second to acknowledge, and to have
+ * the pages of such a ring at hand takes longer than that. */
+TEST(two_clients_of_a_large_ring_get_in_one_after_the_other) {
+    struct listening listening = {.path = test_path("large"), .capacity = 1 << 30};
+    pthread_t clients[2];
+    tachyon_bus_t *connected[2], *accepted[2];
+    for (int i = 0; i < 2; i++)
+        clients[i] = test_thread(connect_body, (void *)(uintptr_t)listening.path);
+    for (int i = 0; i < 2; i++) {
+        listening_start(&listening);
+        tachyon_error_t error = listening_join(&listening);
+        if (error == TACHYON_ERR_MEM)
+            test_skip(listening.message);
+        if (error != TACHYON_SUCCESS)
+            FAIL("client %d: %s", i + 1, listening.message);
+        accepted[i] = listening.bus;
+    }
+    for (int i = 0; i < 2; i++) {
+        connected[i] = test_join(clients[i]);
+        CHECK_OK(tachyon_send(connected[i], "large", 5, 1, 0, 0));
+    }
+    for (int i = 0; i < 2; i++) {
+        uint32_t type;
+        size_t size;
+        CHECK(tachyon_acquire_rx(accepted[i], &type, &size) != NULL);
+        tachyon_bus_destroy(accepted[i]);
+        tachyon_bus_destroy(connected[i]);
+    }
+}
+
 TEST(a_table_full_of_clients_that_have_greeted_keeps_the_others_waiting) {
     enum { ROOM = 64 };
     const char *path = test_path("bus");
