@@ -55,6 +55,15 @@ def session(*, connect: str = "", listen: str = "", mode: str = "peer") -> Any:
     return zenoh.open(config)
 
 
+def await_gone(out: "subprocess.Popen[bytes]") -> None:
+    """Wait until a sending bridge knows that a receiving one is gone.
+
+    Until then it takes messages from its ring as if there were one.
+    """
+    assert out.stderr is not None
+    assert b"is gone" in out.stderr.readline()
+
+
 def until(condition: Callable[[], Any]) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + WAIT
@@ -305,6 +314,7 @@ def test_a_killed_receiving_bridge_comes_back(ways: Ways) -> None:
             with pytest.raises(PeerDeadError):
                 consumer.recv(WAIT)
         first.wait(WAIT)
+        await_gone(out)
         again = ways.receive()
         # Nobody is there now, and nothing is taken from the ring.
         send_all(producer, messages[50:])

@@ -20,7 +20,7 @@ import pytest
 from tachyon import Bus, PeerDeadError, Role
 
 from conftest import command
-from test_bridge import NUMBER, WAIT, background, lost_in
+from test_bridge import NUMBER, WAIT, await_gone, background, lost_in
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not (shutil.which("ip") and shutil.which("tc")),
@@ -172,6 +172,7 @@ def test_a_bridge_that_is_killed_comes_back_over_the_network(
             with pytest.raises(PeerDeadError):
                 consumer.recv(WAIT)
         into.wait(WAIT)
+        await_gone(out)
         again = receive()
         for n in itertools.islice(numbers, 100):
             producer.send(NUMBER.pack(n), 0, WAIT)
@@ -183,6 +184,27 @@ def test_a_bridge_that_is_killed_comes_back_over_the_network(
     found = re.search(rb"messages 0 to (\d+) .* went before", said)
     assert found, said
     assert got == [*range(100), *range(int(found[1]) + 1, 200)]
+
+
+@pytest.mark.timeout(200)
+def test_the_last_messages_before_a_bridge_was_killed_are_not_taken_as_carried(
+    ends: tuple[Bridge, Bridge, str, str],
+) -> None:
+    receive, send, near, far = ends
+    into, out = receive(), send()
+    with Bus.connect(near, timeout=WAIT, role=Role.PRODUCER) as producer:
+        with Bus.connect(far, timeout=WAIT, role=Role.CONSUMER) as consumer:
+            producer.send(NUMBER.pack(0), 0, WAIT)
+            assert consumer.recv(WAIT).data == NUMBER.pack(0)
+            into.send_signal(signal.SIGSTOP)  # it takes nothing more
+            for n in range(1, 100):
+                producer.send(NUMBER.pack(n), 0, WAIT)
+    time.sleep(1)  # they are on their way
+    into.kill()
+    _, said = out.communicate(timeout=WAIT)
+    assert out.returncode == 9, said
+    found = re.search(rb"messages ([01]) to 99 .* were confirmed by no bridge", said)
+    assert found, said
 
 
 @pytest.mark.timeout(200)

@@ -137,6 +137,7 @@ def bridge(
             except BaseException:
                 out.give_up()
                 raise
+            out.verdict()
         else:
             with Inbound(
                 session, keys, endpoint, plain_type, block, window, progress

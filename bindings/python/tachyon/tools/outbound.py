@@ -20,7 +20,7 @@ from tachyon.schema.description import fnv1a
 
 from . import network, stream
 from .backlog import Backlog, Clock
-from .ending import CANNOT_OPEN, BadData, Ended, say
+from .ending import CANNOT_OPEN, LOST, BadData, Ended, say
 from .progress import Progress
 from .stream import Head, Kind
 
@@ -66,6 +66,8 @@ class Outbound:
         self._matching = False
         self._receivers: dict[str, int] = {}  # and before which message they are
         self._confirmed: set[str] = set()
+        self._arrived = 0  # before this message all are at some receiving bridge's end
+        self._bridged = False
         self._refused = False
         self._failure = ""
         self._sent: deque[tuple[int, int]] = deque()  # ends: number, and bytes so far
@@ -103,6 +105,7 @@ class Outbound:
     def _receiver(self, name: str, lives: bool) -> None:
         with self._changed:
             if lives:
+                self._bridged = True
                 self._receivers.setdefault(name, self.number)
             else:
                 before = self._receivers.pop(name, self.number)
@@ -128,6 +131,7 @@ class Outbound:
                 self._refused = True
             elif name in self._receivers:
                 self._confirmed.add(name)
+                self._arrived = max(self._arrived, head.number)
                 self._receivers[name] = max(self._receivers[name], head.number)
             self._changed.notify_all()
 
@@ -239,6 +243,21 @@ class Outbound:
         """Tell the receiving bridges that what they have is not the whole."""
         self._tell(Kind.ABORTED, GIVE_UP_S)
         self._backlog.done(GIVE_UP_S)
+
+    def verdict(self) -> None:
+        """Say by the exit status that the last messages may have reached nobody.
+
+        Once a bridge has received, that is: plain subscribers confirm nothing.
+        """
+        with self._changed:
+            if not self._bridged or self._arrived >= self.number:
+                return
+            if not self._changed.wait_for(lambda: not self._matching, PLAIN_S):
+                return  # one of those is there
+        text = stream.ranged(self._arrived, self.number)
+        raise Ended(
+            LOST, f"{text} of stream {self.stream:016x} were confirmed by no bridge"
+        )
 
     def close(self) -> None:
         """End the sending thread."""
