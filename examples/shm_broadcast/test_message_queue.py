@@ -164,7 +164,10 @@ def test_the_death_of_the_last_reader_ends_a_wait_for_it(make: Make) -> None:
     reader, pipe = run(echo, queue.export_handle(), 0)
     queue.wait_until_ready(PATIENCE)
     threading.Timer(0.5, reader.kill).start()
-    queue.enqueue(bytes(1 << 26), PATIENCE)  # it stops at its pipe, which is not read
+    queue.enqueue(bytes(1 << 26), PATIENCE)  # in more chunks than it gets to read
+    end = time.monotonic() + PATIENCE
+    while not queue.events() and time.monotonic() < end:  # as the thread at the door
+        time.sleep(0.01)
     with pytest.raises(PeerDeadError, match="no reader"):
         queue.enqueue("nobody is there")
     pipe.close()
