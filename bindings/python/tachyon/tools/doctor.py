@@ -42,7 +42,7 @@ def doctor(path: str, timeout: float, as_json: bool) -> None:
             "uid": os.geteuid(),
             "findings": [finding.as_json() for finding in findings],
         }
-        print(json.dumps(document, ensure_ascii=False))
+        print(json.dumps(document))
     else:
         screen = Screen()
         for finding in findings:

@@ -125,6 +125,7 @@ def _socket(path: str) -> Iterator[Finding]:
     yield Finding(GOOD, "socket", about)
 
 
+START = "nobody listens here: start the listener"
 ADMIT = (
     "listen with mode=0o666 (or a group's) and allowed_uids=[...], and connect with "
     "allowed_uids=[...], or run both as one user"
@@ -147,10 +148,11 @@ def _whereabouts(path: str) -> str:
                 text = f"{_who(owner)} has it in another mount namespace"
                 return f"{text} (a container, PrivateTmp): share the folder"
             if os.path.basename(other) == name and other != wanted:
-                return f"{_who(owner)} listens at {printable(other)}"
+                text = f"{_who(owner)} listens at {printable(other)}"
+                return f"{START}, or give the path that is meant: {text}"
     if os.path.lexists(path):
         return "it is a link that leads nowhere: remove it"
-    text = "start the listener, or connect with a timeout, which waits for it"
+    text = f"{START}, or connect with a timeout, which waits for it"
     return text + (f" (not looked at: {refused} processes)" if refused else "")
 
 
