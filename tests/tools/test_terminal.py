@@ -187,3 +187,13 @@ def test_recv_shows_how_far_it_is_and_ends_with_ctrl_c(
     terminal.press("C-c")
     terminal.shows("status=130")
     assert terminal.state() == before
+
+
+def test_recv_draws_nothing_over_messages_on_the_terminal(
+    terminal: Terminal, start: Start, path: str
+) -> None:
+    terminal.type("clear")
+    terminal.type(shell("recv", path, "--listen"))
+    start("send", path, "--rate", 2, stdin=subprocess.PIPE).communicate(b"line\n" * 3)
+    terminal.shows("status=0")
+    assert "line\nline\nline\nstatus=0" in terminal.screen()
