@@ -4,11 +4,14 @@
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,8 @@ from tachyon.tools.ending import STATUSES
 
 from conftest import HEADER, Start, command, ended, run, without
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/TOOLS.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs/TOOLS.md"
 
 
 def test_the_page_has_the_table_of_statuses() -> None:
@@ -76,6 +80,25 @@ def test_ctrl_c_while_it_loads_says_nothing(path: str, tmp_path: Path) -> None:
     (tmp_path / "packages/rich.py").write_text("import os; os.kill(os.getpid(), 2)")
     done = run("list", env=environment)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
+def installed(folder: Path, *arguments: str, **options: Any) -> tuple[int, bytes]:
+    """Run the command as it is installed; return its status and what it has said."""
+    (folder / "bin").mkdir()
+    script = shutil.copy(ROOT / "bindings/python/command.py", folder / "bin/tachyon")
+    call = [sys.executable, script, *arguments]
+    done = subprocess.run(call, capture_output=True, timeout=50, check=False, **options)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_ctrl_c_while_the_package_loads_says_nothing(tmp_path: Path) -> None:
+    environment = without("tachyon", tmp_path / "packages")
+    (tmp_path / "packages/tachyon.py").write_text("import os; os.kill(os.getpid(), 2)")
+    assert installed(tmp_path, env=environment) == (-signal.SIGINT, b"")
+
+
+def test_the_installed_command_is_the_program(tmp_path: Path) -> None:
+    assert installed(tmp_path, "--version") == (0, run("--version").stdout)
 
 
 def test_ctrl_c_that_was_ignored_stays_so(start: Start, path: str) -> None:
