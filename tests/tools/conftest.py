@@ -17,6 +17,7 @@ from tachyon.tools.__main__ import main
 
 HEADER = Path(__file__).resolve().parents[2] / "examples/typed_ticks/tick.h"
 TYPED = ("--header", HEADER, "--types", "Tick=1")
+FOR_EVER = ("--listen", "--connect-timeout", "0")  # however long the test takes
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 

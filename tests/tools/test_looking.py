@@ -29,7 +29,7 @@ from tachyon.tools.rings import End, Ring
 from tachyon.tools.table import age, count, table
 from tachyon.tools.top import NAMES, ORDERS, View
 
-from conftest import Start, as_nobody, ended, run, wait_for
+from conftest import FOR_EVER, Start, as_nobody, ended, run, wait_for
 
 WIRE = Path(__file__).resolve().parents[2] / "docs/WIRE.md"
 PEER = """
@@ -268,7 +268,7 @@ def test_who_listens_is_shown_with_those_at_its_door(path: str) -> None:
 
 
 def test_a_path_that_is_relative_ends_as_it_does(start: Start, tmp_path: Path) -> None:
-    start("recv", "here.sock", "--listen", cwd=tmp_path)
+    start("recv", "here.sock", *FOR_EVER, cwd=tmp_path)
     full = str(tmp_path / "here.sock")
     wait_for(lambda: any(full in ring.paths for ring in rings.look()[0]))
     start("send", "here.sock", cwd=tmp_path, stdin=subprocess.PIPE)
@@ -408,7 +408,7 @@ def test_top_has_what_moves_in_a_second(path: str) -> None:
 
 def test_top_sorts(start: Start, tmp_path: Path) -> None:
     for name, size in (("a", "4K"), ("b", "64K"), ("c", "16K")):
-        start("recv", tmp_path / name, "--listen", "--capacity", size)
+        start("recv", tmp_path / name, *FOR_EVER, "--capacity", size)
 
     def shown(order: str) -> str:
         done = run("top", tmp_path, "--once", "--interval", 0.05, "--sort", order)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Start, command, wait_for
+from conftest import FOR_EVER, Start, command, wait_for
 
 tmux = shutil.which("tmux")
 pytestmark = pytest.mark.skipif(not tmux, reason="there is no tmux")
@@ -100,7 +100,7 @@ def shell(*arguments: object) -> str:
 def three(start: Start, tmp_path: Path) -> None:
     """Three that listen, with rings of different sizes."""
     for name, size in (("a", "4K"), ("b", "64K"), ("c", "16K")):
-        start("recv", name, "--listen", "--capacity", size, cwd=tmp_path)
+        start("recv", name, *FOR_EVER, "--capacity", size, cwd=tmp_path)
         wait_for((tmp_path / name).exists)
 
 
@@ -180,7 +180,7 @@ def test_recv_shows_how_far_it_is_and_ends_with_ctrl_c(
 ) -> None:
     (tmp_path / "lines").write_text("a line\n" * 10_000)
     before = terminal.state()
-    terminal.type(shell("recv", path, "--listen", ">", "received"))
+    terminal.type(shell("recv", path, *FOR_EVER, ">", "received"))
     with (tmp_path / "lines").open() as lines:
         start("send", path, "--rate", 50, stdin=lines)
     terminal.shows("received ", " messages, ")
@@ -193,7 +193,7 @@ def test_recv_draws_nothing_over_messages_on_the_terminal(
     terminal: Terminal, start: Start, path: str
 ) -> None:
     terminal.type("clear")
-    terminal.type(shell("recv", path, "--listen"))
+    terminal.type(shell("recv", path, *FOR_EVER))
     start("send", path, "--rate", 2, stdin=subprocess.PIPE).communicate(b"line\n" * 3)
     terminal.shows("status=0")
     assert "line\nline\nline\nstatus=0" in terminal.screen()
