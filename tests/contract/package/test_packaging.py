@@ -172,7 +172,8 @@ def test_sdist_is_what_git_has_of_the_package_and_its_build(
         names = {name.split("/", 1)[1] for name in files.getnames()}
     wanted = tracked("bindings/python/tachyon", "bindings/python/overlay")
     wanted |= tracked("core", "swig") - tracked("core/packages")
-    wanted |= {"bindings/python/CMakeLists.txt", "bindings/python/python.i"}
+    own = ("CMakeLists.txt", "command.py", "python.i")
+    wanted |= {f"bindings/python/{name}" for name in own}
     wanted |= {"CMakeLists.txt", "LICENSE", "README.md", "PKG-INFO", "pyproject.toml"}
     assert names == wanted
 
