@@ -523,8 +523,6 @@ def test_a_page_of_many_is_the_listeners(path: str) -> None:
                 assert end.page
                 of_first = end.process.pid == peers[0].process.pid
                 assert end.page.messages == of_first
-                # What the producer counts is not of this ring alone.
-                assert (flow(ring, ring, 1, end.page.message_ns).age_s == 0) == of_first
     for peer in peers:
         peer.end()
 
@@ -556,6 +554,18 @@ def test_a_peer_of_another_pid_namespace_is_known_by_its_number_there() -> None:
         ring.ends[0] = End(mine, "listener", "")
         rings._give_pages([ring])
         assert bool(ring.ends[0].page) == known
+
+
+def test_a_page_is_of_one_ring_of_a_bus_or_of_two_of_rpc() -> None:
+    mine = Process(1, 0, "", "")
+    for kind, most in (("bus", 1), ("rpc", 2)):
+        for number in (1, 2, 3):
+            mine.pages = [a_page(kind=kind)]
+            found = [Ring([], "", (i,), 8192) for i in range(number)]
+            for ring in found:
+                ring.ends = [End(mine, "listener", "")]
+            rings._give_pages(found)
+            assert all(bool(ring.ends[0].page) == (number <= most) for ring in found)
 
 
 def a_page(**fields: Any) -> Page:
@@ -596,6 +606,12 @@ def test_a_flow_is_of_both_ends_as_far_as_they_show_it() -> None:
     assert flow(after, after, 2, 4_000_000_000).age_s == 3
     one = flow(ring_of(sender, None), before, 2, 4_000_000_000)
     assert (one.messages, one.sleeps, one.full) == (7.5, 0.5, 3)
+    # What an end of many counts is not of this ring alone.
+    many = ring_of(a_page(max_peers=2, messages=99, full=9), a_page(messages=11))
+    was = ring_of(a_page(max_peers=2), a_page(messages=9))
+    assert (flow(many, was, 2, 0).messages, flow(many, was, 2, 0).full) == (1, 0)
+    many.kind = was.kind = "listener"
+    assert (flow(many, was, 2, 0).messages, flow(many, was, 2, 0).full) == (45, 4.5)
     # Bytes are the ring's own, where they can be read.
     taken = flow(ring_of(None, None, taken=9), ring_of(None, None, taken=5), 2, 0)
     assert taken == Flow(bytes=2)
