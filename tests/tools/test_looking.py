@@ -590,6 +590,7 @@ def test_what_an_end_does_not_show_is_empty_and_not_nought() -> None:
     assert unknown == Flow()
     assert set(unknown.as_json().values()) == {None}
     ring = ring_of(None, None)
+    assert " 0.02 " in rendered([ring], 200, {ring.key: Flow(bytes=19_000)})
     for flows in ({ring.key: unknown}, {ring.key: Flow(0, 0, 0, 0, 0, 0)}):
         shown = rendered([ring], 10_000, flows)
         assert (" 0 " in shown) == (flows[ring.key] != unknown)

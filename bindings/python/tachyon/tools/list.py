@@ -16,7 +16,12 @@ from .table import table
 
 @click.command("list")
 @click.argument("part", default="", metavar="[PART]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON document, with what the ends have counted.",
+)
 def list_(part: str, as_json: bool) -> None:
     """Show the rings of this machine: path, both ends, capacity, what is in them.
 

@@ -122,7 +122,8 @@ def _taken(ring: Ring) -> str:
 def _megabytes(ring: Ring, flow: Flow) -> str:
     if flow.bytes is None:
         return "-" if ring.kind == "listener" else UNKNOWN
-    return f"{flow.bytes / 1e6:,.1f}"
+    megabytes = flow.bytes / 1e6
+    return f"{megabytes:,.{2 if megabytes < 10 else 1}f}"
 
 
 def _cells(ring: Ring, flow: Flow) -> dict[str, Text]:
