@@ -381,18 +381,14 @@ TEST(destroy_waits_for_an_accept_that_does_not_sleep_yet) {
     tachyon_opening_cancel(opening);
 }
 
-static void *destroy_soon(void *context) {
-    test_sleep_ms(20);
-    tachyon_bus_destroy(context);
-    return NULL;
-}
-
 TEST(destroy_from_another_thread_ends_a_sleeping_accept) {
-    tachyon_bus_t *bus = crowd_listen(test_path("bus"), TACHYON_ROLE_CONSUMER, 4);
-    tachyon_event_t event;
-    pthread_t thread = test_thread(destroy_soon, bus);
-    CHECK_ERROR(tachyon_bus_accept(bus, &event, -1), TACHYON_ERR_CLOSED);
+    struct accepting accepting = {
+        .bus = crowd_listen(test_path("bus"), TACHYON_ROLE_CONSUMER, 4)};
+    pthread_t thread = test_thread(accept_once, &accepting);
+    test_await_sleep();
+    tachyon_bus_destroy(accepting.bus);
     test_join(thread);
+    CHECK_EQ(accepting.error, TACHYON_ERR_CLOSED);
 }
 
 TEST(accept_has_its_time_out_and_its_interrupts) {
