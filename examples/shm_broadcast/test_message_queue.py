@@ -166,7 +166,10 @@ def test_the_death_of_the_last_reader_ends_a_wait_for_it(make: Make) -> None:
     threading.Timer(0.5, reader.kill).start()
     queue.enqueue(bytes(1 << 26), PATIENCE)  # in more chunks than it gets to read
     end = time.monotonic() + PATIENCE
-    while not queue.events() and time.monotonic() < end:  # as the thread at the door
+    kinds: list[EventKind] = []
+    while EventKind.LEFT not in kinds:  # until the thread at the door knows it
+        assert time.monotonic() < end
+        kinds += [event.kind for event in queue.events()]
         time.sleep(0.01)
     with pytest.raises(PeerDeadError, match="no reader"):
         queue.enqueue("nobody is there")

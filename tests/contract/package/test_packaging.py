@@ -243,6 +243,8 @@ def test_wheel_from_the_sdist(
         cwd=tmp_path,
     )
     smoke(python, bare_path, tmp_path)
+    command = tmp_path / "venv/bin/tachyon"  # of this Python, whatever PATH is
+    assert command.read_text().startswith(f"#!{python}\n")
     # Without any compiler, nor headers but those of the wheel.
     header = tmp_path / "tick.h"
     header.write_text(TICK)
