@@ -11,6 +11,7 @@ median of the ratios to C's loop of the same turn.
 
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
@@ -92,8 +93,12 @@ def measure(peers: dict[str, Any], case: Case, messages: int) -> float:
                 sys.exit(
                     f"{' '.join(process.args)}: {process.returncode}\n{out}{errors}"
                 )
-            got = (int(line[1]), int(line[2]), float(line[3]))
-            if got != expected(messages):
+            number, qty, price = expected(messages)
+            if [int(line[1]), int(line[2])] != [number, qty] or not math.isclose(
+                float(line[3]),
+                price,
+                rel_tol=1e-14,  # Mono prints 15 digits
+            ):
                 sys.exit(f"{' '.join(process.args)}: wrong sums\n{out}")
             times.append(float(line[4]))
     finally:
