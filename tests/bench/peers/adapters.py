@@ -202,7 +202,7 @@ def packages(requirements: Path, directory: Path) -> list[str]:
     paths = []
     with with_packages.one_at_a_time(directory):
         for package in with_packages.pinned(requirements):
-            path = with_packages.installed(package, directory)
+            path = with_packages.installed(package, [package], directory)
             if path is None:
                 raise CannotError(f"pip could not install {package}")
             paths.append(str(path))

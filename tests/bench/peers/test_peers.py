@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,26 @@ def test_the_driver_in_java_measures_as_the_others_do(
         assert all(row["figures"][figure] > 0 for figure in measured), row
     assert left_over() <= before
     assert not list(Path("/dev/shm").glob("tachyon-bench-tachyon-peer-*"))
+
+
+def test_packages_come_into_a_directory_each_or_are_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = "nothing_much-1.0.dist-info"
+    with zipfile.ZipFile(tmp_path / "nothing_much-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("nothing_much.py", "")
+        wheel.writestr(f"{about}/METADATA", "Name: nothing-much\nVersion: 1.0\n")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    wanted = tmp_path / "wanted.txt"
+    wanted.write_text("nothing-much==1.0\n")
+    (path,) = adapters.packages(wanted, tmp_path / "python")
+    assert Path(path, "nothing_much.py").exists()
+    wanted.write_text("nothing-much==2.0\n")
+    with pytest.raises(adapters.CannotError, match=r"^pip could not install nothing-"):
+        adapters.packages(wanted, tmp_path / "python")
 
 
 def test_one_core_is_said_and_no_number_invented(builder: adapters.Builder) -> None:
