@@ -20,12 +20,10 @@ import argparse
 import contextlib
 import importlib
 import json
-import multiprocessing
 import os
 import platform
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -34,140 +32,45 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import tachyon
+PEERS = Path(__file__).with_name("peers") / "python"
+sys.path.append(str(PEERS))
+import driver  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
 BEGIN = "<!-- comparison: written by tests/bench/compare.py -->\n"
 END = "<!-- end of comparison -->\n"
-PYZMQ = "pyzmq==27.1.0"
+PYZMQ = (PEERS / "zeromq_pair.txt").read_text().strip()
 
 SMALL, LARGE = 32, 65536
 PAUSE_S = 0.003  # a receiver that finds nothing sleeps after a part of a millisecond
 LIMIT_S = 60  # of one sample
-CAPACITY = 1 << 22
 
 Message = bytes
-Send = Callable[[Message], object]
-Receive = Callable[[int], Message]  # of how many bytes, for those that cannot tell
-Ends = tuple[Send, Receive]
+Send, Receive = driver.Send, driver.Receive
 
 
-class Link:
-    """A connection in both directions; made before the fork, opened after it."""
+class Way(NamedTuple):
+    """How two processes exchange messages."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    title: str
+    adapter: str  # file in peers/python
 
-    def open(self, lead: bool) -> Ends:
-        """Return how this end sends and receives."""
-        raise NotImplementedError
-
-
-class Tachyon(Link):
-    """Two buses; the copying calls, which wait as the others do."""
-
-    title = "**Tachyon**, `bus.send` and `for message in bus`"
-
-    def open(self, lead: bool) -> Ends:  # noqa: D102
-        forth, back = (str(self.directory / name) for name in ("forth", "back"))
-        if lead:
-            sends = tachyon.Bus.connect(forth, timeout=LIMIT_S)
-            receives = tachyon.Bus.listen(back, CAPACITY)
-        else:
-            receives = tachyon.Bus.listen(forth, CAPACITY)
-            sends = tachyon.Bus.connect(back, timeout=LIMIT_S)
-        self._open = (sends, receives)
-        send, following = sends.send, receives.__next__
-        return send, lambda _: following()[2]
+    def link(self, directory: Path) -> driver.Link:
+        """Return a connection; made before the fork, opened after it."""
+        setting = driver.Setting(str(directory), driver.ADAPTIVE, LARGE, batch=1)
+        return driver.load(str(PEERS / f"{self.adapter}.py"))(setting)
 
 
-class UnixSocket(Link):
-    """A socket that keeps messages apart."""
-
-    title = "UNIX socket (`SOCK_SEQPACKET`)"
-
-    def __init__(self, directory: Path) -> None:
-        self._ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-
-    def open(self, lead: bool) -> Ends:  # noqa: D102
-        end = self._ends[0 if lead else 1]
-        return end.send, end.recv
-
-
-class Pipe(Link):
-    """Two pipes, with records of a size that both know."""
-
-    title = "two `os.pipe`, records of known size"
-
-    def __init__(self, directory: Path) -> None:
-        self._forth, self._back = os.pipe(), os.pipe()
-
-    def open(self, lead: bool) -> Ends:  # noqa: D102
-        into = self._forth[1] if lead else self._back[1]
-        out_of = self._back[0] if lead else self._forth[0]
-
-        def send(message: Message) -> None:
-            sent = os.write(into, message)
-            while sent < len(message):
-                sent += os.write(into, message[sent:])
-
-        def receive(size: int) -> Message:
-            message = os.read(out_of, size)
-            while len(message) < size:
-                message += os.read(out_of, size - len(message))
-            return message
-
-        return send, receive
-
-
-class Connection(Link):
-    """What `multiprocessing` makes of a socket."""
-
-    title = "`multiprocessing.Pipe`, `send_bytes`"
-
-    def __init__(self, directory: Path) -> None:
-        self._ends = multiprocessing.Pipe()
-
-    def open(self, lead: bool) -> Ends:  # noqa: D102
-        end = self._ends[0 if lead else 1]
-        return end.send_bytes, lambda _: end.recv_bytes()
-
-
-class Queue(Link):
-    """Pickles, and a thread that writes them to a pipe."""
-
-    title = "`multiprocessing.Queue`"
-
-    def __init__(self, directory: Path) -> None:
-        context = multiprocessing.get_context("fork")
-        self._queues: list[Any] = [context.Queue(), context.Queue()]
-
-    def open(self, lead: bool) -> Ends:  # noqa: D102
-        into, out_of = self._queues if lead else reversed(self._queues)
-        return into.put, lambda _: out_of.get()
-
-
-class ZeroMq(Link):
-    """A socket and a thread behind it."""
-
-    title = "ZeroMQ (`PAIR` over `ipc://`)"
-
-    def open(self, lead: bool) -> Ends:  # noqa: D102
-        import zmq  # noqa: PLC0415
-
-        end = zmq.Context().socket(zmq.PAIR)
-        address = f"ipc://{self.directory}/zmq"
-        if lead:
-            end.bind(address)
-        else:
-            end.connect(address)
-        self._open = end
-        return end.send, lambda _: end.recv()
-
-
-LINKS: list[type[Any]] = [Tachyon, UnixSocket, Pipe, Connection, ZeroMq, Queue]
+ZEROMQ = Way("ZeroMQ (`PAIR` over `ipc://`)", "zeromq_pair")
+WAYS = [
+    Way("**Tachyon**, `bus.send` and `for message in bus`", "tachyon_bus"),
+    Way("UNIX socket (`SOCK_SEQPACKET`)", "unix_socket"),
+    Way("two `os.pipe`, records of known size", "os_pipe"),
+    Way("`multiprocessing.Pipe`, `send_bytes`", "mp_pipe"),
+    ZEROMQ,
+    Way("`multiprocessing.Queue`", "mp_queue"),
+]
 
 
 def find_zmq(install: Path | None) -> str | None:
@@ -263,7 +166,9 @@ FULL: Cases = {"warm": 200, "trips": 4000, "paused": 60, "small": 20_000, "large
 QUICK: Cases = {"warm": 10, "trips": 50, "paused": 2, "small": 500, "large": 20}
 
 
-def measure(link: Link, cores: tuple[int, int], cases: Cases) -> dict[str, float]:
+def measure(
+    link: driver.Link, cores: tuple[int, int], cases: Cases
+) -> dict[str, float]:
     """Fork a peer, do all the work once and return the figures."""
 
     def other_half() -> None:
@@ -286,7 +191,7 @@ def measure(link: Link, cores: tuple[int, int], cases: Cases) -> dict[str, float
     return figures
 
 
-def lead_through(link: Link, cases: Cases) -> dict[str, float]:
+def lead_through(link: driver.Link, cases: Cases) -> dict[str, float]:
     """Do the lead's half of all the work."""
     send, receive = link.open(True)
     round_trips(send, receive, cases["warm"])
@@ -304,13 +209,13 @@ def lead_through(link: Link, cases: Cases) -> dict[str, float]:
     }
 
 
-def sample(kind: type[Any], cores: tuple[int, int], cases: Cases) -> dict[str, float]:
+def sample(way: Way, cores: tuple[int, int], cases: Cases) -> dict[str, float]:
     """Measure in a process of its own, which leaves nothing behind for the next."""
     out_of, into = os.pipe()
 
     def lead() -> None:
         with tempfile.TemporaryDirectory(prefix="tachyon-") as directory:
-            result = measure(kind(Path(directory)), cores, cases)
+            result = measure(way.link(Path(directory)), cores, cases)
             os.write(into, json.dumps(result).encode())
 
     child = in_child(lead)
@@ -318,7 +223,7 @@ def sample(kind: type[Any], cores: tuple[int, int], cases: Cases) -> dict[str, f
     with open(out_of, "rb") as pipe:
         text = pipe.read()
     if os.waitpid(child, 0)[1]:
-        sys.exit(f"{kind.title}: the sample failed")
+        sys.exit(f"{way.title}: the sample failed")
     figures: dict[str, float] = json.loads(text)
     return figures
 
@@ -335,15 +240,15 @@ def rate(per_second: float) -> str:
     return f"{per_second / 1e6:.2f} M/s"
 
 
-def table(results: dict[type[Any], dict[str, float]], missing: str | None) -> str:
+def table(results: dict[Way, dict[str, float]], missing: str | None) -> str:
     lines = [
         "| Python to Python | round trip, p50 | p99 | peer asleep "
         "| one way, 32 bytes | 64 KiB |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    for kind, figures in results.items():
+    for way, figures in results.items():
         cells = [
-            kind.title,
+            way.title,
             micro(figures["p50_ns"]),
             micro(figures["p99_ns"]),
             micro(figures["paused_ns"]),
@@ -352,7 +257,7 @@ def table(results: dict[type[Any], dict[str, float]], missing: str | None) -> st
         ]
         lines.append(f"| {' | '.join(cells)} |")
     if missing:
-        lines.append(f"| {ZeroMq.title} | not measured: {missing} | | | | |")
+        lines.append(f"| {ZEROMQ.title} | not measured: {missing} | | | | |")
     return "\n".join(lines)
 
 
@@ -399,21 +304,21 @@ def main() -> None:
     if len(cores) < 2:
         sys.exit("two processes that wait for each other need two cores")
     missing = find_zmq(args.install)
-    kinds = [kind for kind in LINKS if kind is not ZeroMq or not missing]
+    ways = [way for way in WAYS if way is not ZEROMQ or not missing]
     rounds = 1 if args.quick else args.rounds
-    samples: dict[type[Any], list[dict[str, float]]] = {kind: [] for kind in kinds}
+    samples: dict[Way, list[dict[str, float]]] = {way: [] for way in ways}
     for done in range(rounds):
-        for kind in kinds:
-            samples[kind].append(
-                sample(kind, (cores[0], cores[1]), QUICK if args.quick else FULL)
+        for way in ways:
+            samples[way].append(
+                sample(way, (cores[0], cores[1]), QUICK if args.quick else FULL)
             )
         print(f"round {done + 1} of {rounds}", file=sys.stderr)
     results = {
-        kind: {
+        way: {
             name: statistics.median(figures[name] for figures in taken)
             for name in taken[0]
         }
-        for kind, taken in samples.items()
+        for way, taken in samples.items()
     }
     text = f"{table(results, missing)}\n\n{circumstances(rounds, missing)}"
     print(text)

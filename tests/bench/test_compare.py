@@ -35,9 +35,9 @@ def test_the_table_stands_between_the_comments_and_nothing_else_changes(
     ]
     assert outside[0] == outside[1]
     assert done.stdout in page.read_text()
-    rows = done.stdout.splitlines()[2 : 2 + len(compare.LINKS)]
+    rows = done.stdout.splitlines()[2 : 2 + len(compare.WAYS)]
     titles = {row.split("|")[1].strip() for row in rows}
-    assert titles == {kind.title for kind in compare.LINKS}
+    assert titles == {way.title for way in compare.WAYS}
     for row in rows:
         cells = [cell.strip() for cell in row.strip("|").split("|")][1:]
         if "not measured: " not in row:
@@ -57,23 +57,25 @@ def test_a_quick_run_writes_nothing(tmp_path: Path) -> None:
     assert page.read_text() == PAGE
 
 
-class Forgetful(compare.UnixSocket):
-    """Loses what it is told to lose, after the round trips."""
+FORGETFUL = """
+import unix_socket
 
-    title = "forgetful"
-
-    def open(self, lead: bool) -> compare.Ends:  # noqa: D102
+class Adapter(unix_socket.Adapter):
+    def open(self, lead):
         send, receive = super().open(lead)
 
-        def lossy(message: bytes) -> object:
-            return send(message[:-1] + b"\0") if lead else send(message)
+        def lossy(message):
+            return send(message[:-1] + bytes(1)) if lead else send(message)
 
         return lossy, receive
+"""
 
 
 def test_a_message_that_arrives_changed_is_noticed(
-    capfd: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    (tmp_path / "forgetful.py").write_text(FORGETFUL)
+    way = compare.Way("forgetful", str(tmp_path / "forgetful"))
     with pytest.raises(SystemExit, match="the sample failed"):
-        compare.sample(Forgetful, (0, 1), compare.QUICK)
+        compare.sample(way, (0, 1), compare.QUICK)
     assert "came back as" in capfd.readouterr().err
