@@ -122,6 +122,11 @@ SLOTS = (
     "long it is"
 )
 STREAM = "flattered: both ends know the size, so that no message says how long it is"
+NATIVE = "built for this very processor (-march=native), by clang"
+BLOBS = (
+    "in place it is polled, by the channel of its blobs, which loses what is not read "
+    "in time: here the sender counts what it has room for"
+)
 JVM = (
     "the JVM compiles on the core that it measures on; as many messages as are "
     "measured go through before"
@@ -146,17 +151,17 @@ PEERS = [
     Peer("c.unix_socket", "UNIX socket, SOCK_SEQPACKET", "C", "unix_socket"),
     Peer("rust.tachyon", "Tachyon", "Rust", "tachyon", "own"),
     Peer("rust.tachyon_0_5_1", "tachyon-ipc 0.5.1", "Rust", "tachyon_0_5_1", "peer",
-         ("clang++-19",), "built for this very processor (-march=native), by clang; it "
-         "gives room back every 32 messages only: a ring of fewer large ones hangs"),
+         ("clang++-19",), NATIVE),
     Peer("rust.iceoryx2", "iceoryx2", "Rust", "iceoryx2", "peer", (), POLLS),
-    Peer("rust.ringfire", "ringfire", "Rust", "ringfire", "peer", (), SLOTS),
+    Peer("rust.ringfire", "ringfire", "Rust", "ringfire", "peer", (),
+         f"{SLOTS}; {BLOBS}"),
     Peer("rust.shmem_ipc", "shmem-ipc", "Rust", "shmem_ipc", "peer", (),
          f"{STREAM}; {POLLS}"),
     Peer("rust.zeromq", "ZeroMQ (libzmq)", "Rust", "zeromq", "peer", ("c++",), THREADS),
     Peer("rust.nng", "nng (libnng)", "Rust", "nng", "peer", ("cmake",), THREADS),
     Peer("python.tachyon", "Tachyon", "Python", "tachyon_bus", "own"),
     Peer("python.tachyon_0_5_1", "tachyon-ipc 0.5.1", "Python", "tachyon_0_5_1", "peer",
-         ("clang++-19", "ld.lld-19")),
+         ("clang++-19", "ld.lld-19"), NATIVE),
     Peer("python.mp_shared_memory", "`shared_memory` and a flag", "Python",
          "mp_shared_memory", "peer", (), f"{FLATTERED}; one slot, no ring"),
     Peer("python.iceoryx2", "iceoryx2", "Python", "iceoryx2_wheel", "peer", (), POLLS),

@@ -99,8 +99,9 @@ class Adapter(driver.Link):
 
 @pytest.fixture
 def builder(tmp_path: Path) -> adapters.Builder:
+    # What has been fetched and built there is so once.
     return adapters.Builder(
-        tmp_path / "peers",
+        Path(os.environ.get("TACHYON_PEERS") or tmp_path / "peers"),
         os.environ.get("TACHYON_CC", "cc"),
         Path(os.environ["TACHYON_LIBRARY"]),
         Path(jar) if (jar := os.environ.get("TACHYON_JAR")) else None,
@@ -217,7 +218,7 @@ def test_every_driver_measures_every_workload(builder: adapters.Builder) -> None
 
 @TWO_CORES
 @pytest.mark.timeout(300)  # what Maven has to get the first time included
-@pytest.mark.parametrize("name", ["java.tachyon", "java.aeron"])
+@pytest.mark.parametrize("name", ["java.tachyon", "java.aeron", "java.chronicle"])
 def test_the_driver_in_java_measures_as_the_others_do(
     builder: adapters.Builder, name: str
 ) -> None:
@@ -238,7 +239,7 @@ def test_the_driver_in_java_measures_as_the_others_do(
     assert about["reason"] == ""
     has_not = {"rpc-176": "is not measured by calls", "trip-asleep-32": "wakes nobody"}
     for row in run["rows"]:
-        if name == "java.aeron" and row["workload"] in has_not:
+        if name != "java.tachyon" and row["workload"] in has_not:
             assert row["reason"].startswith(has_not[row["workload"]])
             continue
         assert row["reason"] == "", row
@@ -246,6 +247,39 @@ def test_the_driver_in_java_measures_as_the_others_do(
         measured = row["figures"].keys() - {"connect_us"}
         assert measured
         assert all(row["figures"][figure] > 0 for figure in measured), row
+    assert left_over() <= before
+    assert not list(Path("/dev/shm").glob("tachyon-bench-tachyon-peer-*"))
+
+
+@TWO_CORES
+@pytest.mark.timeout(1500)  # what is fetched and built the first time included
+@pytest.mark.parametrize(
+    ("name", "calls"),
+    [("rust.tachyon_0_5_1", True), ("python.tachyon_0_5_1", True),
+     ("rust.ringfire", False), ("rust.shmem_ipc", False)],
+)  # fmt: skip
+def test_the_peers_that_lend_memory_are_measured_in_place(
+    builder: adapters.Builder, name: str, calls: bool
+) -> None:
+    # The ring ends within one of the largest.
+    workloads = known("trip-adaptive-32", "way-4096", "place-32", "place-65536",
+                      "place-1048576", "rpc-4096", "rpc-asleep-32")  # fmt: skip
+    before = left_over()
+    run = peers.measure(known(name), workloads, builder, CORES, quick=True, limit_s=40)
+    (about,) = run["peers"]
+    if re.search("not installed|could not install|download|resolve", about["reason"]):
+        pytest.skip(about["reason"])
+    assert about["reason"] == ""
+    for row in run["rows"]:
+        if row["workload"].startswith("rpc") and not calls:
+            assert row["reason"] == "is not measured by calls here"
+            continue
+        if row["workload"] == "place-1048576" and "tachyon_0_5_1" in name:
+            assert row["reason"].startswith("gives room back every 32 messages")
+            continue
+        assert row["reason"] == "", row
+        figure = "ns" if row["workload"].startswith(("way", "place")) else "p50"
+        assert row["figures"][figure] > 0
     assert left_over() <= before
     assert not list(Path("/dev/shm").glob("tachyon-bench-tachyon-peer-*"))
 

@@ -166,10 +166,21 @@ static void stream(uint64_t count) {
     }
 }
 
+/* What is written in place, and what has been read there. */
+static uint64_t number_in_place, sum_in_place;
+
+static void write_message(void *room, size_t size) {
+    touch_write(room, size, number_in_place);
+}
+
+static void read_message(const void *there, size_t size) {
+    sum_in_place = touch_read(there, size);
+}
+
 /* Written where it is read. */
 static void place(void) {
     size_t size = run.setting.size;
-    if (!run.link->reserve) {
+    if (!run.link->send_in_place) {
         cannot("is not measured in place here");
     }
     for (unsigned round = 0; round < 2; round++) {
@@ -178,13 +189,12 @@ static void place(void) {
         uint64_t start = now();
         for (uint64_t number = 1; number <= count; number++) {
             if (run.setting.lead) {
-                touch_write(run.link->reserve(size), size, number);
-                run.link->commit(size);
+                number_in_place = number;
+                run.link->send_in_place(size, write_message);
                 continue;
             }
-            uint64_t sum = touch_read(run.link->acquire(size), size);
-            run.link->release();
-            if (sum != touch_sum(size, number)) {
+            run.link->receive_in_place(size, read_message);
+            if (sum_in_place != touch_sum(size, number)) {
                 cannot("a message has arrived changed or out of turn");
             }
         }
@@ -395,6 +405,7 @@ int main(int argc, char **argv) {
     run.setting.directory = argv[10];
     run.workload = argv[2];
     run.setting.rpc = !strcmp(run.workload, "rpc");
+    run.setting.in_place = !strcmp(run.workload, "place");
     run.setting.mode = (uint32_t)atoi(argv[3]);
     run.setting.size = strtoull(argv[4], NULL, 10);
     run.setting.batch = strtoull(argv[5], NULL, 10);

@@ -72,28 +72,20 @@ static void send_one(const void *payload, size_t size) {
     send_many(payload, size, 1);
 }
 
-static void *reserve(size_t size) {
-    (void)size;
+static void send_in_place(size_t size, void (*write)(void *room, size_t size)) {
     while (out.own - out.other == slots) {
         out.other = atomic_load_explicit(&out.ring->tail, memory_order_acquire);
     }
-    return place(out.ring, out.own);
-}
-
-static void commit(size_t size) {
-    (void)size;
+    write(place(out.ring, out.own), size);
     atomic_store_explicit(&out.ring->head, ++out.own, memory_order_release);
 }
 
-static const void *acquire(size_t size) {
-    (void)size;
+static void receive_in_place(size_t size,
+                             void (*read)(const void *message, size_t size)) {
     while (in.own == in.other) {
         in.other = atomic_load_explicit(&in.ring->head, memory_order_acquire);
     }
-    return place(in.ring, in.own);
-}
-
-static void release(void) {
+    read(place(in.ring, in.own), size);
     atomic_store_explicit(&in.ring->tail, ++in.own, memory_order_release);
 }
 
@@ -107,8 +99,6 @@ const struct link tachyon_peer_link = {
     .receive = receive_one,
     .send_batch = send_many,
     .receive_batch = receive_many,
-    .reserve = reserve,
-    .commit = commit,
-    .acquire = acquire,
-    .release = release,
+    .send_in_place = send_in_place,
+    .receive_in_place = receive_in_place,
 };

@@ -24,6 +24,7 @@ struct setting {
     /* 1: requests and replies. The lead's send is a call, and its receive the reply to it;
      * the other's receive takes a request, and its send answers it. */
     uint32_t rpc;
+    uint32_t in_place; /* 1: what counts are the calls in place */
 };
 
 #define SHARED_BYTES (UINT64_C(160) << 20)
@@ -46,11 +47,11 @@ struct link {
     size_t (*receive_batch)(void *items, size_t size, size_t most);
     /* Leave nothing behind. NULL: nothing would be. */
     void (*close)(void);
-    /* In place, one message at a time. NULL: there are no such calls. */
-    void *(*reserve)(size_t size);
-    void (*commit)(size_t size); /* to be seen at once */
-    const void *(*acquire)(size_t size);
-    void (*release)(void);
+    /* In place: `write` writes a message where it is read, to be seen at once, `read` reads
+     * the next one there. NULL: there are no such calls. */
+    void (*send_in_place)(size_t size, void (*write)(void *room, size_t size));
+    void (*receive_in_place)(size_t size,
+                             void (*read)(const void *message, size_t size));
     uint32_t has_rpc; /* 1: knows what `rpc` of a setting asks for */
 };
 

@@ -109,29 +109,24 @@ static size_t receive_many(void *items, size_t size, size_t most) {
     return got;
 }
 
-static void *reserve(size_t size) {
+static void send_in_place(size_t size, void (*write)(void *room, size_t size)) {
     void *room = tachyon_acquire_tx_timed(out, size, spin, -1);
     if (!room) {
         must(tachyon_last_error());
     }
-    return room;
-}
-
-static void commit(size_t size) {
+    write(room, size);
     must(tachyon_commit_tx(out, size, 1));
     tachyon_flush(out);
 }
 
-static const void *acquire(size_t size) {
+static void receive_in_place(size_t size,
+                             void (*read)(const void *message, size_t size)) {
     uint32_t type_id;
     const void *message = tachyon_acquire_rx_blocking(in, &type_id, &size, spin);
     if (!message) {
         must(tachyon_last_error());
     }
-    return message;
-}
-
-static void release(void) {
+    read(message, size);
     must(tachyon_commit_rx(in));
 }
 
@@ -141,9 +136,7 @@ const struct link tachyon_peer_link = {
     .receive = receive_one,
     .send_batch = send_many,
     .receive_batch = receive_many,
-    .reserve = reserve,
-    .commit = commit,
-    .acquire = acquire,
-    .release = release,
+    .send_in_place = send_in_place,
+    .receive_in_place = receive_in_place,
     .has_rpc = 1,
 };

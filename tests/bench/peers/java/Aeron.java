@@ -90,7 +90,7 @@ final class Aeron extends Link {
         while (out.tryClaim(size, claim) < 0) Thread.onSpinWait();
         UnsafeBuffer room = (UnsafeBuffer) claim.buffer();
         int at = claim.offset();
-        long word = (number & 0xff) * 0x0101010101010101L;
+        long word = pattern(number);
         for (int i = 0; i < size; i += 8) room.putLong(at + i, word);
         room.putLong(at, number);
         claim.commit();

@@ -168,7 +168,7 @@ final class Driver {
         long lines = (size - 8) / Link.LINE;
         stream(() -> {
             for (long number = 1; number <= count; number++) {
-                long rest = lines * ((number & 0xff) * 0x0101010101010101L);
+                long rest = lines * Link.pattern(number);
                 if (setting.lead()) link.sendInPlace(number);
                 else expect(link.receiveInPlace() == number + rest);
             }

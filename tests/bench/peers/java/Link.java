@@ -75,9 +75,14 @@ abstract class Link {
 
     void close() {}
 
-    /** All of a message, as ../c/touch.h does. */
+    /** What fills a message in place behind its number, as in ../c/touch.h. */
+    static long pattern(long number) {
+        return (number & 0xff) * 0x0101010101010101L;
+    }
+
+    /** All of a message. */
     static void write(ByteBuffer room, int at, int size, long number) {
-        long word = (number & 0xff) * 0x0101010101010101L;
+        long word = pattern(number);
         room.order(ByteOrder.LITTLE_ENDIAN);
         for (int end = at + size, i = at; i < end; i += 8) room.putLong(i, word);
         room.putLong(at, number);

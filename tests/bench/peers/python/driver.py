@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 SPIN, ADAPTIVE, SLEEP = range(3)
 RING_BYTES = 4 << 20
+LIMIT_S = 5  # how long the other may take to be there
 
 Send = Callable[[bytes], object]
 Receive = Callable[[int], Any]  # of how many bytes, for those that cannot tell
@@ -82,6 +83,17 @@ class Link:
     def in_place(self) -> InPlace:
         """Return the calls for that."""
         raise CannotError("is not measured in place here")
+
+
+def until_there(attempt: Callable[[], Any], errors: tuple[type[Exception], ...]) -> Any:
+    """Return what comes of it once the other process is there."""
+    start = time.monotonic()
+    while True:
+        try:
+            return attempt()
+        except errors:
+            if time.monotonic() > start + LIMIT_S:
+                raise
 
 
 class Control:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """pynng: a socket and threads behind it, Pair0 over ipc://, or Req0 and Rep0."""
 
-import time
-
 import driver
 from pynng import Pair0, Rep0, Req0, exceptions
 
@@ -21,13 +19,7 @@ class Adapter(driver.Link):
         address = f"ipc://{self.path('nng')}"
         if not lead:
             end.listen(address)
-            return end.send, lambda _: end.recv()
-        start = time.monotonic()
-        while True:
-            try:
-                end.dial(address, block=True)
-            except exceptions.NNGException:
-                if time.monotonic() > start + 5:
-                    raise
-            else:
-                return end.send, lambda _: end.recv()
+        else:
+            errors = (exceptions.NNGException,)
+            driver.until_there(lambda: end.dial(address, block=True), errors)
+        return end.send, lambda _: end.recv()

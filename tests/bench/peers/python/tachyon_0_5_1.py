@@ -1,44 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tachyon-ipc 0.5.1 of PyPI: a bus in each direction."""
+# ruff: noqa: D102
+"""tachyon-ipc 0.5.1 of PyPI, which `tachyon` is here: what it does otherwise.
 
-import time
+It has none that waits for who listens, nor for room.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import driver
+import tachyon_bus
 
 import tachyon
 
+HEADER, SPARES = 64, 32  # messages between two times at which room is given back
+TOO_FEW = "gives room back every 32 messages, more than its ring has room for"
 
-class Adapter(driver.Link):
-    def open(self, lead: bool) -> tuple[driver.Send, driver.Receive]:  # noqa: D102
-        def connect(name: str) -> Any:
-            start = time.monotonic()
-            while True:
-                try:
-                    return tachyon.Bus.connect(self.path(name))
-                except (tachyon.TachyonError, OSError):  # nobody listens yet
-                    if time.monotonic() > start + 5:
-                        raise
 
-        def listen(name: str) -> Any:
-            return tachyon.Bus.listen(self.path(name), self.setting.ring_bytes())
+class Adapter(tachyon_bus.Adapter):
+    def __init__(self, setting: driver.Setting) -> None:
+        if setting.ring_bytes() // (setting.size + HEADER) <= SPARES:
+            raise driver.CannotError(TOO_FEW)
+        super().__init__(setting)
 
-        if lead:
-            self.out, self.incoming = connect("forth"), listen("back")
-        else:
-            self.incoming, self.out = listen("forth"), connect("back")
-        for bus in (self.out, self.incoming):
-            bus.set_polling_mode(int(self.setting.mode == driver.SPIN))
-        out, incoming = self.out, self.incoming
+    def listen(self, path: str, capacity: int) -> Any:
+        return tachyon.Bus.listen(path, capacity)
 
-        def send(message: bytes) -> None:
-            # It has no call that waits for room.
-            while True:
-                try:
-                    return out.send(message, 1)
-                except tachyon.TachyonError as error:
-                    if "full" not in str(error).lower():
-                        raise
+    def connect(self, path: str) -> Any:
+        errors = (tachyon.TachyonError, OSError)
+        return driver.until_there(lambda: tachyon.Bus.connect(path), errors)
 
-        following = iter(incoming).__next__
-        return send, lambda _: following().data
+    def rpc_listen(self, path: str, capacity: int) -> Any:
+        return tachyon.RpcBus.rpc_listen(path, capacity, capacity)
+
+    def rpc_connect(self, path: str) -> Any:
+        errors = (tachyon.TachyonError, OSError)
+        return driver.until_there(lambda: tachyon.RpcBus.rpc_connect(path), errors)
+
+    def ends(self) -> tuple[driver.Send, driver.Receive]:
+        send, following = self.out.send, iter(self.incoming).__next__
+        return (
+            lambda message: until_room(lambda: send(message, 1)),
+            lambda _: following().data,
+        )
+
+    def room(self, size: int) -> tuple[Any, Any]:
+        def take() -> tuple[Any, Any]:
+            context = self.out.send_zero_copy(size, 1)
+            return context, context.__enter__()
+
+        context, guard = until_room(take)
+        guard.actual_size = size
+        return context, guard
+
+    def batches(self) -> Any:
+        return driver.Link.batches(self)  # it has a call that receives several only
+
+
+def until_room(attempt: Callable[[], Any]) -> Any:
+    while True:
+        try:
+            return attempt()
+        except tachyon.TachyonError as error:
+            if "full" not in str(error).lower():
+                raise

@@ -2,8 +2,6 @@
 //! iceoryx2: publish and subscribe in each direction, or requests and responses, and its
 //! events for who sleeps.
 
-use std::mem::MaybeUninit;
-
 use iceoryx2::active_request::ActiveRequest;
 use iceoryx2::pending_response::PendingResponse;
 use iceoryx2::port::client::Client;
@@ -13,17 +11,13 @@ use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::server::Server;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
-use iceoryx2::sample::Sample;
-use iceoryx2::sample_mut_uninit::SampleMutUninit;
-use link::{cannot, Link, Mode, Or, Setting};
+use link::{cannot, Link, Mode, Or, Read, Setting, Write};
 
 type Ipc = ipc::Service;
 
 struct Topics {
     publisher: Publisher<Ipc, [u8], ()>,
     subscriber: Subscriber<Ipc, [u8], ()>,
-    room: Option<SampleMutUninit<Ipc, [MaybeUninit<u8>], ()>>,
-    message: Option<Sample<Ipc, [u8], ()>>,
 }
 
 enum Ends {
@@ -61,10 +55,7 @@ impl Link for Iceoryx2 {
                 .open_or_create()
                 .or_cannot()
         };
-        let (out, incoming) = match setting.lead {
-            true => ("forth", "back"),
-            false => ("back", "forth"),
-        };
+        let (out, incoming) = setting.directions();
         let events = (setting.mode == Mode::Sleep).then(|| {
             let notifier = events(out).notifier_builder().create().or_cannot();
             let listener = events(incoming).listener_builder().create().or_cannot();
@@ -116,32 +107,26 @@ impl Link for Iceoryx2 {
         }
     }
 
-    fn reserve(&mut self, size: usize) -> *mut u8 {
-        let topics = self.in_place();
-        let room = topics.publisher.loan_slice_uninit(size).or_cannot();
-        topics.room.insert(room).payload_mut().as_mut_ptr().cast()
-    }
-
-    fn commit(&mut self, _: usize) {
-        if let Some(room) = self.in_place().room.take() {
-            // SAFETY: all of it has been written.
-            unsafe { room.assume_init() }.send().or_cannot();
-        }
+    fn send_in_place(&mut self, size: usize, write: Write) {
+        let publisher = &self.in_place().publisher;
+        let mut room = publisher.loan_slice_uninit(size).or_cannot();
+        // SAFETY: all of it is written, and nothing read.
+        let sample = unsafe {
+            let first = room.payload_mut().as_mut_ptr().cast();
+            write.fill(std::slice::from_raw_parts_mut(first, size));
+            room.assume_init()
+        };
+        sample.send().or_cannot();
         self.notify();
     }
 
-    fn acquire(&mut self, _: usize) -> *const u8 {
+    fn receive_in_place(&mut self, _: usize, read: Read) {
         loop {
-            let topics = self.in_place();
-            if let Some(sample) = topics.subscriber.receive().or_cannot() {
-                return topics.message.insert(sample).payload().as_ptr();
+            if let Some(sample) = self.in_place().subscriber.receive().or_cannot() {
+                return read.look(sample.payload());
             }
             self.wait();
         }
-    }
-
-    fn release(&mut self) {
-        self.in_place().message = None;
     }
 }
 
@@ -180,8 +165,6 @@ impl Iceoryx2 {
         Ends::Topics(Box::new(Topics {
             publisher,
             subscriber,
-            room: None,
-            message: None,
         }))
     }
 
@@ -210,8 +193,8 @@ impl Iceoryx2 {
         }
     }
 
-    fn in_place(&mut self) -> &mut Topics {
-        match &mut self.ends {
+    fn in_place(&self) -> &Topics {
+        match &self.ends {
             Ends::Topics(topics) => topics,
             _ => cannot("is not measured in place here"),
         }

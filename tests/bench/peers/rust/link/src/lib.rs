@@ -4,6 +4,7 @@
 
 use std::ffi::{c_char, c_void, CStr, CString};
 use std::fmt::Display;
+use std::time::{Duration, Instant};
 
 #[repr(C)]
 pub struct RawSetting {
@@ -14,6 +15,7 @@ pub struct RawSetting {
     size: u64,
     batch: u64,
     rpc: u32,
+    in_place: u32,
 }
 
 #[repr(C)]
@@ -24,11 +26,33 @@ pub struct RawLink {
     pub send_batch: Option<unsafe extern "C" fn(*const u8, usize, usize)>,
     pub receive_batch: Option<unsafe extern "C" fn(*mut u8, usize, usize) -> usize>,
     pub close: Option<unsafe extern "C" fn()>,
-    pub reserve: Option<unsafe extern "C" fn(usize) -> *mut u8>,
-    pub commit: Option<unsafe extern "C" fn(usize)>,
-    pub acquire: Option<unsafe extern "C" fn(usize) -> *const u8>,
-    pub release: Option<unsafe extern "C" fn()>,
+    pub send_in_place: Option<unsafe extern "C" fn(usize, Write)>,
+    pub receive_in_place: Option<unsafe extern "C" fn(usize, Read)>,
     pub has_rpc: u32,
+}
+
+/// The driver's, which writes a whole message where it lies.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct Write(unsafe extern "C" fn(*mut u8, usize));
+
+impl Write {
+    pub fn fill(self, room: &mut [u8]) {
+        // SAFETY: it writes no more than there is room for.
+        unsafe { self.0(room.as_mut_ptr(), room.len()) }
+    }
+}
+
+/// The driver's, which reads a message where it lies; what it read the last time counts.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct Read(unsafe extern "C" fn(*const u8, usize));
+
+impl Read {
+    pub fn look(self, message: &[u8]) {
+        // SAFETY: it reads no more than there is.
+        unsafe { self.0(message.as_ptr(), message.len()) }
+    }
 }
 
 /// How a receive waits.
@@ -52,9 +76,15 @@ pub struct Setting {
     /// Requests and replies: the lead's send is a call, its receive the reply to it; the
     /// other's receive takes a request, its send answers it.
     pub rpc: bool,
+    /// What counts are the calls in place.
+    pub in_place: bool,
 }
 
 const RING_BYTES: usize = 4 << 20;
+/// Looks for a message before who waits for it sleeps.
+const LOOKS: u32 = 10_000;
+/// How long the other may take to be there.
+const LIMIT: Duration = Duration::from_secs(5);
 
 impl Setting {
     /// Of every ring, where one can say: room for some messages of any size.
@@ -71,6 +101,41 @@ impl Setting {
             mode: [Mode::Spin, Mode::Adaptive, Mode::Sleep][raw.mode as usize],
             size: raw.size as usize,
             rpc: raw.rpc != 0,
+            in_place: raw.in_place != 0,
+        }
+    }
+
+    /// How often to look before sleeping, where the library asks.
+    pub fn looks(&self) -> u32 {
+        match self.mode {
+            Mode::Sleep => 0,
+            _ => LOOKS,
+        }
+    }
+
+    /// A path that both processes have.
+    pub fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.directory)
+    }
+
+    /// Of the two directions: this process's own, and the one that comes to it.
+    pub fn directions(&self) -> (&'static str, &'static str) {
+        match self.lead {
+            true => ("forth", "back"),
+            false => ("back", "forth"),
+        }
+    }
+
+    /// A way out and one in, where the reader of each listens and the writer connects.
+    pub fn both_ways<T>(&self, listen: impl Fn(&str) -> T, connect: impl Fn(&str) -> T) -> (T, T) {
+        let (out, incoming) = self.directions();
+        let (out, incoming) = (self.path(out), self.path(incoming));
+        if self.lead {
+            let out = connect(&out);
+            (out, listen(&incoming))
+        } else {
+            let incoming = listen(&incoming);
+            (connect(&out), incoming)
         }
     }
 
@@ -103,6 +168,17 @@ impl<T, E: Display> Or<T> for Result<T, E> {
     }
 }
 
+/// What comes of it once the other process is there.
+pub fn until_there<T, E: Display>(mut attempt: impl FnMut() -> Result<T, E>) -> T {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Err(_) if start.elapsed() < LIMIT => std::hint::spin_loop(),
+            result => return result.or_cannot(),
+        }
+    }
+}
+
 /// A connection of two processes in both directions; whatever fails, `cannot`.
 pub trait Link: Sized {
     /// Whether the calls for batches are more than loops.
@@ -126,16 +202,10 @@ pub trait Link: Sized {
         self.receive(&mut items[..size]);
         1
     }
-    /// Room for one message; what is in it is sent by `commit`, to be seen at once.
-    fn reserve(&mut self, _size: usize) -> *mut u8 {
-        cannot("is not measured in place here")
-    }
-    fn commit(&mut self, _size: usize) {}
-    /// The next message, until `release`.
-    fn acquire(&mut self, _size: usize) -> *const u8 {
-        cannot("is not measured in place here")
-    }
-    fn release(&mut self) {}
+    /// Has a message written where it is read, to be seen at once.
+    fn send_in_place(&mut self, _size: usize, _write: Write) {}
+    /// Has the next one read where it lies.
+    fn receive_in_place(&mut self, _size: usize, _read: Read) {}
 }
 
 /// Make an adapter of a `Link`.
@@ -181,20 +251,12 @@ macro_rules! export {
             LINK = None;
         }
 
-        unsafe extern "C" fn reserve(size: usize) -> *mut u8 {
-            $crate::Link::reserve(opened(), size)
+        unsafe extern "C" fn send_in_place(size: usize, write: $crate::Write) {
+            $crate::Link::send_in_place(opened(), size, write);
         }
 
-        unsafe extern "C" fn commit(size: usize) {
-            $crate::Link::commit(opened(), size);
-        }
-
-        unsafe extern "C" fn acquire(size: usize) -> *const u8 {
-            $crate::Link::acquire(opened(), size)
-        }
-
-        unsafe extern "C" fn release() {
-            $crate::Link::release(opened());
+        unsafe extern "C" fn receive_in_place(size: usize, read: $crate::Read) {
+            $crate::Link::receive_in_place(opened(), size, read);
         }
 
         const BATCHES: bool = <$link as $crate::Link>::BATCHES;
@@ -209,10 +271,12 @@ macro_rules! export {
             send_batch: if BATCHES { Some(send_batch) } else { None },
             receive_batch: if BATCHES { Some(receive_batch) } else { None },
             close: Some(close),
-            reserve: if IN_PLACE { Some(reserve) } else { None },
-            commit: if IN_PLACE { Some(commit) } else { None },
-            acquire: if IN_PLACE { Some(acquire) } else { None },
-            release: if IN_PLACE { Some(release) } else { None },
+            send_in_place: if IN_PLACE { Some(send_in_place) } else { None },
+            receive_in_place: if IN_PLACE {
+                Some(receive_in_place)
+            } else {
+                None
+            },
             has_rpc: <$link as $crate::Link>::RPC as u32,
         };
     };

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! nng: libnng, which the crate brings, a pair of sockets over ipc://, or Req0 and Rep0.
 
-use std::time::{Duration, Instant};
-
-use link::{cannot, Link, Mode, Or, Setting};
+use link::{cannot, until_there, Link, Mode, Or, Setting};
 use nng::{Protocol, Socket};
 
 struct Nng(Socket);
@@ -21,14 +19,9 @@ impl Link for Nng {
             (true, false) => Protocol::Rep0,
         };
         let socket = Socket::new(protocol).or_cannot();
-        let address = format!("ipc://{}/nng", setting.directory);
+        let address = format!("ipc://{}", setting.path("nng"));
         if setting.lead {
-            let start = Instant::now();
-            while let Err(error) = socket.dial(&address) {
-                if start.elapsed() > Duration::from_secs(5) {
-                    cannot(error);
-                }
-            }
+            until_there(|| socket.dial(&address));
         } else {
             socket.listen(&address).or_cannot();
         }

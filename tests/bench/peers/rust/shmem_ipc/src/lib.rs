@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use link::{Link, Mode, Or, Setting};
+use link::{until_there, Link, Mode, Or, Read, Setting, Write};
 use sendfd::{RecvWithFd, SendWithFd};
 use shmem_ipc::sharedring::{Receiver, Sender};
 
@@ -16,7 +16,9 @@ struct ShmemIpc {
     out: Sender<u64>,
     incoming: Receiver<u64>,
     spins: bool,
-    taken: usize, // words of what is acquired
+    length: usize, // of each ring, in words
+    out_at: usize,
+    incoming_at: usize,
 }
 
 fn hand_over(stream: &UnixStream, ring: &Receiver<u64>) {
@@ -36,24 +38,23 @@ fn take_over(stream: &UnixStream, capacity: usize) -> Sender<u64> {
 
 impl Link for ShmemIpc {
     fn open(setting: &Setting) -> Self {
-        let path = format!("{}/fds", setting.directory);
-        let stream = if setting.lead {
-            loop {
-                if let Ok(stream) = UnixStream::connect(&path) {
-                    break stream;
-                }
-            }
-        } else {
-            UnixListener::bind(&path).or_cannot().accept().or_cannot().0
+        let path = setting.path("fds");
+        let stream = match setting.lead {
+            true => until_there(|| UnixStream::connect(&path)),
+            false => UnixListener::bind(&path).or_cannot().accept().or_cannot().0,
         };
         let capacity = setting.ring_bytes() / WORD;
         let incoming = Receiver::new(capacity).or_cannot();
         hand_over(&stream, &incoming);
+        let mut out = take_over(&stream, capacity);
+        let length = out.sender_mut().write_count().or_cannot(); // nothing is in it yet
         ShmemIpc {
-            out: take_over(&stream, capacity),
+            out,
             incoming,
             spins: setting.mode != Mode::Sleep,
-            taken: 0,
+            length,
+            out_at: 0,
+            incoming_at: 0,
         }
     }
 
@@ -70,6 +71,7 @@ impl Link for ShmemIpc {
             });
             result.or_cannot();
             sent += copied;
+            self.out_at = (self.out_at + copied / WORD) % self.length;
             if copied == 0 && !self.spins {
                 self.out.block_until_writable().or_cannot();
             }
@@ -92,6 +94,7 @@ impl Link for ShmemIpc {
             });
             result.or_cannot();
             got += copied;
+            self.incoming_at = (self.incoming_at + copied / WORD) % self.length;
         }
     }
 
@@ -109,49 +112,61 @@ impl Link for ShmemIpc {
         count
     }
 
-    // A ring of as many bytes as some messages have: none lies on both sides of its end.
     const IN_PLACE: bool = true;
 
-    fn reserve(&mut self, size: usize) -> *mut u8 {
-        loop {
-            let mut found: *mut u8 = std::ptr::null_mut();
-            let look = |room: *mut u64, count: usize| {
-                if count * WORD >= size {
-                    found = room.cast();
-                }
-                0
-            };
-            self.out.send_raw(look).or_cannot();
-            if !found.is_null() {
-                return found;
-            }
+    // A ring has whole pages without a line: what would lie across its end begins anew.
+    fn send_in_place(&mut self, size: usize, write: Write) {
+        let (words, rest) = (size / WORD, self.length - self.out_at);
+        if rest < words {
+            self.put(rest, |_| ());
         }
+        // SAFETY: the room is for so many words, and only this process writes it.
+        let room = |first: *mut u64| unsafe { std::slice::from_raw_parts_mut(first.cast(), size) };
+        self.put(words, |first| write.fill(room(first)));
     }
 
-    fn commit(&mut self, size: usize) {
-        self.out.send_raw(|_, _| size / WORD).or_cannot();
-    }
-
-    fn acquire(&mut self, size: usize) -> *const u8 {
-        self.taken = size / WORD;
-        loop {
-            let mut found: *const u8 = std::ptr::null();
-            let look = |data: *const u64, count: usize| {
-                if count * WORD >= size {
-                    found = data.cast();
-                }
-                0
-            };
-            self.incoming.receive_raw(look).or_cannot();
-            if !found.is_null() {
-                return found;
-            }
+    fn receive_in_place(&mut self, size: usize, read: Read) {
+        let (words, rest) = (size / WORD, self.length - self.incoming_at);
+        if rest < words {
+            self.take(rest, |_| ());
         }
+        // SAFETY: there are so many words, which the sender leaves alone.
+        let data = |first: *const u64| unsafe { std::slice::from_raw_parts(first.cast(), size) };
+        self.take(words, |first| read.look(data(first)));
+    }
+}
+
+impl ShmemIpc {
+    /// Words that lie together, once there is room for them.
+    fn put(&mut self, words: usize, write: impl Fn(*mut u64)) {
+        let mut done = 0;
+        while done == 0 {
+            let some = |first: *mut u64, count: usize| {
+                if count >= words {
+                    write(first);
+                    done = words;
+                }
+                done
+            };
+            self.out.send_raw(some).or_cannot();
+        }
+        self.out_at = (self.out_at + words) % self.length;
     }
 
-    fn release(&mut self) {
-        let taken = self.taken;
-        self.incoming.receive_raw(|_, _| taken).or_cannot();
+    /// Words that lie together, once they are there.
+    fn take(&mut self, words: usize, read: impl Fn(*const u64)) {
+        let mut done = 0;
+        while done == 0 {
+            let some = |first: *const u64, count: usize| {
+                if count >= words {
+                    read(first);
+                    done = words;
+                }
+                done
+            };
+            self.incoming.receive_raw(some).or_cannot();
+        }
+        self.incoming_at = (self.incoming_at + words) % self.length;
     }
 }
 

@@ -22,7 +22,7 @@ impl Link for ZeroMq {
             (true, false) => zmq::REP,
         };
         let socket = context.socket(kind).or_cannot();
-        let address = format!("ipc://{}/zmq", setting.directory);
+        let address = format!("ipc://{}", setting.path("zmq"));
         if setting.lead {
             socket.connect(&address).or_cannot();
         } else {
