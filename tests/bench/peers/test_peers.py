@@ -376,7 +376,8 @@ def test_each_reason_is_of_a_case_that_there_is() -> None:
         assert reason.language in ("*", *report.LANGUAGES)
         assert any(name.startswith(reason.workload) for name in names), reason
         assert any(peer.startswith(reason.peer) for peer in ids), reason
-    assert reasons.slower("Rust way-8", "rust.ringfire") == reasons.HEADER
+        assert "presumably" not in reason.why
+    assert reasons.slower("Rust way-8", "rust.ringfire") == reasons.FOUR
     assert reasons.slower("Rust way-8", "rust.nng") == reasons.UNKNOWN
 
 
@@ -501,7 +502,7 @@ def test_a_full_run_is_written_between_the_comments_of_the_pages(
     assert "- nng (pynng), Python: it is not there\n" in page
     assert "wakes nobody (wake after 1 ms asleep)" in page
     assert "spinning | 500 ns | 50 µs | `multiprocessing.Pipe` | 100.00 |  |" in page
-    assert "| 8 µs | 4 µs | `multiprocessing.Pipe` | 0.50 | not explained yet |" in page
+    assert "| 8 µs | 4 µs | `multiprocessing.Pipe` | 0.50 | not known |" in page
     assert (tmp_path / "picture.svg").read_text() == "<svg/>"
 
     # What a busy machine has to say is not for the README.
