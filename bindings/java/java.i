@@ -31,6 +31,7 @@
 %wrapper %{
 JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
     host.interruptible = 1;
+    find_avx();
     return JNI_VERSION_1_8;
 }
 %}
@@ -229,12 +230,24 @@ enum { SEND, RECV, RESERVE, COMMIT, COMMIT_FLUSH, FLUSH, TAKE, RELEASE }; /* as 
 
 /* A plain call leaves the upper halves of the vector registers as Java had them, and with
    these each instruction of SSE takes several times as long. */
-static void clean_registers(void) {
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx"))
-        __asm__ volatile("vzeroupper");
-#endif
+#include <cpuid.h>
+static int has_avx; /* __builtin_cpu_supports() needs libgcc, which zig does not have */
+static void find_avx(void) {
+    unsigned a, b, c, d;
+    if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE) && (c & bit_AVX)) {
+        __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+        has_avx = (a & 6) == 6; /* the kernel keeps both halves */
+    }
 }
+static void clean_registers(void) {
+    if (has_avx)
+        __asm__ volatile("vzeroupper");
+}
+#else
+static void find_avx(void) {}
+static void clean_registers(void) {}
+#endif
 %}
 %inline %{
 /* What does not wait, all by one function: Java 22 calls it without leaving the state in
