@@ -21,7 +21,8 @@ import zipfile
 from pathlib import Path
 
 import cpython
-from wheels import SOURCE, Maker, run
+from tools import run
+from wheels import SOURCE, Maker
 
 SKIPPED = 77
 SUITE = SOURCE / "tests/python"

@@ -10,21 +10,16 @@ headers cannot be had is named and left out.
 
 import argparse
 import fcntl
-import hashlib
-import os
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 import time
-import venv
 import zipfile
 from pathlib import Path
 
 import cpython
+from tools import HERE, Tools, run
 
-HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parents[2]
 # What pip calls it, what zig calls it, and what a module's name ends in.
 TARGETS = {
@@ -35,54 +30,16 @@ TARGETS = {
 }
 
 
-def run(*words: object, **options: object) -> str:
-    """Run a command; what it prints is shown only if it fails."""
-    result = subprocess.run(
-        [str(word) for word in words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        **options,
-    )
-    if result.returncode:
-        sys.exit(f"{shlex.join(map(str, words))}\n{result.stdout}")
-    return result.stdout
-
-
 class Maker:
     """Makes wheels in one directory for work."""
 
     def __init__(self, swig: str, work: Path, into: Path) -> None:
         self.swig, self.work, self.into = swig, work.resolve(), into.resolve()
         self.pythons = self.work / "cpython"
-        self.tools = self.work / "tools"
         self.into.mkdir(parents=True, exist_ok=True)
-        self.work.mkdir(parents=True, exist_ok=True)
-        with (self.work / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self.install_tools()
-        (package,) = self.tools.glob("lib/python3*/site-packages/ziglang")
-        self.environment = {
-            **os.environ,
-            "PATH": f"{self.tools}/bin{os.pathsep}{os.environ['PATH']}",
-            "ZIG_GLOBAL_CACHE_DIR": str(self.work / "zig"),
-            "ZIG_LOCAL_CACHE_DIR": str(self.work / "zig"),
-            "SOURCE_DATE_EPOCH": "1700000000",
-        }
-        self.zig = package / "zig"
-
-    def install_tools(self) -> None:
-        """Make the virtual environment, unless it is there with these tools."""
-        requirements = HERE / "requirements.txt"
-        wanted = hashlib.sha256(requirements.read_bytes()).hexdigest() + sys.version
-        stamp = self.tools / "stamp"
-        if stamp.exists() and stamp.read_text() == wanted:
-            return
-        venv.create(self.tools, clear=True, with_pip=True)
-        pip = (self.tools / "bin/python", "-m", "pip", "install", "-q", "--no-input")
-        run(*pip, "--disable-pip-version-check", "-r", requirements)
-        stamp.write_text(wanted)
+        tools = Tools(self.work)
+        self.tools, self.zig = tools.folder, tools.zig
+        self.environment = tools.environment
 
     def make(self, version: str, target: str) -> Path:
         """Make one wheel and return it, audited and named after what it runs on."""
