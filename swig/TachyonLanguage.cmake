@@ -8,7 +8,8 @@
 #                      [SUFFIX <suffix>] [PRODUCT <words>])
 # The module tachyon_<lang> from <lang>.i, the facade and the core, which export nothing
 # but what the language loads. SWIG's other files go to <build>/bindings/<lang>/swig, also
-# in the variable TACHYON_GENERATED. The module lands in <build>/bindings/<lang>.
+# in the variable TACHYON_GENERATED; the wrapper is TACHYON_WRAPPER. The module lands in
+# <build>/bindings/<lang>.
 function(tachyon_add_language language)
     cmake_parse_arguments(PARSE_ARGV 1 arg "CXX"
         "INTERFACE;OUTPUT_DIRECTORY;OUTPUT_NAME;PREFIX;SUFFIX;PRODUCT"
@@ -63,6 +64,7 @@ function(tachyon_add_language language)
     tachyon_note_language(${language} "${arg_PRODUCT}")
     set_property(GLOBAL APPEND PROPERTY tachyon_modules ${language})
     set(TACHYON_GENERATED "${generated}" PARENT_SCOPE)
+    set(TACHYON_WRAPPER "${wrapper}" PARENT_SCOPE)
 endfunction()
 
 # A row of the table.

@@ -13,9 +13,10 @@ endif()
 #                     [PLATFORM <platform>] [DEPENDS <target or file>...])
 # The target package_<name>, a part of `packages`. The command writes the files, named
 # without a folder, into ${TACHYON_PACKAGES}; a name with a * stands for the files that
-# it fits. THEN among the words of the command begins another one. FORM is what its users call such a package. PLATFORM: `any` for what is
-# compiled or interpreted where it is installed; otherwise this machine's, or for a wheel
-# what its name says.
+# it fits. THEN among the words of the command begins another one. FORM is what its users
+# call such a package. PLATFORM: `any` for what is compiled or interpreted where it is
+# installed; otherwise this machine's, for a wheel what its name says, or @ and the list
+# that tachyon_add_natives() makes.
 function(tachyon_add_package name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "FORM;PLATFORM" "FILES;COMMAND;DEPENDS")
     if(NOT arg_FORM OR NOT arg_FILES OR NOT arg_COMMAND OR arg_UNPARSED_ARGUMENTS)
@@ -58,6 +59,42 @@ function(tachyon_strip variable target)
         COMMAND "${CMAKE_STRIP}" --strip-unneeded -o "${copy}" "$<TARGET_FILE:${target}>"
         DEPENDS ${target} VERBATIM)
     set(${variable} "${copy}" PARENT_SCOPE)
+endfunction()
+
+# tachyon_add_natives(<lang> <pattern> EXPORTS <glob>...)
+# The module tachyon_<lang> for each machine and C library, in <build>/bindings/<lang>/packed
+# as <pattern> says; core/packages/natives.py has how. Sets NATIVES to that folder, and for
+# tachyon_add_package() NATIVES_PLATFORM and NATIVES_DEPENDS.
+function(tachyon_add_natives language pattern)
+    cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "EXPORTS")
+    set(target tachyon_${language})
+    set(folder "${CMAKE_CURRENT_BINARY_DIR}/packed")
+    set(NATIVES "${folder}" PARENT_SCOPE)
+    set(NATIVES_PLATFORM "@${folder}.txt" PARENT_SCOPE)
+    set(NATIVES_DEPENDS "${folder}.stamp" PARENT_SCOPE)
+    if(NOT TACHYON_PACKAGES)
+        return()
+    endif()
+    tachyon_strip(own ${target})
+    set(wheels "${PROJECT_SOURCE_DIR}/bindings/python/wheels")
+    set(program "${PROJECT_SOURCE_DIR}/core/packages/natives.py")
+    set(sources "${TACHYON_WRAPPER}" "${PROJECT_SOURCE_DIR}/swig/facade.c"
+        "${PROJECT_SOURCE_DIR}/swig/end.c" "${TACHYON_AMALGAMATION}/tachyon.c")
+    list(TRANSFORM arg_EXPORTS PREPEND "--export=")
+    # After zig's own, should one of these be /usr/include.
+    set(include "$<TARGET_PROPERTY:${target},INCLUDE_DIRECTORIES>")
+    set(define "$<TARGET_PROPERTY:${target},COMPILE_DEFINITIONS>")
+    add_custom_command(OUTPUT "${folder}.stamp"
+        COMMAND "${Python_EXECUTABLE}" "${program}"
+                --work "${PROJECT_BINARY_DIR}/bindings/python/wheels" --into "${folder}"
+                --pattern "${pattern}" --platform "${TACHYON_PLATFORM}" --own "${own}"
+                ${arg_EXPORTS} ${sources} --
+                "-idirafter$<JOIN:${include},;-idirafter>"
+                "$<$<BOOL:${define}>:-D$<JOIN:${define},;-D>>"
+        DEPENDS ${target} "${own}" ${sources} tachyon_amalgamation "${program}"
+                "${wheels}/requirements.txt" "${wheels}/tools.py" "${wheels}/wheels.py"
+        COMMENT "Natives: ${language}"
+        COMMAND_EXPAND_LISTS VERBATIM)
 endfunction()
 
 # tachyon_c_sources(<variable> <folder> <wrapper>)
@@ -129,7 +166,8 @@ function(tachyon_finish_packages)
         add_dependencies(packages ${targets})
     endif()
     if(TACHYON_TESTS)
-        tachyon_add_test(package.build LONG TIMEOUT 600
+        # The first time, zig comes and compiles its libraries for all machines.
+        tachyon_add_test(package.build LONG TIMEOUT 3000
             COMMAND "${CMAKE_COMMAND}" --build "${PROJECT_BINARY_DIR}" --target packages)
         set_tests_properties(package.build PROPERTIES
             FIXTURES_SETUP packages RESOURCE_LOCK cargo)

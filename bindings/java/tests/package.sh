@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The jar in an empty folder, and a JDK: what it says of itself, that samples compile and
-# talk, and what it says on a machine that it has no module for.
+# talk, and what it says on a machine that it has no module for, with musl also.
 set -eu
 jar=$PACKAGES/tachyon-ipc-$VERSION.jar
 "$JDK/bin/jar" tf "$jar" >names
@@ -25,8 +25,17 @@ run -cp tachyon-ipc.jar:classes "${main}Send" "$path" 3 >sent || { kill $receive
 wait $receiver
 [ "$(tail -1 received)" = "received 3" ]
 [ "$(cat sent)" = "sent 3" ]
-if run -Dos.arch=riscv64 -cp tachyon-ipc.jar:classes "${main}Send" "$path" 2>said; then
-    echo "another machine is not refused"
-    exit 1
-fi
-[ "$(grep -c "Tachyon's native library .* cannot be loaded on os.name .*, os.arch riscv64" said)" -ge 1 ]
+echo "int none;" | "$CC" -shared -fPIC -x c - -o ld-musl-none.so.1
+libc=
+case $NATIVE in *-musl/*) libc=-musl ;; esac
+for preload in "" "$PWD/ld-musl-none.so.1"; do
+    [ -z "$preload" ] || libc=-musl
+    if LD_PRELOAD=$preload run -Dos.arch=riscv64 -cp tachyon-ipc.jar:classes \
+        "${main}Send" "$path" 2>said; then
+        echo "another machine is not refused"
+        exit 1
+    fi
+    sought="Tachyon's native library /natives/linux-riscv64$libc/libtachyon-java.so"
+    grep -q "$sought cannot be loaded on os.name .*, os.arch riscv64" said ||
+        { cat said; exit 1; }
+done

@@ -1,8 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 'use strict';
 // The generated module, and what its constants mean.
+const fs = require('node:fs');
 
-const host = `${process.platform}-${process.arch}`;
+// By this name musl is mapped. process.report knows it too, and looks up peers for that.
+function libc() {
+  try {
+    const maps = fs.readFileSync('/proc/self/maps', 'latin1');
+    return /\/(ld-musl-.*|libc\.so)$/m.test(maps) ? '-musl' : '';
+  } catch {
+    return '';
+  }
+}
+
+const host = `${process.platform}-${process.arch}${libc()}`;
 let native;
 try {
   native = require(`../prebuilds/${host}/tachyon.node`);

@@ -14,9 +14,15 @@ said=$("$NODE" -p "require('@tachyon-ipc/core/package.json').version" 2>/dev/nul
 [ "$said" = "$VERSION" ] || { echo "it says it is $said"; exit 1; }
 cp "$SOURCE"/bindings/node/samples/*.js .
 talk js "$NODE"
-mv "$package/prebuilds/$HOST" "$package/prebuilds/other"
-if "$NODE" -e "require('@tachyon-ipc/core')" 2>said; then
-    echo "no module, and no error"
-    exit 1
-fi
-grep -q "Error: @tachyon-ipc/core has no module for $HOST that loads" said
+# No module, also where musl is in the process, by that name.
+rm -r "$package/prebuilds"
+echo "int none;" | "$CC" -shared -fPIC -x c - -o ld-musl-none.so.1
+for preload in "" "$PWD/ld-musl-none.so.1"; do
+    [ -z "$preload" ] || HOST=${HOST%-musl}-musl
+    if LD_PRELOAD=$preload "$NODE" -e "require('@tachyon-ipc/core')" 2>said; then
+        echo "no module, and no error"
+        exit 1
+    fi
+    grep -q "Error: @tachyon-ipc/core has no module for $HOST that loads" said ||
+        { cat said; exit 1; }
+done
