@@ -148,7 +148,7 @@ def main() -> None:
     looked = 0
     for name, entry in entries.items():
         if name in lacking:
-            print(f"SKIPPED: {name}: {lacking[name]} is missing")
+            print(f"SKIPPED: {name} lacks {lacking[name]}")
             continue
         extract(entry["file"], Path(name))
         pattern, exports, symbol = MODULES[name]

@@ -36,8 +36,10 @@ def test_without_zig_the_module_of_this_machine_is_packed_and_named(
 
     rows, folder = tmp_path / "rows", tmp_path / "packages"
     folder.mkdir()
-    (folder / "x-1.2.3.zip").touch()
-    rows.write_text(f"x|zip|@{packed}.txt|x-1.2.3.zip\n")
+    files = ["x-1.2.3.pom", "x-1.2.3.zip"]
+    for file in files:
+        (folder / file).touch()
+    rows.write_text("".join(f"x|zip|@{packed}.txt|{file}\n" for file in files))
     words = [f"-DROWS={rows}", f"-DFOLDER={folder}", "-DVERSION=1.2.3"]
     said = subprocess.run(
         [os.environ["CMAKE"], *words, "-P", PACKAGES / "manifest.cmake"],
@@ -46,9 +48,10 @@ def test_without_zig_the_module_of_this_machine_is_packed_and_named(
         check=True,
     ).stderr
     assert said.startswith("x: for this machine alone, zig, from PyPI (")
+    assert said.count("x: ") == 1
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert [entry["platform"] for entry in manifest["packages"]] == [
-        "linux-aarch64-musl"
+    assert [(entry["file"], entry["platform"]) for entry in manifest["packages"]] == [
+        (file, "linux-aarch64-musl") for file in files
     ]
     (skipped,) = manifest["skipped"]
     assert skipped["name"] == "x"
