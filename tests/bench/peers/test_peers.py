@@ -284,6 +284,20 @@ def test_the_peers_that_lend_memory_are_measured_in_place(
     assert not list(Path("/dev/shm").glob("tachyon-bench-tachyon-peer-*"))
 
 
+@TWO_CORES
+@pytest.mark.timeout(400)  # what is fetched the first time included
+def test_nothing_is_published_before_there_is_a_subscriber(
+    builder: adapters.Builder,
+) -> None:
+    peer, connect = known("python.kickmsg", "connect")
+    try:
+        command = builder.make(peer)
+    except adapters.CannotError as error:
+        pytest.skip(str(error))
+    for _ in range(30):  # one in ten was not heard
+        sample.take(command, connect, 1, 0, cores=CORES, limit_s=20)
+
+
 def test_packages_come_into_a_directory_each_or_are_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

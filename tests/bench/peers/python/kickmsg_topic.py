@@ -24,15 +24,21 @@ class Adapter(driver.Link):
 
         def region(name: str) -> Any:
             unique = f"/tachyon-bench-{Path(setting.directory).name}-{name}"
+            if lead:
+                errors = (RuntimeError,)
+                return driver.until_there(
+                    lambda: kickmsg.SharedRegion.open(unique), errors
+                )
             kind = kickmsg.ChannelType.PubSub
-            return kickmsg.SharedRegion.create_or_open(unique, kind, config, "bench")
+            return kickmsg.SharedRegion.create(unique, kind, config, "bench")
 
-        names = ("forth", "back") if lead else ("back", "forth")
-        out, incoming = map(region, names)
-        self.subscriber = subscriber = kickmsg.Subscriber(incoming)
-        # Who publishes before there is a subscriber has published for nobody.
-        while not out.stats().live_rings:
-            pass
+        # A subscriber misses what is published while it is made. The second region is
+        # there when that of the first one has been, and the lead sends first.
+        forth = region("forth")
+        subscriber = None if lead else kickmsg.Subscriber(forth)
+        back = region("back")
+        self.subscriber = subscriber = subscriber or kickmsg.Subscriber(back)
+        out, incoming = (forth, back) if lead else (back, forth)
         self.publisher = publisher = kickmsg.Publisher(out)
         self._kept = out, incoming
         send_once, look = publisher.send, subscriber.try_receive
