@@ -7,12 +7,14 @@
 
 Each goes into DIRECTORY as PATTERN says, with {machine} (x86_64, aarch64) or {arch}
 (x64, arm64), and {libc} (-musl, or nothing). The compiler is the zig of the wheels, of
-their directory for work; where that cannot be had, FILE, the module of this machine's
-PLATFORM, is all there is. DIRECTORY.txt says of which platforms they are, a line each,
-and `missing: ` with what is missing for more; DIRECTORY.stamp is there if nothing is.
+their directory for work; where that cannot be had, or with TACHYON_NATIVES=own in the
+environment, FILE, the module of this machine's PLATFORM, is all there is. DIRECTORY.txt
+says of which platforms they are, a line each, and `missing: ` with what is missing for
+more; DIRECTORY.stamp is there if nothing is.
 """
 
 import argparse
+import os
 import re
 import shutil
 import sys
@@ -85,6 +87,8 @@ def main() -> None:
     stamp = arguments.into.with_suffix(".stamp")
     stamp.unlink(missing_ok=True)
     try:
+        if os.environ.get("TACHYON_NATIVES") == "own":
+            sys.exit("TACHYON_NATIVES=own")
         tools = Tools(arguments.work.resolve())
     except SystemExit as failed:
         why = re.sub(r"[;\[\]]", " ", str(failed).strip().splitlines()[-1])  # for CMake
