@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-BUSY = 0.5  # load before a run from which on it is not to be relied on
 MUCH = 0.1  # of the processors' time; who was ended counts as another
+LOOK_S = 5  # the load average would count the build of the peers for minutes
 PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 
 
@@ -48,52 +48,59 @@ def own_ticks() -> float:
 
 
 class Before:
-    """The machine before a run."""
+    """The machine before a run; whatever it does while it is looked at is others'."""
 
-    def __init__(self) -> None:
-        self._load = os.getloadavg()[0]
+    def __init__(self, look_s: float = LOOK_S) -> None:
+        total, idle, _ = ticks()
+        time.sleep(look_s)
         self._ticks, self._own = ticks(), own_ticks()
+        spent = self._ticks[0] - total
+        self._busy = 1 - (self._ticks[1] - idle) / spent if spent else 0.0
 
     def machine(self, cores: Sequence[int]) -> dict[str, Any]:
         """Return what it is, and what is to be said of it, after the run."""
         info = Path("/proc/cpuinfo").read_text()
         models = re.findall(r"model name\s*: (.*)", info)
+        total, idle, stolen = (
+            after - before for after, before in zip(ticks(), self._ticks, strict=True)
+        )
+        others = (total - idle - stolen) - (own_ticks() - self._own)
+        doubts = self._doubts(others / max(total, 1))
+        notes = [f"{doubt}: not to be relied on" for doubt in doubts]
+        if total and stolen / total > MUCH:
+            notes.append(f"the hypervisor gave {stolen / total:.0%} to somebody else")
         return {
             "cpu": models[0] if models else platform.machine(),
             "cpus": os.cpu_count(),
             "cores": list(cores),
             "kernel": platform.release().split("-")[0],
             "python": platform.python_version(),
-            "load": round(self._load, 2),
             "time": time.strftime("%Y-%m-%d"),
-            "notes": self._notes(cores, " hypervisor" in info),
+            "reliable": not doubts,
+            "notes": notes + lacks(cores, " hypervisor" in info),
         }
 
-    def _notes(self, cores: Sequence[int], virtual: bool) -> list[str]:
-        notes = []
-        if virtual:
-            notes.append("a virtual machine: the hypervisor has a part in each wake-up")
-        if len(set(cores)) < 2:
-            notes.append("one core: whatever spins is not measured")
-        if self._load > BUSY:
-            notes.append(
-                f"the machine was busy (load {self._load:.2f}): not to be relied on"
-            )
-        total, idle, stolen = (
-            after - before for after, before in zip(ticks(), self._ticks, strict=True)
-        )
-        others = (total - idle - stolen) - (own_ticks() - self._own)
-        if total and others / total > MUCH:
-            notes.append(
-                f"others had {others / total:.0%} of the processors meanwhile: "
-                "not to be relied on"
-            )
-        if total and stolen / total > MUCH:
-            notes.append(f"the hypervisor gave {stolen / total:.0%} to somebody else")
-        if missing := counters_missing():
-            notes.append(f"no performance counters ({missing}): times, no cycles")
-        try:
-            import hdrh  # noqa: F401, PLC0415
-        except ImportError:
-            notes.append("percentiles are exact: the histograms' package cannot be had")
-        return notes
+    def _doubts(self, others: float) -> list[str]:
+        """Return what others used of the processors, where it was much."""
+        doubts = []
+        if self._busy > MUCH:
+            doubts.append(f"the machine was {self._busy:.0%} busy before the run")
+        if others > MUCH:
+            doubts.append(f"others had {others:.0%} of the processors meanwhile")
+        return doubts
+
+
+def lacks(cores: Sequence[int], virtual: bool) -> list[str]:
+    """Return what the machine does not have that a run would like."""
+    notes = []
+    if virtual:
+        notes.append("a virtual machine: the hypervisor has a part in each wake-up")
+    if len(set(cores)) < 2:
+        notes.append("one core: whatever spins is not measured")
+    if missing := counters_missing():
+        notes.append(f"no performance counters ({missing}): times, no cycles")
+    try:
+        import hdrh  # noqa: F401, PLC0415
+    except ImportError:
+        notes.append("percentiles are exact: the histograms' package cannot be had")
+    return notes

@@ -203,7 +203,6 @@ def measure(
     say: Say = lambda _: None,
 ) -> dict[str, Any]:
     """Return the run: what the peers are, and a row for each and each workload."""
-    end = time.monotonic() + 60 * minutes
     run = Run(cores, quick=quick, budget_ms=budget_ms, limit_s=limit_s, say=say)
     commands: dict[str, Command] = {}
     about: list[dict[str, str]] = []
@@ -226,7 +225,8 @@ def measure(
                 "reason": reason,
             }
         )  # fmt: skip
-    before = circumstances.Before()
+    before = circumstances.Before(0 if quick else circumstances.LOOK_S)
+    end = time.monotonic() + 60 * minutes
     for peer in peers:
         if peer.id in commands:
             say(f"trying {peer.id}")
@@ -279,7 +279,7 @@ def main() -> None:
     parser.add_argument(
         "--minutes",
         type=float,
-        default=10,
+        default=30,
         metavar="M",
         help="when no round begins any more; default: %(default)s",
     )

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import catalogue
 import reasons
-from circumstances import BUSY
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "BENCHMARKS.md"
@@ -220,7 +219,7 @@ def circumstances(run: Run) -> str:
     text = (
         f"Median of {run['rounds']} {rounds} in turns; a core for each of the two "
         f"processes. {about['cpu']}, {about['cpus']} CPUs, Linux {about['kernel']}, "
-        f"Python {about['python']}, load {about['load']} before the run.\n"
+        f"Python {about['python']}.\n"
     )
     if run["mode"] != "full":
         text = f"**A quick run, which says nothing about speed.** {text}"
@@ -429,10 +428,10 @@ def main() -> None:
     PICTURE.write_text(picture.read_text())
     shown = f"![Round trip of 32 bytes]({PICTURE.name})\n\n"
     put(PAGE, PARTS["docs"], shown + section(run))
-    if run["machine"]["load"] > BUSY:
-        print(f"the machine was busy: {README.name} is left as it is")
-    else:
+    if run["machine"]["reliable"]:
         put(README, PARTS["README"], readme_table(run))
+    else:
+        print(f"the machine was busy: {README.name} is left as it is")
 
 
 if __name__ == "__main__":

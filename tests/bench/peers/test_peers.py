@@ -14,6 +14,7 @@ from typing import Any
 
 import adapters
 import catalogue
+import circumstances
 import peers
 import pytest
 import reasons
@@ -316,6 +317,18 @@ def test_packages_come_into_a_directory_each_or_are_a_reason(
         adapters.packages(wanted, tmp_path / "python")
 
 
+def test_a_busy_machine_is_said() -> None:
+    loop = [sys.executable, "-c", "print('on', flush=True)\nwhile True: pass"]
+    with subprocess.Popen(loop, stdout=subprocess.PIPE) as busy:
+        assert busy.stdout
+        busy.stdout.readline()
+        before = circumstances.Before(0.3)
+        busy.kill()
+    machine = before.machine(CORES)
+    assert not machine["reliable"]
+    assert re.match(r"the machine was \d+% busy before the run: ", machine["notes"][0])
+
+
 def test_one_core_is_said_and_no_number_invented(builder: adapters.Builder) -> None:
     workloads = known("trip-spinning-32", "trip-asleep-32")
     run = peers.measure(
@@ -478,7 +491,7 @@ def test_a_full_run_is_written_between_the_comments_of_the_pages(
         "rounds": 3,
         "machine": {
             "cpu": "a processor", "cpus": 2, "kernel": "6.1", "python": "3.11",
-            "load": 0.1, "notes": [],
+            "reliable": True, "notes": [],
         },
         "workloads": [workload._asdict() for workload in workloads],
         "peers": [
@@ -518,11 +531,11 @@ def test_a_full_run_is_written_between_the_comments_of_the_pages(
     assert (tmp_path / "picture.svg").read_text() == "<svg/>"
 
     # What a busy machine has to say is not for the README.
-    run["machine"]["load"] = 7.5
+    run["machine"] |= {"reliable": False, "notes": ["others were there"]}
     (tmp_path / "run.json").write_text(json.dumps(run))
     (tmp_path / "README").write_text("untouched")
     report.main()
-    assert "load 7.5" in (tmp_path / "PAGE").read_text()
+    assert "- others were there\n" in (tmp_path / "PAGE").read_text()
     assert (tmp_path / "README").read_text() == "untouched"
 
 
