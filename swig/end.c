@@ -88,6 +88,18 @@ static void give_interrupt_fd(Whole *w) {
         close(w->interrupt_fd);
 }
 
+static bool make_interruptible(Whole *w) {
+    if (atomic_load(&w->interrupters))
+        return w->interruptible;
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd <= 0)
+        return false;
+    w->interrupt_fd = fd;
+    w->interruptible = true;
+    w->interrupters = 1;
+    return true;
+}
+
 static void drop_interrupt_fd(Whole *w) {
     if (atomic_exchange(&w->interruptible, false))
         give_interrupt_fd(w);
@@ -392,9 +404,8 @@ Bus *new_Bus(void) {
     w->visitors = CLOSED;
     w->owners = 1;
     w->bus.spin = TACHYON_DEFAULT_SPIN;
-    w->interrupt_fd = host.interruptible ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
-    w->interruptible = w->interrupt_fd > 0;
-    w->interrupters = w->interruptible;
+    if (host.interruptible)
+        make_interruptible(w);
     return &w->bus;
 }
 
@@ -410,7 +421,6 @@ void delete_Bus(Bus *bus) {
     if (!bus || bus == &none.bus)
         return;
     Bus_close(bus);
-    tachyon_opening_cancel(whole(bus)->opening);
     disown(whole(bus));
 }
 
@@ -481,6 +491,12 @@ static void set_options(tachyon_options_t *options, const Options *given) {
         options->role = TACHYON_ROLE_CONSUMER;
 }
 
+static void cancel_opening(Whole *w) {
+    tachyon_opening_cancel(w->opening);
+    w->opening = NULL;
+    w->left = false;
+}
+
 static Result start(Bus *bus, const struct address *at, const Options *given) {
     Whole *w = whole(bus);
     double timeout = given ? given->timeout : at->listen ? -1 : 0;
@@ -488,20 +504,12 @@ static Result start(Bus *bus, const struct address *at, const Options *given) {
                                  .timeout_ns = to_ns(timeout),
                                  .interrupted = ask_host,
                                  .interrupted_context = bus,
-                                 .restart = 1,
-                                 .interrupt_fd =
-                                     w->interrupt_fd > 0 ? w->interrupt_fd : 0};
+                                 .restart = 1};
     set_error(bus, 0);
     if (atomic_load(&w->ended))
         return facade_fail_closed(bus);
-    if (host.interruptible && options.interrupt_fd == 0)
-        return facade_fail(bus, TACHYON_ERR_OPEN,
-                           "no descriptor was left for interrupts");
-    if (w->left) { /* a handler has jumped out of the call that opened */
-        w->left = false;
-        tachyon_opening_cancel(w->opening);
-        w->opening = NULL;
-    }
+    if (w->left) /* a handler has jumped out of the call that opened */
+        cancel_opening(w);
     if (bus->bus || bus->rpc || w->opening)
         return facade_fail(bus, TACHYON_ERR_BUSY, "the bus is open already");
     if (isnan(timeout))
@@ -513,7 +521,16 @@ static Result start(Bus *bus, const struct address *at, const Options *given) {
     if (given && given->error)
         return facade_fail(bus, (tachyon_error_t)given->error,
                            "no memory for user ids or a text");
-    return checked(bus, start_at(at, &options, &w->opening));
+    /* Again, if a failed opening has dropped it. Without one from the beginning, what
+       should have interrupted us may be lost. */
+    if (host.interruptible && (w->interrupt_fd == 0 || !make_interruptible(w)))
+        return facade_fail(bus, TACHYON_ERR_OPEN,
+                           "no descriptor was left for interrupts");
+    options.interrupt_fd = w->interruptible ? w->interrupt_fd : 0;
+    Result result = checked(bus, start_at(at, &options, &w->opening));
+    if (result < 0)
+        drop_interrupt_fd(w);
+    return result;
 }
 
 /* What has become of the opening: 0 when the bus is open. */
@@ -527,10 +544,10 @@ static Result finish(Bus *bus, Result outcome) {
             error = tachyon_opening_finish_rpc(opening, &bus->rpc);
         outcome = checked(bus, error);
     }
-    w->opening = NULL;
-    w->left = false;
-    tachyon_opening_cancel(opening);
-    if (outcome == 0) {
+    cancel_opening(w);
+    if (outcome < 0) {
+        drop_interrupt_fd(w);
+    } else {
         if (!rpc)
             w->ring.data = tachyon_bus_memory(bus->bus, &w->ring.len);
         atomic_fetch_add(&w->visitors, 1); /* so that nobody settles in between */
@@ -625,7 +642,12 @@ static void end(Bus *bus, bool abort) {
     bool first = !atomic_exchange(&w->ended, true);
     if (!visit(bus)) {
         if (first)
-            Bus_interrupt(bus); /* what it may be opening */
+            Bus_interrupt(bus);   /* what it may be opening */
+        if (enter_opening(bus)) { /* or what nobody is inside of, until a next step */
+            cancel_opening(w);
+            drop_interrupt_fd(w);
+            leave(bus);
+        }
         return;
     }
     if (!(atomic_fetch_or(&w->visitors, CLOSED) & CLOSED)) {

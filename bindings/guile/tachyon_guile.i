@@ -45,4 +45,5 @@ static int interrupted(void) { scm_std_usleep(10000); scm_async_tick(); return 0
 %include "tachyon.i"
 %init %{
     host.wait = wait_outside; host.pending = pending; host.interrupted = interrupted;
+    host.interruptible = 1; /* other threads end a listen or connect */
 %}

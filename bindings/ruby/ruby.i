@@ -45,4 +45,5 @@ static int interrupted(void) { rb_thread_check_ints(); return 0; }
     rb_define_attr(error_class, "code", 1, 0);
     rb_define_attr(error_class, "name", 1, 0);
     host.wait = wait_unlocked; host.pending = pending; host.interrupted = interrupted;
+    host.interruptible = 1; /* other threads end a listen or connect */
 %}

@@ -663,6 +663,35 @@ TEST(another_thread_ends_a_wait) {
     }
 }
 
+/* Whoever tries until somebody listens has objects that no collector has seen yet. */
+TEST(an_opening_that_failed_costs_no_descriptor) {
+    host.interruptible = 1;
+    size_t fds = test_count_fds();
+    Bus *buses[4];
+    Options *options = new_Options();
+    options->timeout = 0.01;
+    for (int i = 0; i < 4; i++)
+        buses[i] = new_Bus();
+    CHECK_EQ(Bus_connect(buses[0], test_path("nobody"), NULL), -TACHYON_ERR_NETWORK);
+    CHECK_EQ(Bus_listen(buses[1], test_path("nobody"), 4096, options),
+             -TACHYON_ERR_TIMEOUT);
+    CHECK_EQ(Bus_listen(buses[2], test_path("nobody"), 3, options),
+             -TACHYON_ERR_INVALID_SZ);
+    Bus_close(buses[3]);
+    CHECK_EQ(test_count_fds(), fds);
+    Bus_interrupt(buses[0]); /* too late for anything */
+    CHECK_EQ(Bus_listen(buses[0], test_path("nobody"), 4096, options),
+             -TACHYON_ERR_TIMEOUT);
+    pthread_t thread = test_thread(listen_for_ever, buses[0]);
+    test_await_sleep();
+    Bus_interrupt(buses[0]);
+    CHECK_EQ((intptr_t)test_join(thread), -TACHYON_ERR_INTERRUPTED);
+    CHECK_EQ(test_count_fds(), fds);
+    for (int i = 0; i < 4; i++)
+        delete_Bus(buses[i]);
+    delete_Options(options);
+}
+
 TEST(a_second_thread_is_refused_while_one_waits) {
     if (test_race_detector()) /* the refusal is an error of the same object */
         test_skip("misuse by two threads is a race however it is refused");
@@ -901,6 +930,31 @@ TEST(a_handler_may_jump_out_of_an_opening) {
     CHECK_EQ(test_count_fds(), fds);
     delete_Options(options);
     delete_Bus(bus);
+}
+
+TEST(a_close_gives_the_address_of_an_opening_back) {
+    size_t fds = test_count_fds();
+    Bus *left = new_Bus(), *started = new_Bus();
+    host.pending = raise_pending;
+    host.interrupted = jump_out;
+    handled.receiver = left;
+    if (setjmp(out_of_it) == 0) {
+        Bus_listen(left, test_path("left"), 4096, NULL);
+        CHECK(!"reached");
+    }
+    CHECK_EQ(Bus_listen_start(started, test_path("started"), 4096, NULL), 0);
+    Bus_close(left);
+    Bus_abort(started);
+    CHECK_EQ(test_count_fds(), fds);
+    CHECK_EQ(Bus_open_step(started), -TACHYON_ERR_CLOSED);
+    Bus *next[] = {new_Bus(), new_Bus()};
+    CHECK_EQ(Bus_listen_start(next[0], test_path("left"), 4096, NULL), 0);
+    CHECK_EQ(RpcBus_listen_start(next[1], test_path("started"), 4096, 4096, NULL), 0);
+    delete_Bus(left);
+    delete_Bus(started);
+    for (int i = 0; i < 2; i++)
+        delete_Bus(next[i]);
+    CHECK_EQ(test_count_fds(), fds);
 }
 
 TEST(an_interrupt_that_meets_half_a_batch_ends_the_next_call) {

@@ -53,3 +53,10 @@
 (check (equal? (Bus-recv b 10.0) x) "late")
 (call-with-new-thread (lambda () (usleep 200000) (Bus-close b)))
 (check (equal? (caught (lambda () (Bus-recv b))) (list 'tachyon-error (ERR-CLOSED))) "closed")
+;; Also of what is being opened, whose address is free then.
+(define half-open (new-Bus))
+(call-with-new-thread (lambda () (usleep 200000) (Bus-close half-open)))
+(define address (string-append path "-half"))
+(check (equal? (caught (lambda () (Bus-listen half-open address 4096)))
+               (list 'tachyon-error (ERR-CLOSED))) "closed while it opens")
+(Bus-listen-start (new-Bus) address 4096)

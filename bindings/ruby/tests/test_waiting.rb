@@ -76,6 +76,24 @@ soon { Process.kill(:USR1, Process.pid) }
 Thread.new { sleep(0.4) and a.send("late") }
 raise unless b.recv == "late"
 
-# A close from another thread ends it.
+# An interrupt from another thread ends it once, a close for good.
+soon { b.interrupt }
+code(Tachyon::ERR_INTERRUPTED) { b.recv }
+code(Tachyon::ERR_TIMEOUT) { b.recv(0.05) }
 soon { b.close }
 code(Tachyon::ERR_CLOSED) { b.recv }
+
+# Also of what is being opened, whose address is free then; so it is after a time-out.
+options.timeout = -1
+[[:listen, 4096], [:connect, options]].each do |call, argument|
+  opening = Tachyon::Bus.new
+  soon { opening.close }
+  code(Tachyon::ERR_CLOSED) { opening.public_send(call, "#{PATH}-opening", argument) }
+end
+begin
+  Timeout.timeout(0.1) { (listener = Tachyon::Bus.new).listen("#{PATH}-opening", 4096) }
+  raise "not timed out"
+rescue Timeout::Error
+  listener.close
+end
+Tachyon::Bus.new.listen_start("#{PATH}-opening", 4096)
