@@ -22,6 +22,21 @@ static void raise_error(const Bus *bus) {
     const char *name = tachyon_error_name((tachyon_error_t)bus->error);
     zend_update_property_string(error_class, error, "name", 4, name);
 }
+/* SWIG would overlook a name that it does not know. */
+static zval *set_known(zend_object *object, zend_string *name, zval *value,
+                       void **cache) {
+    zend_string *setter = zend_strpprintf(0, "%s_set", ZSTR_VAL(name));
+    bool known = zend_hash_exists(&object->ce->function_table, setter);
+    zend_string_release(setter);
+    if (known) return zend_std_write_property(object, name, value, cache);
+    zend_throw_error(NULL, "%s has no property %s that can be set",
+                     ZSTR_VAL(object->ce->name), ZSTR_VAL(name));
+    return value;
+}
+static zend_function *not_by_new(zend_object *object) {
+    zend_throw_error(NULL, "%s is made by peers() only", ZSTR_VAL(object->ce->name));
+    return NULL;
+}
 /* SWIG would make 0 of what is no number, and a string of anything. */
 #define WRONG(input, what) do { \
     zend_argument_type_error((uint32_t)(&input - args) + 1, what); return; } while (0)
@@ -72,8 +87,13 @@ static int interrupted(void) {
     host.pending = pending; host.interrupted = interrupted;
 %}
 %rinit %{ /* the classes are there: no object without its constructor */
-    zend_class_entry *classes[] = {SWIG_Php_ce_Bus, SWIG_Php_ce_RpcBus,
-                                   SWIG_Php_ce_Options};
-    for (int i = 0; i < 3; ++i)
+    zend_class_entry *classes[] = {
+        SWIG_Php_ce_Bus, SWIG_Php_ce_RpcBus, SWIG_Php_ce_Options, SWIG_Php_ce_Stats,
+        SWIG_Php_ce_RpcStats, SWIG_Php_ce_Peer, SWIG_Php_ce_Peers, SWIG_Php_ce_PeerInfo,
+        SWIG_Php_ce_Event};
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; ++i)
         classes[i]->ce_flags |= ZEND_ACC_FINAL | ZEND_ACC_NOT_SERIALIZABLE;
+    Bus_object_handlers.write_property = RpcBus_object_handlers.write_property =
+        Options_object_handlers.write_property = set_known;
+    Peers_object_handlers.get_constructor = not_by_new;
 %}

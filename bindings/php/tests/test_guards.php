@@ -93,11 +93,27 @@ foreach ($cases as $number => [$object, $method, $arguments, $code]) {
     }
 }
 
+// Objects that nothing has made show nothing, or there are none.
+foreach ((new ReflectionExtension('tachyon'))->getClasses() as $name => $class) {
+    foreach ([
+        fn() => $class->newInstance(), fn() => $class->newInstanceWithoutConstructor(),
+        fn() => unserialize(sprintf('O:%d:"%s":0:{}', strlen($name), $name)),
+    ] as $make) {
+        try {
+            $object = @$make();
+            foreach ($class->getMethods() as $method) {
+                if (str_ends_with($method->name, '_get')) $object->{substr($method->name, 0, -4)};
+            }
+        } catch (Exception | Error) {
+        }
+    }
+}
+
 // Objects that are copied, not constructed, written to.
 foreach ([
     fn() => clone $a, fn() => serialize($a), fn() => unserialize('O:11:"Tachyon\Bus":0:{}')->recv(0.0),
     fn() => (new ReflectionClass(Bus::class))->newInstanceWithoutConstructor()->recv(0.0),
-    fn() => $a->error = 1,
+    fn() => $a->error = 1, fn() => $options->time_out = 1.0, fn() => $a->type = 1,
 ] as $number => $call) {
     try {
         $call();
