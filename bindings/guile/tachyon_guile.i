@@ -41,6 +41,13 @@ static int interrupted(void) { scm_std_usleep(10000); scm_async_tick(); return 0
 #define TACHYON_TEXT_HAS_NUL scm_is_true(scm_string_index( \
     s_1, SCM_MAKE_CHAR(0), SCM_UNDEFINED, SCM_UNDEFINED))
 #define TACHYON_RAISE(bus) raise_error(FUNC_NAME, bus)
+/* Guile 3.0.8's own error of a number below 0 has no upper limit, and cannot be shown. */
+%typemap(in) size_t, uint64_t {
+    if (scm_is_exact_integer($input) &&
+        !scm_is_unsigned_integer($input, 0, UINT64_MAX))
+        scm_out_of_range(FUNC_NAME, $input);
+    $1 = scm_to_uint64($input);
+}
 %insert("scheme") %{ (load-extension "libguile-tachyon" "scm_init_tachyon_module") %}
 %include "tachyon.i"
 %init %{

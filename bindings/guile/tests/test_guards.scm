@@ -71,6 +71,7 @@
    (let* ((code (first case)) (what (second case))
           (thrown (catch #t (lambda () ((third case)) #f) (lambda all all))))
      (check thrown what "did not fail")
+     (check (string? (format #f "~s" thrown)) what "can be shown")
      (if (zero? code)
          (check (not (eq? (car thrown) 'tachyon-error)) what thrown)
          (let ((data (list-ref thrown 4)))
