@@ -134,16 +134,27 @@ def test_a_program_reads_what_c_writes_and_writes_it(
 
 def test_names_that_java_has_itself(read: Read, tmp_path: Path) -> None:
     text = (
-        "#define TYPES 3\n#define BIG 0xFFFFFFFFFFFFFFFF\n#define goto 4\n"
+        "#define TYPES 3\n#define java 5\n#define goto 4\n"
+        "#define BIG 0xFFFFFFFFFFFFFFFF\n"
         "enum enum_ { new = 1, name = 2, far = 0x80000000 };"
         "enum __attribute__((packed)) Tiny { LOW = -1 };"
         "struct class { int wait; int hashCode; int class; int synchronized; "
-        "enum enum_ of; enum Tiny tiny[2]; struct { long x; } null; char wrap[2][3]; };"
+        "enum enum_ of; enum Tiny tiny[2]; struct { long x; } null; char wrap[2][3]; "
+        "int rangeText; char range[8]; char name[4]; int name_Text; };"
     )
     for name, java in to_java.write(read(text, "class")).items():
         (tmp_path / name).write_text(java)
     assert (tmp_path / "class_.java").exists()
     compile_files(tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(to_java.SAID))
+def test_a_message_with_the_name_of_what_the_files_mention(
+    read: Read, name: str
+) -> None:
+    found = read(f"struct {name} {{ int x; char text[4]; }};", name)
+    with pytest.raises(schema.SchemaError, match=f"a type cannot be called {name}"):
+        to_java.write(found)
 
 
 def test_a_description_larger_than_a_literal(read: Read, tmp_path: Path) -> None:

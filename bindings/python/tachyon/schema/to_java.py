@@ -28,6 +28,8 @@ OWN = {
     *("toString", "wait", "wrap", "of", "name"),
 }
 """Methods that each class has."""
+SAID = {"String", "IllegalArgumentException", "Short", "Integer", "Long", "java"}
+"""Classes, and the package, that the files mention by these names."""
 WIDE = {"u8": "int", "u16": "int", "u32": "long", "u64": "long"}
 WIDE |= {"i8": "byte", "i16": "short", "i32": "int", "i64": "long"}
 WIDE |= {"f32": "float", "f64": "double", "bool": "boolean", "char": "byte"}
@@ -59,7 +61,7 @@ class Classes:
 def write(schema: Schema) -> dict[str, str]:
     """Return the names and texts of the files."""
     classes = Classes(schema)
-    check_flat(schema, {classes.holder})
+    check_flat(schema, SAID | {classes.holder})
     files = {classes.holder: holder_lines(schema, classes)}
     for type_id, struct in schema.messages.items():
         files[ident(flat(struct))] = struct_lines(struct, classes, type_id)
@@ -108,7 +110,7 @@ def indented(lines: Iterator[str]) -> Iterator[str]:
 
 def holder_lines(schema: Schema, classes: Classes) -> Iterator[str]:
     """Go through the lines of the class that is no message."""
-    text, taken = describe(schema), {"TYPES", "FINGERPRINT"}
+    text, taken = describe(schema), {"TYPES", "FINGERPRINT", "java"}
     holder = classes.holder
     yield f"/** The messages of {schema.header}. */"
     yield f"public final class {holder} {{"
@@ -205,7 +207,9 @@ def struct_lines(
         yield f"        return typeId != TYPE_ID || {wrong} ? null"
         yield f"                : new {name}().wrap(payload);"
         yield "    }"
-    used = set(OWN)
+    used = OWN | {
+        f"{ident(field.name, OWN)}Text" for field in struct.fields if is_text(field)
+    }
     for field in struct.fields:
         for each in (field.name, *field.aliases):
             accessor = ident(each, used)
@@ -216,6 +220,11 @@ def struct_lines(
             )
     yield "}"
     yield ""
+
+
+def is_text(field: Field) -> bool:
+    """Tell whether there is a method for it without the zeros at its end, too."""
+    return field.type.name == "char" and len(field.shape) == 1
 
 
 def methods(label: str, name: str, field: Field, classes: Classes) -> Iterator[str]:
@@ -259,7 +268,6 @@ def part(kind: Struct, place: str, field: Field) -> str:
 
 def byte_methods(label: str, name: str, field: Field) -> Iterator[str]:
     """Go through the methods of an array of bytes, or of text filled up with zeros."""
-    text = field.type.name == "char"
     yield f"public byte[] {name}() {{"
     yield f"    byte[] value = new byte[{field.size}];"
     late = f"if (size >= {field.end}) " if field.since > 1 else ""
@@ -275,7 +283,7 @@ def byte_methods(label: str, name: str, field: Field) -> Iterator[str]:
     yield f"    byte[] filled = java.util.Arrays.copyOf(value, {field.size});"
     yield f"    buffer.put(at + {field.offset}, filled);"
     yield "}"
-    if text:
+    if is_text(field):
         charset = "java.nio.charset.StandardCharsets.UTF_8"
         yield ""
         yield f"/** {name} without the zeros at its end. */"
