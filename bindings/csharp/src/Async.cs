@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -9,9 +10,33 @@ namespace TachyonIpc {
 public abstract partial class Connection {
     internal readonly SemaphoreSlim Turns = new SemaphoreSlim(1);
 
-    internal Task<T> InTurn<T>(Func<T> call, CancellationToken token,
+    internal Task<T> InTurn<T>(Func<Patience, T> call, TimeSpan? timeout,
+                               CancellationToken token,
                                Background.Attempt<T> attempt = null) =>
-        Background.InTurn(Turns, call, token, attempt);
+        Background.InTurn(Turns, call, timeout, token, attempt);
+}
+
+/// A time-out for all that one asynchronous call waits for.
+readonly struct Patience {
+    readonly TimeSpan? time;
+    readonly Stopwatch since;
+
+    internal Patience(TimeSpan? time) {
+        Connection.Seconds(time); // refuses one that is negative
+        this.time = time;
+        since = Stopwatch.StartNew();
+    }
+
+    /// Of one that was not zero there is always something left, for a last look.
+    internal TimeSpan? Left =>
+        time > TimeSpan.Zero
+            ? TimeSpan.FromTicks(Math.Max(1, (time.Value - since.Elapsed).Ticks))
+            : time;
+
+    internal int Milliseconds =>
+        time >= TimeSpan.Zero
+            ? (int)Math.Min(Math.Ceiling(time.Value.TotalMilliseconds), int.MaxValue)
+            : Timeout.Infinite;
 }
 
 /// Asynchronous calls of one object are made one after another. What can be done at
@@ -19,22 +44,29 @@ public abstract partial class Connection {
 static class Background {
     internal delegate bool Attempt<T>(out T result);
 
-    internal static Task<T> Run<T>(Func<T> call) => Task.Factory.StartNew(
+    internal static async Task<T> Run<T>(Func<T> call) => await Task.Factory.StartNew(
         call, CancellationToken.None, TaskCreationOptions.LongRunning,
-        TaskScheduler.Default);
+        TaskScheduler.Default).ConfigureAwait(false); // a token makes it Canceled
 
-    internal static async Task<T> InTurn<T>(SemaphoreSlim turns, Func<T> call,
-                                            CancellationToken token,
+    internal static async Task<T> InTurn<T>(SemaphoreSlim turns, Func<Patience, T> call,
+                                            TimeSpan? timeout, CancellationToken token,
                                             Attempt<T> attempt) {
+        var patience = new Patience(timeout);
+        bool ours;
         try {
-            await turns.WaitAsync(token).ConfigureAwait(false);
+            ours = await turns.WaitAsync(patience.Milliseconds, token)
+                .ConfigureAwait(false);
         } catch (OperationCanceledException) {
             throw new TachyonCanceledException(token);
         }
+        if (!ours)
+            throw TachyonException.Of(
+                patience.Milliseconds == 0 ? TachyonError.Busy : TachyonError.Timeout,
+                "an asynchronous call that came before is still waiting");
         try {
             if (attempt != null && attempt(out T result))
                 return result;
-            return await Run(call).ConfigureAwait(false);
+            return await Run(() => call(patience)).ConfigureAwait(false);
         } finally {
             turns.Release();
         }
@@ -48,16 +80,16 @@ static class Background {
         for (long served = 0;; ++served) {
             Message request;
             try {
-                request = await rpc.InTurn(() => rpc.Serve(null, token), token)
+                request = await rpc.InTurn(left => rpc.Serve(null, token), null, token)
                     .ConfigureAwait(false);
             } catch (StreamClosedException) {
                 return served;
             }
             Message reply = await handler(request).ConfigureAwait(false);
-            await rpc.InTurn(() => {
+            await rpc.InTurn(left => {
                 rpc.Reply(request.CorrelationId, reply.Data, reply.TypeId, null, token);
                 return 0;
-            }, token).ConfigureAwait(false);
+            }, null, token).ConfigureAwait(false);
         }
     }
 }
@@ -78,13 +110,15 @@ public sealed partial class Bus {
     public Task SendAsync(ReadOnlyMemory<byte> data, uint typeId = 0,
                           TimeSpan? timeout = null,
                           CancellationToken token = default) =>
-        InTurn(() => { Send(data.Span, typeId, timeout, token); return true; }, token,
-               (out bool sent) => sent = TrySend(data.Span, typeId));
+        InTurn(patience => {
+            Send(data.Span, typeId, patience.Left, token);
+            return true;
+        }, timeout, token, (out bool sent) => sent = TrySend(data.Span, typeId));
 
     /// <summary>As <c>Receive</c>; waits on a thread of its own.</summary>
     public Task<Message> ReceiveAsync(TimeSpan? timeout = null,
                                       CancellationToken token = default) =>
-        InTurn(() => Receive(timeout, token), token, TryCopy);
+        InTurn(patience => Receive(patience.Left, token), timeout, token, TryCopy);
 
     bool TryCopy(out Message message) {
         bool there = TryReceive(out RxGuard guard);
@@ -122,16 +156,18 @@ public sealed partial class RpcBus {
     /// token is cancelled or the time has passed.</summary>
     public Task<Message> CallAsync(ReadOnlyMemory<byte> payload, uint msgType = 0,
                                    TimeSpan? timeout = null,
-                                   CancellationToken token = default) => InTurn(() => {
-        ulong id = Call(payload.Span, msgType, timeout, token);
-        try {
-            return Wait(id, timeout, token);
-        } catch (Exception e) when (e is TimeoutException ||
-                                    e is OperationCanceledException) {
-            Cancel(id);
-            throw;
-        }
-    }, token);
+                                   CancellationToken token = default) =>
+        InTurn(patience => {
+            ulong id = Call(payload.Span, msgType, patience.Left, token);
+            try {
+                return Wait(id, patience.Left, token);
+            } catch (Exception e) when (e is TimeoutException ||
+                                        e is OperationCanceledException ||
+                                        e is WouldBlockException) {
+                Cancel(id);
+                throw;
+            }
+        }, timeout, token);
 
     /// <summary>Answers requests until the end of the stream; gives how many. What the
     /// handler throws ends it, and the request stays without a reply.</summary>

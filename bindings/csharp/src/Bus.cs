@@ -54,6 +54,9 @@ public sealed unsafe partial class Bus : Connection {
     long Perform(Op op, void* data, long size, long count = 0, uint typeId = 0,
                  TimeSpan? timeout = null, CancellationToken token = default) {
         double seconds = Seconds(timeout);
+        if ((size | count) < 0)
+            throw new TachyonException(TachyonError.InvalidSz,
+                                       "a size or count is " + Math.Min(size, count));
         if (token.IsCancellationRequested)
             throw new TachyonCanceledException(token);
         // A batch is sent in one piece: what does not fit waits.
@@ -164,8 +167,8 @@ public sealed unsafe partial class Bus : Connection {
     /// <summary>Reserves room for one message without waiting. False: the ring is
     /// full.</summary>
     public bool TryAcquireTx(ulong maxSize, out TxGuard guard) {
-        long offset = InPlace(Op.Reserve, (long)maxSize, 0, TimeSpan.Zero, default,
-                              true);
+        long offset = InPlace(Op.Reserve, (long)Math.Min(maxSize, long.MaxValue), 0,
+                              TimeSpan.Zero, default, true);
         guard = offset < 0 ? default : new TxGuard(this, offset, (int)maxSize);
         return offset >= 0;
     }

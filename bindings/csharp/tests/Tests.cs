@@ -957,12 +957,34 @@ static class RpcTests {
             Raises<TachyonTimeoutException>(
                 TachyonError.Timeout, () =>
                     caller.CallAsync(Text("x"), 0, Short).Wait());
+            Raises<WouldBlockException>(TachyonError.Empty, () =>
+                caller.CallAsync(Text("x"), 0, TimeSpan.Zero).Wait());
             Equal(0ul, caller.Stats.Outstanding);
         }
     }
 }
 
 static class AsyncTests {
+    public static void ATimeOutCountsBehindOthersToo() {
+        using (var pair = new Pair(4096))
+        using (var calls = new RpcPair(4096)) {
+            Task<Message> receiving = pair.In.ReceiveAsync();
+            Task<Message> calling = calls.Caller.CallAsync(Text("x"));
+            Raises<TachyonTimeoutException>(
+                TachyonError.Timeout, () => pair.In.ReceiveAsync(Short).Wait());
+            Raises<TachyonException>(
+                TachyonError.Busy, () => pair.In.ReceiveAsync(TimeSpan.Zero).Wait());
+            Raises<TachyonTimeoutException>(TachyonError.Timeout, () =>
+                calls.Caller.CallAsync(Text("y"), 0, Short).Wait());
+            Raises<TachyonException>(TachyonError.InvalidSz, () =>
+                pair.In.ReceiveAsync(TimeSpan.FromSeconds(-2)).Wait(), "negative");
+            pair.Out.Send(Text("z"));
+            Equal("z", Text(receiving.Result.Data));
+            calls.Callee.Reply(calls.Callee.Serve().CorrelationId, Text("x"));
+            Equal("x", Text(calling.Result.Data));
+        }
+    }
+
     public static void TasksSendAndReceiveInTurn() {
         using (var pair = new Pair(4096)) {
             Bus to = pair.Out, from = pair.In;
@@ -1008,6 +1030,12 @@ static class AsyncTests {
         Raises<TachyonException>(TachyonError.Network, connecting.Wait);
         Task<RpcBus> listening = RpcBus.ListenAsync("", 4096, 4096);
         Raises<TachyonException>(TachyonError.InvalidSz, listening.Wait);
+        using (var source = new CancellationTokenSource(Short)) {
+            Task<Bus> cancelled = Bus.ListenAsync(NewPath(), 4096, null, source.Token);
+            Raises<TachyonCanceledException>(TachyonError.Interrupted, () => cancelled
+                .GetAwaiter().GetResult());
+            True(cancelled.IsCanceled);
+        }
     }
 }
 
@@ -1057,12 +1085,13 @@ static class ErrorsTests {
             Refuses(TachyonError.InvalidSz, () => to.SendBatch(new byte[10], 3),
                 "item");
             Refuses(TachyonError.InvalidSz, () => to.SendBatch(new byte[10], 0));
-            Refuses(TachyonError.InvalidSz, () => to.SendBatch(new byte[10], -1));
-            Refuses(TachyonError.InvalidSz, () => to.AcquireTx(-1));
+            Refuses(TachyonError.InvalidSz, () => to.SendBatch(new byte[10], -1), "-1");
+            Refuses(TachyonError.InvalidSz, () => to.AcquireTx(-1), "-1");
             Refuses(TachyonError.InvalidSz, () => to.AcquireTx(int.MaxValue));
             Refuses(TachyonError.InvalidSz, () =>
                 to.TryAcquireTx(ulong.MaxValue, out TxGuard _));
-            Refuses(TachyonError.InvalidSz, () => to.AcquireTxBatch(-1, 3));
+            Refuses(TachyonError.InvalidSz, () => to.AcquireTxBatch(-1, 3), "-1");
+            Refuses(TachyonError.InvalidSz, () => to.AcquireTxBatch(4, -1), "-1");
             Refuses(TachyonError.InvalidSz, () => to.AcquireTxBatch(4, 0));
             Refuses(TachyonError.InvalidSz, () =>
                 from.ReceiveBatch(new byte[9], 0, out uint _));
