@@ -227,6 +227,14 @@ func (m *RxMsg) finish(call func() int64) error {
 	return err
 }
 
+// commit is finish, of so many bytes or messages.
+func (m *RxMsg) commit(size int, call func() int64) error {
+	if size < 0 {
+		return failure(ErrInvalidSize, "%d cannot be committed", size)
+	}
+	return m.finish(call)
+}
+
 // A TxGuard is room for one message, until it is committed or rolled back.
 type TxGuard struct{ room RxMsg }
 
@@ -247,12 +255,12 @@ func (g *TxGuard) Bytes() []byte { return g.room.Data() }
 
 // Commit sends the first size bytes.
 func (g *TxGuard) Commit(size int, typeID uint32) error {
-	return g.room.finish(func() int64 { return g.room.e.raw.Publish(int64(size), uint(typeID)) })
+	return g.room.commit(size, func() int64 { return g.room.e.raw.Publish(int64(size), uint(typeID)) })
 }
 
 // CommitUnflushed lets them be seen with the next flush.
 func (g *TxGuard) CommitUnflushed(size int, typeID uint32) error {
-	return g.room.finish(func() int64 { return g.room.e.raw.Commit(int64(size), uint(typeID)) })
+	return g.room.commit(size, func() int64 { return g.room.e.raw.Commit(int64(size), uint(typeID)) })
 }
 
 // Rollback sends nothing.
@@ -294,7 +302,7 @@ func (g *TxBatch) At(i int) []byte { return g.room.Data()[i*g.stride:][:g.size:g
 
 // Commit sends the first count messages.
 func (g *TxBatch) Commit(count int, typeID uint32) error {
-	return g.room.finish(func() int64 {
+	return g.room.commit(count, func() int64 {
 		if result := g.room.e.raw.CommitBatch(int64(count), uint(typeID)); result < 0 {
 			return result
 		}

@@ -116,6 +116,8 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 	connect := func(o tachyon.Options) error {
 		return second(tachyon.ConnectContext(background, socket, &o))
 	}
+	guard, err := tx.AcquireTx(8)
+	no(t, err)
 	invalid, null := tachyon.ErrInvalidSize, tachyon.ErrNullPtr
 	for i, c := range []struct {
 		err  error
@@ -162,6 +164,8 @@ func TestBadArgumentsAreRefused(t *testing.T) {
 		{second(tx.AcquireTx(huge)), invalid, ""},
 		{second(tx.AcquireTx(largest + 1)), invalid, "65409"},
 		{second(tx.AcquireTxContext(background, largest+1)), invalid, "65409"},
+		{guard.Commit(-1, 0), invalid, "-1"},
+		{guard.CommitUnflushed(math.MinInt, 0), invalid, "-9223372036854775808"},
 		{second(tx.AcquireTxBatch(background, -1, 1)), invalid, "-1"},
 		{second(tx.AcquireTxBatch(background, 8, 0)), invalid, "0 messages"},
 		{second(tx.AcquireTxBatch(background, largest+1, 1)), invalid, "65409"},
