@@ -49,6 +49,17 @@ class BadData(Ended):
         super().__init__(BAD_DATA, text)
 
 
+class TooLarge(Ended):
+    """A message that no place in the ring can take; in itself it may be right."""
+
+    def __init__(self, which: str, size: int, most: int) -> None:
+        super().__init__(
+            BAD_DATA,
+            f"{which} has {size} bytes, the ring takes {most}: give its listener a "
+            "larger --capacity",
+        )
+
+
 # The first that fits.
 KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
     (BrokenPipeError, 128 + signal.SIGPIPE),

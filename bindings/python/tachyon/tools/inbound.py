@@ -20,13 +20,13 @@ from tachyon.schema.description import fnv1a
 from . import network, stream
 from .backlog import Backlog, Clock
 from .ending import (
-    BAD_DATA,
     CANNOT_OPEN,
     LOST,
     PEER_GONE,
     TIME_IS_OVER,
     BadData,
     Ended,
+    TooLarge,
     say,
 )
 from .endpoint import Endpoint
@@ -222,11 +222,7 @@ class Inbound:
         bus = self._bus
         assert bus is not None
         if run.size > bus.max_payload:
-            raise Ended(
-                BAD_DATA,
-                f"a message has {run.size} bytes, the ring takes {bus.max_payload}: "
-                f"give its listener a larger --capacity",
-            )
+            raise TooLarge("a message", run.size, bus.max_payload)
         done = 0
         try:
             if run.count == 1 or run.size == 0:

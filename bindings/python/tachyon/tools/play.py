@@ -10,7 +10,7 @@ import click
 
 from tachyon import Role
 
-from .ending import BadData, say
+from .ending import BadData, TooLarge, say
 from .endpoint import Endpoint, at_most, of_types, options, with_patience
 from .progress import Progress
 from .recording import Recording
@@ -58,10 +58,8 @@ def play(
             if wanted and message.type_id not in wanted:
                 continue
             if len(message.data) > largest:
-                raise BadData(
-                    f"{file}: message {number} has {len(message.data)} bytes, the ring "
-                    f"takes {largest}: give its listener a larger --capacity"
-                )
+                which = f"{file}: message {number}"
+                raise TooLarge(which, len(message.data), largest)
             if not hurry:
                 first = message.time_ns if first is None else first
                 due = began + (message.time_ns - first) / 1e9 / speed

@@ -10,7 +10,7 @@ import click
 from tachyon import Role
 
 from . import formats, stdin
-from .ending import BadData
+from .ending import TooLarge
 from .endpoint import Endpoint, Size, options, with_patience
 from .progress import Pace, Progress
 
@@ -56,10 +56,7 @@ def send(
         pace = Pace(rate)
         for number, (each, data) in enumerate(itertools.islice(messages, count), 1):
             if len(data) > bus.max_payload:
-                raise BadData(
-                    f"message {number} has {len(data)} bytes, the ring takes "
-                    f"{bus.max_payload}: give its listener a larger --capacity"
-                )
+                raise TooLarge(f"message {number}", len(data), bus.max_payload)
             pace.wait()
             bus.send(data, each, timeout)
             progress.add(1, len(data))
