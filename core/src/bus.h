@@ -105,9 +105,8 @@ void ty_bus_tx_asleep(void *context, bool flag);
 /* The fast look has found nothing: wait as `how` says, until how.ready (by default any
  * record) is true. False: last_error tells. */
 bool ty_bus_wait_rx(struct rx_wait *want, struct wait how);
-/* Release the first `bytes`, `count` messages, of what is handed out. */
-void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
-/* Release them although they were not handed out: the core itself has read them. */
+/* Release the first `bytes`, `count` messages, that nobody was handed: the core itself
+ * has read them. */
 void ty_bus_consume(struct tachyon_bus *bus, uint64_t bytes, uint64_t count);
 
 /* The next record, at once or after such a wait. */

@@ -174,10 +174,6 @@ static inline tachyon_error_t release(struct tachyon_bus *bus, uint64_t bytes,
     return TACHYON_SUCCESS;
 }
 
-void ty_bus_release(struct tachyon_bus *bus, uint64_t bytes, uint64_t count) {
-    release(bus, bytes, count);
-}
-
 /* Of several messages: a call is nothing then, and the loops keep their registers. */
 static out_of_line tachyon_error_t release_batch(struct tachyon_bus *bus,
                                                  uint64_t bytes, uint64_t count) {
