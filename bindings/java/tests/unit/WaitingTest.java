@@ -41,6 +41,19 @@ final class WaitingTest {
         for (;;) call.run();
     }
 
+    @Test
+    void a_time_out_passes_once_also_after_a_larger_message() {
+        try (Pair pair = Pair.of(1 << 16)) {
+            pair.tx().send(new byte[30_000], 1);
+            assertThrows(TachyonException.class,
+                    () -> pair.rx().recv(ByteBuffer.allocateDirect(8), Duration.ZERO));
+            pair.rx().acquireRx(10).close();
+            long start = System.nanoTime();
+            assertThrows(BusTimeoutException.class, () -> pair.rx().recv(Duration.ofSeconds(1)));
+            assertTrue(System.nanoTime() - start < 1_900_000_000L);
+        }
+    }
+
     /** What the call throws when {@code end} strikes 100 ms after it began. */
     private static Throwable struck(Runnable call, Consumer<Thread> end, AtomicBoolean status)
             throws Exception {

@@ -70,7 +70,9 @@ public final class TachyonBus extends NativeBus {
             try {
                 size = recv(into, timeout);
             } catch (TachyonException e) {
-                if (getSize() <= into.capacity()) throw e;
+                boolean longer = e.getCode() == ErrorCode.ERR_INVALID_SZ.swigValue()
+                        && getSize() > into.capacity();
+                if (!longer) throw e;
                 into = ByteBuffer.allocateDirect((int) getSize());
                 size = recv(into, timeout);
             }
