@@ -101,9 +101,13 @@ func (e *endpoint) open(ctx context.Context, path string, o *Options, timeout fl
 		options.AllowUid(uint(uid))
 	}
 	e.raw = native.SwigcptrBus(native.NewBus().Swigcptr())
-	runtime.AddCleanup(e, func(raw native.SwigcptrBus) { native.DeleteBus(raw) }, e.raw)
+	cleanup := runtime.AddCleanup(e, func(raw native.SwigcptrBus) { native.DeleteBus(raw) }, e.raw)
 	e.fields = native.FieldsOf(e.raw)
 	_, err := e.interruptible(ctx, func() int64 { return call(options) })
+	if err != nil { // nobody will have it, and the collector does not know how large it is
+		cleanup.Stop()
+		native.DeleteBus(e.raw)
+	}
 	return err
 }
 
