@@ -110,6 +110,19 @@ def test_an_enum_has_its_members_by_value_and_the_integer_that_holds_it(
     assert " small Small[2] @8\n" in text
 
 
+@pytest.mark.parametrize(
+    ("holder", "kind"), [("uint8_t", "u8"), ("uint32_t", "u32"), ("uint64_t", "u64")]
+)
+def test_an_enum_that_a_typedef_holds_has_unsigned_members(
+    read: Read, holder: str, kind: str
+) -> None:
+    most = (1 << int(kind[1:])) - 1
+    found = read(
+        f"enum Mask : {holder} {{ NONE, ALL = {most}u }};" + struct("enum Mask x;")
+    )
+    assert f"enum Mask {kind}\n NONE 0\n ALL {most}\n" in schema.describe(found)
+
+
 def test_constants_are_integers_of_the_header_itself(read: Read) -> None:
     found = read(
         "#define LEVELS 10\n#define MASK (0xFFu)\n#define MODE 0644\n#define LESS -3\n"

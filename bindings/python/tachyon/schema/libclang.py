@@ -234,14 +234,19 @@ def notes_on(cursor: Any) -> list[str]:
 
 
 def enumerators(cursor: Any) -> Iterator[tuple[str, int]]:
-    """Go through the members of an enum."""
+    """Go through the members of an enum.
+
+    libclang takes each value for a signed one where a typedef holds the enum.
+    """
+    kind = enum_kind(cursor)
+    mask = (1 << 8 * kind.size) - 1 if kind and kind.name[0] == "u" else -1
     for child in cursor.get_children():
         if child.kind == Cursor.ENUM_CONSTANT_DECL:
-            yield child.spelling, child.enum_value
+            yield child.spelling, child.enum_value & mask
 
 
 def integer(tokens: list[str]) -> int | None:
-    """Return the value of a macro that is a plain integer."""
+    """Return the value of a macro that is a plain integer, of 64 bits at most."""
     if tokens[:1] == ["("] and tokens[-1:] == [")"]:
         tokens = tokens[1:-1]
     sign = -1 if tokens[:1] == ["-"] else 1
