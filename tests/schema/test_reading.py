@@ -127,12 +127,13 @@ def test_constants_are_integers_of_the_header_itself(read: Read) -> None:
     found = read(
         "#define LEVELS 10\n#define MASK (0xFFu)\n#define MODE 0644\n#define LESS -3\n"
         '#define NAME "x"\n#define TWICE (2 * LEVELS)\n#define CALL(x) 1\n'
-        "#define NONE\n#define ZERO 0\n"
+        "#define NONE\n#define ZERO 0\n#define MOST 0xffffffffffffffff\n"
+        "#define MORE 0x10000000000000000\n#define LESS_YET -9223372036854775809\n"
         "enum { DEPTH = 5 }; typedef enum { ONE = 1 } Count;" + struct("int x;")
     )
     assert found.constants == {
         **{"LEVELS": 10, "MASK": 255, "MODE": 0o644, "LESS": -3, "ZERO": 0},
-        **{"DEPTH": 5},
+        **{"MOST": (1 << 64) - 1, "DEPTH": 5},
     }
     assert [enum.name for enum in found.enums] == ["Count"]
 

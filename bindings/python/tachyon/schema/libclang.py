@@ -255,4 +255,5 @@ def integer(tokens: list[str]) -> int | None:
         return None
     digits = number[1]
     octal = len(digits) > 1 and digits.isdigit() and digits[0] == "0"
-    return sign * int(digits, 8 if octal else 0)
+    value = sign * int(digits, 8 if octal else 0)
+    return value if -1 << 63 <= value < 1 << 64 else None
