@@ -145,9 +145,10 @@ def test_names_that_rust_has_itself(read: Read, tmp_path: Path) -> None:
     )
 
 
-def test_a_type_called_as_one_of_ours_is_refused(read: Read) -> None:
-    with pytest.raises(schema.SchemaError, match="a type cannot be called Bool, which"):
-        to_rust.write(read("typedef struct { int x; } Bool;", "Bool"))
+@pytest.mark.parametrize("name", ["Bool", "str", "usize"])
+def test_a_type_called_as_one_of_ours_is_refused(read: Read, name: str) -> None:
+    with pytest.raises(schema.SchemaError, match=f"type cannot be called {name}, whic"):
+        to_rust.write(read(f"typedef struct {{ int x; }} {name};", name))
 
 
 def test_rustfmt_has_nothing_to_change(tmp_path: Path) -> None:
