@@ -404,7 +404,7 @@ def test_an_enumerator_that_nobody_knows_is_an_integer() -> None:
 
 
 def test_an_enum_is_made_where_none_was_given() -> None:
-    cls = made("x Side.of @0", before="enum Side.of i8\n DOWN -1\n mro 2\n")
+    cls = made("x Side.of @0", before="enum Side.of i8\n DOWN -1\n mro 2\n _x_ 3\n")
     assert cls(-1).x.name == "DOWN"
     assert cls(2).x.name == "mro_"
     assert type(cls(-1).x).__name__ == "Side_of"

@@ -172,6 +172,14 @@ def test_what_cannot_be_done_is_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_header_whose_name_begins_with_a_digit_gets_a_letter(tmp_path: Path) -> None:
+    header = tmp_path / "3tick.h"
+    header.write_text("typedef struct { int x; } Tick;")
+    assert main([str(header), "--types", "Tick=1", "--c", "--python"]) == 0
+    assert "#define X3TICK_TYPES " in (tmp_path / "x3tick.types.h").read_text()
+    assert (tmp_path / "x3tick.py").exists()
+
+
 def test_two_types_that_would_be_called_the_same_are_refused(
     tick: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -125,6 +125,20 @@ def test_pythons_keywords_get_an_underscore(read: Read, run: Any) -> None:
     assert module.class_.given["enums"] == {"import": module.import_}
 
 
+def test_an_enum_has_all_its_members_whatever_they_are_called(
+    read: Read, run: Any
+) -> None:
+    text = (
+        "enum Kind { _SPEC = 1, __SPEC, __MAX, _x_, _ignore_, class, class_, __a_,"
+        " __b__ };" + struct("enum Kind kind;")
+    )
+    (generated,) = to_python.write(read(text)).values()
+    assert {member.name: int(member) for member in run(generated).Kind} == {
+        **{"_SPEC": 1, "_SPEC__": 2, "_MAX": 3, "_x__": 4, "_ignore__": 5},
+        **{"class_": 6, "class__": 7, "_a__": 8, "__b___": 9},
+    }
+
+
 def test_a_constant_called_as_one_of_ours_gets_one_too(read: Read, run: Any) -> None:
     (text,) = to_python.write(read("#define TYPES 3\n" + struct("int x;"))).values()
     module = run(text)

@@ -18,7 +18,7 @@ from .schema import classes
 from .schema.description import fnv1a, parse
 from .schema.model import Enum, Field, Scalar, SchemaError, Struct
 from .schema.names import flat
-from .schema.to_python import RESERVED_IN_ENUM, attribute
+from .schema.to_python import attribute, members_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -244,8 +244,8 @@ def kinds_of(cls: RecordClass, struct: Struct, enums: Enums) -> dict[str, Any]:
 
 def enum_class(cls: type, enum: Enum) -> type[IntEnum]:
     """Make the class of an enum that none was given for."""
-    members = {attribute(n, RESERVED_IN_ENUM): value for n, value in enum.members}
-    return IntEnum(attribute(flat(enum)), members, module=cls.__module__)  # type: ignore[return-value]
+    name, members = attribute(flat(enum)), members_of(enum)
+    return IntEnum(name, members, module=cls.__module__)  # type: ignore[return-value]
 
 
 def part_class(

@@ -23,7 +23,8 @@ def first_line(schema: Schema) -> str:
 
 def stem(schema: Schema) -> str:
     """Return the name of the header without its suffix, as an identifier."""
-    return re.sub(r"\W", "_", schema.header.removesuffix(".h"))
+    name = re.sub(r"\W", "_", schema.header.removesuffix(".h"))
+    return f"x{name}" if name[:1].isdigit() else name
 
 
 def flat(kind: Enum | Struct) -> str:

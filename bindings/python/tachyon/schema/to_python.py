@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 from collections.abc import Container, Iterator
 
 from .description import describe, fingerprint, text_of
@@ -77,11 +78,27 @@ def enum_class(enum: Enum) -> Iterator[str]:
     yield f"class {called(enum)}(IntEnum):"
     yield f'    """{enum.name}, held by {enum.kind.name}; a peer may send any value."""'
     yield ""
-    for name, value in enum.members:
-        yield f"    {attribute(name, RESERVED_IN_ENUM)} = {value}"
+    for name, value in members_of(enum).items():
+        yield f"    {name} = {value}"
 
 
+SUNDER = re.compile("_[^_](.*[^_])?_")
 RESERVED_IN_ENUM = {"mro", "name", "value", "real", "imag", "numerator", "denominator"}
+
+
+def members_of(enum: Enum) -> dict[str, int]:
+    """Return the members by names that an IntEnum can have, each by one of its own.
+
+    In the body of a class __x is no member but private, and _x_ is of enum itself.
+    """
+    members: dict[str, int] = {}
+    for member, value in enum.members:
+        private = member.startswith("__") and not member.endswith("__")
+        name = attribute("_" + member.lstrip("_") if private else member)
+        while name in RESERVED_IN_ENUM or name in members or SUNDER.fullmatch(name):
+            name += "_"
+        members[name] = value
+    return members
 
 
 def message_class(type_id: int, struct: Struct) -> Iterator[str]:
