@@ -403,10 +403,25 @@ def test_an_enumerator_that_nobody_knows_is_an_integer() -> None:
         message.side = -1
 
 
+def test_no_field_hides_what_its_class_has() -> None:
+    names = ("from_bytes", "header", "size", "types", "dtype", "fingerprint")
+    cls = made(*(f"{name} u8 @{at}" for at, name in enumerate(names)))
+    message = cls.from_bytes(bytes(range(8)))
+    assert [getattr(message, name) for name in names] == [*range(6)]
+    assert (cls.size, cls.types) == (
+        8,
+        text_of(*(f"{n} u8 @{i}" for i, n in enumerate(names))),
+    )
+    with pytest.raises(
+        tachyon.schema.SchemaError, match="is no message that is written"
+    ):
+        cls.header()
+
+
 def test_an_enum_is_made_where_none_was_given() -> None:
     cls = made("x Side.of @0", before="enum Side.of i8\n DOWN -1\n mro 2\n _x_ 3\n")
     assert cls(-1).x.name == "DOWN"
-    assert cls(2).x.name == "mro_"
+    assert [cls(2).x.name, cls(3).x.name] == ["mro_", "_x__"]
     assert type(cls(-1).x).__name__ == "Side_of"
 
 

@@ -7,10 +7,11 @@ them, are the generated Record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from types import MethodType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import _native
 from .message import Message
@@ -52,6 +53,28 @@ class About:
     dtypes: dict[int, DType] = field(default_factory=dict)
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class BeforeFields:
+    """A method of a metaclass that is found before a field of its name, as data is."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, cls: Any, metaclass: Any = None) -> Any:
+        return self if cls is None else MethodType(self._function, cls)
+
+    def __set__(self, cls: Any, value: Any) -> None:
+        raise AttributeError(f"cannot set {self._function.__name__}")
+
+
+def before_fields(method: F) -> F:
+    """Make a method one that no field hides."""
+    return cast(F, BeforeFields(method))
+
+
 class RecordClass(type):
     """The class of a struct's class: what it has that is no field."""
 
@@ -76,6 +99,7 @@ class RecordClass(type):
         """The layout as a NumPy dtype."""
         return dtype_of(cls, cls.size)
 
+    @before_fields
     def from_bytes(cls, data: Buffer) -> Any:
         """Make one of a copy of its bytes; ValueError for more or less than it has.
 
@@ -99,6 +123,7 @@ class MessageClass(RecordClass):
         """Its description."""
         return cls.__tachyon__.types
 
+    @before_fields
     def header(cls) -> str:
         """Return the C header of a message that is written as a class."""
         from .schema import to_header  # noqa: PLC0415
