@@ -207,6 +207,18 @@ class Huge(enum.IntEnum):
     HIGH = 2**63
 
 
+class Limited:
+    limit: ClassVar[int] = 3
+
+
+class Part(Limited):
+    x: tachyon.u8
+
+
+class Derived(Part):
+    y: tachyon.u8
+
+
 class Growing(tachyon.Message, type_id=9, may_grow=True):
     x: tachyon.u8
 
@@ -229,6 +241,7 @@ class Growing(tachyon.Message, type_id=9, may_grow=True):
         ({"x": Register}, "register is a word of C"),
         ({"x": Huge}, "which no integer of 64 bits has"),
         ({"x": Growing}, "which is to grow"),
+        ({"x": Part, "y": Derived}, r"Derived is derived from \S+Part, whose fields"),
         ({"x": tachyon.u8[1 << 31]}, "more than the 2147483520 that the largest ring"),
     ],
 )

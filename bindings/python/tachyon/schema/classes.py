@@ -153,15 +153,20 @@ def _struct(cls: type, grows: bool, packed: bool) -> Struct:
     where = label_of(cls)
     check_type_name(where, cls.__name__)
     check_c_name(where, cls.__name__)
+    for base in cls.__mro__[1:]:
+        if fields_of(base):
+            raise SchemaError(
+                f"{where} is derived from {label_of(base)}, whose fields it would not "
+                "have; name all fields in the class itself"
+            )
     struct = Struct(cls.__name__, cls.__name__, where, 0, 1, [], grows, packed)
     _open.add(cls)
     try:
-        for name, annotation in annotations_of(cls).items():
-            if typing.get_origin(annotation) is not typing.ClassVar:
-                field = _field(cls, struct, name, annotation)
-                struct.align = max(struct.align, field.align)
-                struct.fields.append(field)
-                struct.size = field.end
+        for name, annotation in fields_of(cls).items():
+            field = _field(cls, struct, name, annotation)
+            struct.align = max(struct.align, field.align)
+            struct.fields.append(field)
+            struct.size = field.end
     finally:
         _open.discard(cls)
     if not struct.fields:
@@ -269,6 +274,15 @@ def annotations_of(cls: type) -> dict[str, Any]:
     """Return the annotations of a class itself, those that are texts evaluated."""
     found = inspect.get_annotations(cls)
     return {name: evaluated(cls, name, each) for name, each in found.items()}
+
+
+def fields_of(cls: type) -> dict[str, Any]:
+    """Return those annotations that are of fields."""
+    return {
+        name: each
+        for name, each in annotations_of(cls).items()
+        if typing.get_origin(each) is not typing.ClassVar
+    }
 
 
 def evaluated(cls: type, name: str, annotation: Any) -> Any:
