@@ -141,6 +141,7 @@ def test_a_derived_class_has_the_same_fields() -> None:
         (FIRST + "struct X\n", "a line of the description is ''"),
         (FIRST + "enum X f32\n A 1\n", "enum X is held by f32, which is no integer"),
         (FIRST + "enum X u8\n A\n", "a line of the description is ' A'"),
+        (FIRST + f"enum X u8\n A {'1' * 5000}\n", "5003 bytes, more than 255"),
         (FIRST + "union X\n", "a line of the description is 'union X'"),
         (
             text_of("class u8 @0", "class_ u8 @1"),

@@ -117,6 +117,7 @@ def parse(text: str) -> dict[int, Struct]:
         raise SchemaError(
             f"a description begins with {FIRST_LINE!r} here, not with {first[:60]!r}"
         )
+    checked(text.splitlines())
     kinds: dict[str, Type] = {**SCALARS}
     messages: dict[int, Struct] = {}
     for lines in blocks(text):
