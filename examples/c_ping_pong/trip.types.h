@@ -1,7 +1,7 @@
 /* tachyon.schema 1, trip.h 9c4dcf1e02f910ed: written by python -m tachyon.schema */
 /* clang-format off */
-#ifndef TRIP_TYPES_H
-#define TRIP_TYPES_H
+#ifndef TACHYON_TRIP_TYPES_H
+#define TACHYON_TRIP_TYPES_H
 
 #include "trip.h"
 #include <stddef.h>
@@ -21,19 +21,19 @@
 
 /* The layout is what the description says, and no other compiler's. */
 #ifdef __cplusplus
-#define TRIP_ASSERT(holds, what) static_assert(holds, what)
-#define TRIP_ALIGNOF(type) alignof(type)
+#define TACHYON_TRIP_ASSERT(holds, what) static_assert(holds, what)
+#define TACHYON_TRIP_ALIGNOF(type) alignof(type)
 #else
-#define TRIP_ASSERT(holds, what) _Static_assert(holds, what)
-#define TRIP_ALIGNOF(type) _Alignof(type)
+#define TACHYON_TRIP_ASSERT(holds, what) _Static_assert(holds, what)
+#define TACHYON_TRIP_ALIGNOF(type) _Alignof(type)
 #endif
 
-TRIP_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "byte order");
-TRIP_ASSERT(sizeof(Trip) == 32 && TRIP_ALIGNOF(Trip) == 8, "Trip");
-TRIP_ASSERT(offsetof(Trip, number) == 0 && sizeof(((Trip *)0)->number) == 8, "Trip.number");
-TRIP_ASSERT(offsetof(Trip, filler) == 8 && sizeof(((Trip *)0)->filler) == 24, "Trip.filler");
-#undef TRIP_ASSERT
-#undef TRIP_ALIGNOF
+TACHYON_TRIP_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "byte order");
+TACHYON_TRIP_ASSERT(sizeof(Trip) == 32 && TACHYON_TRIP_ALIGNOF(Trip) == 8, "Trip");
+TACHYON_TRIP_ASSERT(offsetof(Trip, number) == 0 && sizeof(((Trip *)0)->number) == 8, "Trip.number");
+TACHYON_TRIP_ASSERT(offsetof(Trip, filler) == 8 && sizeof(((Trip *)0)->filler) == 24, "Trip.filler");
+#undef TACHYON_TRIP_ASSERT
+#undef TACHYON_TRIP_ALIGNOF
 
 /** The Trip in a payload, where it lies; NULL unless type_id and size are those of
  * Trip. */

@@ -1,7 +1,7 @@
 /* tachyon.schema 1, detections.h 9624e48c557055cc: written by python -m tachyon.schema */
 /* clang-format off */
-#ifndef DETECTIONS_TYPES_H
-#define DETECTIONS_TYPES_H
+#ifndef TACHYON_DETECTIONS_TYPES_H
+#define TACHYON_DETECTIONS_TYPES_H
 
 #include "detections.h"
 #include <stddef.h>
@@ -27,25 +27,25 @@
 
 /* The layout is what the description says, and no other compiler's. */
 #ifdef __cplusplus
-#define DETECTIONS_ASSERT(holds, what) static_assert(holds, what)
-#define DETECTIONS_ALIGNOF(type) alignof(type)
+#define TACHYON_DETECTIONS_ASSERT(holds, what) static_assert(holds, what)
+#define TACHYON_DETECTIONS_ALIGNOF(type) alignof(type)
 #else
-#define DETECTIONS_ASSERT(holds, what) _Static_assert(holds, what)
-#define DETECTIONS_ALIGNOF(type) _Alignof(type)
+#define TACHYON_DETECTIONS_ASSERT(holds, what) _Static_assert(holds, what)
+#define TACHYON_DETECTIONS_ALIGNOF(type) _Alignof(type)
 #endif
 
-DETECTIONS_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "byte order");
-DETECTIONS_ASSERT(sizeof(Detection) == 24 && DETECTIONS_ALIGNOF(Detection) == 4, "Detection");
-DETECTIONS_ASSERT(offsetof(Detection, picture) == 0 && sizeof(((Detection *)0)->picture) == 4, "Detection.picture");
-DETECTIONS_ASSERT(offsetof(Detection, pixels) == 4 && sizeof(((Detection *)0)->pixels) == 4, "Detection.pixels");
-DETECTIONS_ASSERT(offsetof(Detection, x) == 8 && sizeof(((Detection *)0)->x) == 4, "Detection.x");
-DETECTIONS_ASSERT(offsetof(Detection, y) == 12 && sizeof(((Detection *)0)->y) == 4, "Detection.y");
-DETECTIONS_ASSERT(offsetof(Detection, left) == 16 && sizeof(((Detection *)0)->left) == 2, "Detection.left");
-DETECTIONS_ASSERT(offsetof(Detection, top) == 18 && sizeof(((Detection *)0)->top) == 2, "Detection.top");
-DETECTIONS_ASSERT(offsetof(Detection, right) == 20 && sizeof(((Detection *)0)->right) == 2, "Detection.right");
-DETECTIONS_ASSERT(offsetof(Detection, bottom) == 22 && sizeof(((Detection *)0)->bottom) == 2, "Detection.bottom");
-#undef DETECTIONS_ASSERT
-#undef DETECTIONS_ALIGNOF
+TACHYON_DETECTIONS_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "byte order");
+TACHYON_DETECTIONS_ASSERT(sizeof(Detection) == 24 && TACHYON_DETECTIONS_ALIGNOF(Detection) == 4, "Detection");
+TACHYON_DETECTIONS_ASSERT(offsetof(Detection, picture) == 0 && sizeof(((Detection *)0)->picture) == 4, "Detection.picture");
+TACHYON_DETECTIONS_ASSERT(offsetof(Detection, pixels) == 4 && sizeof(((Detection *)0)->pixels) == 4, "Detection.pixels");
+TACHYON_DETECTIONS_ASSERT(offsetof(Detection, x) == 8 && sizeof(((Detection *)0)->x) == 4, "Detection.x");
+TACHYON_DETECTIONS_ASSERT(offsetof(Detection, y) == 12 && sizeof(((Detection *)0)->y) == 4, "Detection.y");
+TACHYON_DETECTIONS_ASSERT(offsetof(Detection, left) == 16 && sizeof(((Detection *)0)->left) == 2, "Detection.left");
+TACHYON_DETECTIONS_ASSERT(offsetof(Detection, top) == 18 && sizeof(((Detection *)0)->top) == 2, "Detection.top");
+TACHYON_DETECTIONS_ASSERT(offsetof(Detection, right) == 20 && sizeof(((Detection *)0)->right) == 2, "Detection.right");
+TACHYON_DETECTIONS_ASSERT(offsetof(Detection, bottom) == 22 && sizeof(((Detection *)0)->bottom) == 2, "Detection.bottom");
+#undef TACHYON_DETECTIONS_ASSERT
+#undef TACHYON_DETECTIONS_ALIGNOF
 
 /** The Detection in a payload, where it lies; NULL unless type_id and size are those of
  * Detection. */

@@ -1,7 +1,7 @@
 /* tachyon.schema 1, market_tick.h 8734ad7852bd0ba0: written by python -m tachyon.schema */
 /* clang-format off */
-#ifndef MARKET_TICK_TYPES_H
-#define MARKET_TICK_TYPES_H
+#ifndef TACHYON_MARKET_TICK_TYPES_H
+#define TACHYON_MARKET_TICK_TYPES_H
 
 #include "market_tick.h"
 #include <stddef.h>
@@ -24,22 +24,22 @@
 
 /* The layout is what the description says, and no other compiler's. */
 #ifdef __cplusplus
-#define MARKET_TICK_ASSERT(holds, what) static_assert(holds, what)
-#define MARKET_TICK_ALIGNOF(type) alignof(type)
+#define TACHYON_MARKET_TICK_ASSERT(holds, what) static_assert(holds, what)
+#define TACHYON_MARKET_TICK_ALIGNOF(type) alignof(type)
 #else
-#define MARKET_TICK_ASSERT(holds, what) _Static_assert(holds, what)
-#define MARKET_TICK_ALIGNOF(type) _Alignof(type)
+#define TACHYON_MARKET_TICK_ASSERT(holds, what) _Static_assert(holds, what)
+#define TACHYON_MARKET_TICK_ALIGNOF(type) _Alignof(type)
 #endif
 
-MARKET_TICK_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "byte order");
-MARKET_TICK_ASSERT(sizeof(MarketTick) == 32 && MARKET_TICK_ALIGNOF(MarketTick) == 1, "MarketTick");
-MARKET_TICK_ASSERT(offsetof(MarketTick, symbol) == 0 && sizeof(((MarketTick *)0)->symbol) == 8, "MarketTick.symbol");
-MARKET_TICK_ASSERT(offsetof(MarketTick, price) == 8 && sizeof(((MarketTick *)0)->price) == 8, "MarketTick.price");
-MARKET_TICK_ASSERT(offsetof(MarketTick, quantity) == 16 && sizeof(((MarketTick *)0)->quantity) == 4, "MarketTick.quantity");
-MARKET_TICK_ASSERT(offsetof(MarketTick, timestamp) == 20 && sizeof(((MarketTick *)0)->timestamp) == 8, "MarketTick.timestamp");
-MARKET_TICK_ASSERT(offsetof(MarketTick, padding) == 28 && sizeof(((MarketTick *)0)->padding) == 4, "MarketTick.padding");
-#undef MARKET_TICK_ASSERT
-#undef MARKET_TICK_ALIGNOF
+TACHYON_MARKET_TICK_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "byte order");
+TACHYON_MARKET_TICK_ASSERT(sizeof(MarketTick) == 32 && TACHYON_MARKET_TICK_ALIGNOF(MarketTick) == 1, "MarketTick");
+TACHYON_MARKET_TICK_ASSERT(offsetof(MarketTick, symbol) == 0 && sizeof(((MarketTick *)0)->symbol) == 8, "MarketTick.symbol");
+TACHYON_MARKET_TICK_ASSERT(offsetof(MarketTick, price) == 8 && sizeof(((MarketTick *)0)->price) == 8, "MarketTick.price");
+TACHYON_MARKET_TICK_ASSERT(offsetof(MarketTick, quantity) == 16 && sizeof(((MarketTick *)0)->quantity) == 4, "MarketTick.quantity");
+TACHYON_MARKET_TICK_ASSERT(offsetof(MarketTick, timestamp) == 20 && sizeof(((MarketTick *)0)->timestamp) == 8, "MarketTick.timestamp");
+TACHYON_MARKET_TICK_ASSERT(offsetof(MarketTick, padding) == 28 && sizeof(((MarketTick *)0)->padding) == 4, "MarketTick.padding");
+#undef TACHYON_MARKET_TICK_ASSERT
+#undef TACHYON_MARKET_TICK_ALIGNOF
 
 /** The MarketTick in a payload, where it lies; NULL unless type_id and size are those of
  * MarketTick. */

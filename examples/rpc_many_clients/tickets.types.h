@@ -1,7 +1,7 @@
 /* tachyon.schema 1, tickets.h a5d83e91c150bbdc: written by python -m tachyon.schema */
 /* clang-format off */
-#ifndef TICKETS_TYPES_H
-#define TICKETS_TYPES_H
+#ifndef TACHYON_TICKETS_TYPES_H
+#define TACHYON_TICKETS_TYPES_H
 
 #include "tickets.h"
 #include <stddef.h>
@@ -21,19 +21,19 @@
 
 /* The layout is what the description says, and no other compiler's. */
 #ifdef __cplusplus
-#define TICKETS_ASSERT(holds, what) static_assert(holds, what)
-#define TICKETS_ALIGNOF(type) alignof(type)
+#define TACHYON_TICKETS_ASSERT(holds, what) static_assert(holds, what)
+#define TACHYON_TICKETS_ALIGNOF(type) alignof(type)
 #else
-#define TICKETS_ASSERT(holds, what) _Static_assert(holds, what)
-#define TICKETS_ALIGNOF(type) _Alignof(type)
+#define TACHYON_TICKETS_ASSERT(holds, what) _Static_assert(holds, what)
+#define TACHYON_TICKETS_ALIGNOF(type) _Alignof(type)
 #endif
 
-TICKETS_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "byte order");
-TICKETS_ASSERT(sizeof(Ticket) == 16 && TICKETS_ALIGNOF(Ticket) == 8, "Ticket");
-TICKETS_ASSERT(offsetof(Ticket, number) == 0 && sizeof(((Ticket *)0)->number) == 8, "Ticket.number");
-TICKETS_ASSERT(offsetof(Ticket, ticket) == 8 && sizeof(((Ticket *)0)->ticket) == 8, "Ticket.ticket");
-#undef TICKETS_ASSERT
-#undef TICKETS_ALIGNOF
+TACHYON_TICKETS_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "byte order");
+TACHYON_TICKETS_ASSERT(sizeof(Ticket) == 16 && TACHYON_TICKETS_ALIGNOF(Ticket) == 8, "Ticket");
+TACHYON_TICKETS_ASSERT(offsetof(Ticket, number) == 0 && sizeof(((Ticket *)0)->number) == 8, "Ticket.number");
+TACHYON_TICKETS_ASSERT(offsetof(Ticket, ticket) == 8 && sizeof(((Ticket *)0)->ticket) == 8, "Ticket.ticket");
+#undef TACHYON_TICKETS_ASSERT
+#undef TACHYON_TICKETS_ALIGNOF
 
 /** The Ticket in a payload, where it lies; NULL unless type_id and size are those of
  * Ticket. */

@@ -1,7 +1,7 @@
 /* tachyon.schema 1, every.h f87bb6f5715b7a35: written by python -m tachyon.schema */
 /* clang-format off */
-#ifndef EVERY_TYPES_H
-#define EVERY_TYPES_H
+#ifndef TACHYON_EVERY_TYPES_H
+#define TACHYON_EVERY_TYPES_H
 
 #include "every.h"
 #include <stdbool.h>
@@ -51,40 +51,40 @@
 
 /* The layout is what the description says, and no other compiler's. */
 #ifdef __cplusplus
-#define EVERY_ASSERT(holds, what) static_assert(holds, what)
-#define EVERY_ALIGNOF(type) alignof(type)
+#define TACHYON_EVERY_ASSERT(holds, what) static_assert(holds, what)
+#define TACHYON_EVERY_ALIGNOF(type) alignof(type)
 #else
-#define EVERY_ASSERT(holds, what) _Static_assert(holds, what)
-#define EVERY_ALIGNOF(type) _Alignof(type)
+#define TACHYON_EVERY_ASSERT(holds, what) _Static_assert(holds, what)
+#define TACHYON_EVERY_ALIGNOF(type) _Alignof(type)
 #endif
 
-EVERY_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "byte order");
-EVERY_ASSERT(sizeof(Tick) == 64 && EVERY_ALIGNOF(Tick) == 8, "Tick");
-EVERY_ASSERT(offsetof(Tick, symbol) == 0 && sizeof(((Tick *)0)->symbol) == 8, "Tick.symbol");
-EVERY_ASSERT(offsetof(Tick, price) == 8 && sizeof(((Tick *)0)->price) == 8, "Tick.price");
-EVERY_ASSERT(offsetof(Tick, side) == 16 && sizeof(((Tick *)0)->side) == 4, "Tick.side");
-EVERY_ASSERT(offsetof(Tick, halted) == 20 && sizeof(((Tick *)0)->halted) == 1, "Tick.halted");
-EVERY_ASSERT(offsetof(Tick, reserved) == 21 && sizeof(((Tick *)0)->reserved) == 3, "Tick.reserved");
-EVERY_ASSERT(offsetof(Tick, venue) == 24 && sizeof(((Tick *)0)->venue) == 8, "Tick.venue");
-EVERY_ASSERT(offsetof(Tick, spread) == 32 && sizeof(((Tick *)0)->spread) == 16, "Tick.spread");
-EVERY_ASSERT(offsetof(Tick, spread[0].bid) == 32 && sizeof(((Tick *)0)->spread[0].bid) == 4, "Tick.spread[0].bid");
-EVERY_ASSERT(offsetof(Tick, spread[0].ask) == 36 && sizeof(((Tick *)0)->spread[0].ask) == 4, "Tick.spread[0].ask");
-EVERY_ASSERT(offsetof(Tick, late) == 48 && sizeof(((Tick *)0)->late) == 8, "Tick.late");
-EVERY_ASSERT(offsetof(Tick, port) == 56 && sizeof(((Tick *)0)->port) == 2, "Tick.port");
-EVERY_ASSERT(offsetof(Tick, flags) == 58 && sizeof(((Tick *)0)->flags) == 6, "Tick.flags");
-EVERY_ASSERT(sizeof(struct part) == 16 && EVERY_ALIGNOF(struct part) == 8, "part");
-EVERY_ASSERT(offsetof(struct part, a) == 0 && sizeof(((struct part *)0)->a) == 1, "part.a");
-EVERY_ASSERT(offsetof(struct part, b) == 8 && sizeof(((struct part *)0)->b) == 8, "part.b");
-EVERY_ASSERT(sizeof(struct Cancel) == 120 && EVERY_ALIGNOF(struct Cancel) == 8, "Cancel");
-EVERY_ASSERT(offsetof(struct Cancel, order) == 0 && sizeof(((struct Cancel *)0)->order) == 4, "Cancel.order");
-EVERY_ASSERT(offsetof(struct Cancel, len) == 4 && sizeof(((struct Cancel *)0)->len) == 1, "Cancel.len");
-EVERY_ASSERT(offsetof(struct Cancel, dlc) == 4 && sizeof(((struct Cancel *)0)->dlc) == 1, "Cancel.dlc");
-EVERY_ASSERT(offsetof(struct Cancel, net) == 6 && sizeof(((struct Cancel *)0)->net) == 2, "Cancel.net");
-EVERY_ASSERT(offsetof(struct Cancel, parts) == 8 && sizeof(((struct Cancel *)0)->parts) == 96, "Cancel.parts");
-EVERY_ASSERT(offsetof(struct Cancel, sides) == 104 && sizeof(((struct Cancel *)0)->sides) == 12, "Cancel.sides");
-EVERY_ASSERT(offsetof(struct Cancel, type) == 116 && sizeof(((struct Cancel *)0)->type) == 4, "Cancel.type");
-#undef EVERY_ASSERT
-#undef EVERY_ALIGNOF
+TACHYON_EVERY_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "byte order");
+TACHYON_EVERY_ASSERT(sizeof(Tick) == 64 && TACHYON_EVERY_ALIGNOF(Tick) == 8, "Tick");
+TACHYON_EVERY_ASSERT(offsetof(Tick, symbol) == 0 && sizeof(((Tick *)0)->symbol) == 8, "Tick.symbol");
+TACHYON_EVERY_ASSERT(offsetof(Tick, price) == 8 && sizeof(((Tick *)0)->price) == 8, "Tick.price");
+TACHYON_EVERY_ASSERT(offsetof(Tick, side) == 16 && sizeof(((Tick *)0)->side) == 4, "Tick.side");
+TACHYON_EVERY_ASSERT(offsetof(Tick, halted) == 20 && sizeof(((Tick *)0)->halted) == 1, "Tick.halted");
+TACHYON_EVERY_ASSERT(offsetof(Tick, reserved) == 21 && sizeof(((Tick *)0)->reserved) == 3, "Tick.reserved");
+TACHYON_EVERY_ASSERT(offsetof(Tick, venue) == 24 && sizeof(((Tick *)0)->venue) == 8, "Tick.venue");
+TACHYON_EVERY_ASSERT(offsetof(Tick, spread) == 32 && sizeof(((Tick *)0)->spread) == 16, "Tick.spread");
+TACHYON_EVERY_ASSERT(offsetof(Tick, spread[0].bid) == 32 && sizeof(((Tick *)0)->spread[0].bid) == 4, "Tick.spread[0].bid");
+TACHYON_EVERY_ASSERT(offsetof(Tick, spread[0].ask) == 36 && sizeof(((Tick *)0)->spread[0].ask) == 4, "Tick.spread[0].ask");
+TACHYON_EVERY_ASSERT(offsetof(Tick, late) == 48 && sizeof(((Tick *)0)->late) == 8, "Tick.late");
+TACHYON_EVERY_ASSERT(offsetof(Tick, port) == 56 && sizeof(((Tick *)0)->port) == 2, "Tick.port");
+TACHYON_EVERY_ASSERT(offsetof(Tick, flags) == 58 && sizeof(((Tick *)0)->flags) == 6, "Tick.flags");
+TACHYON_EVERY_ASSERT(sizeof(struct part) == 16 && TACHYON_EVERY_ALIGNOF(struct part) == 8, "part");
+TACHYON_EVERY_ASSERT(offsetof(struct part, a) == 0 && sizeof(((struct part *)0)->a) == 1, "part.a");
+TACHYON_EVERY_ASSERT(offsetof(struct part, b) == 8 && sizeof(((struct part *)0)->b) == 8, "part.b");
+TACHYON_EVERY_ASSERT(sizeof(struct Cancel) == 120 && TACHYON_EVERY_ALIGNOF(struct Cancel) == 8, "Cancel");
+TACHYON_EVERY_ASSERT(offsetof(struct Cancel, order) == 0 && sizeof(((struct Cancel *)0)->order) == 4, "Cancel.order");
+TACHYON_EVERY_ASSERT(offsetof(struct Cancel, len) == 4 && sizeof(((struct Cancel *)0)->len) == 1, "Cancel.len");
+TACHYON_EVERY_ASSERT(offsetof(struct Cancel, dlc) == 4 && sizeof(((struct Cancel *)0)->dlc) == 1, "Cancel.dlc");
+TACHYON_EVERY_ASSERT(offsetof(struct Cancel, net) == 6 && sizeof(((struct Cancel *)0)->net) == 2, "Cancel.net");
+TACHYON_EVERY_ASSERT(offsetof(struct Cancel, parts) == 8 && sizeof(((struct Cancel *)0)->parts) == 96, "Cancel.parts");
+TACHYON_EVERY_ASSERT(offsetof(struct Cancel, sides) == 104 && sizeof(((struct Cancel *)0)->sides) == 12, "Cancel.sides");
+TACHYON_EVERY_ASSERT(offsetof(struct Cancel, type) == 116 && sizeof(((struct Cancel *)0)->type) == 4, "Cancel.type");
+#undef TACHYON_EVERY_ASSERT
+#undef TACHYON_EVERY_ALIGNOF
 
 /** The Tick in a payload, where it lies; NULL unless type_id and size are those of
  * Tick, this version or a later one. */

@@ -86,6 +86,20 @@ def test_another_layout_does_not_compile(
         )
 
 
+def test_it_takes_no_name_of_a_header_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "tick_types.h").write_text(
+        "#ifndef TICK_TYPES_H\n#define TICK_TYPES_H\ntypedef int count_t;\n#endif\n"
+    )
+    header = tmp_path / "tick.h"
+    header.write_text(
+        '#include "tick_types.h"\n#define TICK_ASSERT(x) x\n'
+        "typedef struct { count_t x; } Tick;\n"
+    )
+    assert main([str(header), "--types", "Tick=1", "--c"]) == 0
+    text = '#include "tick.types.h"\nint main(void) { return TICK_ASSERT(0); }\n'
+    assert compile_text(tmp_path, text) == ""
+
+
 def test_it_is_cxx_too(every: Path) -> None:
     cxx = shutil.which("c++") or shutil.which("g++")
     if cxx is None:

@@ -12,11 +12,11 @@ from .names import first_line, stem
 
 FIELDS = """\
 #ifdef __cplusplus
-#define {name}_ASSERT(holds, what) static_assert(holds, what)
-#define {name}_ALIGNOF(type) alignof(type)
+#define {own}_ASSERT(holds, what) static_assert(holds, what)
+#define {own}_ALIGNOF(type) alignof(type)
 #else
-#define {name}_ASSERT(holds, what) _Static_assert(holds, what)
-#define {name}_ALIGNOF(type) _Alignof(type)
+#define {own}_ASSERT(holds, what) _Static_assert(holds, what)
+#define {own}_ALIGNOF(type) _Alignof(type)
 #endif
 """
 OF = """\
@@ -49,6 +49,7 @@ static inline bool {name}_copy({spelling} *to, const void *payload, uint32_t typ
 def write(schema: Schema) -> dict[str, str]:
     """Return the file's name and text."""
     text, name = describe(schema), stem(schema).upper()
+    own = f"TACHYON_{name}"  # where a header has names of its own, tick_types.h say
     grows = any(struct.grows for struct in schema.messages.values())
     literal = " \\\n".join(f'    "{line}\\n"' for line in text.splitlines())
     includes = [f"#include <{include}>" for include in schema.includes]
@@ -58,8 +59,8 @@ def write(schema: Schema) -> dict[str, str]:
     parts = [
         f"/* {first_line(schema)} */",
         "/* clang-format off */",
-        f"#ifndef {name}_TYPES_H",
-        f"#define {name}_TYPES_H",
+        f"#ifndef {own}_TYPES_H",
+        f"#define {own}_TYPES_H",
         "",
         *includes,
         f'#include "{schema.header}"',
@@ -74,17 +75,17 @@ def write(schema: Schema) -> dict[str, str]:
         *(f"#define {s.name}_TYPE {i}u" for i, s in schema.messages.items()),
         "",
         "/* The layout is what the description says, and no other compiler's. */",
-        FIELDS.format(name=name),
-        f"{name}_ASSERT(__BYTE_ORDER__ == __ORDER_{sys.byteorder.upper()}_ENDIAN__,"
+        FIELDS.format(own=own),
+        f"{own}_ASSERT(__BYTE_ORDER__ == __ORDER_{sys.byteorder.upper()}_ENDIAN__,"
         ' "byte order");',
         *(
-            f'{name}_ASSERT({condition}, "{what}");'
+            f'{own}_ASSERT({condition}, "{what}");'
             for kind in schema.types()
             if isinstance(kind, Struct) and kind.spelling
-            for condition, what in layout(kind, f"{name}_ALIGNOF")
+            for condition, what in layout(kind, f"{own}_ALIGNOF")
         ),
-        f"#undef {name}_ASSERT",
-        f"#undef {name}_ALIGNOF",
+        f"#undef {own}_ASSERT",
+        f"#undef {own}_ALIGNOF",
         "",
         *(functions(struct) for struct in schema.messages.values()),
         "#endif",
