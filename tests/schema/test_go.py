@@ -146,3 +146,10 @@ def test_names_that_go_would_join_are_told_apart_or_refused(
     go(tmp_path, "vet", "tick.go")
     with pytest.raises(schema.SchemaError, match="would both be called TickSize in Go"):
         to_go.write(read("#define TickSize 3\n" + struct("int x;")))
+
+
+def test_a_package_is_not_called_as_a_word_of_go(tmp_path: Path) -> None:
+    (tmp_path / "map.h").write_text("typedef struct { int x; } Tick;")
+    assert main([str(tmp_path / "map.h"), "--types", "Tick=1", "--go"]) == 0
+    assert "\npackage map_\n" in (tmp_path / "map.go").read_text()
+    go(tmp_path, "vet", "map.go")

@@ -11,10 +11,15 @@ from collections.abc import Iterator
 
 from .description import describe, fnv1a, text_of
 from .model import Enum, Field, Scalar, Schema, SchemaError, Struct, Type
-from .names import camel, first_line, first_of_each, stem
+from .names import camel, first_line, first_of_each, free, stem
 
 TYPES = {"f32": "float32", "f64": "float64", "bool": "bool", "char": "byte"}
 IMPORTS = ("encoding/binary", "math", "strconv")
+KEYWORDS = {
+    *("break", "case", "chan", "const", "continue", "default", "defer", "else"),
+    *("fallthrough", "for", "func", "go", "goto", "if", "import", "interface", "map"),
+    *("package", "range", "return", "select", "struct", "switch", "type", "var"),
+}
 
 
 def write(schema: Schema) -> dict[str, str]:
@@ -39,6 +44,7 @@ def write(schema: Schema) -> dict[str, str]:
     body = "\n".join(parts).rstrip("\n") + "\n"
     needed = [name for name in IMPORTS if f"{name.split('/')[-1]}." in body]
     package = schema.package.rpartition(".")[2] or stem(schema).replace("_", "").lower()
+    package = free(package, KEYWORDS)
     imports = "".join(f'\t"{name}"\n' for name in needed)
     head = [
         f"// {first_line(schema)}",
