@@ -149,6 +149,14 @@ def test_a_header_that_does_not_do(read: Read, case: str) -> None:
     assert str(error.value).startswith(message)
 
 
+@pytest.mark.parametrize("word", ["class", "namespace", "template", "using"])
+def test_a_header_of_cxx_is_told_so(read: Read, word: str) -> None:
+    with pytest.raises(
+        SchemaError, match=f"\n{word} is a word of C\\+\\+; messages are"
+    ):
+        read(f"{word} Tick {{ int x; }};")
+
+
 def test_a_missing_file_is_no_header(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="No such file or directory; give a C header"):
         schema.read(tmp_path / "none.h", {"Tick": 1})

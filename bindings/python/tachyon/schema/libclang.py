@@ -41,6 +41,7 @@ TYPEDEFS = {
     "wchar_t": None,
 }
 """Those that say more than the type they stand for; None: that it is none."""
+IN_C = "; messages are described in C, as structs without methods"
 UNNAMED = re.compile(r"\(unnamed[^)]*\)")
 NUMBER = re.compile(r"(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)[uUlL]*")
 
@@ -97,13 +98,12 @@ def way_out(errors: list[Any]) -> str:
     name = missing(errors[0])
     if name:
         if "." not in name:
-            return (
-                f"\n{name} is a header of C++; messages are described in C, as structs "
-                "without methods"
-            )
+            return f"\n{name} is a header of C++{IN_C}"
         return f"\ngive the directory that {name} is in: -I DIRECTORY"
     if "unknown type name" in errors[0].spelling:
         kind = errors[0].spelling.split("'")[1]
+        if kind in ("class", "namespace", "template", "using"):
+            return f"\n{kind} is a word of C++{IN_C}"
         file = "stdint.h" if re.fullmatch(r"u?int\d+_t", kind) else "HEADER"
         return f"\ngive the header that defines {kind}: -include {file}"
     return "\nthe header must be C that a compiler takes by itself"
