@@ -773,6 +773,26 @@ def test_a_call_that_is_given_up_is_cancelled(run: Run, rpc: RpcPair) -> None:
     run(main())
 
 
+def test_a_reply_taken_with_that_of_a_task_is_for_wait_async_alone(
+    run: Run, rpc: RpcPair
+) -> None:
+    async def main() -> None:
+        task = asyncio.ensure_future(rpc.caller.call_async(b"first", 1))
+        await settle()
+        second = rpc.caller.call(b"second", 1)
+        for _ in range(2):
+            with rpc.callee.serve(timeout=5) as request:
+                call, body = request.correlation_id, bytes(request)
+            rpc.callee.reply(call, body, 1)
+        assert (await task).data == b"first"
+        await settle()
+        with pytest.raises(ValueError, match="no call 2 is outstanding"):
+            rpc.caller.wait(second, timeout=0)
+        assert (await rpc.caller.wait_async(second)).data == b"second"
+
+    run(main())
+
+
 def test_replies_to_calls_made_elsewhere_are_kept(run: Run, rpc: RpcPair) -> None:
     async def main() -> None:
         first = rpc.caller.call(b"first", 1)

@@ -236,7 +236,9 @@ class RpcBus(Listener, _native.RpcBusBase):
         """Wait in an event loop for the reply to one call and return a copy of it.
 
         The call was made by call() or call_zero_copy(). Fails as wait(). Cancelled or
-        timed out, the call stays outstanding: wait again, or cancel it.
+        timed out, the call stays outstanding: wait again, or cancel it. What comes
+        while tasks await replies is taken off the ring, to whatever call it is: this
+        finds it, but wait() and wait_any() do not any more.
         """
         deadline = deadline_after(timeout)
         call = _native.integer("correlation_id", correlation_id, 1)
