@@ -235,6 +235,7 @@ class Growing(tachyon.Message, type_id=9, may_grow=True):
         ({"x": object}, "no kind of field; use one of tachyon's"),
         ({"x": "Nowhere"}, r"Tick.x: 'Nowhere' means nothing here: .*Nowhere"),
         ({"int": tachyon.u8}, "Tick.int: int is a word of C"),
+        ({"unix": tachyon.u8}, "Tick.unix: unix is a word of C"),
         ({"é": tachyon.u8}, "is no name in every language"),
         ({"x": Low, "y": Twice, "z": Low}, "Twice.NONE is a member of Low, too"),
         ({"x": Empty}, "Empty has no member"),

@@ -30,6 +30,7 @@ C_KEYWORDS = {
     *("register", "restrict", "return", "short", "signed", "sizeof", "static"),
     *("static_assert", "struct", "switch", "thread_local", "true", "typedef", "typeof"),
     *("typeof_unqual", "union", "unsigned", "void", "volatile", "while"),
+    *("linux", "unix"),
 }
 """What C, GNU's or of 2023, takes for itself."""
 HINTS: dict[Any, str] = {
