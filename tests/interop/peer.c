@@ -18,9 +18,9 @@ enum { SPIN = 10000, BATCH = 100, TICKS = 1000, MAX_SIZES = 32, MAX_CALLS = 256 
 
 static struct settings {
     const char *end, *open, *capacity, *schema, *role, *wait, *count, *size, *how,
-        *seed, *finish, *outstanding, *order, *cancel, *types, *required;
-} text = {"connect", "20", "65536", "0", "0",  "20", "1", "32",
-          "single",  "0",  "close", "1", "in", "0",  "",  "0"};
+        *seed, *finish, *outstanding, *order, *cancel, *types, *required, *pause;
+} text = {"connect", "20",    "65536", "0",  "0", "20", "1", "32", "single",
+          "0",       "close", "1",     "in", "0", "",   "0", "0"};
 static const struct key {
     const char *name;
     const char **value;
@@ -31,11 +31,12 @@ static const struct key {
             {"how", &text.how},           {"seed", &text.seed},
             {"finish", &text.finish},     {"outstanding", &text.outstanding},
             {"order", &text.order},       {"cancel", &text.cancel},
-            {"types", &text.types},       {"required", &text.required}};
+            {"types", &text.types},       {"required", &text.required},
+            {"pause", &text.pause}};
 
 static size_t sizes[MAX_SIZES], size_count;
 static uint64_t count, seed;
-static int64_t wait_ns;
+static int64_t wait_ns, pause_ns;
 static bool batch, in_place, tells_why;
 
 static bool is(const char *value, const char *wanted) {
@@ -80,6 +81,7 @@ static void parse(char **arguments) {
     count = number(text.count);
     seed = number(text.seed);
     wait_ns = nanoseconds(text.wait);
+    pause_ns = nanoseconds(text.pause);
     batch = is(text.how, "batch");
     in_place = is(text.how, "in_place");
 }
@@ -332,19 +334,28 @@ static bool take_request(tachyon_rpc_bus_t *rpc, struct request *request) {
     return tachyon_rpc_commit_serve(rpc) == TACHYON_SUCCESS;
 }
 
-static void op_serve(const char *path) {
+static tachyon_rpc_bus_t *open_rpc(const char *path, bool listens) {
     tachyon_options_t options = {.size = sizeof options,
                                  .timeout_ns = nanoseconds(text.open),
                                  .schema = number(text.schema)};
-    static struct request requests[MAX_CALLS];
-    size_t capacity = number(text.capacity), group = number(text.outstanding);
+    size_t capacity = number(text.capacity);
     tachyon_rpc_bus_t *rpc;
+    tachyon_error_t error =
+        listens ? tachyon_rpc_listen_with(path, capacity, capacity, &options, &rpc)
+                : tachyon_rpc_connect_with(path, &options, &rpc);
+    if (error) {
+        say_error(error);
+        exit(0);
+    }
+    return rpc;
+}
+
+static void op_serve(const char *path) {
+    static struct request requests[MAX_CALLS];
+    size_t group = number(text.outstanding);
     if (group < 1 || group > MAX_CALLS)
         usage("outstanding");
-    if (tachyon_rpc_listen_with(path, capacity, capacity, &options, &rpc)) {
-        say_error(tachyon_last_error());
-        return;
-    }
+    tachyon_rpc_bus_t *rpc = open_rpc(path, true);
     uint64_t served = 0;
     for (bool on = true; on;) {
         size_t n = 0;
@@ -383,18 +394,11 @@ static bool await(tachyon_rpc_bus_t *rpc, uint64_t id, uint64_t i) {
 }
 
 static void op_call(const char *path) {
-    tachyon_options_t options = {.size = sizeof options,
-                                 .timeout_ns = nanoseconds(text.open),
-                                 .schema = number(text.schema)};
     uint64_t ids[MAX_CALLS], answered = 0, cancelled = 0;
     uint64_t group = number(text.outstanding), every = number(text.cancel);
-    tachyon_rpc_bus_t *rpc;
     if (group < 1 || group > MAX_CALLS)
         usage("outstanding");
-    if (tachyon_rpc_connect_with(path, &options, &rpc)) {
-        say_error(tachyon_last_error());
-        return;
-    }
+    tachyon_rpc_bus_t *rpc = open_rpc(path, false);
     bool on = true;
     for (uint64_t first = 0; on && first < count; first += group) {
         uint64_t n = count - first < group ? count - first : group;
@@ -550,6 +554,149 @@ static void op_consume(const char *path) {
     tachyon_bus_destroy(bus);
 }
 
+/* ---- Round trips ------------------------------------------------------------ */
+
+enum { TRIP = 32, PAUSES = 300 };
+static const uint8_t question[TRIP] = "there and back";
+
+static tachyon_bus_t *open_back(const char *path) {
+    char *back = room(strlen(path) + sizeof "-back");
+    sprintf(back, "%s-back", path);
+    tachyon_bus_t *bus = open_bus(back);
+    free(back);
+    return bus;
+}
+
+static void take(uint8_t *into, const void *bytes, size_t size, uint64_t i) {
+    if (!bytes)
+        stopped();
+    if (size != TRIP)
+        wrong(i);
+    memcpy(into, bytes, TRIP);
+}
+
+static void say_answered(const uint8_t *last) {
+    if (memcmp(last, question, TRIP) != 0)
+        wrong(count - 1);
+    say("answered", count);
+}
+
+static void op_ping(const char *path) {
+    tachyon_bus_t *bus = open_bus(path), *back = open_back(path);
+    uint8_t answer[TRIP] = {0};
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t type;
+        size_t size;
+        if (tachyon_send(bus, question, TRIP, 1, SPIN, wait_ns))
+            stopped();
+        const void *bytes = tachyon_acquire_rx_timed(back, &type, &size, SPIN, wait_ns);
+        take(answer, bytes, size, i);
+        tachyon_commit_rx(back);
+    }
+    say_answered(answer);
+    tachyon_bus_destroy(bus);
+    tachyon_bus_destroy(back);
+}
+
+static void op_ask(const char *path) {
+    tachyon_rpc_bus_t *rpc = open_rpc(path, false);
+    uint8_t answer[TRIP] = {0};
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t id;
+        uint32_t type;
+        size_t size;
+        if (tachyon_rpc_call_timed(rpc, question, TRIP, 1, &id, SPIN, wait_ns))
+            stopped();
+        const void *bytes =
+            tachyon_rpc_wait_timed(rpc, id, &size, &type, SPIN, wait_ns);
+        take(answer, bytes, size, i);
+        tachyon_rpc_commit_rx(rpc);
+    }
+    say_answered(answer);
+    tachyon_rpc_destroy(rpc);
+}
+
+/* The times from an answer to the next message. The first ones do not count: a compiler
+ * at run time is not done by then. */
+static double *trips, answered;
+static uint64_t trip_count, uncounted;
+
+static void expect_trips(void) {
+    if (count < 2)
+        usage("count");
+    trips = room(count * sizeof *trips);
+    uncounted = pause_ns && count > 2 * PAUSES ? count - PAUSES : count / 2;
+}
+
+static void came(uint8_t *message, const void *bytes, size_t size) {
+    double at = now();
+    if (trip_count == count)
+        wrong(count);
+    take(message, bytes, size, trip_count);
+    trips[trip_count++] = at - answered;
+}
+
+static void answers(void) {
+    if (pause_ns && trip_count >= uncounted)
+        nanosleep(&(struct timespec){.tv_nsec = (long)pause_ns}, NULL);
+    answered = now();
+}
+
+static int by_time(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void report_trips(void) {
+    if (tachyon_last_error() != TACHYON_ERR_CLOSED)
+        stopped();
+    if (trip_count < count)
+        wrong(trip_count);
+    double *counted = trips + uncounted;
+    uint64_t n = count - uncounted;
+    qsort(counted, n, sizeof *counted, by_time);
+    printf("count %" PRIu64 " p50 %.1f p99 %.1f\n", count, counted[n / 2],
+           counted[n * 99 / 100]);
+}
+
+static void op_echo(const char *path) {
+    tachyon_bus_t *bus = open_bus(path), *back = open_back(path);
+    uint8_t message[TRIP];
+    const void *bytes;
+    size_t size;
+    uint32_t type;
+    expect_trips();
+    while ((bytes = tachyon_acquire_rx_timed(bus, &type, &size, SPIN, wait_ns))) {
+        came(message, bytes, size);
+        tachyon_commit_rx(bus);
+        answers();
+        if (tachyon_send(back, message, TRIP, type, SPIN, wait_ns))
+            stopped();
+    }
+    report_trips();
+    tachyon_bus_destroy(bus);
+    tachyon_bus_destroy(back);
+}
+
+static void op_answer(const char *path) {
+    tachyon_rpc_bus_t *rpc = open_rpc(path, true);
+    uint8_t message[TRIP];
+    const void *bytes;
+    uint64_t id;
+    size_t size;
+    uint32_t type;
+    expect_trips();
+    while ((bytes = tachyon_rpc_serve_timed(rpc, &id, &type, &size, SPIN, wait_ns))) {
+        came(message, bytes, size);
+        tachyon_rpc_commit_serve(rpc);
+        answers();
+        if (tachyon_rpc_reply_timed(rpc, id, message, TRIP, type, SPIN, wait_ns))
+            stopped();
+    }
+    report_trips();
+    tachyon_rpc_destroy(rpc);
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
@@ -558,7 +705,9 @@ int main(int argc, char **argv) {
         {"open", op_open},       {"send", op_send},       {"recv", op_recv},
         {"fill", op_fill},       {"drain", op_drain},     {"hold", op_hold},
         {"misuse", op_misuse},   {"serve", op_serve},     {"call", op_call},
-        {"produce", op_produce}, {"consume", op_consume}, {"meet", op_meet}};
+        {"produce", op_produce}, {"consume", op_consume}, {"meet", op_meet},
+        {"ping", op_ping},       {"ask", op_ask},         {"echo", op_echo},
+        {"answer", op_answer}};
     if (argc < 3)
         usage("OPERATION PATH");
     parse(argv + 3);

@@ -355,6 +355,29 @@ def op_consume(path: str) -> None:
     bus.close()
 
 
+def say_answered(last: bytes) -> None:
+    expect(last == message(0), keys.count - 1)
+    say("answered", keys.count)
+
+
+def op_ping(path: str) -> None:
+    data, wait, last = message(0), keys.wait, b""
+    with open_bus(path) as bus, open_bus(f"{path}-back") as back:
+        for _ in range(keys.count):
+            bus.send(data, 1, wait)
+            _, _, last = back.recv(wait)
+        say_answered(last)
+
+
+def op_ask(path: str) -> None:
+    data, wait, last = message(0), keys.wait, b""
+    with open_rpc(RpcBus.rpc_connect, path) as bus:
+        for _ in range(keys.count):
+            with bus.wait(bus.call(data, 1, timeout=wait), timeout=wait) as reply:
+                last = bytes(reply.buf)
+        say_answered(last)
+
+
 def main() -> None:
     operation, path, *words = sys.argv[1:]
     for word in words:

@@ -364,6 +364,25 @@ void op_consume() {
     sums.report(start);
 }
 
+void op_ping() {
+    Bus bus = open();
+    path += "-back";
+    Bus back = open();
+    const std::string data = message(0);
+    for (std::size_t i = 0; i < count; i++) {
+        bus.send(data, 1, wait_time);
+        expect(back.acquire_rx(wait_time).text() == data, i);
+    }
+    say("answered ", count);
+}
+void op_ask() {
+    RpcBus rpc = opened<RpcBus>([] { return RpcBus::connect(path, options()); });
+    const std::string data = message(0);
+    for (std::size_t i = 0; i < count; i++)
+        expect(rpc.wait(rpc.call(data, 1, wait_time), wait_time).text() == data, i);
+    say("answered ", count);
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -371,7 +390,8 @@ int main(int argc, char **argv) {
         {"open", op_open},       {"send", op_send},      {"recv", op_recv},
         {"fill", op_fill},       {"drain", op_drain},    {"hold", op_hold},
         {"serve", op_serve},     {"call", op_call},      {"misuse", op_misuse},
-        {"produce", op_produce}, {"consume", op_consume}, {"meet", op_meet}};
+        {"produce", op_produce}, {"consume", op_consume}, {"meet", op_meet},
+        {"ping", op_ping},       {"ask", op_ask}};
     if (argc < 3 || !operations.count(argv[1])) return 2;
     path = argv[2];
     for (int i = 3; i < argc; i++) {

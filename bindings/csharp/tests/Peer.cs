@@ -321,6 +321,15 @@ static class Peer {
         bus.Dispose();
     }
 
+    static void Ask(Connection bus, Func<byte[], TimeSpan?, Message> ask) {
+        TimeSpan? wait = Time("wait");
+        byte[] data = Made(0);
+        for (long i = 0; i < count; ++i)
+            Expect(ask(data, wait).Data.SequenceEqual(data), i);
+        Say("answered " + count);
+        bus.Dispose();
+    }
+
     static int Main(string[] arguments) {
         foreach (string argument in arguments.Skip(2)) {
             string[] pair = argument.Split(new[] { '=' }, 2);
@@ -356,7 +365,18 @@ static class Peer {
                 options => RpcBus.Listen(path, capacity, capacity, options))) },
             { "call", () => Call(Open(options => RpcBus.Connect(path, options))) },
             { "produce", () => Produce(OpenBus(path)) },
-            { "consume", () => Consume(OpenBus(path)) } };
+            { "consume", () => Consume(OpenBus(path)) },
+            { "ping", () => {
+                Bus bus = OpenBus(path), back = OpenBus(path + "-back");
+                Ask(bus, (data, wait) => {
+                    bus.Send(data, 1, wait);
+                    return back.Receive(wait);
+                });
+            } },
+            { "ask", () => {
+                RpcBus rpc = Open(options => RpcBus.Connect(path, options));
+                Ask(rpc, (data, wait) => rpc.Wait(rpc.Call(data, 1, wait), wait));
+            } } };
         if (!operations.TryGetValue(arguments[0], out Action operation))
             return 2;
         operation();

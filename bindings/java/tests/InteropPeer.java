@@ -198,6 +198,7 @@ final class InteropPeer {
             }
             case "produce" -> produce();
             case "consume" -> consume();
+            case "ping" -> ping();
             default -> System.exit(2);
         }
         finish(bus::abort, bus::close);
@@ -340,6 +341,26 @@ final class InteropPeer {
         finish(rpc::abort, rpc::close);
     }
 
+    static void ping() {
+        TachyonBus back = TachyonBus.connect(path + "-back", options());
+        ByteBuffer data = ByteBuffer.wrap(message(0));
+        for (int i = 0; i < count; i++) {
+            bus.send(data, 1, wait);
+            expect(Arrays.equals(back.recv(wait), data.array()), i);
+        }
+        System.out.println("answered " + count);
+    }
+
+    static void ask() {
+        TachyonRpcBus rpc = TachyonRpcBus.rpcConnect(path, options());
+        byte[] data = message(0);
+        ByteBuffer right = ByteBuffer.wrap(data);
+        for (int i = 0; i < count; i++)
+            expect(rpc.waitResponse(rpc.call(data, 1, wait), wait).getData().equals(right), i);
+        System.out.println("answered " + count);
+        rpc.close();
+    }
+
     public static void main(String[] arguments) throws Exception {
         path = arguments[1];
         for (String word : Arrays.asList(arguments).subList(2, arguments.length)) {
@@ -358,6 +379,7 @@ final class InteropPeer {
             switch (arguments[0]) {
                 case "serve" -> serve(number("outstanding"));
                 case "call" -> call(number("outstanding"), number("cancel"));
+                case "ask" -> ask();
                 default -> onBus(arguments[0]);
             }
         } catch (TachyonException e) { /* of opening, or in the middle of a measurement */

@@ -186,6 +186,7 @@ private suspend fun onBus(operation: String) {
         }
         "produce" -> produce(bus)
         "consume" -> consume(bus)
+        "ping" -> ping(bus)
         else -> exitProcess(2)
     }
     finish(bus::abort, bus::close)
@@ -310,6 +311,22 @@ private suspend fun call(outstanding: Int, cancel: Int) {
     finish(rpc::abort, rpc::close)
 }
 
+private suspend fun ping(bus: Bus) {
+    val back = Bus.connect("$path-back", options())
+    val data = message(0)
+    for (i in 0 until count) {
+        bus.send(data, 1, wait)
+        expect(back.recv(wait).data.contentEquals(data), i)
+    }
+    println("answered $count")
+}
+
+private suspend fun ask() = RpcBus.connect(path, options()).use { rpc ->
+    val data = message(0)
+    for (i in 0 until count) expect(rpc.call(data, 1).data.contentEquals(data), i)
+    println("answered $count")
+}
+
 fun main(arguments: Array<String>) = runBlocking {
     val operation = arguments[0]
     path = arguments[1]
@@ -325,6 +342,7 @@ fun main(arguments: Array<String>) = runBlocking {
         when (operation) {
             "serve" -> serve(number("outstanding"))
             "call" -> call(number("outstanding"), number("cancel"))
+            "ask" -> ask()
             else -> onBus(operation)
         }
     } catch (e: TachyonException) { /* of opening, or in the middle of a measurement */

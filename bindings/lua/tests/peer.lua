@@ -190,8 +190,30 @@ function run.consume(bus)
   report(qty, price, stopped - start)
   bus:close()
 end
+local function answered(data, last)
+  if last ~= data then stop("wrong %d", key.count - 1) end
+  say("answered %d", key.count)
+end
+function run.ping(bus, options)
+  local back, data, last = tachyon.Bus(), message(0)
+  back:connect(path .. "-back", options)
+  for _ = 1, key.count do
+    bus:send(data, 1, key.wait)
+    last = back:recv(key.wait)
+  end
+  answered(data, last)
+  bus:close()
+end
+function run.ask(rpc)
+  local data, last = message(0)
+  for _ = 1, key.count do
+    last = rpc:wait_for(rpc:call(data, 1, key.wait), key.wait)
+  end
+  answered(data, last)
+  rpc:close()
+end
 
-local rpc = operation == "serve" or operation == "call"
+local rpc = operation == "serve" or operation == "call" or operation == "ask"
 local options, object = tachyon.Options(), rpc and tachyon.RpcBus() or tachyon.Bus()
 options.timeout, options.schema, options.role = key.open, key.schema, key.role
 options.types_required = key.required
@@ -203,5 +225,5 @@ if operation == "serve" or key["end"] == "listen" and not rpc then
 end
 if operation == "meet" then say "ready" end
 local _, failed, why = try(object, how, path, table.unpack(at))
-if not failed then run[operation == "meet" and "open" or operation](object)
+if not failed then run[operation == "meet" and "open" or operation](object, options)
 else say(operation == "meet" and "error %d\nwhy %s" or "error %d", failed, why) end

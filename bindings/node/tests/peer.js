@@ -94,6 +94,16 @@ function tell(word, [done, error], always) {
   if (error || always) print(error);
 }
 
+/** Round trips with promises, as a program makes them. */
+async function asking(buses, ask) {
+  const data = message(0);
+  let last;
+  for (let i = 0; i < count; i++) last = await ask(data);
+  check(0, last.data, last.typeId);
+  print(`answered ${count}`);
+  for (const bus of buses) bus.close();
+}
+
 const operations = {
   open(bus) { print('opened'); finish(bus); },
   meet(bus) { operations.open(bus); },
@@ -176,12 +186,20 @@ const operations = {
     print(error ?? `cancelled ${cancelled}`);
     finish(rpc);
   },
+  ping(bus) {
+    const back = Bus.connect(`${path}-back`, options);
+    return asking([bus, back], async (data) => {
+      await bus.sendAsync(data, 1);
+      return back.recvAsync();
+    });
+  },
+  ask(rpc) { return asking([rpc], (data) => rpc.callAsync(data, 1)); },
 };
 
 function open() {
   const capacity = Number(keys.capacity);
   if (operation === 'serve') return RpcBus.rpcListen(path, capacity, capacity, options);
-  if (operation === 'call') return RpcBus.rpcConnect(path, options);
+  if (operation === 'call' || operation === 'ask') return RpcBus.rpcConnect(path, options);
   return keys.end === 'listen' ? Bus.listen(path, capacity, options)
     : Bus.connect(path, options);
 }

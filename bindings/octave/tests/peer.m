@@ -253,6 +253,33 @@ function run_consume(bus)
   report(count, qty, price, seconds);
   bus.close();
 end
+function answered(bus, last)
+  global key
+  if ! isequal(last, message(0))
+    stop("wrong %d\n", key.count - 1);
+  end
+  say("answered %d\n", key.count);
+  bus.close();
+end
+function run_ping(bus, path, options)
+  global key tachyon
+  back = tachyon.Bus();
+  back.connect([path "-back"], options);
+  data = message(0);
+  for i = 1:key.count
+    bus.send(data, 1, key.wait);
+    last = back.recv(key.wait);
+  end
+  answered(bus, last);
+end
+function run_ask(rpc)
+  global key
+  data = message(0);
+  for i = 1:key.count
+    last = rpc.wait_for(rpc.call(data, 1, key.wait), key.wait);
+  end
+  answered(rpc, last);
+end
 
 words = argv();
 operation = words{1};
@@ -298,7 +325,7 @@ switch operation
   case "serve"
     bus = tachyon.RpcBus();
     code = failure(bus, @(b) b.listen(words{2}, key.capacity, key.capacity, options));
-  case "call"
+  case {"call", "ask"}
     bus = tachyon.RpcBus();
     code = failure(bus, @(b) b.connect(words{2}, options));
   otherwise
@@ -315,6 +342,8 @@ if code
     global why
     say("why %s\n", why);
   end
+elseif strcmp(operation, "ping")
+  run_ping(bus, words{2}, options);
 else
   feval(["run_" operation], bus);
 end

@@ -76,6 +76,13 @@ sub report {
     printf "count %d qty %d price %.2f ns %.1f\n", $count, $qty, $price, $seconds / $count * 1e9;
 }
 
+sub answered {
+    my ($bus, $last) = @_;
+    stop('wrong ' . ($key{count} - 1)) unless $last eq message(0);
+    say_lines("answered $key{count}");
+    $bus->close;
+}
+
 my %run = (
     open => sub { say_lines('opened'); finish($_[0]) },
     send => sub {
@@ -200,9 +207,24 @@ my %run = (
         report($count, $qty, $price, $stop - $start);
         $bus->close;
     },
+    ping => sub {
+        my ($bus, $options) = @_;
+        my ($back, $data, $wait, $last) = (Tachyon::Bus->new, message(0), $key{wait});
+        $back->connect("$path-back", $options);
+        for (1 .. $key{count}) {
+            $bus->send($data, 1, $wait);
+            $last = $back->recv($wait);
+        }
+        answered($bus, $last);
+    },
+    ask => sub {
+        my ($rpc, $data, $wait, $last) = ($_[0], message(0), $key{wait});
+        $last = $rpc->wait_for($rpc->call($data, 1, $wait), $wait) for 1 .. $key{count};
+        answered($rpc, $last);
+    },
 );
 
-my $rpc = $operation =~ /^(serve|call)$/;
+my $rpc = $operation =~ /^(serve|call|ask)$/;
 my $bus = $rpc ? Tachyon::RpcBus->new : Tachyon::Bus->new;
 my $options = Tachyon::Options->new;
 @$options{qw(timeout schema role types_required)} = @key{qw(open schema role required)};
@@ -217,4 +239,4 @@ my $code = failure {
     }
 };
 if ($code) { say_lines("error $code", $meets ? "why $why" : ()) }
-else { $run{ $meets ? 'open' : $operation }->($bus) }
+else { $run{ $meets ? 'open' : $operation }->($bus, $options) }

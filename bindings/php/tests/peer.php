@@ -104,6 +104,21 @@ function report(int $count, int $qty, float $price, float $ns): void
     printf("count %d qty %d price %.2f ns %.1f\n", $count, $qty, $price, $ns / $count);
 }
 
+function asking(Bus|RpcBus $bus, callable $ask): void
+{
+    ['count' => $count, 'wait' => $wait] = $GLOBALS['key'];
+    $data = message(0);
+    $last = null;
+    for ($i = 0; $i < $count; $i++) {
+        $last = $ask($data, $wait);
+    }
+    if ($last !== $data) {
+        stop('wrong ' . $count - 1);
+    }
+    say("answered $count");
+    $bus->close();
+}
+
 $run = [
     'open' => function (Bus $bus) {
         say('opened');
@@ -251,9 +266,20 @@ $run = [
         report($count, $qty, $price, $ns);
         $bus->close();
     },
+    'ping' => function (Bus $bus, Tachyon\Options $options) use ($path) {
+        $back = new Bus();
+        $back->connect("$path-back", $options);
+        asking($bus, function (string $data, float $wait) use ($bus, $back) {
+            $bus->send($data, 1, $wait);
+            return $back->recv($wait);
+        });
+    },
+    'ask' => function (RpcBus $rpc) {
+        asking($rpc, fn($data, $wait) => $rpc->wait_for($rpc->call($data, 1, $wait), $wait));
+    },
 ];
 
-$rpc = in_array($operation, ['serve', 'call']);
+$rpc = in_array($operation, ['serve', 'call', 'ask']);
 $bus = $rpc ? new RpcBus() : new Bus();
 $options = new Tachyon\Options();
 [$options->timeout, $options->schema, $options->role] = [$key['open'], $key['schema'], $key['role']];
@@ -272,5 +298,5 @@ $code = failure(fn() => $listens ? $bus->listen($path, ...$capacities, ...[$opti
 if ($code) {
     say("error $code", ...($meets ? ["why $why"] : []));
 } else {
-    $run[$meets ? 'open' : $operation]($bus);
+    $run[$meets ? 'open' : $operation]($bus, $options);
 }

@@ -70,6 +70,15 @@ def report(count, qty, price, seconds)
   puts format("count %d qty %d price %.2f ns %.1f", count, qty, price, seconds / count * 1e9)
 end
 
+def asking(bus)
+  data, wait = message(0), KEY[:wait]
+  last = nil
+  KEY[:count].times { last = yield data, wait }
+  stop "wrong #{KEY[:count] - 1}" unless last == data
+  puts "answered #{KEY[:count]}"
+  bus.close
+end
+
 def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
 
 RUN = {
@@ -200,22 +209,33 @@ RUN = {
     stop "error #{code}" unless code == Tachyon::ERR_CLOSED
     report(count, qty, price, stopped - start)
     bus.close
+  },
+  ping: lambda { |bus|
+    back = Tachyon::Bus.new
+    back.connect("#{PATH}-back", OPTIONS)
+    asking(bus) do |data, wait|
+      bus.send(data, 1, wait)
+      back.recv(wait)
+    end
+  },
+  ask: lambda { |rpc|
+    asking(rpc) { |data, wait| rpc.wait_for(rpc.call(data, 1, wait), wait) }
   }
 }.freeze
 
-rpc = %w[serve call].include?(OPERATION)
+rpc = %w[serve call ask].include?(OPERATION)
 bus = rpc ? Tachyon::RpcBus.new : Tachyon::Bus.new
-options = Tachyon::Options.new
-options.timeout, options.schema, options.role = KEY.values_at(:open, :schema, :role)
-options.types_required = KEY[:required]
-options.set_types(KEY[:types]) unless KEY[:types].empty?
+OPTIONS = Tachyon::Options.new
+OPTIONS.timeout, OPTIONS.schema, OPTIONS.role = KEY.values_at(:open, :schema, :role)
+OPTIONS.types_required = KEY[:required]
+OPTIONS.set_types(KEY[:types]) unless KEY[:types].empty?
 meets = OPERATION == "meet"
 puts "ready" if meets
 code = failure do
   if OPERATION == "serve" || !rpc && KEY[:end] == "listen"
-    bus.listen(PATH, *[KEY[:capacity]] * (rpc ? 2 : 1), options)
+    bus.listen(PATH, *[KEY[:capacity]] * (rpc ? 2 : 1), OPTIONS)
   else
-    bus.connect(PATH, options)
+    bus.connect(PATH, OPTIONS)
   end
 end
 if code

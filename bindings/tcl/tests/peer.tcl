@@ -238,7 +238,33 @@ proc run_consume bus {
     $bus close
 }
 
-set rpc [expr {$operation in {serve call}}]
+proc answered {bus last} {
+    global key
+    if {$last ne [message 0]} { stop "wrong [expr {$key(count) - 1}]" }
+    puts "answered $key(count)"
+    $bus close
+}
+proc run_ping bus {
+    global key path
+    tachyon::Bus back
+    back connect $path-back options
+    lassign [list [message 0] $key(count) $key(wait)] data count wait
+    for {set i 0} {$i < $count} {incr i} {
+        $bus send $data 1 $wait
+        set last [back recv $wait]
+    }
+    answered $bus $last
+}
+proc run_ask rpc {
+    global key
+    lassign [list [message 0] $key(count) $key(wait)] data count wait
+    for {set i 0} {$i < $count} {incr i} {
+        set last [$rpc wait_for [$rpc call $data 1 $wait] $wait]
+    }
+    answered $rpc $last
+}
+
+set rpc [expr {$operation in {serve call ask}}]
 if {$rpc} { tachyon::RpcBus bus } else { tachyon::Bus bus }
 tachyon::Options options
 options configure -timeout $key(open) -schema $key(schema) -role $key(role) \

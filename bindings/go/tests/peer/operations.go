@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,12 +55,16 @@ func serve(path string, wait time.Duration) {
 	b.Close()
 }
 
-func call(path string, wait time.Duration) {
-	group, every := number(key["outstanding"]), number(key["cancel"])
+func connectRpc(path string) *tachyon.RpcBus {
 	key["end"] = "connect"
-	b := open(nil, func(ctx context.Context, o *tachyon.Options) (*tachyon.RpcBus, error) {
+	return open(nil, func(ctx context.Context, o *tachyon.Options) (*tachyon.RpcBus, error) {
 		return tachyon.RpcConnectContext(ctx, path, o)
 	})
+}
+
+func call(path string, wait time.Duration) {
+	group, every := number(key["outstanding"]), number(key["cancel"])
+	b := connectRpc(path)
 	answered, cancelled, i := 0, 0, 0
 	var err error
 	for first := 0; first < count && err == nil; first = i {
@@ -235,6 +240,44 @@ func consume(b *tachyon.Bus, wait time.Duration) {
 	s.report(err, time.Since(s.start))
 }
 
+// trips makes count round trips.
+func trips(bus ending, ask func(ctx context.Context, data []byte) ([]byte, error)) {
+	ctx, data := context.Background(), message(0)
+	for i := range count {
+		last, err := ask(ctx, data)
+		if err != nil {
+			say(err)
+			os.Exit(1)
+		}
+		check(bytes.Equal(last, data), i)
+	}
+	fmt.Println("answered", count)
+	bus.Close()
+}
+
+func ping(b, back *tachyon.Bus) {
+	trips(b, func(ctx context.Context, data []byte) (last []byte, err error) {
+		if err = b.SendContext(ctx, data, 1); err == nil {
+			last, _, err = back.RecvContext(ctx)
+		}
+		return
+	})
+}
+
+func ask(b *tachyon.RpcBus) {
+	trips(b, func(ctx context.Context, data []byte) (last []byte, err error) {
+		id, err := b.CallContext(ctx, data, 1)
+		if err != nil {
+			return
+		}
+		reply, err := b.WaitContext(ctx, id)
+		if err == nil {
+			last = reply.Data()
+		}
+		return
+	})
+}
+
 func main() {
 	if len(os.Args) < 3 {
 		usage("OPERATION PATH")
@@ -259,15 +302,21 @@ func main() {
 	case "call":
 		call(path, wait)
 		return
+	case "ask":
+		ask(connectRpc(path))
+		return
 	case "meet":
 		fmt.Println("ready")
 		tellsWhy = true
 	}
-	b := open(func(ctx context.Context, o *tachyon.Options) (*tachyon.Bus, error) {
-		return tachyon.ListenContext(ctx, path, number(key["capacity"]), o)
-	}, func(ctx context.Context, o *tachyon.Options) (*tachyon.Bus, error) {
-		return tachyon.ConnectContext(ctx, path, o)
-	})
+	openBus := func(path string) *tachyon.Bus {
+		return open(func(ctx context.Context, o *tachyon.Options) (*tachyon.Bus, error) {
+			return tachyon.ListenContext(ctx, path, number(key["capacity"]), o)
+		}, func(ctx context.Context, o *tachyon.Options) (*tachyon.Bus, error) {
+			return tachyon.ConnectContext(ctx, path, o)
+		})
+	}
+	b := openBus(path)
 	i, n := 0, 0
 	var err error
 	switch os.Args[1] {
@@ -324,6 +373,8 @@ func main() {
 	case "produce":
 		produce(b, wait)
 		finish(b)
+	case "ping":
+		ping(b, openBus(path+"-back"))
 	case "consume":
 		consume(b, wait)
 		b.Close()

@@ -457,6 +457,31 @@ impl Peer {
         sums.report(start.map_or(0, |start| start.elapsed().as_nanos()));
         Ok(())
     }
+
+    fn op_ping(&self) -> Result<(), TachyonError> {
+        let bus = self.open();
+        let back = self.opened(self.options().connect(format!("{}-back", self.path)));
+        let data = self.message(0);
+        for i in 0..self.count {
+            bus.send_timeout(&data, 1, self.wait)?;
+            let answer = back.acquire_rx_timeout(SPIN, self.wait)?;
+            expect(answer.data() == data, i);
+        }
+        println!("answered {}", self.count);
+        Ok(())
+    }
+
+    fn op_ask(&self) -> Result<(), TachyonError> {
+        let bus = self.opened(self.options().rpc_connect(&self.path));
+        let data = self.message(0);
+        for i in 0..self.count {
+            let call = bus.call_timeout(&data, 1, self.wait)?;
+            let answer = bus.wait_timeout(call, SPIN, self.wait)?;
+            expect(answer.data() == data, i);
+        }
+        println!("answered {}", self.count);
+        Ok(())
+    }
 }
 
 fn parse<T: FromStr>(text: &str) -> T {
@@ -536,6 +561,8 @@ fn main() {
     let outcome = match &*operation {
         "produce" => peer.op_produce(),
         "consume" => peer.op_consume(),
+        "ping" => peer.op_ping(),
+        "ask" => peer.op_ask(),
         _ => {
             match &*operation {
                 "open" => peer.op_open(),
