@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Time per message in the loop of each language, beside the loop in C.
+"""Time per message and of round trips in each language, beside C.
 
-The peers of the conformance tests, two processes: one sends 32-byte ticks, filling in
-every field, the other receives them and reads every field. The other end is always the
-peer in C, which takes or sends them in place, so that only what is measured differs.
-All cases are taken in turns, C in each; what is printed is the median of each, and the
-median of the ratios to C's loop of the same turn.
+The peers of the conformance tests, two processes. One way, one sends 32-byte ticks,
+filling in every field, the other receives them and reads every field. A round trip is a
+message of 32 bytes and its echo, or a call and its reply. The other end is always the
+peer in C, which takes or sends ticks in place, echoes, or replies, so that only what is
+measured differs. All cases are taken in turns, C in each; what is printed is the median
+of each, and the median of the ratios to C in the same turn.
 """
 
 import argparse
@@ -26,8 +27,16 @@ BEGIN = "<!-- languages: written by tests/bench/languages.py -->\n"
 END = "<!-- end of languages -->\n"
 HOW = {"single": "single", "batch": "batch", "in_place": "in place"}
 WAY = {"produce": "send", "consume": "receive"}
+# A round trip: the operation, and how long C lets it wait for each answer, in seconds.
+TRIPS = {"round trip": ("ping", 0), "asleep": ("ping", 0.0005), "call": ("ask", 0)}
+OTHER_END = {
+    "produce": "consume", "consume": "produce", "ping": "echo", "ask": "answer",
+}  # fmt: skip
+NEVER_BLOCK = {"node": "promises", "kotlin": "coroutines"}
 CAPACITY = 1 << 22
+BUDGET_NS = 1.5e8
 LINE = re.compile(r"count (\d+) qty (\d+) price ([0-9.]+) ns ([0-9.]+)\n")
+TRIPS_LINE = re.compile(r"count (\d+) p50 ([0-9.]+) p99 ([0-9.]+)\n")
 TIME_LIMIT = 120
 
 SCRIPTING = ("lua", "ruby", "perl", "php", "tcl", "guile", "r", "octave")
@@ -46,17 +55,25 @@ EQUAL = 1.1  # "as C", on a machine that others use
 serial = count()
 
 
+Figures = dict[str, float]  # of one run, in nanoseconds
+
+
 class Case(NamedTuple):
-    """One language, one way, one end."""
+    """One language, and what it does."""
 
     language: str
-    how: str
-    end: str  # produce or consume
+    how: str  # one of HOW or of TRIPS
+    end: str  # the operation
 
     @property
     def yardstick(self) -> "Case":
-        """The loop in C to compare with."""
+        """What C does, to compare with."""
         return self._replace(language="c")
+
+    @property
+    def least(self) -> int:
+        """Return the messages of a short run."""
+        return 300 if self.how in TRIPS else 5_000
 
 
 def expected(messages: int) -> tuple[int, int, float]:
@@ -65,73 +82,92 @@ def expected(messages: int) -> tuple[int, int, float]:
     return messages, qty, messages * 100 + 0.25 * messages * (messages - 1) / 2
 
 
-def measure(peers: dict[str, Any], case: Case, messages: int) -> float:
-    """Nanoseconds per message of one run, which must be right."""
+def sums_are_right(line: re.Match[str] | None, messages: int) -> bool:
+    if line is None:
+        return False
+    count, qty, price = expected(messages)
+    return [int(line[1]), int(line[2])] == [count, qty] and math.isclose(
+        float(line[3]),
+        price,
+        rel_tol=1e-14,  # Mono prints 15 digits
+    )
+
+
+def figures(case: Case, messages: int, own: str, other: str) -> Figures | None:
+    """Return what was measured; None where something is wrong."""
+    if case.how in TRIPS:
+        line = TRIPS_LINE.fullmatch(other)
+        if line and int(line[1]) == messages and own == f"answered {messages}\n":
+            return {"p50": float(line[2]), "p99": float(line[3])}
+        return None
+    line = LINE.fullmatch(own)
+    right = sums_are_right(LINE.fullmatch(other), messages)
+    if line and right and sums_are_right(line, messages):
+        return {"ns": float(line[4])}
+    return None
+
+
+def measure(peers: dict[str, Any], case: Case, messages: int) -> Figures:
+    """Return the figures of one run."""
     path = f"@tachyon-languages-{os.getpid()}-{next(serial)}"
+    keys = [f"count={messages}", f"capacity={CAPACITY}"]
+    if case.how in TRIPS:
+        listens, own = ["end=listen", f"pause={TRIPS[case.how][1]}"], []
+    else:
+        listens, own = ["end=listen", "how=in_place"], [f"how={case.how}"]
     running = []
-    for language, end, how in (
-        ("c", "consume" if case.end == "produce" else "produce", "in_place"),
-        (case.language, case.end, case.how),
+    for language, end, more in (
+        ("c", OTHER_END[case.end], listens),
+        (case.language, case.end, own),
     ):
         peer = peers[language]
-        keys = [f"how={how}", f"count={messages}", f"capacity={CAPACITY}"]
-        listens = ["end=listen"] if not running else []
         environment = dict(word.split("=", 1) for word in peer["environment"])
         running.append(
             subprocess.Popen(
-                [*peer["command"], end, path, *keys, *listens], text=True,
+                [*peer["command"], end, path, *keys, *more], text=True,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 env={**os.environ, **environment},
             )
         )  # fmt: skip
-    times = []
     try:
-        for process in reversed(running):
-            out, errors = process.communicate(timeout=TIME_LIMIT)
-            line = LINE.fullmatch(out)
-            if not line or process.returncode:
-                sys.exit(
-                    f"{' '.join(process.args)}: {process.returncode}\n{out}{errors}"
-                )
-            number, qty, price = expected(messages)
-            if [int(line[1]), int(line[2])] != [number, qty] or not math.isclose(
-                float(line[3]),
-                price,
-                rel_tol=1e-14,  # Mono prints 15 digits
-            ):
-                sys.exit(f"{' '.join(process.args)}: wrong sums\n{out}")
-            times.append(float(line[4]))
+        told = [process.communicate(timeout=TIME_LIMIT) for process in running[::-1]]
     finally:
         for process in running:
             process.kill()
-    return times[0]
+    found = figures(case, messages, *(out for out, _ in told))
+    if found is None or any(process.returncode for process in running):
+        sys.exit(f"{case} with {messages} messages: {told}")
+    return found
 
 
 def cases_of(peers: dict[str, Any]) -> list[Case]:
     languages = ["c", *sorted(set(peers) - {"c"})]
+    kinds = [
+        *((how, end) for how in HOW for end in WAY),
+        *((how, end) for how, (end, _) in TRIPS.items()),
+    ]
     return [
-        Case(language, how, end)
-        for how in HOW
-        for end in WAY
+        Case(language, *kind)
+        for kind in kinds
         for language in languages
-        if not {how, end} & set(peers[language]["without"])
+        if not set(kind) & set(peers[language]["without"])
     ]
 
 
 class Table:
     """The samples, and what is made of them."""
 
-    def __init__(self, samples: dict[Case, list[float]]) -> None:
+    def __init__(self, samples: dict[Case, list[Figures]]) -> None:
         self._samples = samples
 
-    def ns(self, case: Case) -> float:
+    def ns(self, case: Case, figure: str = "ns") -> float:
         """Return the median."""
-        return median(self._samples[case])
+        return median(sample[figure] for sample in self._samples[case])
 
-    def ratio(self, case: Case) -> float:
-        """Return the median of the ratios to C's loop."""
+    def ratio(self, case: Case, figure: str = "ns") -> float:
+        """Return the median of the ratios to C."""
         pairs = zip(self._samples[case], self._samples[case.yardstick], strict=True)
-        return median(own / reference for own, reference in pairs)
+        return median(own[figure] / reference[figure] for own, reference in pairs)
 
     def goal(self, case: Case) -> tuple[str, str]:
         """Return the goal, and whether it is met."""
@@ -144,13 +180,17 @@ class Table:
         return f"≤ {limit:g} x C", yes_or_no(self.ratio(case) <= limit)
 
     def markdown(self) -> str:
+        """Return both tables."""
+        return f"{self.one_way()}\n{self.round_trips()}"
+
+    def one_way(self) -> str:
         """Return a row for each language and way."""
         lines = [
             "| language | how | send, ns | x C | receive, ns | x C | goal | met "
             "| 0.5.1 |",
             "|---|---|---:|---:|---:|---:|---|---|---|",
         ]
-        ways = dict.fromkeys((c.language, c.how) for c in self._samples)
+        ways = dict.fromkeys((c.language, c.how) for c in self._samples if c.how in HOW)
         for language, how in sorted(ways, key=lambda way: (way[0] != "c", way)):
             cells, met, goal = [], [], ""
             for end in WAY:
@@ -166,24 +206,55 @@ class Table:
             lines.append(f"| {' | '.join(row)} |")
         return "\n".join(lines) + "\n"
 
+    def round_trips(self) -> str:
+        """Return a row for each language."""
+        columns = [(how, "p50") for how in TRIPS]
+        columns.insert(1, ("round trip", "p99"))
+        heads = [f" {how}, {figure}, µs | x C " for how, figure in columns]
+        lines = [
+            f"| language |{'|'.join(heads)}|",
+            "|---|" + 2 * len(columns) * "---:|",
+        ]
+        for language in dict.fromkeys(c.language for c in self._samples):
+            row = [language]
+            if language in NEVER_BLOCK:
+                row = [f"{language}, {NEVER_BLOCK[language]}"]
+            for how, figure in columns:
+                case = Case(language, how, TRIPS[how][0])
+                if case in self._samples:
+                    microseconds = self.ns(case, figure) / 1000
+                    row += [f"{microseconds:.2f}", f"{self.ratio(case, figure):.2f}"]
+                else:
+                    row += ["", ""]
+            lines.append(f"| {' | '.join(row)} |")
+        return "\n".join(lines) + "\n"
+
 
 def yes_or_no(met: bool) -> str:
     return "yes" if met else "no"
 
 
-def run(peers: dict[str, Any], turns: int, budget_ns: float) -> dict[Case, list[float]]:
-    """Take the samples; each run has as many messages as fit into the budget."""
-    cases = cases_of(peers)
-    messages = {}
-    for case in cases:
-        messages[case] = 5_000
-        for _ in range(3 if budget_ns else 0):  # a compiler at run time takes its time
-            fitting = int(budget_ns / measure(peers, case, messages[case]))
-            messages[case] = max(5_000, min(10_000_000, fitting))
-    samples: dict[Case, list[float]] = {case: [] for case in cases}
+def fitting(peers: dict[str, Any], case: Case) -> int:
+    """Return how many messages fit into the budget of a run."""
+    if case.how == "asleep":  # it is the pauses that take the time
+        return 10_000
+    messages = case.least
+    for _ in range(2):  # a compiler at run time takes its time
+        found = measure(peers, case, messages)
+        each = found.get("ns") or found["p50"]
+        messages = max(1_000, min(10_000_000, int(BUDGET_NS / each)))
+    return messages
+
+
+def run(peers: dict[str, Any], turns: int, quick: bool) -> dict[Case, list[Figures]]:
+    """Take the samples."""
+    messages = {
+        case: case.least if quick else fitting(peers, case) for case in cases_of(peers)
+    }
+    samples: dict[Case, list[Figures]] = {case: [] for case in messages}
     for turn in range(turns):
-        for case in cases:
-            samples[case].append(measure(peers, case, messages[case]))
+        for case, taken in samples.items():
+            taken.append(measure(peers, case, messages[case]))
         print(f"turn {turn + 1} of {turns}", file=sys.stderr, flush=True)
     return samples
 
@@ -202,11 +273,13 @@ def main() -> None:
     if args.only:
         names = {"c", *args.only.split(",")}
         peers = {name: peer for name, peer in peers.items() if name in names}
-    samples = run(peers, 1 if args.quick else args.turns, 0 if args.quick else 3e8)
+    samples = run(peers, 1 if args.quick else args.turns, args.quick)
     table = Table(samples).markdown()
     print(table)
     if args.json:
-        rows = [{**case._asdict(), "ns": ns} for case, ns in samples.items()]
+        rows = [
+            {**case._asdict(), "runs": figures} for case, figures in samples.items()
+        ]
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
     if args.page:
         before, rest = args.page.read_text().split(BEGIN)
