@@ -41,6 +41,14 @@ def test_the_page_has_the_table_of_statuses() -> None:
         ["send", "x", "--type", "Tick"],
         ["send", "x", "--type", "-1"],
         ["send", "x", "--rate", "0"],
+        ["send", "x", "--rate", "nan"],
+        ["send", "x", "--timeout", "nan"],
+        ["send", "x", "--format", "raw", "--size", "3G"],
+        ["send", "x", "--format", "raw", "--size", "99999999999G"],
+        ["recv", "x", "--listen", "--type", "4294967296"],
+        ["recv", "x", "--listen", "--header", HEADER, "--types", "Tick=1,Tick=2"],
+        ["play", "x", "x", "--speed", "nan"],
+        ["record", "x", "x", "--rotate-time", "nan"],
         ["send", "x", "--header", HEADER],
         ["send", "x", "--types", "Tick=1"],
         ["send", "x", "--header", HEADER, "--types", "Tick"],
@@ -48,6 +56,7 @@ def test_the_page_has_the_table_of_statuses() -> None:
         ["recv", "x", "--listen", "--capacity", "5000"],
         ["recv", "x" * 200, "--listen"],
         ["bench", "--size", "0"],
+        ["bench", "--size", "1G"],
     ],
 )
 def test_a_wrong_command_line_is_2(arguments: list[str], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 """tachyon send and recv: formats, limits, and what is no message."""
 
 import json
+import threading
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import tachyon.schema
 from tachyon import AbortedError, Bus, ClosedError, TachyonError
+from tachyon.tools.endpoint import Seconds
 
 from conftest import HEADER, TYPED, Start, ended, run
 
@@ -101,6 +103,25 @@ def test_count_type_and_rate(path: str, start: Start) -> None:
     assert ended(receiver)[1] == b"a\nb\na\nb\n"
 
 
+def test_a_rate_of_as_good_as_never(path: str, start: Start) -> None:
+    sender = start("send", path, "--listen", "--rate", "1e-300", stdin=-1)
+    assert sender.stdin
+    with Bus.connect(path, timeout=20) as bus:
+        sender.stdin.write(b"now\nnever\n")
+        sender.stdin.close()
+        sender.stdin = None
+        assert bytes(bus.recv(20).data) == b"now"
+        with pytest.raises(TimeoutError):
+            bus.recv(0.2)
+        sender.terminate()
+        assert ended(sender) == (143, b"", b"")
+
+
+@pytest.mark.parametrize("text", ["1e300", "inf"])
+def test_a_time_is_no_longer_than_a_wait_can_be(text: str) -> None:
+    assert 1e8 < Seconds(0).convert(text, None, None) < threading.TIMEOUT_MAX
+
+
 def test_recv_ends_after_count_and_takes_no_more(path: str, start: Start) -> None:
     receiver = start("recv", path, "--listen", "--count", 2)
     with Bus.connect(path, timeout=20) as bus:
@@ -131,6 +152,8 @@ def test_many_senders(path: str, start: Start) -> None:
         (["--format", "json"], b"{", b"line 1: no JSON"),
         (["--format", "json"], b"3\n", b"line 1: no message"),
         (["--format", "json"], b'{"type_id": -1, "hex": ""}', b"not -1"),
+        (["--format", "json"], b'{"type_id": true, "hex": ""}', b"not True"),
+        pytest.param(["--format", "json"], b"[" * 100_000, b"no JSON", id="deep"),
         (["--format", "json"], b'{"Tick": {}}', b"none; give --header and --types"),
         (["--format", "json", *TYPED], b'{"Tock": {}}', b"known are Tick=1"),
         (["--format", "json", *TYPED], b'{"Tick": {"prise": 1}}', b"has no 'prise'"),

@@ -17,7 +17,7 @@ import tachyon
 from tachyon import Bus, Role, RpcBus
 
 from .ending import CANNOT_OPEN, Ended
-from .endpoint import Size
+from .endpoint import LARGEST, Size
 
 BATCH_BYTES = 64 << 10
 SHARES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
@@ -39,8 +39,8 @@ def bench(path: str | None, size: int, count: int, as_json: bool) -> None:
     Between this and another process, both in Python: with PATH the call to `tachyon
     echo PATH`, otherwise to a process of its own, and messages one way as well.
     """
-    if size == 0:
-        raise click.UsageError("--size is 1 or more")
+    if not 1 <= size < LARGEST // 4:
+        raise click.UsageError("--size is 1 to 511M")
     found: dict[str, float] = {}
     if path is not None:
         found |= calls(path, size, count, 0)

@@ -14,7 +14,7 @@ from tachyon import Role
 
 from . import network, typed
 from .ending import CANNOT_OPEN, Ended, say
-from .endpoint import OPTIONS, Endpoint, Size, at_most
+from .endpoint import OPTIONS, Endpoint, Seconds, Size, at_most
 from .inbound import Inbound
 from .outbound import Outbound, send_out
 from .progress import Progress
@@ -48,7 +48,7 @@ def of_an_end(command: Callable[..., Any]) -> Callable[..., Any]:
     help="A configuration of Zenoh, for TLS, users, leases.",
 )  # fmt: skip
 @click.option(
-    "--link-timeout", type=click.FloatRange(0), default=10.0, show_default=True,
+    "--link-timeout", type=Seconds(0), default=10.0, show_default=True,
     metavar="SECONDS", help="Wait so long for a place to connect to; 0: for ever.",
 )  # fmt: skip
 @click.option(
@@ -73,7 +73,7 @@ def of_an_end(command: Callable[..., Any]) -> Callable[..., Any]:
 @of_an_end
 @at_most
 @click.option(
-    "--timeout", type=click.FloatRange(0), metavar="SECONDS",
+    "--timeout", type=Seconds(0), metavar="SECONDS",
     help="End with status 4 when so long nothing comes.",
 )  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Say nothing of what was carried.")

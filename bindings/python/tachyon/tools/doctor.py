@@ -12,6 +12,7 @@ import click
 from rich.text import Text
 
 from .ending import CANNOT_OPEN, Ended
+from .endpoint import Seconds
 from .findings import BAD, GOOD, Finding
 from .screen import Screen
 from .symptoms import examine
@@ -22,7 +23,7 @@ STYLES = {GOOD: "green", BAD: "bold red"}
 @click.command()
 @click.argument("path")
 @click.option(
-    "--timeout", type=click.FloatRange(0.1), default=2.0, show_default=True,
+    "--timeout", type=Seconds(0.1), default=2.0, show_default=True,
     metavar="SECONDS", help="Wait so long for an answer of the listener.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")

@@ -8,7 +8,7 @@ import click
 from tachyon import ClosedError, RpcBus
 
 from .ending import CANNOT_OPEN, Ended
-from .endpoint import Size, at_most
+from .endpoint import Seconds, Size, at_most
 
 
 @click.command()
@@ -19,7 +19,7 @@ from .endpoint import Size, at_most
 )  # fmt: skip
 @at_most
 @click.option(
-    "--timeout", type=click.FloatRange(0), metavar="SECONDS",
+    "--timeout", type=Seconds(0), metavar="SECONDS",
     help="Wait no longer for a caller, and for the next call.",
 )  # fmt: skip
 def echo(path: str, capacity: int, count: int | None, timeout: float | None) -> None:

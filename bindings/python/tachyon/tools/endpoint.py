@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from . import typed
 from .ending import CANNOT_OPEN, Ended
 
 UNITS = {"": 0, "K": 10, "M": 20, "G": 30}
+LARGEST = 1 << 31  # bytes of a ring
+MOST = 1 << 63  # bytes that a file can have
+DECADES = 1e9  # seconds
 
 
 class Size(click.ParamType):
@@ -26,10 +30,31 @@ class Size(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         """Return the bytes."""
-        if found := re.fullmatch(r"(\d+)([KMG]?)", str(value).upper()):
-            return int(found[1]) << UNITS[found[2]]
+        if found := re.fullmatch(r"(\d{1,19})([KMG]?)", str(value).upper()):
+            size = int(found[1]) << UNITS[found[2]]
+            if size < MOST:
+                return size
         text = f"{value!r} is no size: bytes, or with K, M, G"
         raise click.BadParameter(text, ctx, param)
+
+
+class Number(click.FloatRange):
+    """A number, so not NaN, which fits every range."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return the number."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            raise click.BadParameter(f"{value!r} is no number", ctx, param)
+        return number
+
+
+class Seconds(Number):
+    """A time; no longer than every wait can take, which is for ever."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Return the seconds."""
+        return min(super().convert(value, param, ctx), DECADES)
 
 
 @dataclass
@@ -125,7 +150,7 @@ OPTIONS = (
         help="Up to so many peers, who come and go; with --listen.",
     ),
     click.option(
-        "--connect-timeout", type=click.FloatRange(0), default=10.0,
+        "--connect-timeout", type=Seconds(0), default=10.0,
         show_default=True, metavar="SECONDS",
         help="Wait so long for the other end; 0: one try, or with --listen for ever.",
     ),
@@ -139,6 +164,6 @@ of_types = click.option(
 )  # fmt: skip
 at_most = click.option("--count", type=click.IntRange(1), help="End after so many.")
 with_patience = click.option(
-    "--timeout", type=click.FloatRange(0), metavar="SECONDS",
+    "--timeout", type=Seconds(0), metavar="SECONDS",
     help="Wait no longer for room in the ring.",
 )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from .ending import BadData
-from .typed import Types
+from .typed import MOST_ID, Types
 
 Outgoing = Iterator[tuple[int, bytes]]
 HEAD = struct.Struct("<II")
@@ -83,14 +83,14 @@ def from_json(types: Types) -> Callable[[bytes], tuple[int, bytes]]:
     def convert(line: bytes) -> tuple[int, bytes]:
         try:
             found = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadData(f"no JSON: {error}") from None
         if not isinstance(found, dict):
             raise BadData('no message; one is {"NAME": {...}}')
         if found.keys() == {"type_id", "hex"}:
             number = found["type_id"]
-            if not isinstance(number, int) or not 0 <= number < 1 << 32:
-                raise BadData(f"type_id is 0 to 4294967295, not {number!r:.60}")
+            if type(number) is not int or not 0 <= number <= MOST_ID:
+                raise BadData(f"type_id is 0 to {MOST_ID}, not {number!r:.60}")
             return from_hex(number)(str(found["hex"]).encode("ascii", "replace"))
         if len(found) != 1:
             raise BadData('no message; one is {"NAME": {...}}, with one name')

@@ -11,8 +11,8 @@ import click
 from tachyon import Role
 
 from .ending import BadData, TooLarge, say
-from .endpoint import Endpoint, at_most, of_types, options, with_patience
-from .progress import Progress
+from .endpoint import Endpoint, Number, at_most, of_types, options, with_patience
+from .progress import Progress, sleep_until
 from .recording import Recording
 
 
@@ -20,7 +20,7 @@ from .recording import Recording
 @options
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option(
-    "--speed", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True,
+    "--speed", type=Number(0, min_open=True), default=1.0, show_default=True,
     help="So many times as fast as recorded.",
 )  # fmt: skip
 @click.option("--as-fast-as-possible", "hurry", is_flag=True, help="Without waiting.")
@@ -62,9 +62,7 @@ def play(
                 raise TooLarge(which, len(message.data), largest)
             if not hurry:
                 first = message.time_ns if first is None else first
-                due = began + (message.time_ns - first) / 1e9 / speed
-                if (left := due - time.monotonic()) > 0:
-                    time.sleep(left)
+                sleep_until(began + (message.time_ns - first) / 1e9 / speed)
             bus.send(message.data, message.type_id, timeout)
             progress.add(1, len(message.data))
             if count is not None and progress.messages >= count:

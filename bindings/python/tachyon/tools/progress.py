@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 INTERVAL_S = 0.25
+DAY_S = 86400
 
 
 class Progress:
@@ -67,7 +68,11 @@ class Pace:
     def wait(self) -> None:
         """Wait until the next one is due."""
         if self._rate is not None:
-            due = self._began + self._sent / self._rate
+            sleep_until(self._began + self._sent / self._rate)
             self._sent += 1
-            if (left := due - time.monotonic()) > 0:
-                time.sleep(left)
+
+
+def sleep_until(due: float) -> None:
+    """Sleep until a time of time.monotonic(), which may be farther off than a sleep."""
+    while (left := due - time.monotonic()) > 0:
+        time.sleep(min(left, DAY_S))

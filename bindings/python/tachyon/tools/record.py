@@ -15,7 +15,7 @@ import click
 from tachyon import Bus, ClosedError, Role
 
 from .ending import BAD_FILE, Ended, say
-from .endpoint import Endpoint, Size, at_most, options
+from .endpoint import Endpoint, Seconds, Size, at_most, options
 from .progress import Progress
 from .recording import Recorder
 
@@ -28,7 +28,7 @@ LOOK_S = 0.25  # for how long a chunk may be overdue
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--rotate-size", type=Size(), help="A new file after so many bytes.")
 @click.option(
-    "--rotate-time", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
+    "--rotate-time", type=Seconds(0, min_open=True), metavar="SECONDS",
     help="A new file after so long.",
 )  # fmt: skip
 @click.option(
@@ -36,13 +36,13 @@ LOOK_S = 0.25  # for how long a chunk may be overdue
     help="Bytes of messages that are compressed together.",
 )  # fmt: skip
 @click.option(
-    "--chunk-time", type=click.FloatRange(0), default=1.0, show_default=True,
+    "--chunk-time", type=Seconds(0), default=1.0, show_default=True,
     metavar="SECONDS", help="Write a chunk at the latest after so long.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @at_most
 @click.option(
-    "--timeout", type=click.FloatRange(0), metavar="SECONDS",
+    "--timeout", type=Seconds(0), metavar="SECONDS",
     help="End with status 4 when so long no message comes.",
 )  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Say nothing of what was recorded.")

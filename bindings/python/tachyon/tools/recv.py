@@ -10,7 +10,7 @@ import click
 from tachyon import ClosedError, Role
 
 from . import formats
-from .endpoint import Endpoint, at_most, of_types, options
+from .endpoint import Endpoint, Seconds, at_most, of_types, options
 from .progress import Progress
 
 BATCH = 256
@@ -25,7 +25,7 @@ BATCH = 256
 @of_types
 @at_most
 @click.option(
-    "--timeout", type=click.FloatRange(0), metavar="SECONDS",
+    "--timeout", type=Seconds(0), metavar="SECONDS",
     help="Wait no longer for the next message.",
 )  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No progress on the terminal.")

@@ -11,7 +11,7 @@ from tachyon import Role
 
 from . import formats, stdin
 from .ending import TooLarge
-from .endpoint import Endpoint, Size, options, with_patience
+from .endpoint import LARGEST, Endpoint, Number, Size, options, with_patience
 from .progress import Pace, Progress
 
 
@@ -25,9 +25,7 @@ from .progress import Pace, Progress
     "--type", "kind", default="0", metavar="ID", help="Their type_id or name."
 )
 @click.option("--size", type=Size(), help="With raw: bytes of a message.")
-@click.option(
-    "--rate", type=click.FloatRange(0, min_open=True), help="So many a second."
-)
+@click.option("--rate", type=Number(0, min_open=True), help="So many a second.")
 @click.option("--count", type=click.IntRange(0), help="End after so many.")
 @with_patience
 @click.option("--quiet", is_flag=True, help="No progress on the terminal.")
@@ -46,11 +44,9 @@ def send(
     Its end ends the stream in order; an error and Ctrl-C abort it, so that the receiver
     does not take a part for the whole.
     """
-    if size == 0 or (size is not None and name != "raw"):
-        raise click.UsageError("--size is 1 or more, and goes with --format raw")
+    if size is not None and not (name == "raw" and 1 <= size <= LARGEST):
+        raise click.UsageError("--size is 1 to 2G, and goes with --format raw")
     type_id = endpoint.types.id_of(kind)
-    if not 0 <= type_id < 1 << 32:
-        raise click.UsageError(f"--type is 0 to 4294967295, not {type_id}")
     messages = formats.incoming(name, stdin.opened(), endpoint.types, type_id, size)
     with endpoint.open(Role.PRODUCER) as bus, Progress("sent", quiet) as progress:
         pace = Pace(rate)

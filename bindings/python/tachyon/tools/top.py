@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from . import rings
+from .endpoint import Seconds
 from .flow import Flow, flow
 from .keys import Keys
 from .rings import Ring
@@ -107,7 +108,7 @@ NAMES = {
 @click.argument("part", default="", metavar="[PART]")
 @click.option(
     "--interval",
-    type=click.FloatRange(0.05),
+    type=Seconds(0.05),
     default=1.0,
     show_default=True,
     metavar="SECONDS",

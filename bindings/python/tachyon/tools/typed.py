@@ -19,6 +19,7 @@ from tachyon.schema.model import Enum, Field, Struct
 
 from .ending import BadData
 
+MOST_ID = (1 << 32) - 1
 ORDER = "<" if sys.byteorder == "little" else ">"
 CODES = {
     "u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i8": "b", "i16": "h", "i32": "i",
@@ -69,9 +70,12 @@ class Types:
             if found.name == name:
                 return type_id
         try:
-            return int(name, 0)
+            type_id = int(name, 0)
         except ValueError:
             raise click.UsageError(f"no type {name!r}: {self.known()}") from None
+        if not 0 <= type_id <= MOST_ID:
+            raise click.UsageError(f"--type is 0 to {MOST_ID}, not {type_id}")
+        return type_id
 
     def known(self) -> str:
         """Say which there are."""
@@ -89,6 +93,8 @@ def from_options(header: str | None, pairs: tuple[str, ...]) -> Types:
     ids: dict[str, int] = {}
     for pair in itertools.chain.from_iterable(each.split(",") for each in pairs):
         name, _, number = pair.partition("=")
+        if name in ids:
+            raise click.UsageError(f"--types has {name} twice")
         try:
             ids[name] = int(number, 0)
         except ValueError:
