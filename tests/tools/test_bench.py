@@ -2,10 +2,13 @@
 """tachyon bench and echo."""
 
 import json
+import os
+import time
+from pathlib import Path
 
 from tachyon import RpcBus
 
-from conftest import Start, ended, run
+from conftest import Start, ended, run, wait_for
 
 
 def test_bench_measures_one_way_and_calls() -> None:
@@ -15,6 +18,16 @@ def test_bench_measures_one_way_and_calls() -> None:
     assert (found["count"], found["size"]) == (2000, 100)
     assert found["messages_per_s"] > 0
     assert 0 < found["call_us_p50"] <= found["call_us_p99"] <= found["call_us_max"]
+
+
+def test_a_bench_that_is_terminated_leaves_nobody(start: Start, tmp_path: Path) -> None:
+    bench = start("bench", env={**os.environ, "TMPDIR": str(tmp_path)})
+    children = Path(f"/proc/{bench.pid}/task/{bench.pid}/children")
+    wait_for(children.read_text)
+    time.sleep(0.1)  # its peer loads, and is not there yet
+    bench.terminate()
+    assert ended(bench) == (143, b"", b"")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bench_calls_an_echo(path: str, start: Start) -> None:

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from typing import IO
 
 import click
 from rich.console import Console
@@ -48,11 +51,8 @@ def bench(path: str | None, size: int, count: int, as_json: bool) -> None:
         with tempfile.TemporaryDirectory(prefix="tachyon-bench-") as folder:
             found |= one_way(f"{folder}/bus.sock", size, count)
             own = f"{folder}/rpc.sock"
-            peer = start("echo", own, "--timeout", "10", "--capacity", room(size))
-            try:
+            with started("echo", own, "--timeout", "10", "--capacity", room(size)):
                 found |= calls(own, size, count, 10)
-            finally:
-                ended(peer)
     if as_json:
         print(json.dumps({"size": size, "count": count, **found}))
         return
@@ -67,41 +67,37 @@ def room(size: int) -> str:
     return str(max(1 << 20, 1 << (4 * size).bit_length()))
 
 
-def start(*arguments: str) -> subprocess.Popen[bytes]:
-    """Start another command."""
+@contextlib.contextmanager
+def started(*arguments: str) -> Iterator[IO[bytes]]:
+    """Start another command, which ends as we do; give what it writes."""
     command = [sys.executable, "-m", "tachyon.tools", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE)
-
-
-def ended(peer: subprocess.Popen[bytes]) -> None:
-    """Wait for a command that is about to end."""
-    try:
-        peer.wait(10)
-    except subprocess.TimeoutExpired:
-        peer.kill()
-        peer.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as peer:
+        try:
+            assert peer.stdout is not None
+            yield peer.stdout
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                peer.wait(10)
+        finally:
+            peer.kill()  # it may still wait for us
 
 
 def one_way(path: str, size: int, count: int) -> dict[str, float]:
     """Measure until the receiver has released all."""
-    peer = start("recv", path, "--listen", "--format", "none", "--quiet",
-                 "--capacity", room(size), "--count", str(count + 1))  # fmt: skip
+    receiver = ("recv", path, "--listen", "--format", "none", "--quiet",
+                "--capacity", room(size), "--count", str(count + 1))  # fmt: skip
     batch = min(count, max(1, BATCH_BYTES // size))
     items = memoryview(bytes(batch * size)).cast("B", (batch, size))
-    try:
+    with started(*receiver) as written:
         with Bus.connect(path, timeout=10, role=Role.PRODUCER) as bus:
             bus.send(bytes(size))  # until it is there
             began = time.perf_counter()
             left = count
             while left:
                 left -= bus.send_batch(items[: min(left, batch)])
-            assert peer.stdout is not None
-            line = peer.stdout.readline()  # written when it has released the last one
+            line = written.readline()  # when it has released the last one
             took = time.perf_counter() - began
         if f" {count + 1:,} messages".encode() not in line:
             raise tachyon.TachyonError(f"not all has arrived: {line!r}")
-    finally:
-        ended(peer)
     return {"messages_per_s": count / took, "MB_per_s": count * size / took / 1e6}
 
 
