@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the commands end: exit statuses, signals, pipes, what is missing."""
 
+import contextlib
 import os
 import pty
 import re
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tachyon import AbortedError, Bus
+from tachyon import AbortedError, Bus, PeerDeadError
 from tachyon.tools.ending import STATUSES
 
 from conftest import HEADER, Start, command, ended, run, without
@@ -201,6 +202,52 @@ def test_a_full_disk_is_7(path: str, start: Start) -> None:
         assert receiver.wait(20) == 7
     assert receiver.stderr
     assert b"No space left" in receiver.stderr.read()
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_nobody_reads_the_help(option: str, start: Start) -> None:
+    there, gone = os.pipe()
+    os.close(there)
+    process = start(option, stdout=gone)
+    os.close(gone)
+    process.stdout = None
+    assert ended(process) == (141, None, b"")
+
+
+def closed(redirections: str, *arguments: object) -> list[str]:
+    """Return a command of which standard streams are closed."""
+    return ["sh", "-c", f'exec "$@" {redirections}', "sh", *command(*arguments)]
+
+
+def test_streams_that_are_closed_are_files_that_cannot_be_used(path: str) -> None:
+    for arguments in (("list", "--json"), ("--version",), ("manual",)):
+        done = subprocess.run(
+            closed(">&-", *arguments), capture_output=True, timeout=50, check=False
+        )
+        assert (done.returncode, done.stderr.count(b"\n")) == (7, 1), done.stderr
+        assert b"Bad file descriptor" in done.stderr
+    for redirections, arguments in (
+        ("<&-", ("send", path, "--listen")),
+        (">&-", ("recv", path, "--listen")),
+    ):
+        process = subprocess.Popen(
+            closed(redirections, *arguments), stderr=subprocess.PIPE
+        )
+        with contextlib.suppress(PeerDeadError), Bus.connect(path, timeout=20) as bus:
+            if arguments[0] == "recv":
+                bus.send(b"there is no place for this")
+            status, _, error = ended(process)
+        assert status == 7
+        assert error == b"tachyon: [Errno 9] Bad file descriptor\n"
+
+
+def test_a_ring_does_not_come_where_a_stream_was_closed(path: str) -> None:
+    receiver = subprocess.Popen(
+        closed("<&- 2>&-", "recv", path, "--listen"), stdout=subprocess.PIPE
+    )
+    assert run("send", path, given=b"one\ntwo\n").returncode == 0
+    assert receiver.communicate(timeout=50)[0] == b"one\ntwo\n"
+    assert receiver.returncode == 0
 
 
 @pytest.mark.parametrize("package", ["click", "rich"])

@@ -18,9 +18,26 @@ def terminated(number: int, _frame: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+def stand_in() -> None:
+    """Put a file in the place of each standard stream that was closed.
+
+    Otherwise a ring's descriptor would come there. To read from it or write to it is
+    the error that it would be; nobody reads what is said on stderr.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_WRONLY)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit status."""
     signal.signal(signal.SIGTERM, terminated)
+    stand_in()
     heeds_ctrl_c = signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
     if heeds_ctrl_c:  # while it loads there is nothing to be ended in order
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -37,10 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     status = status_of(program, arguments)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        status = status or 128 + signal.SIGPIPE
-    if status == 128 + signal.SIGPIPE:
-        # Nobody reads: what is left in the buffer goes nowhere, silently.
+    except OSError:
+        # Nobody takes it: what is left in the buffer goes nowhere, silently.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return status
 

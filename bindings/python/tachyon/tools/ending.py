@@ -78,7 +78,9 @@ KINDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], 
 def status_of(program: Any, arguments: Sequence[str] | None) -> int:
     """Run a command and return its exit status; an error is one line on stderr."""
     try:
-        return int(program.main(arguments, "tachyon", standalone_mode=False) or 0)
+        status = int(program.main(arguments, "tachyon", standalone_mode=False) or 0)
+        sys.stdout.flush()
+        return status
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except click.ClickException as error:

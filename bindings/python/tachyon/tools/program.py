@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -25,17 +27,30 @@ from .send import send
 from .top import top
 
 
+@contextlib.contextmanager
+def ending() -> Iterator[None]:
+    """Say how Ctrl-C and a broken pipe end."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Ended(128 + signal.SIGINT, "") from None
+    except BrokenPipeError:
+        raise Ended(128 + signal.SIGPIPE, "") from None
+
+
 class Program(click.Group):
     """A group that says itself how Ctrl-C and a broken pipe end, not click."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; --help and --version are written here."""
+        with ending():
+            rest: list[str] = super().parse_args(ctx, args)
+            return rest
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        try:
+        with ending():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise Ended(128 + signal.SIGINT, "") from None
-        except BrokenPipeError:
-            raise Ended(128 + signal.SIGPIPE, "") from None
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
