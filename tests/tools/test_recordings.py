@@ -381,7 +381,12 @@ def test_other_types_than_recorded_are_refused(
 def test_nobody_there(recorded: Path, path: str, tmp_path: Path) -> None:
     assert run("play", path, recorded, "--connect-timeout", 0).returncode == 3
     file = tmp_path / "none.mcap"
-    assert run("record", path, file, "--connect-timeout", 0).returncode == 3
+    for _ in range(2):  # nothing is left that the next try would not replace
+        assert run("record", path, file, "--connect-timeout", 0).returncode == 3
+        assert not file.exists()
+    file.write_bytes(b"mine")
+    done = run("record", path, file, "--connect-timeout", 0, "--force")
+    assert (done.returncode, file.exists()) == (3, True)
 
 
 def test_a_recorder_without_its_time(path: str, tmp_path: Path, start: Start) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +74,11 @@ def record(
         files = Files(names, endpoint, force, chunk_size, chunk_time)
         stack.callback(files.close)
         files.next()
-        bus = stack.enter_context(endpoint.open(Role.CONSUMER))
+        try:
+            bus = stack.enter_context(endpoint.open(Role.CONSUMER))
+        except BaseException:
+            files.discard()
+            raise
         progress = stack.enter_context(Progress("recorded", quiet))
         if not quiet:
             stack.callback(lambda: say(progress.line()))
@@ -165,6 +170,11 @@ class Files:
         if self._file and not self.recorder.failed:
             self.recorder.finish()
             self.close()
+
+    def discard(self) -> None:
+        """Remove a file that was made and has no message: the next try wants it."""
+        if self._file and self._mode == "xb":
+            os.unlink(self._file.name)
 
     def close(self) -> None:
         """Close the file as it is."""
