@@ -354,6 +354,25 @@ def test_every_cut_is_told(recorded: Path, tmp_path: Path) -> None:
         assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("record", ["header", "chunk", "chunk's data"])
+def test_a_record_that_is_longer_than_the_file(
+    record: str, recorded: Path, tmp_path: Path
+) -> None:
+    data = recorded.read_bytes()
+    chunk = data.index(b"\x06", data.index(b"fingerprint"))
+    place = {"header": 9, "chunk": chunk + 1, "chunk's data": chunk + 25}[record]
+    damaged = tmp_path / "long.mcap"
+    for length in (1 << 33, 1 << 62, (1 << 64) - 1):
+        field = length.to_bytes(8, "little")
+        damaged.write_bytes(data[:place] + field + data[place + 8 :])
+        done = run("export", damaged, tmp_path / "long.csv", "--force")
+        if done.returncode:  # how much a chunk unpacks to is in it a second time
+            assert (done.returncode, done.stderr.count(b"\n")) == (6, 1), done.stderr
+            assert b"damaged" in done.stderr
+        else:
+            assert record == "chunk's data"
+
+
 def test_replay_into_a_smaller_ring(path: str, tmp_path: Path, start: Start) -> None:
     file = tmp_path / "large.mcap"
     recorder = start("record", path, file, "--listen")

@@ -45,6 +45,8 @@ def export(file: str, output: str, kind: str | None, force: bool, quiet: bool) -
         raise click.UsageError(f"{output}: the name ends with .csv or .parquet")
     with contextlib.closing(Recording(file)) as recording:
         types = recording.types
+        if not types.messages and recording.cut:
+            raise BadData(f"{file}: {recording.cut}")
         if not types.messages:
             raise BadData(
                 f"{file} has no types to make columns of; record it with --header and "

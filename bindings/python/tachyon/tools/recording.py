@@ -305,21 +305,21 @@ class Recording:
         self._file.close()
 
     def _records(self) -> Iterator[object]:
+        size = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
         try:
             reader = StreamReader(
-                self._file, validate_crcs=True, record_size_limit=1 << 32
+                self._file, validate_crcs=True, record_size_limit=size
             )
             yield from reader.records
         except InvalidMagic:
-            size = self._file.seek(0, os.SEEK_END)
             self._file.seek(0)
             if self._file.read(len(MCAP0_MAGIC)) != MCAP0_MAGIC:
                 raise BadData(
                     f"{self.path}: no MCAP file; `tachyon record` writes them"
                 ) from None
             self.cut = f"cut off after {size:,} bytes"
-        except zstandard.ZstdError as error:
+        except (zstandard.ZstdError, MemoryError, OverflowError) as error:
             raise BadData(f"{self.path}: a chunk is damaged: {error}") from None
         except (McapError, ValueError, struct.error, UnicodeDecodeError) as error:
             if "crc" in str(error):
