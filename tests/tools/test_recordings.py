@@ -242,6 +242,29 @@ def test_export_to_parquet(recorded: Path, tmp_path: Path) -> None:
     assert table["side"][1].as_py() == "ASK"
 
 
+def test_export_of_text_that_is_no_ascii_and_no_utf_8(
+    path: str, tmp_path: Path, start: Start
+) -> None:
+    file = tmp_path / "text.mcap"
+    recorder = start("record", path, file, "--listen", *TYPED)
+    with Bus.connect(path, timeout=30, role=Role.PRODUCER) as bus:
+        for symbol in ("é".encode(), b"\xff\xfe"):
+            bus.send(TICK.pack(symbol, 1, 0, 0, 1), 1)
+    assert ended(recorder)[0] == 0
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = run("export", file, tmp_path / "t.csv", env={**os.environ, **ascii_only})
+    assert done.returncode == 0, done.stderr
+    _, first, second = (tmp_path / "t.csv").read_bytes().splitlines()
+    assert (first.split(b",")[1], second.split(b",")[1]) == (
+        "é".encode(), b"\xff\xfe"
+    )  # fmt: skip
+    pytest.importorskip("pyarrow")
+    done = run("export", file, tmp_path / "t.parquet")
+    assert done.returncode == 6
+    assert rb"a Tick has b'\xff\xfe', which is no UTF-8" in done.stderr
+    assert list(tmp_path.glob("t.parquet*")) == []
+
+
 def test_export_of_nested_fields(path: str, tmp_path: Path, start: Start) -> None:
     every = HEADER.parents[2] / "tests/schema/every.h"
     typed = ("--header", every, "--types", "Cancel=2")

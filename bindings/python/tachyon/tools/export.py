@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -87,7 +88,9 @@ def to_csv(path: str, struct: Struct, rows: Iterator[Row]) -> int:
     """Write rows as CSV; return how many."""
     count = 0
     names = [TIME, *(each.name for each in struct.fields)]
-    with open(path, "w", newline="", errors="surrogateescape") as file:
+    with open(
+        path, "w", newline="", encoding="utf-8", errors="surrogateescape"
+    ) as file:
         writer = csv.writer(file)
         writer.writerow(names)
         for row in rows:
@@ -111,16 +114,18 @@ def to_parquet(path: str, struct: Struct, rows: Iterator[Row]) -> int:
     schema = pa.schema(columns)
     count = 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        batch: list[Row] = []
-        for row in rows:
-            batch.append(row)
-            if len(batch) == ROWS:
-                writer.write_table(pa.Table.from_pylist(batch, schema))
-                count += len(batch)
-                batch.clear()
-        if batch:
-            writer.write_table(pa.Table.from_pylist(batch, schema))
-    return count + len(batch)
+        while batch := [*itertools.islice(rows, ROWS)]:
+            try:
+                table = pa.Table.from_pylist(batch, schema)
+            except UnicodeEncodeError as error:
+                data = error.object.encode("utf-8", "surrogateescape")
+                raise BadData(
+                    f"a {struct.name} has {data!r:.60}, which is no UTF-8, as text in "
+                    f"Parquet is: export to .csv, which has the bytes as they are"
+                ) from None
+            writer.write_table(table)
+            count += len(batch)
+    return count
 
 
 def arrow_fields(pa: Any, struct: Struct) -> list[Any]:
