@@ -230,6 +230,11 @@ def test_tensor_that_is_read_only_is_no_target(pair: Pair) -> None:
         ((ctypes.py_object * 2)(), TypeError, "Python objects"),
         (np.array(["text"]), TypeError, "holds text"),
         (np.array([b"text"]), TypeError, "holds text"),
+        *(
+            (np.array(["text"], kind()), TypeError, "holds text")
+            for kind in [getattr(np.dtypes, "StringDType", None)]  # of NumPy 2
+            if kind
+        ),
         ((ctypes.c_char * 2)(), TypeError, "holds text"),
         (np.zeros(2, "M8[ns]"), TypeError, r'\.view\("i8"\)'),
         (np.zeros(2, "m8[s]"), TypeError, r'\.view\("i8"\)'),

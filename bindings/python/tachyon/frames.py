@@ -66,13 +66,14 @@ def refuse(array: Any, layout: str | None, why: Exception | None) -> NoReturn:
 
 def reason_of(dtype: Any, layout: str | None) -> str | None:
     """Say what is the matter with a dtype of NumPy, or with the format of a buffer."""
+    if of_kind := OF_KIND.get(getattr(dtype, "kind", "")):
+        return of_kind  # first: text of any length counts as objects, too
     if getattr(dtype, "hasobject", False):
         return OBJECTS
     if getattr(dtype, "names", None):
         return STRUCTS
-    of_kind = OF_KIND.get(getattr(dtype, "kind", ""))
-    if of_kind or layout is None:
-        return of_kind
+    if layout is None:
+        return None
     letter = layout.lstrip("@=<>!0123456789")[:1]
     swapped = layout[0] in "<>!"
     if letter in NUMBERS and not swapped:
