@@ -44,8 +44,9 @@ class Queue(Generic[Item]):
     Otherwise than there: the first put() waits for a get() at the other end, since that
     one makes the ring; there is one process that puts and one that gets, whoever does
     so first, and a third is refused with a TachyonError; and when the other process has
-    closed or died that is said, by a ClosedError or a PeerDeadError, after all that it
-    had put was got. Several threads may put, and several get.
+    closed or died that is said, by a ClosedError or a PeerDeadError: to who gets after
+    all that was put, to who puts when there is no room. Several threads may put, and
+    several get.
 
     Both ends are of one user, else PermissionError: to unpickle is to run code of the
     sender's choosing.
