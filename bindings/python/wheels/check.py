@@ -21,7 +21,8 @@ import zipfile
 from pathlib import Path
 
 import cpython
-from tools import run
+import machines
+from tools import MissingError, run
 from wheels import SOURCE, Maker
 
 SKIPPED = 77
@@ -94,32 +95,6 @@ def own(version: str, given: list[str]) -> str | None:
     return None
 
 
-def library_of_aarch64(work: Path) -> Path:
-    """Return a folder with the C library of aarch64, unpacked from its package."""
-    place = work / "aarch64"
-    names = ("ld-linux-aarch64.so.1", "libstdc++.so.6")  # which NumPy's modules link
-    for folder in (place, Path("/usr/aarch64-linux-gnu")):
-        if all((folder / "lib" / name).exists() for name in names):
-            return folder
-    if not place.exists():
-        packages = ["libc6", "libgcc-s1", "libstdc++6"]
-        packages = [f"{name}-arm64-cross" for name in packages]
-        with tempfile.TemporaryDirectory() as name:
-            for command in (
-                ["apt-get", "download", *packages],
-                ["sh", "-c", "for deb in *.deb; do dpkg -x $deb root || exit; done"],
-            ):
-                if (
-                    not shutil.which(command[0])
-                    or subprocess.run(
-                        command, cwd=name, capture_output=True, check=False
-                    ).returncode
-                ):
-                    raise cpython.MissingError(f"{packages[0]} cannot be had")
-            shutil.copytree(Path(name) / "root/usr/aarch64-linux-gnu", place)
-    return place
-
-
 def of_archive(version: str, machine: str, maker: Maker, scratch: Path) -> Interpreter:
     """Return the CPython of the registry, in qemu if it is for another machine."""
     place = cpython.prefix(version, machine, maker.pythons, whole=True)
@@ -128,18 +103,13 @@ def of_archive(version: str, machine: str, maker: Maker, scratch: Path) -> Inter
     if machine == platform.machine():
         words = [program]
     else:
-        names = (f"qemu-{machine}-static", f"qemu-{machine}")
-        qemu = next(filter(None, map(shutil.which, names)), None)
-        if not qemu:
-            raise cpython.MissingError(f"{names[0]} is not installed")
-        root = library_of_aarch64(maker.work)
+        root = machines.library(machine, "gnu", maker.work)
         # A test starts another Python as sys.executable, which the kernel has to know.
-        wrapper = scratch / "python"
-        wrapper.write_text(
-            f"#!/bin/sh\nexec {qemu} -L {root} -E LD_LIBRARY_PATH={place}"
-            f' {program} "$@"\n'
+        wrapper = machines.script(
+            scratch / "python",
+            *machines.runner(machine, root),
+            *("-E", f"LD_LIBRARY_PATH={place}", program),
         )
-        wrapper.chmod(0o755)
         words, libraries = [str(wrapper)], {}
     interpreter = Interpreter(words, libraries)
     try:
@@ -151,7 +121,7 @@ def of_archive(version: str, machine: str, maker: Maker, scratch: Path) -> Inter
         )
     except subprocess.CalledProcessError as failed:
         last = failed.stderr.decode().strip().splitlines()[-1:] or [failed.returncode]
-        raise cpython.MissingError(
+        raise MissingError(
             f"CPython {version} of the registry does not run here: {last[0]}"
         ) from None
     return interpreter
@@ -229,7 +199,7 @@ def look_into_musl(wheel: Path, machine: str, scratch: Path) -> None:
     """Find all that a wheel asks for, but Python's, in the library of this machine."""
     library, nm = Path(f"/lib/ld-musl-{machine}.so.1"), shutil.which("nm")
     if machine != platform.machine() or not library.exists() or not nm:
-        raise cpython.MissingError("neither a CPython for musl nor that musl is here")
+        raise MissingError("neither a CPython for musl nor that musl is here")
     with zipfile.ZipFile(wheel) as files:
         (name,) = [name for name in files.namelist() if name.endswith(".so")]
         module = files.extract(name, scratch)
@@ -269,7 +239,7 @@ def check(version: str, target: str, given: list[str], maker: Maker) -> bool:
                 tests = "SKIPPED: its tests, since that Python lacks its zlib"
             seconds = time.monotonic() - begin
             print(f"{wheel.name}: {smoke}; {tests} ({seconds:.0f} s)", flush=True)
-    except cpython.MissingError as missing:
+    except MissingError as missing:
         print(f"SKIPPED: {version} {target}: {missing}", flush=True)
         return False
     return True

@@ -5,12 +5,13 @@ A wheel is built with the headers of x86_64 on every machine: what `pyconfig.h` 
 otherwise on another is of no consequence to a module.
 """
 
-import fcntl
 import hashlib
 import shutil
 import subprocess
 import zipfile
 from pathlib import Path
+
+from tools import MissingError, once
 
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 PINS = Path(__file__).with_suffix(".txt")
@@ -22,10 +23,6 @@ ARCHIVES = {
     )
 }
 VERSIONS = list(dict.fromkeys(version for version, _ in ARCHIVES))
-
-
-class MissingError(Exception):
-    """What cannot be had here; the message is what is said of it."""
 
 
 def archive(version: str, machine: str, directory: Path) -> Path:
@@ -68,15 +65,8 @@ def wanted(name: str, whole: bool) -> bool:
 
 def prefix(version: str, machine: str, directory: Path, whole: bool = False) -> Path:
     """Unpack the headers of a CPython, or all that it runs with; return the folder."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        what = "whole" if whole else "headers"
-        place = directory / f"{version}-{machine}-{what}"
-        if place.exists():
-            return place
-        partial = directory / f"{place.name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
+
+    def make(partial: Path) -> None:
         with zipfile.ZipFile(archive(version, machine, directory)) as files:
             for entry in files.infolist():
                 _, found, name = entry.filename.partition("/cpython/linux-")
@@ -88,8 +78,9 @@ def prefix(version: str, machine: str, directory: Path, whole: bool = False) -> 
                 path.write_bytes(files.read(entry))
                 if name.startswith("bin/"):
                     path.chmod(0o755)
-        partial.rename(place)
-        return place
+
+    what = "whole" if whole else "headers"
+    return once(directory / f"{version}-{machine}-{what}", make)
 
 
 def headers(version: str, directory: Path) -> Path:

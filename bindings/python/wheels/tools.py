@@ -5,12 +5,31 @@ import fcntl
 import hashlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+
+
+class MissingError(Exception):
+    """What cannot be had here; the message is what is said of it."""
+
+
+def once(place: Path, make: Callable[[Path], None]) -> Path:
+    """Return a folder that `make` fills the first time, and never half of it."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with (place.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            partial = place.with_name(f"{place.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            make(partial)
+            partial.rename(place)
+    return place
 
 
 def run(*words: object, **options: object) -> str:

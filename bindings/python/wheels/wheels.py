@@ -18,7 +18,7 @@ import zipfile
 from pathlib import Path
 
 import cpython
-from tools import HERE, Tools, run
+from tools import HERE, MissingError, Tools, run
 
 SOURCE = HERE.parents[2]
 # What pip calls it, what zig calls it, and what a module's name ends in.
@@ -125,7 +125,7 @@ def main() -> None:
             begin = time.monotonic()
             try:
                 wheel = maker.make(version, target)
-            except cpython.MissingError as missing:
+            except MissingError as missing:
                 print(f"SKIPPED: {name}: {missing}", flush=True)
                 continue
             made += 1
