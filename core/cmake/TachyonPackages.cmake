@@ -126,15 +126,29 @@ function(tachyon_skip_package name missing)
 endfunction()
 
 # tachyon_add_package_test(<name> COMMAND <command>... [NEEDS <variable>...]
-#                          [ENVIRONMENT VAR=value...])
+#                          [ENVIRONMENT VAR=value...] [FOREIGN <machine>-<C library>...])
 # The test package.<name>: it installs what package.build has made, as its users do, in an
-# empty folder, and runs a program. It is run in an empty folder of its own.
+# empty folder, and runs a program. It is run in an empty folder of its own. FOREIGN: again
+# with the language on other platforms, as package.<name>_aarch64, _musl, _aarch64_musl.
 function(tachyon_add_package_test name)
     if(NOT TACHYON_PACKAGES OR NOT TACHYON_TESTS)
         return()
     endif()
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "COMMAND;NEEDS;ENVIRONMENT")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "COMMAND;NEEDS;ENVIRONMENT;FOREIGN")
     tachyon_test_needs(package.${name} ${arg_NEEDS})
+    string(REGEX REPLACE "^linux-" "" own "${TACHYON_PLATFORM}")
+    list(REMOVE_ITEM arg_FOREIGN "${own}")
+    foreach(platform IN LISTS arg_FOREIGN)
+        string(REGEX REPLACE "x86_64-|-gnu" "" suffix "${platform}")
+        string(REPLACE "-" "_" suffix "${suffix}")
+        tachyon_add_package_test(${name}_${suffix}
+            COMMAND "${Python_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/core/packages/tests/foreign.py"
+                    --package ${name} --platform ${platform}
+                    --work "${PROJECT_BINARY_DIR}/bindings/python/wheels" -- ${arg_COMMAND}
+            ENVIRONMENT ${arg_ENVIRONMENT})
+        # Emulated, and the first time its runtime comes from the network.
+        set_tests_properties(package.${name}_${suffix} PROPERTIES TIMEOUT 3000)
+    endforeach()
     set(folder "${CMAKE_CURRENT_BINARY_DIR}/package.${name}")
     tachyon_add_test(package.${name} LONG TIMEOUT 600
         COMMAND sh -c [[chmod -R u+w "$0" 2>/dev/null; rm -rf "$0" && mkdir "$0" && cd "$0" && exec "$@"]]

@@ -1,8 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The jar in an empty folder, and a JDK: what it says of itself, that samples compile and
-# talk, and what it says on a machine that it has no module for, with musl also.
+# The jar in an empty folder, and a JDK: what it says of itself, that samples and the peer
+# compile and talk, and what it says on a machine that it has no module for, with musl also.
+# CC is empty where JAVA is of another machine than what it compiles.
 set -eu
+. "$TALK"
 jar=$PACKAGES/tachyon-ipc-$VERSION.jar
 "$JDK/bin/jar" tf "$jar" >names
 head -1 names | grep -q '^META-INF/MANIFEST.MF$'
@@ -15,20 +17,21 @@ fi
 "$JDK/bin/jar" --describe-module --file "$jar" >said
 grep -q '^dev.tachyon_ipc' said || { cat said; exit 1; }
 cp "$jar" tachyon-ipc.jar
-"$JDK/bin/javac" -cp tachyon-ipc.jar -d classes "$SOURCE"/bindings/java/samples/*.java
+"$JDK/bin/javac" -cp tachyon-ipc.jar -d classes "$SOURCE"/bindings/java/samples/*.java \
+    "$SOURCE/bindings/java/tests/InteropPeer.java"
 main=$(sed -n 's/^package \(.*\);/\1./p' "$SOURCE/bindings/java/samples/Send.java")
-path=@tachyon-package-$$
-run() { "$JDK/bin/java" -XX:+UseSerialGC "$@"; }
+run() { "$JAVA" -XX:+UseSerialGC "$@"; }
 run -cp tachyon-ipc.jar:classes "${main}Recv" "$path" >received &
 receiver=$!
 run -cp tachyon-ipc.jar:classes "${main}Send" "$path" 3 >sent || { kill $receiver; exit 1; }
 wait $receiver
 [ "$(tail -1 received)" = "received 3" ]
 [ "$(cat sent)" = "sent 3" ]
-echo "int none;" | "$CC" -shared -fPIC -x c - -o ld-musl-none.so.1
+converse run -cp tachyon-ipc.jar:classes dev.tachyon_ipc.InteropPeer
+[ -z "$CC" ] || echo "int none;" | "$CC" -shared -fPIC -x c - -o ld-musl-none.so.1
 libc=
 case $NATIVE in *-musl/*) libc=-musl ;; esac
-for preload in "" "$PWD/ld-musl-none.so.1"; do
+for preload in "" ${CC:+"$PWD/ld-musl-none.so.1"}; do
     [ -z "$preload" ] || libc=-musl
     if LD_PRELOAD=$preload run -Dos.arch=riscv64 -cp tachyon-ipc.jar:classes \
         "${main}Send" "$path" 2>said; then
