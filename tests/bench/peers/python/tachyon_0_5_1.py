@@ -39,9 +39,15 @@ class Adapter(tachyon_bus.Adapter):
 
     def ends(self) -> tuple[driver.Send, driver.Receive]:
         send, following = self.out.send, iter(self.incoming).__next__
+        acquire = self.incoming._bus.acquire_rx  # what has a limit to its spinning
+
+        def asleep(_: int) -> bytes:
+            with acquire(0) as message:
+                return bytes(message)
+
         return (
             lambda message: until_room(lambda: send(message, 1)),
-            lambda _: following().data,
+            asleep if self.setting.mode == driver.SLEEP else lambda _: following().data,
         )
 
     def room(self, size: int) -> tuple[Any, Any]:
