@@ -80,17 +80,29 @@ static void read_bytes(struct link *link, bool may_take) {
         (void)!recv(link->socket, bytes, (size_t)count, MSG_DONTWAIT);
 }
 
-/* Sleep, or without `before` only look. Returns ppoll()'s result, and for who sleeps
+struct waiter {
+    struct link *link;
+    const struct wait *wait; /* NULL: for nothing of the peer's */
+    bool ready;              /* as the sleep ended */
+};
+
+/* Sleep, or without `waiter` only look. Returns ppoll()'s result, and for who sleeps
  * takes a readable interrupt_fd for a failure, ECANCELED. Not cancelled outside of the
  * sleep. */
 static int poll_link(struct link *link, int64_t deadline, const struct calm *before,
-                     bool may_take) {
+                     struct waiter *waiter, bool may_take) {
     struct pollfd fds[] = {{.fd = link->socket, .events = POLLIN | POLLRDHUP},
                            {.fd = link->pidfd, .events = POLLIN},
                            interrupt_poll(&link->interrupt),
                            {.fd = link->set, .events = POLLIN}};
-    int result = before ? ty_sleep(fds, 4, deadline, before) : ty_poll(fds, 2, 0, NULL);
+    int result = waiter ? ty_sleep(fds, 4, deadline, before) : ty_poll(fds, 2, 0, NULL);
     if (result <= 0)
+        return result;
+    /* Nothing but a wake-up, and what it was for is there: the byte can lie until the
+     * next sleep, which begins with taking such. Two system calls fewer for who is
+     * waited for. */
+    if (waiter && result == 1 && fds[0].revents == POLLIN &&
+        (waiter->ready = waiter->wait->ready(waiter->wait->context)))
         return result;
     /* A farewell precedes the hang-up and the process's end, so look for it first. Who
      * shuts down only its sending half is gone too: its end would be readable for ever. */
@@ -105,7 +117,7 @@ static int poll_link(struct link *link, int64_t deadline, const struct calm *bef
 
 static void look(struct link *link, bool may_take) {
     int cancel = ty_cancel_off();
-    poll_link(link, 0, NULL, may_take);
+    poll_link(link, 0, NULL, NULL, may_take);
     ty_cancel_back(cancel);
 }
 
@@ -164,11 +176,6 @@ bool ty_link_interrupted(struct link *link) {
     return interrupted;
 }
 
-struct waiter {
-    struct link *link;
-    const struct wait *wait; /* NULL: for nothing of the peer's */
-};
-
 static void cancelled(void *context) {
     const struct waiter *waiter = context;
     if (waiter->wait)
@@ -178,20 +185,20 @@ static void cancelled(void *context) {
     atomic_store_explicit(&waiter->link->waiting, false, memory_order_release);
 }
 
-static int sleep_waiting(struct waiter waiter, int64_t deadline,
+static int sleep_waiting(struct waiter *waiter, int64_t deadline,
                          const struct calm *before) {
-    struct pollfd fd = interrupt_poll(&waiter.link->interrupt);
+    struct pollfd fd = interrupt_poll(&waiter->link->interrupt);
     int result;
-    pthread_cleanup_push(cancelled, &waiter);
-    result = waiter.wait ? poll_link(waiter.link, deadline, before, true)
-                         : ty_sleep(&fd, 1, deadline, before);
+    pthread_cleanup_push(cancelled, waiter);
+    result = waiter->wait ? poll_link(waiter->link, deadline, before, waiter, true)
+                          : ty_sleep(&fd, 1, deadline, before);
     pthread_cleanup_pop(false);
     return result;
 }
 
 /* A thread that never sleeps is cancelled here. */
-static void pass_cancel(struct waiter waiter) {
-    pthread_cleanup_push(cancelled, &waiter);
+static void pass_cancel(struct waiter *waiter) {
+    pthread_cleanup_push(cancelled, waiter);
     pthread_testcancel();
     pthread_cleanup_pop(false);
 }
@@ -228,7 +235,7 @@ static tachyon_error_t spin(struct link *link, const struct wait *wait,
                 wait->news(wait->context);
             if (ty_link_interrupted(link))
                 return TACHYON_ERR_INTERRUPTED;
-            pass_cancel((struct waiter){link, wait});
+            pass_cancel(&(struct waiter){link, wait, false});
         }
         tachyon_error_t error = reason_to_stop(link, wait);
         if (error != TACHYON_SUCCESS)
@@ -245,6 +252,7 @@ static tachyon_error_t spin(struct link *link, const struct wait *wait,
 static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
                                   int64_t deadline) {
     tachyon_error_t error = TACHYON_ERR_EMPTY;
+    struct waiter waiter = {link, wait, false};
     struct calm before;
     /* From here to ppoll() a signal stays pending, so none is slept through. */
     ty_calm_begin(&before);
@@ -266,7 +274,7 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
         atomic_fetch_add_explicit(&link->sleeps, 1, memory_order_relaxed);
         int64_t until = ty_earlier(deadline, link->alarm);
         polled = sleep_waiting(
-            (struct waiter){link, wait},
+            &waiter,
             ordered ? until : ty_earlier(until, ty_now_ns() + UNORDERED_SLEEP_NS),
             &before);
         polled_errno = errno;
@@ -280,7 +288,7 @@ static tachyon_error_t sleep_once(struct link *link, const struct wait *wait,
     if (error != TACHYON_ERR_EMPTY)
         return error;
     error = ty_link_error(link); /* noticed before the last look */
-    if (wait->ready(wait->context))
+    if (waiter.ready || wait->ready(wait->context))
         return TACHYON_SUCCESS;
     if (error != TACHYON_SUCCESS)
         return error;
@@ -325,7 +333,7 @@ bool ty_link_linger(struct link *link, const struct wait *wait, int64_t ns) {
     struct calm before;
     ty_calm_begin(&before);
     while (!(interrupted = interrupt_asked(&link->interrupt))) {
-        int polled = sleep_waiting((struct waiter){.link = link}, deadline, &before);
+        int polled = sleep_waiting(&(struct waiter){.link = link}, deadline, &before);
         bool signal = polled < 0 && errno == EINTR;
         interrupted = polled > 0 || (signal && !link->interrupt.restart);
         if (interrupted || !signal || ty_now_ns() >= deadline)

@@ -121,6 +121,26 @@ TEST(a_wakeup_ends_a_sleep) {
     }
 }
 
+/* A look may take what it finds, as that for an event of accept does. */
+TEST(a_sleep_ends_with_one_look_and_its_byte_ends_no_other) {
+    struct ends ends;
+    ends_open(&ends);
+    struct waiting waiting = {.link = &ends.ours, .timeout_ms = -1};
+    pthread_t thread = start_waiting(&waiting);
+    int looks = atomic_load(&waiting.looks);
+    atomic_store(&waiting.flag, true);
+    ty_link_wake(&ends.theirs);
+    test_join(thread);
+    CHECK_EQ(waiting.error, TACHYON_SUCCESS);
+    CHECK_EQ(atomic_load(&waiting.looks), looks + 1);
+
+    atomic_store(&waiting.flag, false);
+    waiting.timeout_ms = 50;
+    CHECK_EQ(wait_for_flag(&waiting), TACHYON_ERR_TIMEOUT);
+    CHECK_EQ(ends.ours.sleeps, 2);
+    ends_free(&ends);
+}
+
 TEST(a_wakeup_for_nothing_lets_the_wait_go_on) {
     struct ends ends;
     ends_open(&ends);

@@ -265,8 +265,10 @@ inline sleep_once(wanted_word, position, ready) {
     fi
 }
 #else
-/* sleep_once(): `ready` is an expression over one load. Sets ended. */
+/* sleep_once(): `ready` is an expression over one load. Sets ended. Bytes are taken
+ * before it, and after it where nothing is ready, or more than a byte has come. */
 inline sleep_once(wanted_word, position, ready) {
+    atomic { LOOK_AT_PEER; if :: !ended -> bytes_to[me] = 0 :: else fi };
     STORE(me, wanted_word, position);
     ORDER_SLEEPER;
     if
@@ -284,7 +286,10 @@ inline sleep_once(wanted_word, position, ready) {
         :: PEER_ENDED
         :: atomic { spurious > 0 -> spurious-- }
         fi;
-        atomic { LOOK_AT_PEER; if :: !ended -> bytes_to[me] = 0 :: else fi }
+        if
+        :: ready -> skip
+        :: atomic { LOOK_AT_PEER; if :: !ended -> bytes_to[me] = 0 :: else fi }
+        fi
     fi;
     STORE(me, wanted_word, 0)
 }
