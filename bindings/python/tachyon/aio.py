@@ -10,21 +10,40 @@ only the first one waits for room, of the size of its own message, and no small 
 overtakes a large one.
 """
 
-import asyncio
+from __future__ import annotations
+
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Generator
+from types import coroutine
+from typing import TYPE_CHECKING, TypeVar
 
 from . import _native
 from .arguments import seconds_or_none
 from .message import AnyMessage
 
+if TYPE_CHECKING:
+    import asyncio
+
+    Waiter = asyncio.Future[None]
+
 Result = TypeVar("Result")
-Waiter = asyncio.Future[None]
 
 TURN = 64  # operations that did not wait, after which other tasks have their turn
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop that runs; asyncio is imported when it is first awaited."""
+    import asyncio  # noqa: PLC0415 - it takes longer than the rest of the package
+
+    return asyncio.get_running_loop()
+
+
+@coroutine
+def turn() -> Generator[None]:
+    """Let the loop's other tasks run, as asyncio.sleep(0) does."""
+    yield
 
 
 class Deadline(float):
@@ -40,7 +59,7 @@ async def open_in_steps(
 
     fd: of listen_start() or connect_start(). Cancelled, it leaves nothing behind.
     """
-    loop = asyncio.get_running_loop()
+    loop = running_loop()
     try:
         while not bus.opening_step():
             waiter = loop.create_future()
@@ -69,14 +88,14 @@ class Line:
     def enter(self) -> object:
         """Take one's turn; None when others are before."""
         if self._first is None:
-            self._loop = asyncio.get_running_loop()
+            self._loop = running_loop()
             self._first = object()
             return self._first
         return None
 
     async def wait(self, deadline: Deadline | None) -> object:
         """Wait for one's turn; return what leave() takes."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         if self._loop is not loop and self._loop is not None:
             if not self._loop.is_closed():
                 raise _native.TachyonError("another event loop awaits this bus")
@@ -182,7 +201,7 @@ class Watch:
         """Let the loop's other tasks run, now and then."""
         if self._at_once >= TURN:
             self._at_once = 0
-            await asyncio.sleep(0)
+            await turn()
         self._at_once += 1
 
     async def _message(self, timeout: float | None, again: bool) -> None:
@@ -190,7 +209,7 @@ class Watch:
 
         again: woken in vain, and so the first to be woken next.
         """
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         self._start(loop)
         waiter = loop.create_future()
         self._waiters[waiter] = None
@@ -207,7 +226,7 @@ class Watch:
 
     async def _room(self, timeout: float | None) -> None:
         """Wait until there may be room, or for a time."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         self._start(loop)
         waiter = loop.create_future()
         self._senders.add(waiter)
@@ -334,7 +353,7 @@ class Replies(Watch):
             raise _native.TachyonError(
                 f"another task awaits the reply to call {correlation_id}"
             )
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         waiter = loop.create_future()
         started = self._start(loop)
         self._calls[correlation_id] = waiter

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 import threading
@@ -14,12 +13,12 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, SupportsIndex
 
 from . import _native
-from .aio import Waiter, deadline_after, seconds_left, wake, woken
+from .aio import deadline_after, running_loop, seconds_left, wake, woken
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .aio import Deadline
+    from .aio import Deadline, Waiter
 
 STOP_INTERVAL_S = 0.2  # between two looks whether to stop
 NOBODY = "no peer has come or gone"
@@ -357,7 +356,7 @@ class Background:
 
     async def accept_async(self) -> Event:
         """Wait for the next event in an event loop."""
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         while True:
             waiter = loop.create_future()
             with self._changed:
