@@ -12,12 +12,13 @@ each figure is the median of the rounds. For each size:
     round trip   there and back, p50 and p99 in microseconds
 
 memcpy is one process that copies into memory it has had for long, `fresh memory` into
-such as it has just been given. pyzmq is fetched as by compare.py. plot.py draws what
---json has written.
+such as the kernel has just given it, with huge pages where NumPy asks for them. pyzmq is
+fetched as by compare.py. plot.py draws what --json has written.
 """
 
 import argparse
 import json
+import mmap
 import multiprocessing
 import os
 import statistics
@@ -40,6 +41,7 @@ import tachyon
 SIZES = sorted([*(1 << shift for shift in range(10, 27, 2)), 1 << 23])  # to 64 MiB
 QUICK_SIZES = [1 << 10, 1 << 20]
 SLOTS = 4
+HUGE_FROM = 1 << 22  # NumPy asks for huge pages from here on, and so does a frame
 MEMCPY, FRESH = "memcpy", "memcpy into fresh memory"
 LIMIT_S = compare.LIMIT_S
 
@@ -270,6 +272,14 @@ def measure(way: Way, cores: list[int], trips: int, count: int) -> dict[str, flo
     }
 
 
+def fresh_memory(size: int) -> Array:
+    """Map memory: what malloc gives again is not fresh, from the second time on."""
+    memory = mmap.mmap(-1, size)
+    if size >= HUGE_FROM:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, "u1")
+
+
 def copy_alone(size: int, fresh: bool) -> dict[str, float]:
     """Copy within one process: the least that any way can take."""
     arrays, out = arrays_of(size), np.zeros(size, "u1")
@@ -277,10 +287,10 @@ def copy_alone(size: int, fresh: bool) -> dict[str, float]:
     for i in range(max(20, min(2000, (1 << 28) // size))):
         start = time.perf_counter_ns()
         if fresh:
-            check(seen(np.array(arrays[i & 1])), seen(arrays[i & 1]))
-        else:
-            np.copyto(out, arrays[i & 1])
+            out = fresh_memory(size)  # instead of the one before
+        np.copyto(out, arrays[i & 1])
         took.append(time.perf_counter_ns() - start)
+        check(seen(out), seen(arrays[i & 1]))
     return {"one_way_ns": statistics.median(took)}
 
 
