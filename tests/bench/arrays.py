@@ -12,8 +12,8 @@ each figure is the median of the rounds. For each size:
     round trip   there and back, p50 and p99 in microseconds
 
 memcpy is one process that copies into memory it has had for long, `fresh memory` into
-such as the kernel has just given it, with huge pages where NumPy asks for them. pyzmq is
-fetched as by compare.py. plot.py draws what --json has written.
+such as the kernel has just given it, with huge pages where NumPy asks for them. pyzmq
+is fetched as by compare.py. plot.py draws what --json has written.
 """
 
 import argparse
