@@ -20,18 +20,18 @@ const aborted = { name: 'AbortError', code: 'ABORT_ERR' };
 
 test('the event loop turns while a bus is opened and read', async () => {
   const at = path();
-  let turns = 0;
-  const clock = setInterval(() => turns++, 1);
+  // A loop that is held up does not come to what ends the wait that holds it up.
+  const turns = async () => {
+    for (let i = 0; i < 10; i++) await delay(1);
+  };
   const listening = Bus.listenAsync(at, 4096);
-  await delay(30);
+  await turns();
   const b = await Bus.connectAsync(at);
   const a = await listening;
   const message = b.recvAsync();
-  await delay(30);
+  await turns();
   a.send(bytes('late'), 1);
   assert.deepEqual(await message, { data: bytes('late'), typeId: 1 });
-  clearInterval(clock);
-  assert.ok(turns > 10, `${turns}`);
   a.close();
   b.close();
 });
