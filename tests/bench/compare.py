@@ -38,8 +38,6 @@ PEERS = Path(__file__).with_name("peers") / "python"
 sys.path.append(str(PEERS))
 import driver  # noqa: E402
 
-BEGIN = "<!-- comparison: written by tests/bench/compare.py -->\n"
-END = "<!-- end of comparison -->\n"
 PYZMQ = (PEERS / "zeromq_pair.txt").read_text().strip()
 
 SMALL, LARGE = 32, 65536
@@ -275,7 +273,7 @@ def circumstances(rounds: int, missing: str | None) -> str:
     )
 
 
-def write(page: Path, text: str, begin: str = BEGIN, end: str = END) -> None:
+def write(page: Path, text: str, begin: str, end: str) -> None:
     """Put the text between the two comments that the page has for it."""
     before, rest = page.read_text().split(begin)
     _, after = rest.split(end)
@@ -292,12 +290,6 @@ def main() -> None:
     )
     parser.add_argument(
         "--install", type=Path, metavar="DIR", help=f"fetch {PYZMQ} into this directory"
-    )
-    parser.add_argument(
-        "--page",
-        type=Path,
-        metavar="FILE",
-        help="write the table between the comments of this page, such as README.md",
     )
     args = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
@@ -320,12 +312,7 @@ def main() -> None:
         }
         for way, taken in samples.items()
     }
-    text = f"{table(results, missing)}\n\n{circumstances(rounds, missing)}"
-    print(text)
-    if args.page is not None:
-        if args.quick:
-            sys.exit("a quick run says nothing about speed: nothing is written")
-        write(args.page, text)
+    print(f"{table(results, missing)}\n\n{circumstances(rounds, missing)}")
 
 
 if __name__ == "__main__":

@@ -30,11 +30,22 @@ REUSES = WALKS + "it lends first what was given back last"
 # Each of ours begins with a cache line of its own, which has up to 32 bytes of it.
 FOUR = "with its number it has 16 bytes, four to a cache line; ours has one of its own"
 EIGHT = "nothing else is in its ring: eight to a cache line; ours has one of its own"
-# The bare ones are measured by the program `benchmarks`.
-FUTEX = (
-    "it sleeps on a futex, ours on a socket, which tells of the peer's end, too: a "
-    "bare socket takes longer than a bare futex"
-)
+IN_ONE = "a batch is one copy; each message of ours has a size and a cache line"
+
+
+def sleeps(on: str) -> str:
+    """Return the reason; `benchmarks` and the rows of pipe and socket measure it."""
+    return (
+        f"it sleeps on {on}, ours on a socket, which tells of the peer's end, too: "
+        f"a bare socket takes longer than {on}"
+    )
+
+
+FUTEX, PIPE, EVENTFD = sleeps("a futex"), sleeps("a pipe"), sleeps("an eventfd")
+# 9 µs; docs/ARCHITECTURE.md says what it is for.
+MEMBARRIER = "a sleep of ours begins with a membarrier, which spares each flush a fence"
+# What a call into C costs is in the table of the languages.
+JNI = "it is Java that the JVM compiles; each of ours is a call into C"
 INHERITS = "the peer's ends are inherited: nothing is connected"
 HANDSHAKE = "; ours greet each other, and have all pages of both rings at hand"
 NO_MEMORY = "there is no memory to share" + HANDSHAKE
@@ -67,12 +78,27 @@ SLOWER = (
     Reason("Python", "place-1", "python.mp_shared_memory", ONE_SLOT),
     Reason("Rust", "way-8", "rust.ringfire", FOUR),
     Reason("Rust", "place-8", "rust.shmem_ipc", EIGHT),
-    Reason("*", "trip-asleep", "rust.ringfire", FUTEX),
-    Reason("*", "wake", "rust.ringfire", FUTEX),
-    Reason("*", "trip-asleep", "rust.tachyon_0_5_1", FUTEX),
-    Reason("*", "rpc-asleep", "rust.tachyon_0_5_1", FUTEX),
-    Reason("*", "wake", "rust.tachyon_0_5_1", FUTEX),
-    Reason("*", "rpc-asleep", "python.tachyon_0_5_1", FUTEX),
+    Reason("Python", "place-1", "python.iceoryx2", REUSES),
+    Reason("C", "batch", "c.pipe", IN_ONE),
+    Reason("Rust", "batch", "rust.shmem_ipc", IN_ONE),
+    Reason("C", "idle", "c.", MEMBARRIER),
+    Reason("Rust", "idle", "rust.shmem_ipc", MEMBARRIER),
+    Reason("Java", "trip", "java.aeron", JNI),
+    Reason("Java", "way", "java.aeron", JNI),
+    Reason("Java", "place", "java.aeron", JNI),
+    *(
+        Reason("*", workload, peer, why)
+        for workload in ("trip-asleep", "rpc-asleep", "wake")
+        for peer, why in (
+            ("rust.ringfire", FUTEX),
+            ("rust.tachyon_0_5_1", FUTEX),
+            ("python.tachyon_0_5_1", FUTEX),
+            ("python.cloudtoid", FUTEX),
+            ("rust.shmem_ipc", EVENTFD),
+            ("c.pipe", PIPE),
+            ("python.os_pipe", PIPE),
+        )
+    ),
 )
 
 

@@ -138,7 +138,7 @@ def name_of(peer: dict[str, str]) -> str:
         peer["title"] if peer["version"] and peer["version"] in peer["title"] else text
     )
     form = {"own": f"**{text}**", "yardstick": f"*{text}*"}.get(peer["kind"], text)
-    return form if peer["language"] == "C" else f"{form}, {peer['language']}"
+    return f"{form}, {peer['language']}"
 
 
 # ---- The section of docs/BENCHMARKS.md ----
