@@ -274,7 +274,7 @@ def measure(way: Way, cores: list[int], trips: int, count: int) -> dict[str, flo
 
 def fresh_memory(size: int) -> Array:
     """Map memory: what malloc gives again is not fresh, from the second time on."""
-    memory = mmap.mmap(-1, size)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if size >= HUGE_FROM:
         memory.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(memory, "u1")

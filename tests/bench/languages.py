@@ -34,7 +34,7 @@ OTHER_END = {
 }  # fmt: skip
 NEVER_BLOCK = {"node": "promises", "kotlin": "coroutines"}
 CAPACITY = 1 << 22
-BUDGET_NS = 1.5e8
+BUDGET_NS = 3e8
 LINE = re.compile(r"count (\d+) qty (\d+) price ([0-9.]+) ns ([0-9.]+)\n")
 TRIPS_LINE = re.compile(r"count (\d+) p50 ([0-9.]+) p99 ([0-9.]+)\n")
 TIME_LIMIT = 120
