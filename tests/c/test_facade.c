@@ -913,19 +913,22 @@ TEST(a_handler_may_receive_meanwhile) {
     delete_ends(ends);
 }
 
-TEST(a_handler_may_jump_out_of_an_opening) {
-    static Bus *bus;
-    size_t fds = test_count_fds();
-    Options *options = new_Options();
-    options->timeout = 0.02;
-    bus = new_Bus();
+static void jump_out_of_listen(Bus *bus, const char *path) {
     host.pending = raise_pending;
     host.interrupted = jump_out;
     handled.receiver = bus;
     if (setjmp(out_of_it) == 0) {
-        Bus_listen(bus, test_path("left"), 4096, NULL);
+        Bus_listen(bus, path, 4096, NULL);
         CHECK(!"reached");
     }
+}
+
+TEST(a_handler_may_jump_out_of_an_opening) {
+    size_t fds = test_count_fds();
+    Options *options = new_Options();
+    options->timeout = 0.02;
+    Bus *bus = new_Bus();
+    jump_out_of_listen(bus, test_path("left"));
     CHECK_EQ(Bus_listen(bus, test_path("left"), 4096, options), -TACHYON_ERR_TIMEOUT);
     CHECK_EQ(test_count_fds(), fds);
     delete_Options(options);
@@ -935,13 +938,7 @@ TEST(a_handler_may_jump_out_of_an_opening) {
 TEST(a_close_gives_the_address_of_an_opening_back) {
     size_t fds = test_count_fds();
     Bus *left = new_Bus(), *started = new_Bus();
-    host.pending = raise_pending;
-    host.interrupted = jump_out;
-    handled.receiver = left;
-    if (setjmp(out_of_it) == 0) {
-        Bus_listen(left, test_path("left"), 4096, NULL);
-        CHECK(!"reached");
-    }
+    jump_out_of_listen(left, test_path("left"));
     CHECK_EQ(Bus_listen_start(started, test_path("started"), 4096, NULL), 0);
     Bus_close(left);
     Bus_abort(started);
