@@ -58,16 +58,20 @@ bool ty_bus_evicted(const struct tachyon_bus *bus) {
                                 memory_order_relaxed) == RING_EVICTED;
 }
 
-tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error) {
+tachyon_error_t ty_bus_fail_tx(struct tachyon_bus *bus, tachyon_error_t error) {
     int none = TACHYON_SUCCESS;
     if (ty_bus_evicted(bus)) /* whatever else it looks like */
         error = TACHYON_ERR_LAGGED;
     atomic_compare_exchange_strong(&bus->error, &none, (int)error);
     ring_producer_disarm(&bus->tx);
-    ring_consumer_disarm(&bus->rx);
     ty_link_signal(&bus->link, true); /* to be seen by whoever polls */
     ty_page_date(bus);
     return ty_bus_report(bus);
+}
+
+tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error) {
+    ring_consumer_disarm(&bus->rx);
+    return ty_bus_fail_tx(bus, error);
 }
 
 struct told {
@@ -104,9 +108,17 @@ tachyon_error_t ty_bus_tell_again(struct tachyon_bus *bus, tachyon_error_t error
     return tachyon_last_error();
 }
 
+static bool is_end(tachyon_error_t error) {
+    return error == TACHYON_ERR_CLOSED || error == TACHYON_ERR_ABORTED ||
+           error == TACHYON_ERR_PEER_DEAD;
+}
+
+tachyon_error_t ty_bus_wait_tx_failed(struct tachyon_bus *bus, tachyon_error_t error) {
+    return is_end(error) ? ty_bus_fail_tx(bus, error) : ty_bus_wait_failed(bus, error);
+}
+
 tachyon_error_t ty_bus_wait_failed(struct tachyon_bus *bus, tachyon_error_t error) {
-    if (error == TACHYON_ERR_CLOSED || error == TACHYON_ERR_ABORTED ||
-        error == TACHYON_ERR_PEER_DEAD)
+    if (is_end(error))
         return ty_bus_fail(bus, error);
     if (error == TACHYON_ERR_BUSY)
         return ty_fail(error, 0, "another thread is waiting on this handle");

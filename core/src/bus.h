@@ -131,8 +131,10 @@ static inline const void *bus_hand_out(struct tachyon_bus *bus,
 /* Claim a direction for this handle, for a call that waits so long; SUCCESS if it is or
  * becomes ours. */
 tachyon_error_t ty_bus_claim(struct tachyon_bus *bus, int role, int64_t timeout_ns);
-/* What a wait that did not succeed means for the handle. */
+/* What a wait that did not succeed means for the handle, ... */
 tachyon_error_t ty_bus_wait_failed(struct tachyon_bus *bus, tachyon_error_t error);
+/* ... and one for room. */
+tachyon_error_t ty_bus_wait_tx_failed(struct tachyon_bus *bus, tachyon_error_t error);
 /* An error of this bus, which need not be sticky, with its text. */
 tachyon_error_t ty_bus_say(struct tachyon_bus *bus, tachyon_error_t error);
 /* The same of an end that was told before, to a call that waits so long. */
@@ -142,5 +144,8 @@ tachyon_error_t ty_bus_tell_again(struct tachyon_bus *bus, tachyon_error_t error
 tachyon_error_t ty_bus_report(struct tachyon_bus *bus);
 /* Set the sticky error, stop both directions, and report it. */
 tachyon_error_t ty_bus_fail(struct tachyon_bus *bus, tachyon_error_t error);
+/* The same of the peer's end, when it is who sends that finds it: what the peer has sent
+ * before lies in the other ring and is still received. */
+tachyon_error_t ty_bus_fail_tx(struct tachyon_bus *bus, tachyon_error_t error);
 
 #endif

@@ -23,7 +23,7 @@ void ty_bus_tx_asleep(void *context, bool flag) {
 }
 
 static void tx_failed(void *context, tachyon_error_t error) {
-    ty_bus_wait_failed(((struct tx_wait *)context)->bus, error);
+    ty_bus_wait_tx_failed(((struct tx_wait *)context)->bus, error);
 }
 
 static void tx_news(void *context) {
@@ -50,7 +50,7 @@ static void wait_for_room(struct tachyon_bus *bus, const struct wait *how) {
     if (link_watched(&bus->link) && ty_link_arm(&bus->link, how))
         return;
     tachyon_error_t error = ty_link_error(&bus->link);
-    ty_bus_wait_failed(bus, error == TACHYON_SUCCESS ? TACHYON_ERR_FULL : error);
+    ty_bus_wait_tx_failed(bus, error == TACHYON_SUCCESS ? TACHYON_ERR_FULL : error);
 }
 
 bool ty_bus_fits(const struct tachyon_bus *bus, size_t size) {
@@ -124,7 +124,7 @@ static out_of_line void flush_slow(struct tachyon_bus *bus, bool wake) {
         ty_page_date(bus);
     tachyon_error_t error = ty_link_error(&bus->link);
     if (error != TACHYON_SUCCESS)
-        ty_bus_fail(bus, error);
+        ty_bus_fail_tx(bus, error);
 }
 
 static inline void publish(struct tachyon_bus *bus, bool freely) {

@@ -738,6 +738,107 @@ TEST(replies_sent_before_the_end_are_delivered) {
     }
 }
 
+/* Calls until one finds that the callee has gone. */
+static void call_until_the_end(struct ends *ends, tachyon_error_t end) {
+    uint64_t id = 0, payload[20] = {0};
+    tachyon_error_t error = TACHYON_SUCCESS;
+    for (int i = 0; i < 5000 && error == TACHYON_SUCCESS; i++)
+        error = tachyon_rpc_call(ends->caller, payload, sizeof payload, 1, &id);
+    CHECK_EQ(error, end);
+}
+
+TEST(fault_7_a_call_that_finds_the_end_loses_no_reply_that_came_before_it) {
+    /* By a full ring, or by a look from time to time into one that has room. */
+    static const size_t requests[] = {4096, 1 << 20};
+    for (int death = 0; death < 2; death++)
+        for (int large = 0; large < 2; large++) {
+            struct ends ends = open_ends(requests[large], 1 << 16);
+            tachyon_error_t end = death ? TACHYON_ERR_PEER_DEAD : TACHYON_ERR_CLOSED;
+            for (uint64_t id = 1; id <= 4; id++) {
+                call(&ends, "x", 1);
+                serve(&ends, id);
+                reply(&ends, id);
+            }
+            if (death)
+                ty_close(&((struct tachyon_bus *)ends.callee)->link.socket);
+            tachyon_rpc_destroy(ends.callee);
+            ends.callee = NULL;
+            call_until_the_end(&ends, end);
+            expect_reply(&ends, 3); /* two are kept, one is behind */
+            expect_reply(&ends, 4);
+            expect_reply(&ends, 1);
+            expect_reply(&ends, 2);
+            uint32_t type;
+            size_t size;
+            CHECK_REFUSED(tachyon_rpc_wait(ends.caller, 5, &size, &type, 0), end);
+            CHECK_REFUSED(tachyon_rpc_wait_timed(ends.caller, 6, &size, &type, 0, 0), end);
+            close_ends(&ends);
+        }
+}
+
+TEST(a_wake_up_that_finds_the_end_loses_no_reply_that_came_before_it) {
+    struct ends ends = open_ends(4096, 4096);
+    call(&ends, "x", 1);
+    serve(&ends, 1);
+    reply(&ends, 1);
+    /* As if it slept for the second call, and had been faster than its wake-up. */
+    struct ring_consumer *c = &((struct tachyon_bus *)ends.callee)->rx;
+    atomic_store(&c->shared->wanted_head, c->tail + RING_LINE);
+    tachyon_rpc_destroy(ends.callee);
+    ends.callee = NULL;
+    call(&ends, "x", 1);
+    expect_reply(&ends, 1);
+    uint32_t type;
+    size_t size;
+    CHECK_REFUSED(tachyon_rpc_wait(ends.caller, 2, &size, &type, 0), TACHYON_ERR_CLOSED);
+    close_ends(&ends);
+}
+
+TEST(a_reply_that_is_held_outlives_a_call_that_finds_the_end) {
+    struct ends ends = open_ends(4096, 4096);
+    uint32_t type;
+    size_t size;
+    for (uint64_t id = 1; id <= 2; id++) {
+        call(&ends, "x", 1);
+        serve(&ends, id);
+        reply(&ends, id);
+    }
+    tachyon_rpc_destroy(ends.callee);
+    ends.callee = NULL;
+    const uint64_t *held = tachyon_rpc_wait(ends.caller, 1, &size, &type, 0);
+    CHECK(held && *held == 1);
+    call_until_the_end(&ends, TACHYON_ERR_CLOSED);
+    CHECK_EQ(*held, 1);
+    CHECK_OK(tachyon_rpc_commit_rx(ends.caller));
+    expect_reply(&ends, 2);
+    close_ends(&ends);
+}
+
+TEST(fault_7_a_reply_that_finds_the_end_loses_no_request_that_came_before_it) {
+    for (int death = 0; death < 2; death++) {
+        struct ends ends = open_ends(4096, 4096);
+        tachyon_error_t end = death ? TACHYON_ERR_PEER_DEAD : TACHYON_ERR_CLOSED;
+        for (int i = 0; i < 3; i++)
+            call(&ends, "x", 1);
+        if (death)
+            ty_close(&((struct tachyon_bus *)ends.caller)->link.socket);
+        tachyon_rpc_destroy(ends.caller);
+        ends.caller = NULL;
+        uint8_t large[3000] = {0};
+        uint64_t id;
+        uint32_t type;
+        size_t size;
+        serve(&ends, 1);
+        CHECK(tachyon_rpc_serve(ends.callee, &id, &type, &size, 0)); /* and held */
+        CHECK_OK(tachyon_rpc_reply(ends.callee, 1, large, sizeof large, 1));
+        CHECK_ERROR(tachyon_rpc_reply(ends.callee, 2, large, sizeof large, 1), end);
+        CHECK_OK(tachyon_rpc_commit_serve(ends.callee));
+        serve(&ends, 3);
+        CHECK_REFUSED(tachyon_rpc_serve(ends.callee, &id, &type, &size, 0), end);
+        close_ends(&ends);
+    }
+}
+
 /* ---- Closed in the middle of a flood ---- */
 
 /* Far more replies to nobody than one look takes off the ring. */
