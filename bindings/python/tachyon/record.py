@@ -64,7 +64,7 @@ class BeforeFields:
         self.__doc__ = function.__doc__
 
     def __get__(self, cls: Any, metaclass: Any = None) -> Any:
-        return self if cls is None else MethodType(self._function, cls)
+        return self._function if cls is None else MethodType(self._function, cls)
 
     def __set__(self, cls: Any, value: Any) -> None:
         raise AttributeError(f"cannot set {self._function.__name__}")
