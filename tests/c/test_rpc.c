@@ -771,7 +771,8 @@ TEST(fault_7_a_call_that_finds_the_end_loses_no_reply_that_came_before_it) {
             uint32_t type;
             size_t size;
             CHECK_REFUSED(tachyon_rpc_wait(ends.caller, 5, &size, &type, 0), end);
-            CHECK_REFUSED(tachyon_rpc_wait_timed(ends.caller, 6, &size, &type, 0, 0), end);
+            CHECK_REFUSED(tachyon_rpc_wait_timed(ends.caller, 6, &size, &type, 0, 0),
+                          end);
             close_ends(&ends);
         }
 }
@@ -790,7 +791,8 @@ TEST(a_wake_up_that_finds_the_end_loses_no_reply_that_came_before_it) {
     expect_reply(&ends, 1);
     uint32_t type;
     size_t size;
-    CHECK_REFUSED(tachyon_rpc_wait(ends.caller, 2, &size, &type, 0), TACHYON_ERR_CLOSED);
+    CHECK_REFUSED(tachyon_rpc_wait(ends.caller, 2, &size, &type, 0),
+                  TACHYON_ERR_CLOSED);
     close_ends(&ends);
 }
 
