@@ -260,15 +260,27 @@ static Result resume_opening(Call *call) {
                : facade_fail(call->bus, TACHYON_ERR_BUSY, "it was opened meanwhile");
 }
 
+/* Between two looks at what the language has queued. */
+#define SLICE_LEAST_NS INT64_C(1000000)
+#define SLICE_MOST_NS INT64_C(128000000)
+
+/* Has the attempt ended for its slice of the time alone? */
+static bool is_over(const struct waiting *waiting, enum inside as) {
+    return waiting->error ==
+           (as == OPENING_IT ? TACHYON_ERR_EMPTY : TACHYON_ERR_TIMEOUT);
+}
+
 /* 0: done, and still inside. Less: the error; an opening is still inside, unless it is
    lost, and any other call is outside. */
 static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns,
                       enum inside as) {
     Bus *bus = call->bus;
     int64_t deadline = timeout_ns > 0 ? now_ns() + timeout_ns : 0;
-    struct waiting waiting = {
-        .attempt = attempt, .call = call, .timeout_ns = timeout_ns};
+    int64_t slice_ns = SLICE_LEAST_NS;
+    struct waiting waiting = {.attempt = attempt, .call = call};
     for (;;) {
+        bool sliced = host.queues && (timeout_ns < 0 || timeout_ns > slice_ns);
+        waiting.timeout_ns = sliced ? slice_ns : timeout_ns;
         host.wait(run, &waiting);
         if (waiting.done) {
             set_error(bus, 0); /* of an attempt that a signal has ended */
@@ -276,11 +288,12 @@ static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns,
         }
         Result result = failed(&waiting);
         bool interrupted = waiting.error == TACHYON_ERR_INTERRUPTED;
+        bool over = sliced && is_over(&waiting, as);
         if (interrupted && atomic_load(&whole(bus)->ended)) { /* by whoever ended it */
             result = facade_fail_closed(bus);
             interrupted = false;
         }
-        if (!interrupted || take_interrupt(bus) || !host.interrupted) {
+        if (!over && (!interrupted || take_interrupt(bus) || !host.interrupted)) {
             if (as != OPENING_IT)
                 go_out(bus, as);
             return result;
@@ -288,9 +301,12 @@ static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns,
         result = as == OPENING_IT ? resume_opening(call) : resume(bus, as);
         if (result < 0)
             return result;
+        slice_ns = !over                      ? SLICE_LEAST_NS
+                   : slice_ns < SLICE_MOST_NS ? 2 * slice_ns
+                                              : slice_ns;
         if (deadline) {
             int64_t left = deadline - now_ns();
-            waiting.timeout_ns = left > 0 ? left : 1;
+            timeout_ns = left > 0 ? left : 1;
         }
     }
 }
@@ -504,7 +520,7 @@ static Result start(Bus *bus, const struct address *at, const Options *given) {
                                  .timeout_ns = to_ns(timeout),
                                  .interrupted = ask_host,
                                  .interrupted_context = bus,
-                                 .restart = 1};
+                                 .restart = !host.queues};
     set_error(bus, 0);
     if (atomic_load(&w->ended))
         return facade_fail_closed(bus);

@@ -104,6 +104,9 @@ typedef struct Host {
      * INTERRUPTED; or it may jump, as an exception does in Perl or Ruby. NULL: as
      * non-zero. */
     int (*interrupted)(void);
+    /* 1: a thread of the language's queues the handlers, some time after the signal. So
+     * each signal ends a wait, and interrupted() is asked from time to time besides. */
+    int queues;
     /* 1: Bus_interrupt() works, for one descriptor an object. */
     int interruptible;
 } Host;

@@ -5,7 +5,6 @@
 %{
 #include "facade.h"
 __attribute__((visibility("default"))) SCM scm_init_tachyon_module(void);
-static _Thread_local int looks;
 static void raise_error(const char *procedure, const Bus *bus) {
     const char *name = tachyon_error_name((tachyon_error_t)bus->error);
     scm_error(scm_from_utf8_symbol("tachyon-error"), procedure, "~A",
@@ -19,13 +18,9 @@ static void *run(void *context) {
     return NULL;
 }
 static void wait_outside(void (*call)(void *), void *context) {
-    looks = 0;
     scm_without_guile(run, &(struct waiting){call, context});
 }
-/* A second look is after a signal. A thread of Guile's queues the handler: it gets a
-   moment for that. */
-static int pending(void *context) { (void)context; return looks++ > 0; }
-static int interrupted(void) { scm_std_usleep(10000); scm_async_tick(); return 0; }
+static int interrupted(void) { scm_async_tick(); return 0; }
 %}
 #define TACHYON_OWN_BYTES
 %typemap(in) (const void *data, size_t size) {
@@ -51,6 +46,6 @@ static int interrupted(void) { scm_std_usleep(10000); scm_async_tick(); return 0
 %insert("scheme") %{ (load-extension "libguile-tachyon" "scm_init_tachyon_module") %}
 %include "tachyon.i"
 %init %{
-    host.wait = wait_outside; host.pending = pending; host.interrupted = interrupted;
+    host.wait = wait_outside; host.interrupted = interrupted; host.queues = 1;
     host.interruptible = 1; /* other threads end a listen or connect */
 %}

@@ -51,6 +51,24 @@
 (signals 0.1 0.05 3)
 (call-with-new-thread (lambda () (usleep 400000) (Bus-send a x)))
 (check (equal? (Bus-recv b 10.0) x) "late")
+
+;; Without a signal a sleep ends with the message: 50 of them, each 1 ms after the last.
+(define received 0)
+(define (send-slowly)
+  (do ((i 1 (+ i 1))) ((> i 50))
+    (usleep 1000)
+    (Bus-send a x)
+    (while (< received i) (usleep 100))))
+(define (seconds-for-50)
+  (define start (get-internal-real-time))
+  (define sending (begin (set! received 0) (call-with-new-thread send-slowly)))
+  (do ((i 1 (+ i 1))) ((> i 50))
+    (Bus-recv b 10.0)
+    (set! received i))
+  (join-thread sending)
+  (/ (- (get-internal-real-time) start) internal-time-units-per-second))
+(check (or-map (lambda (again) (< (seconds-for-50) 0.4)) (iota 20)) "each sleep is late")
+
 (call-with-new-thread (lambda () (usleep 200000) (Bus-close b)))
 (check (equal? (caught (lambda () (Bus-recv b))) (list 'tachyon-error (ERR-CLOSED))) "closed")
 ;; Also of what is being opened, whose address is free then.
