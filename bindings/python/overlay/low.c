@@ -369,7 +369,9 @@ static void wait_unlocked(void (*call)(void *), void *context) {
 }
 
 void waiting_init(void) {
-    host = (Host){wait_unlocked, run_signal_handlers, has_raised, 0};
+    host = (Host){.wait = wait_unlocked,
+                  .pending = run_signal_handlers,
+                  .interrupted = has_raised};
 }
 
 PyObject *raise_closed_meanwhile(void) {
