@@ -203,6 +203,8 @@ static void idle(struct tachyon_bus *bus) {
     take_in(bus);
     if (cursors_answer(&broadcast_of(bus)->cursors, &bus->tx))
         ty_peers_news(bus);
+    else if (broadcast_of(bus)->kept > 0) /* perhaps for long enough */
+        look_after(bus);
 }
 
 static uint64_t wanted_by(const struct tx_wait *want) {

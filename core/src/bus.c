@@ -96,8 +96,10 @@ static void lingered(void *context, tachyon_error_t error) {
 tachyon_error_t ty_bus_tell_again(struct tachyon_bus *bus, tachyon_error_t error,
                                   int64_t timeout_ns) {
     struct told told = {bus, error};
+    struct ring_record record;
     unsigned repeats = 0;
-    if (timeout_ns < 0)
+    /* Unless there is something to receive, which such a wait to send holds up. */
+    if (timeout_ns < 0 && ring_look_at(&bus->rx, bus->rx.handed, &record) != RING_FOUND)
         repeats = atomic_fetch_add_explicit(&bus->repeats, 1, memory_order_relaxed);
     int64_t ns = LINGER_LEAST_NS
                  << (repeats < LINGER_DOUBLINGS ? repeats : LINGER_DOUBLINGS);
@@ -108,17 +110,13 @@ tachyon_error_t ty_bus_tell_again(struct tachyon_bus *bus, tachyon_error_t error
     return tachyon_last_error();
 }
 
-static bool is_end(tachyon_error_t error) {
-    return error == TACHYON_ERR_CLOSED || error == TACHYON_ERR_ABORTED ||
-           error == TACHYON_ERR_PEER_DEAD;
-}
-
 tachyon_error_t ty_bus_wait_tx_failed(struct tachyon_bus *bus, tachyon_error_t error) {
-    return is_end(error) ? ty_bus_fail_tx(bus, error) : ty_bus_wait_failed(bus, error);
+    return link_is_end(error) ? ty_bus_fail_tx(bus, error)
+                              : ty_bus_wait_failed(bus, error);
 }
 
 tachyon_error_t ty_bus_wait_failed(struct tachyon_bus *bus, tachyon_error_t error) {
-    if (is_end(error))
+    if (link_is_end(error))
         return ty_bus_fail(bus, error);
     if (error == TACHYON_ERR_BUSY)
         return ty_fail(error, 0, "another thread is waiting on this handle");

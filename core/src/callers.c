@@ -223,9 +223,6 @@ static out_of_line void *wait_for_room(struct tachyon_bus *bus, struct peer *pee
     struct callers *callers = callers_of(bus);
     callers->to = peer;
     callers->end = TACHYON_SUCCESS;
-    /* What woke us for room is seen now; it came by the caller's own socket. */
-    if (link_watched(&bus->link) && !bus->link.receives)
-        ty_peers_news(bus);
     void *slot = ty_bus_wait_tx(
         bus, size, (struct wait){.spins = spins, .timeout_ns = timeout_ns});
     if (!slot && bus_closing(bus)) {

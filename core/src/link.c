@@ -100,8 +100,8 @@ static int poll_link(struct link *link, int64_t deadline, const struct calm *bef
         return result;
     /* Nothing but a wake-up, and what it was for is there: the byte can lie until the
      * next sleep, which begins with taking such. Two system calls fewer for who is
-     * waited for. */
-    if (waiter && result == 1 && fds[0].revents == POLLIN &&
+     * waited for. Not where it would show on a descriptor. */
+    if (waiter && result == 1 && fds[0].revents == POLLIN && !link_watched(link) &&
         (waiter->ready = waiter->wait->ready(waiter->wait->context)))
         return result;
     /* A farewell precedes the hang-up and the process's end, so look for it first. Who

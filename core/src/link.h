@@ -99,6 +99,12 @@ static inline void ty_link_order_waker(bool expedited) {
         atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* Is this how a peer ends, or we? */
+static inline bool link_is_end(tachyon_error_t error) {
+    return error == TACHYON_ERR_CLOSED || error == TACHYON_ERR_ABORTED ||
+           error == TACHYON_ERR_PEER_DEAD;
+}
+
 static inline bool link_watched(const struct link *link) {
     return link->epoll >= 0;
 }

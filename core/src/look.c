@@ -20,34 +20,41 @@ static const struct region *outgoing(const tachyon_rpc_bus_t *rpc) {
 
 /* ---- State ---- */
 
+/* Any thread may ask, so this reads the shared words, not the consumer's own. */
+static bool has_undelivered(const struct tachyon_bus *bus,
+                            const struct region *receiving) {
+    const struct ring_shared *shared = region_shared(receiving);
+    const struct ring_line *line =
+        ring_line_at(region_data(receiving), receiving->capacity - 1,
+                     atomic_load_explicit(&shared->tail, memory_order_acquire) &
+                         ~(uint64_t)(RING_LINE - 1));
+    return atomic_load(&bus->role) != TACHYON_ROLE_PRODUCER &&
+           atomic_load_explicit(&line->word, memory_order_acquire) != 0;
+}
+
 static tachyon_state_t state_of(struct tachyon_bus *bus,
                                 const struct region *receiving) {
-    int error = atomic_load(&bus->error);
-    if (error == TACHYON_SUCCESS && ty_bus_evicted(bus)) {
+    tachyon_error_t error = (tachyon_error_t)atomic_load(&bus->error);
+    bool closing = atomic_load(&bus->link.closing);
+    if (error == TACHYON_SUCCESS && ty_bus_evicted(bus))
         error = TACHYON_ERR_LAGGED;
-    } else if (error == TACHYON_SUCCESS && atomic_load(&bus->link.closing)) {
+    else if (error == TACHYON_SUCCESS && closing)
         error = TACHYON_ERR_CLOSED;
-    } else if (error == TACHYON_SUCCESS && !bus->peers && /* many: they come and go */
-               ty_link_look(&bus->link) != LINK_ALIVE) {
-        /* Undelivered messages keep a receiving end usable. Any thread may ask, so
-         * this reads the shared words, not the consumer's own. */
-        const struct ring_shared *shared = region_shared(receiving);
-        const struct ring_line *line =
-            ring_line_at(region_data(receiving), receiving->capacity - 1,
-                         atomic_load_explicit(&shared->tail, memory_order_acquire) &
-                             ~(uint64_t)(RING_LINE - 1));
-        if (atomic_load(&bus->role) == TACHYON_ROLE_PRODUCER ||
-            atomic_load_explicit(&line->word, memory_order_acquire) == 0)
-            error = (int)ty_link_error(&bus->link);
-    }
+    else if (error == TACHYON_SUCCESS && !bus->peers && /* many: they come and go */
+             ty_link_look(&bus->link) != LINK_ALIVE)
+        error = ty_link_error(&bus->link);
+    /* Undelivered messages keep a receiving end usable, whoever has found the end. */
+    if (link_is_end(error) && !closing && !bus->peers &&
+        has_undelivered(bus, receiving))
+        error = TACHYON_SUCCESS;
     switch (error) {
     case TACHYON_SUCCESS:
         return TACHYON_STATE_READY;
     case TACHYON_ERR_CLOSED:
-        ty_fail_plain((tachyon_error_t)error);
+        ty_fail_plain(error);
         return TACHYON_STATE_DISCONNECTED;
     default:
-        ty_fail_plain((tachyon_error_t)error);
+        ty_fail_plain(error);
         return TACHYON_STATE_FATAL_ERROR;
     }
 }

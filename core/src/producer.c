@@ -82,8 +82,11 @@ void *ty_bus_wait_tx(struct tachyon_bus *bus, size_t size, struct wait how) {
     how.failed = tx_failed;
     how.context = &want;
     /* What woke us for room is seen now. On an RPC bus it may tell of a message too. */
-    if (link_watched(&bus->link) && !bus->link.receives)
+    if (link_watched(&bus->link) && !bus->link.receives) {
         ty_link_take_wakes(&bus->link);
+        if (many) /* theirs came by sockets of their own */
+            ty_peers_news(bus);
+    }
     if (!how.ready(&want))
         wait_for_room(bus, &how);
     bus->refused = !want.slot;

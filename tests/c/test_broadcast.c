@@ -991,3 +991,40 @@ TEST(a_thousand_joins_and_leaves_under_load_with_every_message_checked) {
     tachyon_bus_destroy(bus);
     CHECK_EQ(test_count_fds(), before);
 }
+
+static void die(tachyon_bus_t *bus) {
+    ty_close(&bus->link.socket);
+    tachyon_bus_destroy(bus);
+}
+
+TEST(places_whose_time_is_over_make_room_when_flushed) {
+    const char *path = test_path("bus");
+    tachyon_options_t options = {.size = sizeof options,
+                                 .role = TACHYON_ROLE_PRODUCER,
+                                 .max_peers = 2,
+                                 .keep_place_ns = SECOND};
+    tachyon_bus_t *bus, *peer;
+    tachyon_event_t event;
+    char name[] = "a";
+    CHECK_OK(tachyon_bus_listen_with(path, 1 << 16, &options, &bus));
+    for (int i = 0; i < 4; i++, name[0]++) {
+        tachyon_options_t named = {.size = sizeof named, .name = name};
+        CHECK_OK(crowd_try(bus, path, &named, &peer));
+        CHECK_OK(crowd_send(bus, 1, 0));
+        die(peer);
+        while (tachyon_bus_accept(bus, &event, 0) == TACHYON_SUCCESS)
+            ;
+        CHECK_OK(crowd_send(bus, 1, 0));
+        tachyon_flush(bus);
+    }
+    test_sleep_ms(1500);
+    for (int i = 0; i < 100; i++) {
+        CHECK_OK(crowd_send(bus, 1, 0));
+        tachyon_flush(bus);
+        while (tachyon_bus_accept(bus, &event, 0) == TACHYON_SUCCESS)
+            ;
+    }
+    CHECK_OK(crowd_try(bus, path, NULL, &peer));
+    tachyon_bus_destroy(peer);
+    tachyon_bus_destroy(bus);
+}

@@ -238,6 +238,39 @@ TEST(a_sending_end_learns_of_room_and_of_the_end) {
     tachyon_bus_destroy(pair.connector);
 }
 
+static void *send_blocking(void *bus) {
+    CHECK_OK(tachyon_send(bus, "x", 1, 1, 0, 10000 * MS));
+    return NULL;
+}
+
+TEST(a_sending_end_that_slept_for_room_is_quiet) {
+    struct pair pair = pair_open(4096);
+    tachyon_bus_t *bus = pair.connector;
+    CHECK_OK(tachyon_send(bus, "x", 1, 1, 0, 0));
+    int fd = fd_of(bus);
+    CHECK(!readable(fd, 20));
+    while (tachyon_send(bus, "x", 1, 1, 0, 0) == TACHYON_SUCCESS)
+        ;
+    CHECK(take(pair.listener));
+    CHECK_OK(tachyon_send(bus, "x", 1, 1, 0, 0));
+    CHECK(!readable(fd, 20));
+    uint64_t sleeps = atomic_load(&bus->link.sleeps);
+    pthread_t thread = test_thread(send_blocking, bus);
+    while (atomic_load(&bus->link.sleeps) == sleeps)
+        test_sleep_ms(1);
+    test_sleep_ms(20);
+    CHECK(take(pair.listener));
+    test_join(thread);
+    for (int i = 0; i < 10; i++) {
+        CHECK(take(pair.listener));
+        CHECK(take(pair.listener));
+        tachyon_flush(bus);
+        CHECK_EQ(tachyon_get_state(bus), TACHYON_STATE_READY);
+        CHECK(!readable(fd, 20));
+    }
+    pair_close(&pair);
+}
+
 TEST(who_was_refused_before_it_is_told_to_look_again) {
     struct pair pair = pair_open(4096);
     char byte = 'x';

@@ -2,6 +2,7 @@
 /* many.c, accept.c: who comes, who goes, and who may ask. */
 #include "crowd.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -591,4 +592,36 @@ TEST(a_forked_child_keeps_nothing_of_it_open) {
     test_join(thread);
     CHECK_EQ(test_wait(pid), 0);
     close(knocking);
+}
+
+static bool readable(int fd, int timeout_ms) {
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, timeout_ms) == 1 && (poll_fd.revents & POLLIN);
+}
+
+static void quiet_after_full(tachyon_bus_t *bus, tachyon_bus_t *reader) {
+    uint64_t got;
+    int fd = tachyon_bus_fileno(bus);
+    crowd_quiet(bus);
+    CHECK(!readable(fd, 20));
+    while (crowd_send(bus, 1, 0) == TACHYON_SUCCESS)
+        ;
+    CHECK_EQ(tachyon_last_error(), TACHYON_ERR_FULL);
+    CHECK(!readable(fd, 20));
+    CHECK_OK(crowd_take(reader, &got, 0));
+    CHECK(readable(fd, 1000));
+    CHECK_OK(crowd_send(bus, 1, 0));
+    crowd_quiet(bus);
+}
+
+/* One consumer after the other, and broadcast. */
+TEST(the_descriptor_is_quiet_once_what_was_refused_is_sent) {
+    for (uint32_t most = 1; most <= 2; most++) {
+        const char *path = test_path("bus");
+        tachyon_bus_t *bus = crowd_listen(path, TACHYON_ROLE_PRODUCER, most);
+        tachyon_bus_t *peer = crowd_join(bus, path, NULL);
+        quiet_after_full(bus, peer);
+        tachyon_bus_destroy(peer);
+        tachyon_bus_destroy(bus);
+    }
 }

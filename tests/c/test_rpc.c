@@ -841,6 +841,72 @@ TEST(fault_7_a_reply_that_finds_the_end_loses_no_request_that_came_before_it) {
     }
 }
 
+TEST(requests_of_a_caller_that_has_gone_are_worked_off_without_naps) {
+    struct ends ends = open_ends(1 << 16, 4096);
+    for (int i = 0; i < 300; i++)
+        call(&ends, "x", 1);
+    tachyon_rpc_destroy(ends.caller);
+    uint64_t id;
+    uint32_t type;
+    size_t size;
+    int served = 0;
+    int64_t begin = test_now_ms();
+    while (tachyon_rpc_serve(ends.callee, &id, &type, &size, 0)) {
+        CHECK_OK(tachyon_rpc_commit_serve(ends.callee));
+        served++;
+        tachyon_rpc_reply_timed(ends.callee, id, "x", 1, 1, 0, -1);
+    }
+    CHECK_EQ(served, 300);
+    CHECK(test_now_ms() - begin < 500);
+    tachyon_rpc_destroy(ends.callee);
+}
+
+TEST(the_state_is_ready_while_a_reply_is_in_the_ring) {
+    struct ends ends = open_ends(4096, 4096);
+    uint32_t type;
+    size_t size;
+    call(&ends, "x", 1);
+    serve(&ends, 1);
+    CHECK_OK(tachyon_rpc_reply(ends.callee, 1, "x", 1, 1));
+    call(&ends, "x", 1);
+    serve(&ends, 2);
+    CHECK_OK(tachyon_rpc_reply(ends.callee, 2, "x", 1, 1));
+    tachyon_rpc_destroy(ends.callee);
+    CHECK_EQ(tachyon_rpc_get_state(ends.caller), TACHYON_STATE_READY);
+    CHECK(tachyon_rpc_wait(ends.caller, 1, &size, &type, 0)); /* and hold */
+    uint64_t id = 0, payload[20] = {0};
+    while (tachyon_rpc_call(ends.caller, payload, sizeof payload, 1, &id) ==
+           TACHYON_SUCCESS)
+        ;
+    CHECK_EQ(tachyon_last_error(), TACHYON_ERR_CLOSED);
+    CHECK_OK(tachyon_rpc_commit_rx(ends.caller));
+    tachyon_state_t state = tachyon_rpc_get_state(ends.caller);
+    CHECK(tachyon_rpc_wait(ends.caller, 2, &size, &type, 0));
+    CHECK_EQ(state, TACHYON_STATE_READY);
+    tachyon_rpc_destroy(ends.caller);
+}
+
+TEST(a_commit_that_is_refused_forgets_no_call) {
+    struct ends ends = open_ends(1 << 16, 1 << 16);
+    uint32_t type;
+    size_t size;
+    uint64_t id;
+    for (uint64_t i = 1; i <= 65536; i++) {
+        call(&ends, "x", 1);
+        serve(&ends, i);
+        if (i == 2) { /* the first reply is kept */
+            CHECK_OK(tachyon_rpc_reply(ends.callee, 1, "x", 1, 1));
+            CHECK_REFUSED(tachyon_rpc_wait_timed(ends.caller, 2, &size, &type, 0, 0),
+                          TACHYON_ERR_EMPTY);
+        }
+    }
+    CHECK_ERROR(tachyon_rpc_commit_call(ends.caller, 1, 1, &id), TACHYON_ERR_EMPTY);
+    if (!tachyon_rpc_wait_timed(ends.caller, 1, &size, &type, 0, 0))
+        FAIL("%s", tachyon_last_error_message());
+    tachyon_rpc_destroy(ends.caller);
+    tachyon_rpc_destroy(ends.callee);
+}
+
 /* ---- Closed in the middle of a flood ---- */
 
 /* Far more replies to nobody than one look takes off the ring. */
