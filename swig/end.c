@@ -298,7 +298,10 @@ static Result wait_on(Attempt *attempt, Call *call, int64_t timeout_ns,
                 go_out(bus, as);
             return result;
         }
-        result = as == OPENING_IT ? resume_opening(call) : resume(bus, as);
+        if (!over || host.pending(bus)) /* else there is nothing to go outside for */
+            result = as == OPENING_IT ? resume_opening(call) : resume(bus, as);
+        else
+            result = 0;
         if (result < 0)
             return result;
         slice_ns = !over                      ? SLICE_LEAST_NS

@@ -105,7 +105,7 @@ typedef struct Host {
      * non-zero. */
     int (*interrupted)(void);
     /* 1: a thread of the language's queues the handlers, some time after the signal. So
-     * each signal ends a wait, and interrupted() is asked from time to time besides. */
+     * each signal ends a wait, and pending() is asked from time to time besides. */
     int queues;
     /* 1: Bus_interrupt() works, for one descriptor an object. */
     int interruptible;

@@ -17,8 +17,15 @@ static void *run(void *context) {
     waiting->call(waiting->context);
     return NULL;
 }
+static _Thread_local scm_thread *self;
 static void wait_outside(void (*call)(void *), void *context) {
+    self = SCM_I_THREAD_DATA(scm_current_thread());
     scm_without_guile(run, &(struct waiting){call, context});
+}
+/* Of this thread, by whatever thread of Guile's. */
+static int pending(void *context) {
+    (void)context;
+    return !scm_is_null(self->pending_asyncs);
 }
 static int interrupted(void) { scm_async_tick(); return 0; }
 %}
@@ -46,6 +53,7 @@ static int interrupted(void) { scm_async_tick(); return 0; }
 %insert("scheme") %{ (load-extension "libguile-tachyon" "scm_init_tachyon_module") %}
 %include "tachyon.i"
 %init %{
-    host.wait = wait_outside; host.interrupted = interrupted; host.queues = 1;
+    host.wait = wait_outside; host.pending = pending; host.interrupted = interrupted;
+    host.queues = 1;
     host.interruptible = 1; /* other threads end a listen or connect */
 %}

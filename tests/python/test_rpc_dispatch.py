@@ -748,3 +748,23 @@ def test_serve_forever_tells_the_death_of_the_caller(
         with pytest.raises(PeerDeadError):
             dispatcher.serve_forever(bus)
         assert bus.stats().replies == 1
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_what_a_caller_asked_before_it_closed_is_served(
+    connect_rpc: ConnectRpc, workers: int | None
+) -> None:
+    caller, callee = connect_rpc(4096, 4096)
+    seen = []
+    dispatcher = RpcDispatcher(workers=workers)
+
+    @dispatcher.handler(1)
+    def large(request: memoryview) -> bytes:  # the second finds no room
+        seen.append(bytes(request))
+        return bytes(3000)
+
+    for number in range(4):
+        caller.call(b"%d" % number, 1)
+    caller.close()
+    dispatcher.serve_forever(callee)
+    assert seen == [b"0", b"1", b"2", b"3"]

@@ -86,10 +86,17 @@ static class Background {
                 return served;
             }
             Message reply = await handler(request).ConfigureAwait(false);
-            await rpc.InTurn(left => {
-                rpc.Reply(request.CorrelationId, reply.Data, reply.TypeId, null, token);
-                return 0;
-            }, null, token).ConfigureAwait(false);
+            try {
+                await rpc.InTurn(left => {
+                    rpc.Reply(request.CorrelationId, reply.Data, reply.TypeId, null,
+                              token);
+                    return 0;
+                }, null, token).ConfigureAwait(false);
+            } catch (TachyonException end) when (end is StreamClosedException ||
+                                                 end is StreamAbortedException ||
+                                                 end is PeerDeadException) {
+                // Nobody to answer; what else was asked before is served all the same.
+            }
         }
     }
 }

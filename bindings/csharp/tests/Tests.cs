@@ -930,6 +930,17 @@ static class RpcTests {
         }
     }
 
+    public static void WhatACallerAskedBeforeItClosedIsServed() {
+        using (var pair = new RpcPair(4096)) {
+            for (int i = 0; i < 4; ++i)
+                pair.Caller.Call(Text("x"));
+            pair.Caller.Dispose();
+            Task<long> serving = pair.Callee.ServeAsync( // the second finds no room
+                request => Task.FromResult(new Message(new byte[3000], 1)));
+            Equal(4L, serving.Result);
+        }
+    }
+
     public static void WhatAHandlerThrowsComesOut() {
         using (var pair = new RpcPair(4096)) {
             RpcBus callee = pair.Callee;

@@ -351,8 +351,7 @@ def _answer(
     try:
         _reply(bus, call, response, type_id, stopped=stopped, timeout=timeout)
     except (ClosedError, PeerDeadError):
-        if not _goes_on(bus):
-            raise
+        pass  # nobody to answer; what else was asked before is served all the same
     except Exception as error:  # it cannot be sent
         if isinstance(error, TimeoutError) and timeout == 0:
             raise
@@ -360,14 +359,6 @@ def _answer(
             bus, call, type_id, error, endpoint, stopped=stopped, timeout=timeout
         )
     return None
-
-
-def _goes_on(bus: RpcBus) -> bool:
-    """Tell whether it is one of many callers that has left, and not the bus."""
-    try:
-        return bus.sender > 0
-    except TachyonError:
-        return False
 
 
 def _drop(bus: RpcBus, caller: int) -> None:
@@ -424,8 +415,7 @@ def _refuse(
     try:
         _reply(bus, call, body, MSG_TYPE_ERROR, stopped=stopped, timeout=patience)
     except (ClosedError, PeerDeadError):
-        if not ends and not _goes_on(bus):
-            raise
+        pass  # as in _answer()
     except Exception as failed:  # the handler has answered it, or holds the slot
         if isinstance(failed, TimeoutError) and timeout == 0 and not ends:
             raise
@@ -482,8 +472,6 @@ class Pooled:
             fd = self._bus._rpc.watch()
             try:
                 self._loop(fd)
-            except ClosedError:
-                pass
             finally:
                 self._bus._rpc.unwatch()
         finally:
@@ -502,10 +490,15 @@ class Pooled:
         anything.register(fd, select.POLLIN)
         for poll in (anything, news):
             poll.register(self._news, select.POLLIN)
-        while self._stopped is None or not self._stopped():
+        end: TachyonError | None = None
+        while end is None and (self._stopped is None or not self._stopped()):
             self._send_replies()
             room = len(self._taken) < MOST_TAKEN
-            if room and self._take():
+            try:
+                if room and self._take():
+                    continue
+            except (ClosedError, PeerDeadError) as error:
+                end = error
                 continue
             looks = self._stopped is not None or self._ready
             interval = STOP_INTERVAL_S * 1000 if looks else None
@@ -515,6 +508,8 @@ class Pooled:
             if self._bus.fileno() < 0:  # it was closed
                 return
             self._send_replies()
+        if isinstance(end, PeerDeadError):
+            raise end
 
     def _take(self) -> bool:
         """Hand a request to the pool, if there is one."""
