@@ -20,6 +20,12 @@ Host host = {.wait = wait_here};
 
 /* ---- Errors ---- */
 
+_Thread_local int facade_error;
+
+int *bus_error_here(void) {
+    return &facade_error;
+}
+
 /* Of two threads that fail at once, one of which waits for peers, one leaves its text. */
 static Result tell(Bus *bus, tachyon_error_t error, int number, const char *text) {
     set_error(bus, (int)error);
@@ -326,12 +332,14 @@ void bus_refuse_path(Bus *bus) {
 const Bus *options_nul_in_name(void) {
     static const Bus refused = {.error = TACHYON_ERR_INVALID_SZ,
                                 .text = "a NUL in options.name"};
+    facade_error = refused.error;
     return &refused;
 }
 
 const Bus *options_nul_in_types(void) {
     static const Bus refused = {.error = TACHYON_ERR_INVALID_SZ,
                                 .text = "a NUL in options.types"};
+    facade_error = refused.error;
     return &refused;
 }
 

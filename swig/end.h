@@ -65,7 +65,10 @@ static inline Whole *whole(Bus *bus) {
 
 /* Of the object's last call, whichever thread's: two may call at once where one waits for
  * peers. */
+extern _Thread_local int facade_error; /* of this thread's call */
+
 static inline void set_error(Bus *bus, int error) {
+    facade_error = error;
     __atomic_store_n(&bus->error, error, __ATOMIC_RELAXED);
 }
 

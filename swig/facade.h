@@ -205,6 +205,10 @@ void bus_leave(Bus *bus);
 /* After a copy of what recv, wait_for or serve gave: release that message. */
 void bytes_taken(Bus *bus);
 
+/* The error of the last call that this thread has made, for a language without a lock:
+ * there another thread's call may be the last of the object. */
+int *bus_error_here(void);
+
 /* ---- Opening ---- */
 
 /* For a typemap: in the language the path goes on behind its first NUL. */

@@ -13,6 +13,7 @@
  *   TACHYON_TEXT_HAS_NUL   whether there is a NUL within the text that is the argument
  *                          behind the object: SWIG's strings end there
  *   TACHYON_RAISE(bus)     how the error in `bus` becomes the language's
+ *   TACHYON_ERROR(bus)     where that error is, if not there: other threads may be at it
  *
  * Times are in seconds: negative waits for ever, 0 does not wait. An error raises the
  * language's exception with the text of the core; `error` of the bus has its number.
@@ -64,9 +65,12 @@ static int raised_as(int error) { /* SWIG's exceptions, for want of better */
 %}
 #define TACHYON_RAISE(bus) SWIG_exception(raised_as(bus->error), bus->text)
 #endif
+#ifndef TACHYON_ERROR
+#define TACHYON_ERROR(bus) bus->error
+#endif
 %typemap(newfree) Bytes { /* after the copy is made, which may have come too late */
     bytes_taken(arg1);
-    if (arg1->error) { TACHYON_RAISE(arg1); }
+    if (TACHYON_ERROR(arg1)) { TACHYON_RAISE(arg1); }
 }
 
 /* ---- Constants, texts, and structs to look at: tachyon.h itself ---- */
@@ -148,9 +152,9 @@ typedef struct { %immutable; uint32_t count; %mutable; } Peers;
 
 %typemap(check) Bus *self, RpcBus *self "if (!$1) $1 = bus_none();" /* deleted: CLOSED */
 %exception {
-    arg1->error = 0;
+    TACHYON_ERROR(arg1) = 0;
     $action
-    if (arg1->error) { TACHYON_RAISE(arg1); }
+    if (TACHYON_ERROR(arg1)) { TACHYON_RAISE(arg1); }
 }
 
 #ifdef TACHYON_TEXT_HAS_NUL

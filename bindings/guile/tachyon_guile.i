@@ -6,10 +6,11 @@
 #include "facade.h"
 __attribute__((visibility("default"))) SCM scm_init_tachyon_module(void);
 static void raise_error(const char *procedure, const Bus *bus) {
-    const char *name = tachyon_error_name((tachyon_error_t)bus->error);
+    int error = *bus_error_here();
+    const char *name = tachyon_error_name((tachyon_error_t)error);
     scm_error(scm_from_utf8_symbol("tachyon-error"), procedure, "~A",
               scm_list_1(scm_from_utf8_string(bus->text)),
-              scm_list_2(scm_from_int(bus->error), scm_from_utf8_symbol(name)));
+              scm_list_2(scm_from_int(error), scm_from_utf8_symbol(name)));
 }
 struct waiting { void (*call)(void *); void *context; };
 static void *run(void *context) {
@@ -43,6 +44,7 @@ static int interrupted(void) { scm_async_tick(); return 0; }
 #define TACHYON_TEXT_HAS_NUL scm_is_true(scm_string_index( \
     s_1, SCM_MAKE_CHAR(0), SCM_UNDEFINED, SCM_UNDEFINED))
 #define TACHYON_RAISE(bus) raise_error(FUNC_NAME, bus)
+#define TACHYON_ERROR(bus) (*bus_error_here())
 /* Guile 3.0.8's own error of a number below 0 has no upper limit, and cannot be shown. */
 %typemap(in) size_t, uint64_t {
     if (scm_is_exact_integer($input) &&

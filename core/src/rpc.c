@@ -209,12 +209,14 @@ void *tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *rpc, size_t max_payload_si
 
 tachyon_error_t tachyon_rpc_commit_call(tachyon_rpc_bus_t *rpc, size_t actual_size,
                                         uint32_t msg_type, uint64_t *out_cid) {
-    struct call *slot = NULL;
+    struct call *slot;
     if (!may_call(rpc, 0) || is_null(out_cid))
         return tachyon_last_error();
-    /* A commit that will be refused takes no older call's place. */
-    if (likely(ring_reserved_one(&rpc->bus.tx)) &&
-        likely(actual_size <= rpc->bus.tx.reserved) && !(slot = vacate(rpc)))
+    /* Refused: it takes no older call's place. */
+    if (unlikely(!ring_reserved_one(&rpc->bus.tx)) ||
+        unlikely(actual_size > rpc->bus.tx.reserved))
+        return ty_bus_commit(&rpc->bus, actual_size, msg_type, 0);
+    if (!(slot = vacate(rpc)))
         return tachyon_last_error();
     tachyon_error_t error =
         ty_bus_commit(&rpc->bus, actual_size, msg_type, rpc->calls.last + 1);

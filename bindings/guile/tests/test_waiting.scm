@@ -52,6 +52,24 @@
 (call-with-new-thread (lambda () (usleep 400000) (Bus-send a x)))
 (check (equal? (Bus-recv b 10.0) x) "late")
 
+;; What another thread's call fails with is that thread's: here no peer 7, and BUSY.
+(define go #t)
+(define at-it
+  (map (lambda (call)
+         (call-with-new-thread (lambda () (while go (caught call)))))
+       (list (lambda () (Bus-drop-peer b 7)) (lambda () (Bus-flush b)))))
+(do ((i 0 (+ i 1))) ((= i 5000))
+  (Bus-send a x 0 10.0)
+  (let receive ()
+    (define got (caught (lambda () (Bus-recv b 10.0))))
+    (cond ((null? got) #t)
+          ((equal? got (list 'tachyon-error (ERR-BUSY))) (receive))
+          (else (error "of another" got)))))
+(define waits (map (lambda (again) (caught (lambda () (Bus-recv b 0.2)))) (iota 10)))
+(check (member late waits) waits "none is left alone")
+(set! go #f)
+(for-each join-thread at-it)
+
 ;; Without a signal a sleep ends with the message: 50 of them, each 1 ms after the last.
 (define received 0)
 (define (send-slowly)
