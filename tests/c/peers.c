@@ -189,6 +189,11 @@ void wire_send(int socket, const void *bytes, size_t size, const int *fds,
         FAIL("sendmsg: %s", strerror(errno));
 }
 
+bool test_readable(int fd, int timeout_ms) {
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    return poll(&poll_fd, 1, timeout_ms) == 1 && (poll_fd.revents & POLLIN);
+}
+
 static bool readable(int socket, int64_t deadline_ms) {
     struct pollfd poll_fd = {.fd = socket, .events = POLLIN};
     int64_t left = deadline_ms - test_now_ms();

@@ -71,4 +71,7 @@ ssize_t wire_receive(int socket, void *bytes, size_t size, int *fds, size_t *fd_
                      int64_t timeout_ms);
 bool wire_ends(int socket, int64_t timeout_ms);
 
+/* Has a descriptor something to tell, now or within that time? */
+bool test_readable(int fd, int timeout_ms);
+
 #endif

@@ -14,11 +14,6 @@
 static _Thread_local uint32_t type;
 static _Thread_local size_t size;
 
-static bool readable(int fd, int timeout_ms) {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, timeout_ms) == 1 && (poll_fd.revents & POLLIN);
-}
-
 static bool take(tachyon_bus_t *bus) {
     if (!tachyon_acquire_rx(bus, &type, &size))
         return false;
@@ -38,17 +33,17 @@ TEST(it_is_readable_from_a_message_until_empty) {
     struct pair pair = pair_open(4096);
     int fd = fd_of(pair.listener);
     CHECK(!take(pair.listener));
-    CHECK(!readable(fd, 20));
+    CHECK(!test_readable(fd, 20));
     for (int round = 0; round < 100; round++) {
         for (int i = 0; i < 3; i++)
             CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
-        CHECK(readable(fd, 0));
+        CHECK(test_readable(fd, 0));
         CHECK(take(pair.listener));
-        CHECK(readable(fd, 0));
+        CHECK(test_readable(fd, 0));
         CHECK(take(pair.listener));
         CHECK(take(pair.listener));
         CHECK(!take(pair.listener));
-        CHECK(!readable(fd, 0));
+        CHECK(!test_readable(fd, 0));
     }
     pair_close(&pair);
 }
@@ -57,13 +52,13 @@ TEST(what_was_there_before_it_makes_it_readable) {
     struct pair pair = pair_open(4096);
     CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
     int fd = fd_of(pair.listener); /* an end without a role yet */
-    CHECK(readable(fd, 0));
+    CHECK(test_readable(fd, 0));
     CHECK(take(pair.listener));
     CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
-    CHECK(readable(fd, 0));
+    CHECK(test_readable(fd, 0));
     CHECK(take(pair.listener));
     CHECK(!take(pair.listener));
-    CHECK(!readable(fd, 0));
+    CHECK(!test_readable(fd, 0));
     pair_close(&pair);
 }
 
@@ -95,7 +90,7 @@ TEST(a_batch_that_finds_nothing_arms_it_too) {
     int fd = fd_of(pair.listener);
     for (int round = 0; round < 10; round++) {
         CHECK_EQ(tachyon_send_batch(pair.connector, "ab", 1, 2, 1, 0, 0), 2);
-        CHECK(readable(fd, 0));
+        CHECK(test_readable(fd, 0));
         if (round % 2) {
             CHECK_EQ(tachyon_acquire_rx_batch(pair.listener, views, 4), 2);
             CHECK_OK(tachyon_commit_rx_batch(pair.listener, views, 2));
@@ -104,7 +99,7 @@ TEST(a_batch_that_finds_nothing_arms_it_too) {
             CHECK_EQ(tachyon_recv_batch(pair.listener, items, 1, 4, &type, 0, 0), 2);
             CHECK_EQ(tachyon_recv_batch(pair.listener, items, 1, 4, &type, 0, 0), 0);
         }
-        CHECK(!readable(fd, 0));
+        CHECK(!test_readable(fd, 0));
     }
     pair_close(&pair);
 }
@@ -118,13 +113,13 @@ TEST(blocking_calls_may_be_mixed_in) {
                       TACHYON_ERR_TIMEOUT);
         CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
         CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
-        CHECK(readable(fd, 0));
+        CHECK(test_readable(fd, 0));
         CHECK(tachyon_acquire_rx_timed(pair.listener, &type, &size, 0, -1));
         CHECK_OK(tachyon_commit_rx(pair.listener));
-        CHECK(readable(fd, 0));
+        CHECK(test_readable(fd, 0));
         CHECK(take(pair.listener));
         CHECK(!take(pair.listener));
-        CHECK(!readable(fd, 0));
+        CHECK(!test_readable(fd, 0));
     }
     pair_close(&pair);
 }
@@ -144,10 +139,10 @@ TEST(a_blocking_call_that_slept_leaves_it_right) {
     CHECK(tachyon_acquire_rx_blocking(pair.listener, &type, &size, 0));
     CHECK_OK(tachyon_commit_rx(pair.listener));
     test_join(sender);
-    CHECK(readable(fd, 0)); /* there is a second one */
+    CHECK(test_readable(fd, 0)); /* there is a second one */
     CHECK(take(pair.listener));
     CHECK(!take(pair.listener));
-    CHECK(!readable(fd, 0));
+    CHECK(!test_readable(fd, 0));
     pair_close(&pair);
 }
 
@@ -157,11 +152,11 @@ TEST(the_end_makes_it_readable_for_good) {
     CHECK(!take(pair.listener));
     CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
     tachyon_bus_destroy(pair.connector);
-    CHECK(readable(fd, 0));
+    CHECK(test_readable(fd, 0));
     CHECK(take(pair.listener));
-    CHECK(readable(fd, 0));
+    CHECK(test_readable(fd, 0));
     CHECK_REFUSED(tachyon_acquire_rx(pair.listener, &type, &size), TACHYON_ERR_CLOSED);
-    CHECK(readable(fd, 0));
+    CHECK(test_readable(fd, 0));
     tachyon_bus_destroy(pair.listener);
 }
 
@@ -169,9 +164,9 @@ TEST(a_close_by_another_thread_makes_it_readable) {
     struct pair pair = pair_open(4096);
     int fd = fd_of(pair.listener);
     CHECK(!take(pair.listener));
-    CHECK(!readable(fd, 0));
+    CHECK(!test_readable(fd, 0));
     tachyon_bus_close(pair.listener);
-    CHECK(readable(fd, 0));
+    CHECK(test_readable(fd, 0));
     CHECK_REFUSED(tachyon_acquire_rx(pair.listener, &type, &size), TACHYON_ERR_CLOSED);
     pair_close(&pair);
 }
@@ -194,13 +189,13 @@ TEST(a_death_makes_it_readable_at_once) {
     tachyon_bus_t *bus;
     CHECK_OK(tachyon_bus_listen(death_path, 4096, &bus));
     int fd = fd_of(bus);
-    CHECK(readable(fd, 5000));
+    CHECK(test_readable(fd, 5000));
     while (!take(bus))
-        CHECK(readable(fd, 5000));
+        CHECK(test_readable(fd, 5000));
     CHECK(!take(bus));
-    CHECK(!readable(fd, 20));
+    CHECK(!test_readable(fd, 20));
     kill(child, SIGKILL);
-    CHECK(readable(fd, 5000));
+    CHECK(test_readable(fd, 5000));
     CHECK_REFUSED(tachyon_acquire_rx(bus, &type, &size), TACHYON_ERR_PEER_DEAD);
     CHECK_EQ(test_wait(child), -SIGKILL);
     tachyon_bus_destroy(bus);
@@ -210,30 +205,30 @@ TEST(a_sending_end_learns_of_room_and_of_the_end) {
     struct pair pair = pair_open(4096);
     char byte = 'x';
     int fd = fd_of(pair.connector);
-    CHECK(readable(fd, 0)); /* it may be a receiving end, for all we know */
+    CHECK(test_readable(fd, 0)); /* it may be a receiving end, for all we know */
     CHECK_OK(tachyon_send(pair.connector, &byte, 1, 1, 0, 0));
-    CHECK(!readable(fd, 0));
+    CHECK(!test_readable(fd, 0));
     for (int round = 0; round < 10; round++) {
         while (tachyon_send(pair.connector, &byte, 1, 1, 0, 0) == TACHYON_SUCCESS)
             ;
         CHECK_EQ(tachyon_last_error(), TACHYON_ERR_FULL);
-        CHECK(!readable(fd, 0));
+        CHECK(!test_readable(fd, 0));
         CHECK(take(pair.listener));
-        CHECK(readable(fd, 0));
+        CHECK(test_readable(fd, 0));
         CHECK_OK(tachyon_send(pair.connector, &byte, 1, 1, 0, 0));
-        CHECK(!readable(fd, 0));
+        CHECK(!test_readable(fd, 0));
         /* A large message needs much more room. */
         CHECK_REFUSED(tachyon_acquire_tx(pair.connector, 1000), TACHYON_ERR_FULL);
         for (int i = 0; i < 17; i++) {
-            CHECK(!readable(fd, 0));
+            CHECK(!test_readable(fd, 0));
             CHECK(take(pair.listener));
         }
-        CHECK(readable(fd, 0));
+        CHECK(test_readable(fd, 0));
         CHECK(tachyon_acquire_tx(pair.connector, 1000));
         CHECK_OK(tachyon_rollback_tx(pair.connector));
     }
     tachyon_bus_destroy(pair.listener);
-    CHECK(readable(fd, 0));
+    CHECK(test_readable(fd, 0));
     CHECK_EQ(tachyon_get_state(pair.connector), TACHYON_STATE_DISCONNECTED);
     tachyon_bus_destroy(pair.connector);
 }
@@ -248,12 +243,12 @@ TEST(a_sending_end_that_slept_for_room_is_quiet) {
     tachyon_bus_t *bus = pair.connector;
     CHECK_OK(tachyon_send(bus, "x", 1, 1, 0, 0));
     int fd = fd_of(bus);
-    CHECK(!readable(fd, 20));
+    CHECK(!test_readable(fd, 20));
     while (tachyon_send(bus, "x", 1, 1, 0, 0) == TACHYON_SUCCESS)
         ;
     CHECK(take(pair.listener));
     CHECK_OK(tachyon_send(bus, "x", 1, 1, 0, 0));
-    CHECK(!readable(fd, 20));
+    CHECK(!test_readable(fd, 20));
     uint64_t sleeps = atomic_load(&bus->link.sleeps);
     pthread_t thread = test_thread(send_blocking, bus);
     while (atomic_load(&bus->link.sleeps) == sleeps)
@@ -266,7 +261,7 @@ TEST(a_sending_end_that_slept_for_room_is_quiet) {
         CHECK(take(pair.listener));
         tachyon_flush(bus);
         CHECK_EQ(tachyon_get_state(bus), TACHYON_STATE_READY);
-        CHECK(!readable(fd, 20));
+        CHECK(!test_readable(fd, 20));
     }
     pair_close(&pair);
 }
@@ -278,9 +273,9 @@ TEST(who_was_refused_before_it_is_told_to_look_again) {
         ;
     int fd = fd_of(pair.connector);
     CHECK(take(pair.listener));
-    CHECK(readable(fd, 0));
+    CHECK(test_readable(fd, 0));
     CHECK_OK(tachyon_send(pair.connector, &byte, 1, 1, 0, 0));
-    CHECK(!readable(fd, 0));
+    CHECK(!test_readable(fd, 0));
     pair_close(&pair);
 }
 
@@ -288,11 +283,11 @@ TEST(a_corrupt_ring_makes_it_readable) {
     struct pair pair = pair_open(4096);
     int fd = fd_of(pair.listener);
     CHECK(!take(pair.listener));
-    CHECK(!readable(fd, 0));
+    CHECK(!test_readable(fd, 0));
     struct ring_line *line = (void *)region_data(&pair.connector->regions[0]);
     atomic_store(&line->word, 40); /* inline, but larger than that */
     CHECK_REFUSED(tachyon_acquire_rx(pair.listener, &type, &size), TACHYON_ERR_CORRUPT);
-    CHECK(readable(fd, 0));
+    CHECK(test_readable(fd, 0));
     pair_close(&pair);
 }
 
@@ -305,7 +300,7 @@ static void *pong(void *context) {
     int fd = fd_of(pair[0].listener);
     for (int i = 0; i < PING_PONGS; i++) {
         while (!take(pair[0].listener))
-            if (!readable(fd, 5000))
+            if (!test_readable(fd, 5000))
                 FAIL("round trip %d: no ping", i);
         for (uint64_t pauses = test_random_below(&state, 2000); pauses > 0; pauses--)
             ty_pause();
@@ -324,7 +319,7 @@ TEST(no_wakeup_is_lost_to_a_poller) {
         for (uint64_t pauses = test_random_below(&state, 2000); pauses > 0; pauses--)
             ty_pause();
         while (!take(pair[1].listener))
-            if (!readable(fd, 5000))
+            if (!test_readable(fd, 5000))
                 FAIL("round trip %d: no pong", i);
     }
     test_join(other);
@@ -340,7 +335,7 @@ TEST(no_room_is_lost_to_a_poller) {
         while (tachyon_send(pair.connector, payload, (size_t)i % 700, 1, 0, 0) !=
                TACHYON_SUCCESS) {
             CHECK_EQ(tachyon_last_error(), TACHYON_ERR_FULL);
-            while (!readable(fd, 0))
+            while (!test_readable(fd, 0))
                 CHECK(take(pair.listener));
         }
     }
@@ -367,8 +362,8 @@ TEST(a_child_does_not_get_it) {
     int fd = fd_of(pair.listener);
     CHECK(!take(pair.listener));
     CHECK_EQ(test_wait(test_spawn(use_in_child, &pair)), 0);
-    CHECK(!readable(fd, 0));
+    CHECK(!test_readable(fd, 0));
     CHECK_OK(tachyon_send(pair.connector, "x", 1, 1, 0, 0));
-    CHECK(readable(fd, 0));
+    CHECK(test_readable(fd, 0));
     pair_close(&pair);
 }

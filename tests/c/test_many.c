@@ -2,7 +2,6 @@
 /* many.c, accept.c: who comes, who goes, and who may ask. */
 #include "crowd.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -594,22 +593,17 @@ TEST(a_forked_child_keeps_nothing_of_it_open) {
     close(knocking);
 }
 
-static bool readable(int fd, int timeout_ms) {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, timeout_ms) == 1 && (poll_fd.revents & POLLIN);
-}
-
 static void quiet_after_full(tachyon_bus_t *bus, tachyon_bus_t *reader) {
     uint64_t got;
     int fd = tachyon_bus_fileno(bus);
     crowd_quiet(bus);
-    CHECK(!readable(fd, 20));
+    CHECK(!test_readable(fd, 20));
     while (crowd_send(bus, 1, 0) == TACHYON_SUCCESS)
         ;
     CHECK_EQ(tachyon_last_error(), TACHYON_ERR_FULL);
-    CHECK(!readable(fd, 20));
+    CHECK(!test_readable(fd, 20));
     CHECK_OK(crowd_take(reader, &got, 0));
-    CHECK(readable(fd, 1000));
+    CHECK(test_readable(fd, 1000));
     CHECK_OK(crowd_send(bus, 1, 0));
     crowd_quiet(bus);
 }

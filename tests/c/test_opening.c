@@ -20,11 +20,6 @@
 
 static const struct timespec a_while = {.tv_nsec = 50 * MS};
 
-static bool readable(int fd, int timeout_ms) {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, timeout_ms) == 1 && (poll_fd.revents & POLLIN);
-}
-
 static int fd_of(tachyon_opening_t *opening) {
     int fd = tachyon_opening_fileno(opening);
     if (fd < 0)
@@ -212,7 +207,7 @@ TEST(the_callers_arguments_may_go_after_the_start) {
 TEST(a_listener_without_clients_is_quiet) {
     struct end end = listening_on(test_path("bus"), NULL);
     CHECK_ERROR(tachyon_opening_step(end.opening, 0), TACHYON_ERR_EMPTY);
-    CHECK(!readable(fd_of(end.opening), 200));
+    CHECK(!test_readable(fd_of(end.opening), 200));
     tachyon_opening_cancel(end.opening);
 }
 
@@ -241,15 +236,15 @@ TEST(a_slow_client_is_taken_byte_by_byte) {
     size_t count = 4;
     for (size_t i = 0; i < sizeof hello; i++) {
         wire_send(client, (const char *)&hello + i, 1, NULL, 0);
-        CHECK(readable(fd_of(end.opening), 1000));
+        CHECK(test_readable(fd_of(end.opening), 1000));
         CHECK_ERROR(tachyon_opening_step(end.opening, 0), TACHYON_ERR_EMPTY);
-        CHECK(!readable(fd_of(end.opening), 0));
+        CHECK(!test_readable(fd_of(end.opening), 0));
     }
     CHECK_EQ(wire_receive(client, &answer, sizeof answer, fds, &count, 1000),
              sizeof answer);
     CHECK_EQ(count, 1);
     close(fds[0]);
-    CHECK(!readable(fd_of(end.opening), 0));
+    CHECK(!test_readable(fd_of(end.opening), 0));
     wire_send(client, "A", 1, NULL, 0);
     CHECK_IN(turn(&end, 1, 0, 1000), 1, 1);
     tachyon_bus_destroy(take(&end));
@@ -334,7 +329,7 @@ TEST(deadlines_fire_through_the_descriptor) {
         CHECK_EQ(end.outcome, TACHYON_ERR_TIMEOUT);
         CHECK_SAYS(path);
         check_no_files(path);
-        CHECK(readable(fd_of(end.opening), 0)); /* for good, and asked again: */
+        CHECK(test_readable(fd_of(end.opening), 0)); /* for good, and asked again: */
         CHECK_ERROR(tachyon_opening_step(end.opening, 0), TACHYON_ERR_TIMEOUT);
         CHECK_ERROR(tachyon_opening_step(end.opening, -1), TACHYON_ERR_TIMEOUT);
         tachyon_opening_cancel(end.opening);
@@ -365,8 +360,9 @@ TEST(a_descriptor_that_is_asked_for_late_knows_what_has_come) {
     CHECK_ERROR(tachyon_opening_step(ends[0].opening, 0), TACHYON_ERR_EMPTY);
     while (tachyon_opening_step(ends[1].opening, 0) == TACHYON_ERR_EMPTY)
         ;
-    CHECK(readable(fd_of(ends[0].opening), 0)); /* with a client in the handshake */
-    CHECK(readable(fd_of(ends[1].opening), 0)); /* with an outcome */
+    CHECK(
+        test_readable(fd_of(ends[0].opening), 0)); /* with a client in the handshake */
+    CHECK(test_readable(fd_of(ends[1].opening), 0)); /* with an outcome */
     turn(ends, 2, 0, 2000);
     finish_pair(&ends[0], &ends[1]);
 }
@@ -605,11 +601,11 @@ TEST(an_event_is_told_where_the_opening_is_waited_for) {
     CHECK_ERROR(tachyon_opening_step(ends[0].opening, 0), TACHYON_ERR_EMPTY);
     CHECK_ERROR(tachyon_opening_step(ends[0].opening, -1), TACHYON_ERR_INTERRUPTED);
     for (int i = 0; i < 2; i++) {
-        CHECK(readable(fd_of(ends[0].opening), 1000));
+        CHECK(test_readable(fd_of(ends[0].opening), 1000));
         CHECK_ERROR(tachyon_opening_step(ends[0].opening, 0), TACHYON_ERR_INTERRUPTED);
     }
     CHECK_EQ(eventfd_read(event, &count), 0);
-    CHECK(!readable(fd_of(ends[0].opening), 0));
+    CHECK(!test_readable(fd_of(ends[0].opening), 0));
     CHECK_ERROR(tachyon_opening_step(ends[0].opening, 0), TACHYON_ERR_EMPTY);
     ends[1] = connecting_to(path, &options); /* nothing is lost */
     turn(ends, 2, 0, 2000);

@@ -64,6 +64,15 @@ static void reply(struct ends *ends, uint64_t id) {
     CHECK_OK(tachyon_rpc_reply(ends->callee, id, &id, sizeof id, (uint32_t)id + 7));
 }
 
+/* The first so many, whose replies are not taken. */
+static void answer_calls(struct ends *ends, uint64_t count) {
+    for (uint64_t id = 1; id <= count; id++) {
+        call(ends, "x", 1);
+        serve(ends, id);
+        reply(ends, id);
+    }
+}
+
 static void expect_reply(struct ends *ends, uint64_t id) {
     uint32_t type = 0;
     size_t size = 0;
@@ -478,11 +487,7 @@ TEST(a_reply_that_is_held_stays_until_it_is_released) {
         struct ends ends = open_ends(4096, 4096);
         uint32_t type;
         size_t size;
-        for (uint64_t id = 1; id <= 3; id++) {
-            call(&ends, "x", 1);
-            serve(&ends, id);
-            reply(&ends, id);
-        }
+        answer_calls(&ends, 3);
         CHECK_ERROR(tachyon_rpc_commit_rx(ends.caller), TACHYON_ERR_EMPTY);
         if (kept)
             expect_reply(&ends, 3); /* which copies the first two */
@@ -754,11 +759,7 @@ TEST(fault_7_a_call_that_finds_the_end_loses_no_reply_that_came_before_it) {
         for (int large = 0; large < 2; large++) {
             struct ends ends = open_ends(requests[large], 1 << 16);
             tachyon_error_t end = death ? TACHYON_ERR_PEER_DEAD : TACHYON_ERR_CLOSED;
-            for (uint64_t id = 1; id <= 4; id++) {
-                call(&ends, "x", 1);
-                serve(&ends, id);
-                reply(&ends, id);
-            }
+            answer_calls(&ends, 4);
             if (death)
                 ty_close(&((struct tachyon_bus *)ends.callee)->link.socket);
             tachyon_rpc_destroy(ends.callee);
@@ -800,11 +801,7 @@ TEST(a_reply_that_is_held_outlives_a_call_that_finds_the_end) {
     struct ends ends = open_ends(4096, 4096);
     uint32_t type;
     size_t size;
-    for (uint64_t id = 1; id <= 2; id++) {
-        call(&ends, "x", 1);
-        serve(&ends, id);
-        reply(&ends, id);
-    }
+    answer_calls(&ends, 2);
     tachyon_rpc_destroy(ends.callee);
     ends.callee = NULL;
     const uint64_t *held = tachyon_rpc_wait(ends.caller, 1, &size, &type, 0);
