@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import gc
 import itertools
+import resource
 import struct
 import subprocess
 import sys
@@ -698,6 +699,19 @@ def test_an_abort_keeps_what_is_held(pair: Pair) -> None:
     with pytest.raises(ClosedError):
         pair.consumer.recv_array(timeout=0)
     del frame, held
+
+
+def test_a_wait_behind_what_is_held_sleeps(pair: Pair) -> None:
+    pair.producer.send_array(b"held")
+    held = pair.consumer.recv_array(hold=True)
+    before, awake = resource.getrusage(resource.RUSAGE_THREAD), time.thread_time()
+    with pytest.raises(TimeoutError):
+        pair.consumer.recv_zero_copy(spin_threshold=1 << 20, timeout=1)
+    awake = time.thread_time() - awake
+    after = resource.getrusage(resource.RUSAGE_THREAD)
+    assert awake < 0.1
+    assert after.ru_nvcsw - before.ru_nvcsw < 40
+    assert held.tobytes() == b"held"
 
 
 def test_a_frame_whose_bus_is_closed(pair: Pair) -> None:

@@ -104,9 +104,10 @@ tachyon_error_t held_copied(End *end) {
 
 /* ---- Receiving behind ---- */
 
-/* While something is held a wait looks so often whether it was let go: only who waits
-   may release it, and the peer may need its room for what is waited for. */
-enum { SLICE_NS = 10000000 };
+/* While something is held a wait looks now and then whether it was let go: only who
+   waits may release it, and the peer may need its room for what is waited for. It looks
+   less and less often, since that is rare. */
+enum { SHORTEST_SLICE_NS = 10000000, LONGEST_SLICE_NS = 160000000 };
 
 typedef struct NextCall {
     tachyon_msg_view_t view;
@@ -137,21 +138,23 @@ static int raise_full(const End *end) {
 
 static int wait_behind(End *end, NextCall *next, int64_t timeout_ns) {
     int64_t deadline_ns = timeout_ns < 0 ? 0 : monotonic_ns() + timeout_ns;
-    for (;;) {
+    for (int64_t slice_ns = SHORTEST_SLICE_NS;;) {
         int64_t left_ns = timeout_ns < 0 ? -1 : deadline_ns - monotonic_ns();
         if (timeout_ns >= 0 && left_ns <= 0) {
             raise_lack(&end->rx, timeout_ns);
             return -1;
         }
         next->behind = end->held.count > 0;
-        if (next->behind && (left_ns < 0 || left_ns > SLICE_NS))
-            left_ns = SLICE_NS;
+        if (next->behind && (left_ns < 0 || left_ns > slice_ns))
+            left_ns = slice_ns;
         int received =
             end_try(end, &end->rx, attempt_next, next, TACHYON_ERR_TIMEOUT, left_ns);
         if (received != 0)
             return received > 0 ? 0 : -1;
         if (end_claim(end, &end->rx) < 0)
             return -1;
+        next->spin_threshold = 0; /* it has spun */
+        slice_ns = slice_ns < LONGEST_SLICE_NS ? 2 * slice_ns : slice_ns;
     }
 }
 
