@@ -2,6 +2,7 @@
 """One RPC server with many callers, its handlers in a pool, and event loops."""
 
 import asyncio
+import functools
 import logging
 import os
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -290,6 +291,44 @@ def test_what_ends_a_server_ends_one_with_a_pool(
             ends.serve_forever(server)
         with bus.wait(call, timeout=5) as reply:
             assert reply.type_id == tachyon.MSG_TYPE_ERROR
+
+
+class Together:
+    """A pool that begins when it has three jobs, and then does them all at once."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[Future[bytes], Callable[[], bytes]]] = []
+
+    def submit(self, handle: Callable[..., bytes], *request: Any) -> "Future[bytes]":
+        """Add a job, or do them all."""
+        self.jobs.append((Future(), functools.partial(handle, *request)))
+        for future, job in self.jobs if len(self.jobs) == 3 else ():
+            try:
+                future.set_result(job())
+            except BaseException as error:
+                future.set_exception(error)
+        return self.jobs[-1][0]
+
+
+def test_what_handlers_have_done_is_answered_though_one_ends_the_server(
+    server: RpcBus, socket_path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool: Any = Together()
+    ends = RpcDispatcher(pool=pool).register(double).register(fails)
+
+    @ends.handler(4)
+    def leave(_: memoryview) -> bytes:
+        raise SystemExit(3)
+
+    server.accept_in_background()
+    with RpcBus.rpc_connect(socket_path, timeout=5) as bus:
+        calls = [bus.call(b"a", type_id) for type_id in (4, 2, 1)]
+        with pytest.raises(SystemExit):
+            ends.serve_forever(server)
+        for call, expected in zip(calls, (b"\0\4", b"\0\2", b"aa"), strict=True):
+            with bus.wait(call, timeout=5) as reply:
+                assert bytes(reply.buf) == expected
+    assert "LookupError" in caplog.text
 
 
 def test_a_request_that_no_handler_will_answer_has_an_error_reply(

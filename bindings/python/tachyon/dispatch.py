@@ -438,10 +438,16 @@ class Job:
         self.endpoint: RpcEndpoint | None = None
         self.result: Future[bytes] | None = None
 
+    def is_done(self) -> bool:
+        """Tell whether its handler has ended; else it need not begin."""
+        return (
+            self.result is not None and not self.result.cancel() and self.result.done()
+        )
+
     def respond(self) -> bytes:
-        """Return or raise what the handler did."""
+        """Return or raise what the handler did; TimeoutError: it has not ended."""
         assert self.result is not None
-        return self.result.result()
+        return self.result.result(0)
 
 
 class Pooled:
@@ -478,12 +484,12 @@ class Pooled:
             with self._lock:
                 os.close(self._news)
                 self._news = -1
-            for job in self._taken.difference(self._ready):  # nobody will answer it
-                if job.result is not None:
-                    job.result.cancel()
-                body = (job.type_id & 0xFFFF).to_bytes(2, "big")
+            for job in self._taken:
+                done = job.is_done()
                 with contextlib.suppress(Exception):  # closed, or no room
-                    self._bus.reply(job.call, body, MSG_TYPE_ERROR, timeout=0)
+                    failure = self._answer(job)
+                    if done and failure is not None and not _is_end(failure):
+                        _report(failure)
 
     def _loop(self, fd: int) -> None:
         anything, news = select.poll(), select.poll()
@@ -550,17 +556,20 @@ class Pooled:
             else:
                 self._taken.discard(job)
 
+    def _answer(self, job: Job) -> BaseException | None:
+        return _answer(
+            self._bus,
+            job.call,
+            job.type_id,
+            job.endpoint,
+            job.respond,
+            stopped=None,
+            timeout=0,
+        )
+
     def _is_answered(self, job: Job) -> bool:
         try:
-            failure = _answer(
-                self._bus,
-                job.call,
-                job.type_id,
-                job.endpoint,
-                job.respond,
-                stopped=None,
-                timeout=0,
-            )
+            failure = self._answer(job)
         except TimeoutError:
             now = time.monotonic()
             since = self._full.setdefault(job.caller, now)
