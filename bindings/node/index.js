@@ -105,8 +105,7 @@ class Bus extends Both {
     uint(itemSize, 'itemSize');
     uint(typeId, 'typeId');
     end.tx = null;
-    const attempt = (timeout) => end.raw.sendBatch(items, itemSize, typeId, timeout);
-    return end.send(attempt, options);
+    return end.sendBatch(items, itemSize, typeId, options);
   }
 
   acquireTx(maxSize, options = undefined) {

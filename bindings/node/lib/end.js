@@ -124,6 +124,21 @@ class End {
     return this.wait(attempt, seconds(options?.timeout, FOREVER));
   }
 
+  /** How many went. What a slice has sent of them, the next does not send again. */
+  sendBatch(items, itemSize, typeId, options) {
+    let sent = 0;
+    const attempt = (timeout) => {
+      const count = this.raw.sendBatch(items, itemSize, typeId, timeout);
+      const { buffer, byteOffset, byteLength } = items, size = count * itemSize;
+      if (count < 0 || size === byteLength) return count;
+      sent += count;
+      items = new Uint8Array(buffer, byteOffset + size, byteLength - size);
+      return -Timeout;
+    };
+    const last = this.wait(attempt, seconds(options?.timeout, 0));
+    return sent > 0 ? sent + Math.max(last, 0) : this.check(last);
+  }
+
   /** null where nothing came in time. */
   receiveOrNull(attempt, spin = this.spins, options = undefined) {
     const result = this.receive(attempt, spin, options);

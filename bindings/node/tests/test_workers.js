@@ -57,6 +57,30 @@ test('one end in a worker, which blocks', async () => {
   assert.deepEqual(await done, [[[1001, 16]], 0]);
 });
 
+test('a batch waits for its whole time-out in a worker', async () => {
+  const at = path();
+  const thread = worker(
+    `
+    const bus = Bus.listen(workerData, 4096);
+    const all = bus.sendBatch(Buffer.alloc(64 * 200), 64, 1, { timeout: 60_000 });
+    const start = performance.now();
+    const some = bus.sendBatch(new Uint32Array(1600), 64, 2, { timeout: 250 });
+    parentPort.postMessage([all, some, performance.now() - start]);
+    bus.close();`,
+    at,
+  );
+  const done = Promise.all([once(thread, 'message'), ended(thread)]);
+  const bus = await Bus.connectAsync(at, { timeout: 10_000 });
+  await delay(250); // more than a slice
+  for (let i = 0; i < 200; i++) assert.equal((await bus.recvAsync()).typeId, 1);
+  const [[[all, some, took]], status] = await done;
+  assert.deepEqual([all, status], [200, 0]);
+  assert.ok(took >= 240, `${took}`);
+  for (let i = 0; i < some; i++) assert.equal((await bus.recvAsync()).typeId, 2);
+  await assert.rejects(bus.recvAsync(), { code: 16 });
+  bus.close();
+});
+
 const waits = {
   'recvAsync()':
     'const [a, b] = await pair(); setTimeout(() => parentPort.postMessage(1), 5); await b.recvAsync(); a.close();',
