@@ -16,10 +16,15 @@
 %ignore Bus::recv;        /* receive() below is one call instead of three */
 %ignore RpcBus::wait_for; /* next_reply(), next_request() and copy_held() instead */
 %ignore RpcBus::serve;
+%ignore Bus::listen; /* by steps, so that a worker can be terminated */
+%ignore Bus::connect;
+%ignore RpcBus::listen;
+%ignore RpcBus::connect;
 %ignore Bus::take_next; /* a guard holds what one call gave */
 
 %{
 #include <mutex>
+#include <poll.h>
 #include <string.h>
 #include "facade.h"
 #include "watcher.h"
@@ -76,6 +81,18 @@ static char *within(Memory memory, size_t offset, size_t size) {
     bool inside = memory.data && offset <= memory.len && size <= memory.len - offset;
     return inside ? memory.data + offset : nullptr;
 }
+
+/* open_step(), once there is something to do or after so many seconds. */
+static Result open_slice(Bus *bus, double seconds) {
+    Result descriptor = Bus_fileno(bus);
+    if (descriptor < 0) {
+        Bus_close(bus);
+        return descriptor;
+    }
+    struct pollfd due = {static_cast<int>(descriptor), POLLIN, 0};
+    poll(&due, 1, seconds < 0 ? -1 : static_cast<int>(seconds * 1000));
+    return Bus_open_step(bus);
+}
 %}
 %init %{ exports.Set("Watcher", Watcher::define(env)); %}
 
@@ -108,7 +125,11 @@ static char *within(Memory memory, size_t offset, size_t size) {
 
 %include "tachyon.i"
 
+%extend RpcBus {
+    Result open_slice(double seconds) { return open_slice($self, seconds); }
+}
 %extend Bus {
+    Result open_slice(double seconds) { return open_slice($self, seconds); }
     /* recv_into() with the type before the message: into[0..3], and from into[8] on. */
     Result receive(void *into, size_t room, double timeout) {
         Result size = Bus_recv_into($self, (char *)into + 8, room - 8, timeout);

@@ -9,7 +9,8 @@ const { failure, aborted, typed, text, uint, seconds } = require('./errors.js');
 
 const { Empty, Full, Timeout, Closed, InvalidSz, Interrupted } = ErrorCode;
 const FOREVER = -1;
-const SLICE = 0.1; // seconds after which a worker that waits can be terminated
+// Seconds after which a worker that waits can be terminated.
+const SLICE = isMainThread ? FOREVER : 0.1;
 const BURST = 256; // promises settled at once before the event loop has its turn
 const HEADER = 8; // bytes before a message that receive() has written
 const COPY = process.env.TACHYON_NODE_COPY === '1'; // as if the runtime lent no memory
@@ -62,22 +63,17 @@ class End {
       typed(options?.typesRequired ?? false, 'boolean', 'typesRequired'));
     for (const uid of options?.allowedUids ?? []) made.allowUid(uint(uid, 'a user id'));
     for (const size of sizes) uint(size, 'capacity', Number.MAX_SAFE_INTEGER);
-    this.check(this.raw[call](path, ...sizes, made));
+    this.check(this.raw[`${call}Start`](path, ...sizes, made));
   }
 
   open(call, path, sizes, options) {
-    if (isMainThread) {
-      this.start(call, path, sizes, options);
-      return;
-    }
-    this.start(`${call}Start`, path, sizes, options);
-    const clock = new Int32Array(new SharedArrayBuffer(4));
-    while (this.check(this.raw.openStep()) === 0) Atomics.wait(clock, 0, 0, 5);
+    this.start(call, path, sizes, options);
+    while (this.check(this.raw.openSlice(SLICE)) === 0);
   }
 
   async openLater(call, path, sizes, options) {
     if (options?.signal?.aborted) throw aborted(options.signal);
-    this.start(`${call}Start`, path, sizes, options);
+    this.start(call, path, sizes, options);
     this.opening = true;
     const step = () => {
       this.unwatch(); // the step may close the descriptor, and open the bus's own
@@ -96,7 +92,6 @@ class End {
     this.closed = true;
     this.unwatch();
     this.raw[call]();
-    if (this.opening) this.raw.openStep(); // gives it up
     this.tx = this.rx = this.ring = this.table = null;
     for (const waiter of [...this.receivers, ...this.repliers, ...this.senders]) {
       waiter.reject(failure(Closed, 'the bus is closed'));

@@ -81,6 +81,31 @@ test('a batch waits for its whole time-out in a worker', async () => {
   bus.close();
 });
 
+test('an opening in a worker goes on when the peer does', async () => {
+  const at = path();
+  const thread = worker(
+    `
+    const took = [];
+    for (let i = 0; i < 50; i++) {
+      const start = performance.now();
+      const bus = Bus.connect(workerData, { timeout: 10_000 });
+      took.push(performance.now() - start);
+      bus.recv();
+      bus.close();
+    }
+    parentPort.postMessage(Math.min(...took));`,
+    at,
+  );
+  const done = Promise.all([once(thread, 'message'), ended(thread)]);
+  for (let i = 0; i < 50; i++) {
+    const bus = await Bus.listenAsync(at, 4096);
+    bus.send(bytes('x'));
+    bus.close();
+  }
+  const [[quickest]] = await done;
+  assert.ok(quickest < 5, `${quickest} ms`);
+});
+
 const waits = {
   'recvAsync()':
     'const [a, b] = await pair(); setTimeout(() => parentPort.postMessage(1), 5); await b.recvAsync(); a.close();',
