@@ -93,9 +93,7 @@ class End {
     this.unwatch();
     this.raw[call]();
     this.tx = this.rx = this.ring = this.table = null;
-    for (const waiter of [...this.receivers, ...this.repliers, ...this.senders]) {
-      waiter.reject(failure(Closed, 'the bus is closed'));
-    }
+    this.fail(failure(Closed, 'the bus is closed'));
   }
 
   // ---- Waiting here ----
@@ -158,7 +156,9 @@ class End {
     }
     return new Promise((resolve, reject) => {
       const settle = (how) => (value) => {
-        queue.splice(queue.indexOf(waiter), 1);
+        const at = queue.indexOf(waiter);
+        if (at < 0) return; // it is settled
+        queue.splice(at, 1);
         clearTimeout(timer);
         signal?.removeEventListener('abort', abort);
         how(value);
@@ -182,11 +182,22 @@ class End {
       return;
     }
     if (!this.opening) this.raw.watchMessages?.(receiving ? 1 : 0); // of an RPC bus
-    if (!this.watcher) {
-      this.watcher = new native.Watcher(this.check(this.raw.fileno()), this.raw);
-      this.watcher.ready = () => this.pump();
+    try {
+      if (!this.watcher) {
+        this.watcher = new native.Watcher(this.check(this.raw.fileno()), this.raw);
+        this.watcher.ready = () => this.pump();
+      }
+      this.watcher.start();
+    } catch (error) {
+      this.fail(error); // nothing would wake them
     }
-    this.watcher.start();
+  }
+
+  /** An end of all that is awaited. */
+  fail(error) {
+    for (const waiter of [...this.receivers, ...this.repliers, ...this.senders]) {
+      waiter.reject(error);
+    }
   }
 
   unwatch() {

@@ -176,6 +176,50 @@ test('sending waits for room, in order', async () => {
   b.close();
 });
 
+test('a send that aborts itself takes no other along', { timeout: 20_000 }, async () => {
+  const [a, b] = await pair(4096);
+  assert.throws(() => {
+    for (;;) a.send(bytes(''));
+  }, isFull);
+  const controller = new AbortController();
+  const data = new Uint8Array(0);
+  const first = assert.rejects(
+    a.sendAsync(data, 1, { signal: controller.signal }),
+    aborted,
+  );
+  const second = a.sendAsync(bytes('x'), 2);
+  Object.defineProperty(data, 'buffer', { get: () => controller.abort() });
+  while ((await b.recvAsync()).typeId !== 2);
+  await first;
+  await second;
+  a.close();
+  b.close();
+});
+
+test('a wait without a descriptor fails, and takes no message later', async () => {
+  const script = `
+    const fs = require('node:fs');
+    const { Bus, path, pair, code, bytes } = require(${JSON.stringify(require.resolve('./support.js'))});
+    const assert = require('node:assert/strict');
+    pair().then(async ([a, b]) => {
+      const files = [], at = path();
+      try { for (;;) files.push(fs.openSync('/dev/null')); } catch { /* no more */ }
+      await assert.rejects(b.recvAsync(), code('System'));
+      files.splice(0).forEach((file) => fs.closeSync(file));
+      a.send(bytes('x'), 1);
+      assert.equal((await b.recvAsync()).typeId, 1);
+      a.close();
+      b.close();
+      console.log('done');
+    });`;
+  const { stdout } = await run(
+    'sh',
+    ['-c', 'ulimit -n 100; exec "$0" -e "$1"', process.execPath, script],
+    { timeout: 20_000 },
+  );
+  assert.equal(stdout, 'done\n');
+});
+
 test('a burst of messages leaves room for others', async () => {
   const [a, b] = await pair(1 << 20);
   for (let i = 0; i < 3000; i++) a.send(bytes('x'));
