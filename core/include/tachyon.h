@@ -545,9 +545,9 @@ TACHYON_ABI size_t tachyon_bus_get_peers(const tachyon_bus_t *bus,
                                          size_t max) TACHYON_NOEXCEPT;
 
 /**
- * Disconnect a peer. It is told that the stream has ended (CLOSED, or
- * LAGGED where it had not read all of a broadcast); what it has sent and
- * nobody has received yet is not delivered. The event LEFT follows as for any other.
+ * Disconnect a peer. It is told that the stream has ended: CLOSED, after what there is
+ * to read, or LAGGED once a broadcast goes on without it. What it has sent and nobody has
+ * received yet is not delivered. The event LEFT follows as for any other.
  *
  * @param peer  Its number.
  * @return SUCCESS; INVALID_SZ: none of this number is connected, or the bus has a single

@@ -271,6 +271,23 @@ TEST(who_is_in_the_way_too_long_is_let_go_and_told) {
     }
 }
 
+TEST(who_is_disconnected_reads_on_until_the_ring_goes_on_without_it) {
+    const char *path = test_path("bus");
+    tachyon_bus_t *bus = listen_as(path, listening(2));
+    uint64_t number = 0;
+    for (uint32_t id = 1; id <= 2; id++) {
+        tachyon_bus_t *reader = join_as(bus, path, starting(0));
+        CHECK_EQ(send_all(bus, 0, 3), 3);
+        CHECK_OK(tachyon_bus_drop_peer(bus, id));
+        expect(reader, 0, 3);
+        CHECK(id == 1 || send_all(bus, 3, 1000) > FULL);
+        CHECK_ERROR(crowd_take(reader, &number, SECOND),
+                    id == 1 ? TACHYON_ERR_CLOSED : TACHYON_ERR_LAGGED);
+        tachyon_bus_destroy(reader);
+    }
+    tachyon_bus_destroy(bus);
+}
+
 /* As a loop does that waits elsewhere. */
 static void send_by_descriptor(tachyon_bus_t *bus, uint64_t number) {
     struct pollfd fd = {.fd = tachyon_bus_fileno(bus), .events = POLLIN};
