@@ -59,10 +59,12 @@ bool ty_bus_evicted(const struct tachyon_bus *bus) {
 }
 
 tachyon_error_t ty_bus_fail_tx(struct tachyon_bus *bus, tachyon_error_t error) {
-    int none = TACHYON_SUCCESS;
+    int told = TACHYON_SUCCESS;
     if (ty_bus_evicted(bus)) /* whatever else it looks like */
         error = TACHYON_ERR_LAGGED;
-    atomic_compare_exchange_strong(&bus->error, &none, (int)error);
+    if (!atomic_compare_exchange_strong(&bus->error, &told, (int)error) &&
+        error == TACHYON_ERR_CORRUPT && link_is_end((tachyon_error_t)told))
+        atomic_store(&bus->error, (int)error); /* found behind the end: more is lost */
     ring_producer_disarm(&bus->tx);
     ty_link_signal(&bus->link, true); /* to be seen by whoever polls */
     ty_page_date(bus);

@@ -854,7 +854,7 @@ TEST(requests_of_a_caller_that_has_gone_are_worked_off_without_naps) {
         tachyon_rpc_reply_timed(ends.callee, id, "x", 1, 1, 0, -1);
     }
     CHECK_EQ(served, 300);
-    CHECK(test_now_ms() - begin < 500);
+    CHECK(test_now_ms() - begin < 2000);
     tachyon_rpc_destroy(ends.callee);
 }
 
@@ -1023,6 +1023,23 @@ TEST(a_corrupt_reply_ring_ends_every_wait) {
         CHECK_EQ(tachyon_rpc_get_state(ends.caller), TACHYON_STATE_FATAL_ERROR);
         close_ends(&ends);
     }
+}
+
+TEST(corruption_behind_an_end_that_a_call_found_is_told) {
+    struct ends ends = open_ends(4096, 4096);
+    struct ring_consumer *c = &((struct tachyon_bus *)ends.caller)->rx;
+    uint32_t type;
+    size_t size;
+    answer_calls(&ends, 1);
+    tachyon_rpc_destroy(ends.callee);
+    ends.callee = NULL;
+    call_until_the_end(&ends, TACHYON_ERR_CLOSED);
+    atomic_store(&ring_line_at(c->data, c->mask, c->tail)->word, 0x22);
+    expect_reply(&ends, 1); /* kept */
+    for (int i = 0; i < 2; i++)
+        CHECK_REFUSED(tachyon_rpc_wait(ends.caller, 2, &size, &type, 0),
+                      TACHYON_ERR_CORRUPT);
+    close_ends(&ends);
 }
 
 /* ---- The rest ---- */

@@ -237,9 +237,9 @@ class Listener:
 
         peer: its number, of an Event or PeerInfo; ValueError when it is not connected.
 
-        It reads what there is and finds that the stream has ended, or a LaggedError once
-        a broadcast goes on without it. What it has sent and nobody has received is lost.
-        The event LEFT follows.
+        It reads what there is and finds that the stream has ended, or a LaggedError
+        once a broadcast goes on without it. What it has sent and nobody has received
+        is lost. The event LEFT follows.
         """
         self._low.drop_peer(peer)
 
