@@ -94,6 +94,9 @@ namespace detail {
     }
 }
 inline void check(tachyon_error_t code) { if (code) raise(); }
+inline void check_release(tachyon_error_t code) { // another end the next call says
+    if (code == TACHYON_ERR_LAGGED) raise();
+}
 [[noreturn]] inline void refuse(tachyon_error_t code, const std::string &text) {
     throw error({code, category()}, text);
 }
@@ -219,13 +222,16 @@ struct View : tachyon_msg_view_t {
 };
 static_assert(sizeof(View) == sizeof(tachyon_msg_view_t), "C takes arrays of it");
 
-/// A message that is held: released when destroyed, or by commit().
+/// A message that is held: released when destroyed, or by commit(), which alone says
+/// LAGGED: of a broadcast, what was read may have been overwritten before.
 template <class Handle, auto release> class Message : public View {
 public:
     Message(Handle *handle, const View &view, uint64_t id = 0) noexcept
         : View(view), correlation_id(id), held_(handle) {}
     Message(Message &&) noexcept = default; ///< not assigned: it would hold two
-    void commit() noexcept { held_.reset(); }
+    void commit() {
+        if (Handle *handle = held_.release()) detail::check_release(release(handle));
+    }
     void keep() noexcept { held_.release(); } ///< the next call gives it again
     uint64_t correlation_id;             ///< of RPC, else 0
 private:
@@ -235,7 +241,8 @@ using RxGuard = Message<tachyon_bus_t, tachyon_commit_rx>;
 using Reply = Message<tachyon_rpc_bus_t, tachyon_rpc_commit_rx>;
 using Request = Message<tachyon_rpc_bus_t, tachyon_rpc_commit_serve>;
 
-/// Up to N messages for range-for, released together: when destroyed, or by commit().
+/// Up to N messages for range-for, released together: when destroyed, or by commit(),
+/// which alone says LAGGED, as of a Message.
 template <size_t N> class RxBatch {
 public:
     RxBatch(tachyon_bus_t *bus, size_t max, uint32_t spin, int64_t ns, bool must)
@@ -244,7 +251,7 @@ public:
         if (must && !count_) detail::raise();
     }
     RxBatch(const RxBatch &) = delete;
-    ~RxBatch() { commit(); }
+    ~RxBatch() { release(count_); }
     const View *begin() const noexcept { return views_; }
     const View *end() const noexcept { return views_ + count_; }
     const View &operator[](size_t i) const noexcept { return views_[i]; }
@@ -268,17 +275,22 @@ public:
     }
     /// Release the first `count`; the others move to the front and are still held.
     void release_oldest(size_t count) {
-        detail::check(tachyon_commit_rx_batch(bus_, views_, count));
+        const tachyon_error_t code = release(count);
+        if (code != TACHYON_ERR_LAGGED) detail::check(code);
         for (size_t i = count; i < count_; i++) views_[i - count] = views_[i];
         count_ -= count;
+        detail::check(code);
     }
     /// Release the first `count`; the others come again.
-    void commit(size_t count = N) noexcept {
+    void commit(size_t count = N) {
         const size_t some = count < count_ ? count : count_;
-        if (some) tachyon_commit_rx_batch(bus_, views_, some);
         count_ = 0;
+        detail::check_release(release(some));
     }
 private:
+    tachyon_error_t release(size_t count) noexcept {
+        return tachyon_commit_rx_batch(bus_, views_, count);
+    }
     tachyon_bus_t *bus_;
     uint32_t spin_;
     View views_[N];
@@ -482,7 +494,9 @@ public:
         RxGuard message = acquire_rx(wait);
         if (message.size() != sizeof(T)) message.keep();
         if (type_id) *type_id = message.type_id;
-        return message.template as<T>();
+        const T value = message.template as<T>();
+        message.commit();
+        return value;
     }
     /// What is there, up to `max`.
     template <size_t N = 256>

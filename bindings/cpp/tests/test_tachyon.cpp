@@ -217,6 +217,69 @@ void a_batch_takes_more_and_releases_its_oldest() {
     CHECK(batch.empty() && rx.stats().messages == 5);
 }
 
+// The producer of a broadcast, which is not for C++ to listen as, and a reader of it.
+Pair<Bus> broadcast() {
+    tachyon_options_t options = patient().raw(true);
+    options.role = TACHYON_ROLE_PRODUCER;
+    options.max_peers = 2;
+    options.slow_peer = TACHYON_SLOW_DISCONNECT;
+    options.slow_after_ns = 1;
+    options.without_peers = TACHYON_WITHOUT_PEERS_FREE_RUN;
+    const std::string path = name();
+    tachyon_bus_t *feed = nullptr;
+    CHECK(!tachyon_bus_listen_with(path.c_str(), 4096, &options, &feed));
+    Options reads = patient();
+    reads.role = TACHYON_ROLE_CONSUMER;
+    auto connecting = Bus::start_connect(path, reads);
+    std::optional<Bus> reader;
+    for (tachyon_event_t event; !reader; reader = connecting.step())
+        tachyon_bus_accept(feed, &event, 0);
+    return {Bus(feed), std::move(*reader)};
+}
+
+// What was read may have been overwritten: its release says so once, and is done.
+void who_was_overtaken_is_told() {
+    using Overtake = std::function<void()>;
+    const std::function<void(Bus &, const Overtake &)> ways[] = {
+        [](Bus &rx, const Overtake &overtake) {
+            auto message = rx.acquire_rx();
+            overtake();
+            THROWS(aborted_error, TACHYON_ERR_LAGGED, "", message.commit());
+            message.commit();
+        },
+        [](Bus &rx, const Overtake &overtake) {
+            auto batch = rx.drain_batch<2>();
+            overtake();
+            THROWS(aborted_error, TACHYON_ERR_LAGGED, "", batch.commit());
+            CHECK(batch.empty());
+        },
+        [](Bus &rx, const Overtake &overtake) {
+            auto batch = rx.drain_batch<2>();
+            overtake();
+            THROWS(aborted_error, TACHYON_ERR_LAGGED, "", batch.release_oldest(1));
+            CHECK(batch.size() == 1);
+        },
+        [](Bus &rx, const Overtake &overtake) {
+            overtake(); // which acquire_rx() does not see
+            THROWS(aborted_error, TACHYON_ERR_LAGGED, "", rx.recv<Tick>());
+        },
+        [](Bus &rx, const Overtake &overtake) { // a destructor throws nothing
+            auto message = rx.acquire_rx();
+            overtake();
+        },
+        [](Bus &rx, const Overtake &overtake) {
+            auto batch = rx.drain_batch<2>();
+            overtake();
+        }};
+    for (const auto &way : ways) {
+        auto ends = broadcast();
+        Bus &feed = ends.listener, &rx = ends.connector;
+        feed.send_batch(std::array<Tick, 2>{});
+        way(rx, [&] { feed.send_batch(std::array<Tick, 100>{}); });
+        THROWS(aborted_error, TACHYON_ERR_LAGGED, "", rx.acquire_rx());
+    }
+}
+
 void a_full_ring_refuses_or_times_out() {
     auto ends = buses();
     Bus &rx = ends.listener, &tx = ends.connector;
@@ -537,6 +600,7 @@ int main() {
     RUN(a_message_is_released_once);
     RUN(batches_are_iterated_and_released_together);
     RUN(a_batch_takes_more_and_releases_its_oldest);
+    RUN(who_was_overtaken_is_told);
     RUN(a_full_ring_refuses_or_times_out);
     RUN(the_end_of_a_stream_is_told);
     RUN(another_thread_may_close);
