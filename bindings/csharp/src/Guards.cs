@@ -32,6 +32,15 @@ readonly unsafe struct Hold {
 
     internal void Release() => Done(Bus.End(Op.Release));
 
+    /// After a copy, which is worth nothing if it came too late. What else has ended the
+    /// next call says.
+    internal void Taken() {
+        long result = bus.End(Op.Release);
+        bus.Turn = 0;
+        if (result == -(long)TachyonError.Lagged)
+            bus.Check(result);
+    }
+
     /// For Dispose: no matter when, and what comes of it.
     internal void End(bool sending) {
         if (!IsValid)
@@ -104,7 +113,8 @@ public readonly unsafe struct TxBatch : IDisposable {
     public void Dispose() => hold.End(true);
 }
 
-/// <summary>One message in the ring. Dispose releases it, as Commit does.</summary>
+/// <summary>One message in the ring. Dispose releases it, as Commit does, which alone
+/// says Lagged: of a broadcast, what was read may have been overwritten before.</summary>
 public readonly unsafe struct RxGuard : IDisposable {
     readonly Hold hold;
     readonly long offset;
@@ -128,10 +138,12 @@ public readonly unsafe struct RxGuard : IDisposable {
     /// <summary>The lower half of the type.</summary>
     public ushort MsgType => TachyonIpc.TypeId.MsgType(TypeId);
 
-    /// <summary>Copies the message and releases it.</summary>
+    /// <summary>Copies the message and releases it. Lagged: it may have been
+    /// overwritten before.</summary>
     public Message Copy() {
-        using (this)
-            return new Message(Data.ToArray(), TypeId);
+        var message = new Message(Data.ToArray(), TypeId);
+        hold.Taken();
+        return message;
     }
 
     /// <summary>Releases the message.</summary>
@@ -141,7 +153,8 @@ public readonly unsafe struct RxGuard : IDisposable {
     public void Dispose() => hold.End(false);
 }
 
-/// <summary>Messages in the ring. Dispose releases all, as Commit does.</summary>
+/// <summary>Messages in the ring. Dispose releases all, as Commit does, which alone
+/// says Lagged.</summary>
 public readonly unsafe struct RxBatch : IDisposable {
     readonly Hold hold;
 

@@ -354,6 +354,52 @@ static class GuardsTests {
         }
     }
 
+    /// With a reader of a broadcast, and what has the producer overtake it. Only by its
+    /// inside a bus lets peers in.
+    static void Reading(Action<Bus, Action> read) {
+        string path = NewPath();
+        using (var options = new Options {
+            Role = Role.Producer, MaxPeers = 2, SlowPeer = (int)SlowPeer.Disconnect,
+            SlowAfter = 1e-9, WithoutPeers = (int)WithoutPeers.FreeRun })
+        using (var consumer = new Options { Role = Role.Consumer, Timeout = Long })
+        using (Bus feed = Bus.Listen(path, 4096, options)) {
+            Task<Bus> connecting = Bus.ConnectAsync(path, consumer);
+            object handle = typeof(Bus).GetProperty("Handle", Hidden).GetValue(feed);
+            typeof(Bus).Assembly.GetType("TachyonIpc.Native").GetMethod("RawBus_Accept")
+                .Invoke(null, new[] { handle, Long.TotalSeconds });
+            using (Bus reader = connecting.Result) {
+                feed.Send(Text("old"));
+                read(reader, () => feed.SendBatch(new byte[300], 3));
+                Raises<StreamAbortedException>(TachyonError.Lagged, () =>
+                    reader.Receive());
+            }
+        }
+    }
+    const BindingFlags Hidden = BindingFlags.Instance | BindingFlags.NonPublic;
+
+    public static void OfWhoWasOvertakenSaySo() {
+        Reading((reader, overtake) => {
+            RxGuard guard = reader.AcquireRx();
+            overtake();
+            Raises<StreamAbortedException>(TachyonError.Lagged, () => guard.Copy());
+            Raises<TachyonException>(TachyonError.Empty, guard.Commit);
+        });
+        Reading((reader, overtake) => {
+            overtake(); // which TryReceive() does not see
+            Raises<StreamAbortedException>(
+                TachyonError.Lagged, () => reader.ReceiveAsync().Wait());
+        });
+        Reading((reader, overtake) => {
+            RxBatch batch = reader.AcquireRxBatch();
+            overtake();
+            Raises<StreamAbortedException>(TachyonError.Lagged, batch.Commit);
+        });
+        Reading((reader, overtake) => {
+            using (reader.AcquireRx()) // which cannot
+                overtake();
+        });
+    }
+
     public static void OfABatchShowWhatIsThere() {
         using (var pair = new Pair(4096)) {
             for (int i = 0; i < 5; ++i)
