@@ -262,9 +262,14 @@ static tachyon_error_t send_reply(struct callers *callers, struct served *served
     return TACHYON_SUCCESS;
 }
 
-static void drop_reserved(struct callers *callers) {
-    if (callers->holder)
-        callers->holder->tx.offset = 0;
+static void drop_reserved(struct tachyon_bus *bus) {
+    struct callers *callers = callers_of(bus);
+    struct peer *holder = callers->holder;
+    if (holder) {
+        holder->tx.offset = 0;
+        if (unlikely(peer_end(holder) != TACHYON_SUCCESS)) /* R2: it may go now */
+            ty_link_wake(&bus->peers->front);
+    }
     callers->holder = NULL;
     callers->reserved = NULL;
 }
@@ -287,7 +292,7 @@ void *ty_callers_acquire(struct tachyon_bus *bus, size_t size, uint32_t spins,
                          int64_t timeout_ns) {
     struct callers *callers = callers_of(bus);
     struct peer *peer = callers->taken;
-    drop_reserved(callers);
+    drop_reserved(bus);
     if (peer && peer_end(peer) == TACHYON_SUCCESS) {
         callers->reserved = room_for(bus, peer, size, spins, timeout_ns);
         if (callers->reserved)
@@ -323,7 +328,7 @@ tachyon_error_t ty_callers_commit(struct tachyon_bus *bus, uint64_t id, size_t s
             return no_room(callers, id);
         memcpy(slot, callers->reserved, size);
     }
-    drop_reserved(callers);
+    drop_reserved(bus);
     return send_reply(callers, served, call, size, type);
 }
 
@@ -337,7 +342,7 @@ tachyon_error_t ty_callers_reply(struct tachyon_bus *bus, uint64_t id,
         return tachyon_last_error();
     if (size > 0 && is_null(payload))
         return TACHYON_ERR_NULL_PTR;
-    drop_reserved(callers);
+    drop_reserved(bus);
     void *slot = room_for(bus, served->caller, size, spins, timeout_ns);
     if (!slot)
         return no_room(callers, id);
@@ -347,7 +352,7 @@ tachyon_error_t ty_callers_reply(struct tachyon_bus *bus, uint64_t id,
 }
 
 void ty_callers_rollback(struct tachyon_bus *bus) {
-    drop_reserved(callers_of(bus));
+    drop_reserved(bus);
 }
 
 /* ---- What a listener needs ---- */

@@ -1145,6 +1145,33 @@ TEST(the_descriptor_tells_of_requests_of_room_and_of_callers) {
     end_stuck(&stuck);
 }
 
+TEST(a_caller_that_left_while_a_reply_to_it_was_reserved_is_let_go_with_that) {
+    for (int late = 0; late < 2; late++) { /* another reply is asked for, or none */
+        const char *path = test_path("rpc");
+        tachyon_rpc_bus_t *callee = listen_for(path, 8);
+        tachyon_rpc_bus_t *caller = come(callee, path), *other = come(callee, path);
+        ask(other, 2);
+        uint64_t id = take(callee, 2);
+        ask(caller, 1);
+        take(callee, 1);
+        CHECK(tachyon_rpc_acquire_reply_tx(callee, 8));
+        CHECK(is_readable(callee));
+        tachyon_rpc_destroy(caller);
+        for (int i = 0; is_readable(callee); i++) {
+            CHECK(i < 10);
+            take_nothing(callee);
+        }
+        if (late)
+            CHECK_OK(answer(callee, id, 3));
+        else
+            tachyon_rpc_rollback_reply(callee);
+        CHECK(is_readable(callee));
+        gone(callee, 1, TACHYON_ERR_CLOSED);
+        tachyon_rpc_destroy(other);
+        tachyon_rpc_destroy(callee);
+    }
+}
+
 TEST(who_watches_no_messages_is_told_of_room_only) {
     struct stuck stuck = get_stuck(test_path("rpc"));
     tachyon_rpc_bus_t *callee = stuck.callee;
