@@ -11,6 +11,7 @@
 %rename("%(lowercamelcase)s", %$isfunction) "";
 %rename(NativeBus) Bus;
 %rename(NativeRpcBus) RpcBus;
+%rename(wake) interrupt; /* which Endpoint has */
 %javamethodmodifiers tachyon_error_name "";
 %javamethodmodifiers tachyon_error_kind "";
 %javamethodmodifiers address "";
@@ -159,6 +160,7 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %javamethodmodifiers method "";
 %enddef
 %formacro(HIDDEN, Bus::error, Bus::size, Bus::spin, Bus::type_id, Bus::clear_interrupt)
+%formacro(HIDDEN, Bus::interrupt, RpcBus::interrupt)
 %formacro(HIDDEN, Bus::error_text, Bus::view_memory, Bus::ring_from, Bus::last_type)
 %formacro(HIDDEN, Bus::rollback, Bus::listen, Bus::connect)
 %formacro(HIDDEN, Bus::commit_batch, Bus::count, Bus::stride)
@@ -204,8 +206,10 @@ TRIED(Bus::take, TAKE, 0, 0, max_count)
         return result;
     }
 %}
-/* Without a first try: what that sent would be all. */
-%typemap(javaout) Result Bus::send_batch { return sleep(timeout, t -> $jnicall); }
+%typemap(javaout) Result Bus::send_batch {
+    double t = Endpoint.seconds(timeout);
+    return $jnicall;
+}
 
 %ignore Bus::take_next; /* a guard holds what one call gave */
 %include "tachyon.i"

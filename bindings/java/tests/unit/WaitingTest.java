@@ -14,6 +14,8 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
@@ -98,6 +100,58 @@ final class WaitingTest {
                 assertInstanceOf(BusInterruptedException.class, e, wait.getKey());
                 assertTrue(status.get(), wait.getKey());
             }
+        }
+    }
+
+    private static TachyonBus listen(String path, Role role) {
+        Options options = new Options();
+        options.setRole(role);
+        options.setMaxPeers(2);
+        return TachyonBus.listen(path, 4096, options);
+    }
+
+    /** What the call gives in a thread of its own, while others are interrupted. */
+    private static <T> FutureTask<T> beside(Callable<T> call, Runnable wait) throws Exception {
+        FutureTask<T> task = new FutureTask<>(call);
+        new Thread(task).start();
+        for (int i = 0; i < 3; i++) {
+            Throwable e = struck(wait, Thread::interrupt, new AtomicBoolean());
+            assertInstanceOf(BusInterruptedException.class, e);
+        }
+        return task;
+    }
+
+    @Test
+    void an_interrupt_ends_no_wait_of_another_thread() throws Exception {
+        String path = Pair.path();
+        try (TachyonBus rx = listen(path, Role.ROLE_CONSUMER)) {
+            var joined = beside(() -> rx.accept(null), () -> rx.recv((Duration) null));
+            try (TachyonBus tx = TachyonBus.connect(path, Pair.options(Pair.LONG))) {
+                assertEquals(ProcessHandle.current().pid(), joined.get().getPid());
+                var received = beside(() -> rx.recv((Duration) null), () -> rx.accept(null));
+                tx.send(new byte[3], 1);
+                assertEquals(3, received.get().length);
+            }
+        }
+        try (TachyonBus tx = listen(path, Role.ROLE_PRODUCER)) {
+            var joined = beside(() -> tx.accept(null),
+                    () -> endless(() -> tx.send(new byte[100], 1)));
+            try (TachyonBus rx = TachyonBus.connect(path, Pair.options(Pair.LONG))) {
+                joined.get();
+                ByteBuffer items = ByteBuffer.allocateDirect(10_000);
+                var sent = beside(() -> tx.sendBatch(items, 10, 1, null), () -> tx.accept(null));
+                for (int left = 1000; left > 0;) left -= rx.recvBatch(items, 10, Pair.LONG);
+                assertEquals(1000, sent.get());
+            }
+        }
+    }
+
+    @Test
+    void who_asks_for_it_ends_one_wait() {
+        try (Pair pair = Pair.of(4096)) {
+            pair.rx().interrupt();
+            assertThrows(BusInterruptedException.class, () -> pair.rx().recv((Duration) null));
+            assertThrows(BusTimeoutException.class, () -> pair.rx().recv(Pair.SOON));
         }
     }
 

@@ -10,6 +10,7 @@ import java.nio.channels.spi.AbstractInterruptibleChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongUnaryOperator;
 import java.util.function.ToLongFunction;
 
@@ -21,11 +22,17 @@ abstract class Endpoint implements AutoCloseable {
     private int spin = TachyonConstants.TACHYON_DEFAULT_SPIN;
     private Located located; /* the buffer that was used last */
 
+    /** All waits of a bus sleep on one descriptor, which is readable while one of them is to
+        end: by wake(), of which who sees it first takes what others may need, too. */
+    private final Object waits = new Object();
+    private int interrupted; /* waits whose thread was, and which have not ended */
+    private boolean anyone; /* by interrupt(): the next to see it */
+
     private record Located(ByteBuffer buffer, long at) {}
 
     abstract String errorText();
 
-    abstract void interrupt();
+    abstract void wake();
 
     abstract void clearInterrupt();
 
@@ -40,27 +47,79 @@ abstract class Endpoint implements AutoCloseable {
         this.spin = spin;
     }
 
+    /** Ends the call that waits, or else the next that would. */
+    public final void interrupt() {
+        synchronized (waits) {
+            anyone = true;
+            wake();
+        }
+    }
+
     /** A native call that may wait. */
     interface Call {
         long attempt(double timeout);
     }
 
-    /** Being closed is what Thread.interrupt() does to a thread between begin and end. */
+    /** Being closed is what Thread.interrupt() does to a thread between begin and end, or a
+        little later. */
     private final class Wait extends AbstractInterruptibleChannel {
+        private boolean struck;
+        private boolean over;
+
         @Override
         protected void implCloseChannel() {
-            interrupt();
+            synchronized (waits) {
+                if (over) return;
+                struck = true;
+                interrupted++;
+                wake();
+            }
         }
 
         long on(Call call, double timeout) {
+            long start = System.nanoTime();
+            double left = timeout;
             begin();
             try {
-                return call.attempt(timeout);
+                for (;;) {
+                    long result = call.attempt(left);
+                    boolean ended = result != -ErrorCode.ERR_INTERRUPTED.swigValue();
+                    if (ended || isMeant()) return result;
+                    double waited = (System.nanoTime() - start) / 1e9;
+                    if (timeout >= 0) left = Math.max(timeout - waited, 1e-9);
+                }
             } finally {
+                finish();
                 try {
                     end(true);
                 } catch (AsynchronousCloseException e) {
-                    clearInterrupt(); /* the thread's own status stays set */
+                    /* the thread's own status stays set */
+                }
+            }
+        }
+
+        /** False once those have ended for whom it was. */
+        private boolean isMeant() {
+            for (;; LockSupport.parkNanos(50_000)) {
+                synchronized (waits) {
+                    if (struck || anyone) {
+                        anyone &= struck;
+                        return true;
+                    }
+                    if (interrupted == 0) return false;
+                    wake(); /* we may have taken it */
+                }
+            }
+        }
+
+        private void finish() {
+            synchronized (waits) {
+                over = true;
+                if (struck) interrupted--;
+                if (interrupted > 0 || anyone) {
+                    wake();
+                } else if (struck) {
+                    clearInterrupt();
                 }
             }
         }
@@ -78,7 +137,11 @@ abstract class Endpoint implements AutoCloseable {
     }
 
     final long sleep(Duration timeout, Call call) {
-        return check(new Wait().on(call, seconds(timeout)));
+        return check(outcome(timeout, call));
+    }
+
+    final long outcome(Duration timeout, Call call) {
+        return new Wait().on(call, seconds(timeout));
     }
 
     /** First without waiting, which costs next to nothing. */

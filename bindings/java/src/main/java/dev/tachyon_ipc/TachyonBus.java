@@ -58,8 +58,17 @@ public final class TachyonBus extends NativeBus {
 
     /** Messages of one size and type; how many went, fewer than all at an error. */
     public int sendBatch(ByteBuffer items, int itemSize, int typeId, Duration timeout) {
-        return (int) lend(items,
-                at -> sendBatch(at, items.remaining(), itemSize, typeId, timeout));
+        long size = items.remaining();
+        long[] sent = {0}; /* bytes */
+        return (int) lend(items, at -> {
+            long result = outcome(timeout, t -> {
+                long count = sendBatch(at + sent[0], size - sent[0], itemSize, typeId, duration(t));
+                sent[0] += Math.max(count, 0) * itemSize;
+                boolean part = count >= 0 && sent[0] < size; /* the next try says why */
+                return part ? -ErrorCode.ERR_INTERRUPTED.swigValue() : count;
+            });
+            return sent[0] > 0 ? sent[0] / itemSize : check(result);
+        });
     }
 
     /** A copy of the next message; getTypeId() tells its type. */
