@@ -7,6 +7,7 @@ import java.util.concurrent.atomic.AtomicInteger
 import kotlin.time.Duration.Companion.ZERO
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.TimeoutCancellationException
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
@@ -14,10 +15,13 @@ import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.joinAll
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeout
 import kotlinx.coroutines.withTimeoutOrNull
+import kotlinx.coroutines.yield
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
@@ -135,6 +139,17 @@ internal class BusTest {
         assertEquals(0, caller.java.stats().outstanding)
         caller.close()
         assertEquals(11, server.await())
+    }
+
+    @Test
+    fun `buses that wait leave the threads of Dispatchers IO to others`() = runBlocking {
+        val all = List(70) { buses() }
+        val waits = all.map { (_, rx) -> launch { rx.receive().toList() } }
+        yield()
+        assertEquals(1, withTimeout(10_000.milliseconds) { withContext(Dispatchers.IO) { 1 } })
+        for ((tx, _) in all) tx.close()
+        waits.joinAll()
+        for ((_, rx) in all) rx.close()
     }
 
     @Test

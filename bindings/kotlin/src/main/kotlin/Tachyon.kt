@@ -24,6 +24,9 @@ private fun java(timeout: Duration) = if (timeout.isInfinite()) null else timeou
 
 private fun ByteBuffer.bytes() = ByteArray(remaining()).also { get(0, it) }
 
+/** Beside the 64 threads of Dispatchers.IO, which are for others: as many as calls wait. */
+private val threads = Dispatchers.IO.limitedParallelism(Int.MAX_VALUE)
+
 /**
  * At once where that can be, else on a thread that may sleep, which to cancel interrupts.
  */
@@ -35,7 +38,7 @@ private suspend fun <T> waiting(timeout: Duration, call: (java.time.Duration?) -
             e.code == ErrorCode.ERR_EMPTY.swigValue()
         if (!notYet || timeout == ZERO) throw e
     }
-    return runInterruptible(Dispatchers.IO) {
+    return runInterruptible(threads) {
         try {
             call(java(timeout))
         } catch (e: BusInterruptedException) {
