@@ -10,8 +10,11 @@ import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.TimeoutCancellationException
 import kotlinx.coroutines.async
+import kotlinx.coroutines.cancel
 import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
@@ -139,6 +142,68 @@ internal class BusTest {
         assertEquals(0, caller.java.stats().outstanding)
         caller.close()
         assertEquals(11, server.await())
+    }
+
+    /** The thread that waits gets it, while this one, which is its coroutine's, does not look. */
+    private suspend fun cancelledAt(wait: suspend () -> Unit, there: () -> Boolean) =
+        coroutineScope {
+            val job = launch { wait() }
+            yield()
+            while (!there()) Thread.sleep(1)
+            job.cancelAndJoin()
+        }
+
+    @Test
+    fun `what comes while a wait is cancelled is there for the next`() = runBlocking {
+        val (caller, callee) = rpcBuses()
+        var id = 0L
+        cancelledAt({ callee.serve().toList() }) {
+            if (id == 0L) id = caller.java.call(byteArrayOf(1), 7)
+            callee.java.stats().calls == 1L
+        }
+        val request = callee.serve().first()
+        assertEquals(id to 7, request.correlationId to request.msgType)
+        var replied = false
+        cancelledAt({ caller.waitResponse(id) }) {
+            if (!replied) callee.java.reply(id, byteArrayOf(2), 8)
+            replied = true
+            caller.java.stats().replies == 1L
+        }
+        assertArrayEquals(byteArrayOf(2), caller.waitResponse(id).data)
+        cancelledAt({ caller.call(ByteArray(1)) }) {
+            runCatching { callee.java.serve(JavaDuration.ZERO) }
+                .onSuccess { callee.java.reply(it.correlationId, ByteArray(1), 0) }
+            caller.java.stats().replies == 2L
+        }
+        assertThrows(TachyonException::class.java) { runBlocking { caller.waitResponse(0, 1, ZERO) } }
+        caller.close()
+        callee.close()
+    }
+
+    @Test
+    fun `a call is given up that was cancelled while it was sent`() = runBlocking {
+        val (caller, callee) = rpcBuses()
+        var calls = 0L
+        assertThrows(BufferFullException::class.java) {
+            while (true) { caller.java.call(ByteArray(100), 1, JavaDuration.ZERO); calls++ }
+        }
+        cancelledAt({ caller.call(ByteArray(100)) }) {
+            if (callee.java.stats().calls < calls) callee.java.serve(JavaDuration.ZERO)
+            caller.java.stats().calls > calls
+        }
+        assertEquals(calls, caller.java.stats().outstanding.toLong())
+        caller.close()
+        callee.close()
+    }
+
+    @Test
+    fun `a flow that is cancelled takes no further message`() = runBlocking {
+        val (tx, rx) = buses()
+        for (i in 0 until 3) tx.send(ByteArray(1), i)
+        launch { rx.receive().collect { cancel() } }.join()
+        assertEquals(1, rx.recv().typeId)
+        tx.close()
+        rx.close()
     }
 
     @Test

@@ -7,9 +7,12 @@ import kotlin.time.Duration
 import kotlin.time.Duration.Companion.INFINITE
 import kotlin.time.Duration.Companion.ZERO
 import kotlin.time.toJavaDuration
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.flow.Flow
-import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.flow.FlowCollector
 import kotlinx.coroutines.runInterruptible
 
 /** A copy of a message. */
@@ -29,8 +32,12 @@ private val threads = Dispatchers.IO.limitedParallelism(Int.MAX_VALUE)
 
 /**
  * At once where that can be, else on a thread that may sleep, which to cancel interrupts.
+ * What the call has given when its coroutine is cancelled goes to `late`.
  */
-private suspend fun <T> waiting(timeout: Duration, call: (java.time.Duration?) -> T): T {
+private suspend fun <T> waiting(
+    timeout: Duration, late: (T) -> Unit = {}, call: (java.time.Duration?) -> T,
+): T {
+    currentCoroutineContext().ensureActive() // behind the call nothing looks
     try {
         return call(java.time.Duration.ZERO)
     } catch (e: TachyonException) {
@@ -38,24 +45,35 @@ private suspend fun <T> waiting(timeout: Duration, call: (java.time.Duration?) -
             e.code == ErrorCode.ERR_EMPTY.swigValue()
         if (!notYet || timeout == ZERO) throw e
     }
-    return runInterruptible(threads) {
-        try {
-            call(java(timeout))
-        } catch (e: BusInterruptedException) {
-            throw InterruptedException(e.message)
+    val given = ArrayList<T>(1)
+    try {
+        return runInterruptible(threads) {
+            try {
+                call(java(timeout)).also(given::add)
+            } catch (e: BusInterruptedException) {
+                throw InterruptedException(e.message)
+            }
         }
+    } catch (e: CancellationException) {
+        given.forEach(late)
+        throw e
     }
 }
 
-/** What `next` gives, until the stream has ended. */
-private fun <T> untilClosed(next: suspend () -> T): Flow<T> = flow {
-    while (true) {
-        val message = try {
-            next()
-        } catch (e: BusClosedException) {
-            break
+/**
+ * What `next` gives, until the stream has ended. No flow { }, whose emit() would drop what
+ * has been taken when the coroutine is cancelled.
+ */
+private fun <T> untilClosed(next: suspend () -> T) = object : Flow<T> {
+    override suspend fun collect(collector: FlowCollector<T>) {
+        while (true) {
+            val message = try {
+                next()
+            } catch (e: BusClosedException) {
+                break
+            }
+            collector.emit(message)
         }
-        emit(message)
     }
 }
 
@@ -92,15 +110,28 @@ class Bus internal constructor(val java: TachyonBus) : AutoCloseable by java {
 
 /** One end of a pair of rings, for one coroutine at a time. */
 class RpcBus internal constructor(val java: TachyonRpcBus) : AutoCloseable by java {
+    private val late = ArrayList<RpcMessage>() // of waits that were cancelled, for the next
+
+    private fun lately(id: Long) =
+        late.firstOrNull { id == 0L || id == it.correlationId }?.also(late::remove)
+
     private fun message(copy: RpcRxGuard) =
         RpcMessage(copy.correlationId, copy.msgType, copy.data.bytes())
 
-    /** Sends a request; the id of its reply. */
-    suspend fun send(payload: ByteArray, msgType: Int = 0, timeout: Duration = INFINITE): Long =
-        waiting(timeout) { java.call(payload, msgType, it) }
+    private fun giveUp(id: Long) {
+        lately(id) ?: runCatching { java.cancel(id) }
+    }
 
+    /** Sends a request; the id of its reply. One that is cancelled is given up. */
+    suspend fun send(payload: ByteArray, msgType: Int = 0, timeout: Duration = INFINITE): Long =
+        waiting(timeout, ::giveUp) { java.call(payload, msgType, it) }
+
+    /** The reply, which a cancelled wait does not lose. */
     suspend fun waitResponse(id: Long, spin: Int = 10_000, timeout: Duration = INFINITE) =
-        waiting(timeout) { java.look(spin); message(java.waitResponse(id, it)) }
+        waiting(timeout, late::add) {
+            java.look(spin)
+            lately(id) ?: message(java.waitResponse(id, it))
+        }
 
     /** Sends a request and waits for its reply; gives the call up when that fails. */
     suspend fun call(payload: ByteArray, msgType: Int = 0): RpcMessage {
@@ -108,14 +139,18 @@ class RpcBus internal constructor(val java: TachyonRpcBus) : AutoCloseable by ja
         try {
             return waitResponse(id)
         } catch (e: Throwable) {
-            runCatching { java.cancel(id) }
+            giveUp(id)
             throw e
         }
     }
 
-    /** All requests; ends with the stream. */
-    fun serve(spin: Int = 10_000, timeout: Duration = INFINITE): Flow<RpcMessage> =
-        untilClosed { waiting(timeout) { java.look(spin); message(java.serve(it)) } }
+    /** All requests; ends with the stream. A flow that is cancelled loses none. */
+    fun serve(spin: Int = 10_000, timeout: Duration = INFINITE): Flow<RpcMessage> = untilClosed {
+        waiting(timeout, late::add) {
+            java.look(spin)
+            lately(0) ?: message(java.serve(it))
+        }
+    }
 
     suspend fun reply(
         id: Long, payload: ByteArray, msgType: Int = 0, timeout: Duration = INFINITE,
