@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import queue
+import random
 import signal
 import struct
 import subprocess
@@ -427,6 +428,30 @@ def test_a_thread_waits_for_its_turn_in_time(both: "Queue[Any]") -> None:
 
 
 # ---- What is not a queue's ----
+
+
+def test_a_signal_handler_that_raises_ends_only_its_call(both: "Queue[Any]") -> None:
+    class SignalError(Exception):
+        pass
+
+    def handler(*_: object) -> None:
+        raise SignalError
+
+    before = signal.signal(signal.SIGALRM, handler)
+    limit = signal.setitimer(signal.ITIMER_REAL, 0)  # of the whole test
+    try:
+        for _ in range(3000):
+            if both.empty():
+                both.put(None)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 1e-5))
+                both.get(timeout=WAIT)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except SignalError:
+                assert not both._rx.lock.locked()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *limit)
 
 
 def test_a_message_of_something_else(both: "Queue[Any]") -> None:

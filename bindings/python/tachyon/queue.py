@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from queue import Empty, Full
 from typing import Any, Generic, SupportsIndex, TypeVar
 
@@ -19,6 +20,7 @@ from .arguments import seconds_or_none
 from .bus import Bus, Role
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 OBJECT = 0xFFFF0001  # type_id of what a queue sends
 COUNTS = struct.Struct("<II")  # buffers, bytes of the pickle
@@ -100,8 +102,9 @@ class Queue(Generic[Item]):
             )
         left = Timer(timeout if block else 0)
         try:
-            with self._opened(self._tx, left) as bus:
-                bus._send_parts(parts, OBJECT, left())
+            self._use(
+                self._tx, left, lambda bus: bus._send_parts(parts, OBJECT, left())
+            )
         except TimeoutError:
             raise Full from None
 
@@ -116,8 +119,9 @@ class Queue(Generic[Item]):
         """
         left = Timer(timeout if block else 0)
         try:
-            with self._opened(self._rx, left) as bus:
-                data = bus._recv_parts(OBJECT, left())
+            data = self._use(
+                self._rx, left, lambda bus: bus._recv_parts(OBJECT, left())
+            )
         except TimeoutError:
             raise Empty from None
         item: Item = unpacked(data)
@@ -143,8 +147,7 @@ class Queue(Generic[Item]):
                 "the process that puts does not know how many objects were got"
             )
         try:
-            with self._opened(self._rx, Timer(0)) as bus:
-                return bus._count_waiting()
+            return self._use(self._rx, Timer(0), lambda bus: bus._count_waiting())
         except TimeoutError:
             return 0
 
@@ -183,7 +186,8 @@ class Queue(Generic[Item]):
 
     cancel_join_thread = join_thread
 
-    def _opened(self, end: End, left: Timer) -> Turn:
+    def _use(self, end: End, left: Timer, do: Callable[[Bus], Result]) -> Result:
+        """Do something with an end, whose bus is opened when it is first used."""
         if self._closed:
             raise ValueError(f"{self!r} is closed")
         if self._finalizer is None:
@@ -194,7 +198,18 @@ class Queue(Generic[Item]):
             self._finalizer = util.Finalize(
                 self, close_both, (self._tx, self._rx), exitpriority=10
             )
-        return Turn(end, left)
+        seconds = left()
+        timeout = -1 if seconds is None else seconds
+        has_turn: list[bool] = []
+        try:
+            # In one step: a signal handler that raises must not come between the two.
+            has_turn.extend(map(end.lock.acquire, [True], [timeout]))
+            if not has_turn[0]:
+                raise TimeoutError("another thread uses this end of the queue")
+            return do(end.bus or end.open(left))
+        finally:
+            if has_turn and has_turn[0]:
+                end.lock.release()
 
 
 def queue_of(name: str, capacity: int) -> Queue[Any]:
@@ -219,27 +234,6 @@ class Timer:
         return max(self._deadline - time.monotonic(), 0)
 
 
-class Turn:
-    """One thread's use of an end, whose bus is opened when it is first used."""
-
-    def __init__(self, end: End, left: Timer) -> None:
-        self._end = end
-        self._left = left
-
-    def __enter__(self) -> Bus:
-        seconds = self._left()
-        if not self._end.lock.acquire(timeout=-1 if seconds is None else seconds):
-            raise TimeoutError("another thread uses this end of the queue")
-        try:
-            return self._end.bus or self._end.open(self._left)
-        except BaseException:
-            self._end.lock.release()
-            raise
-
-    def __exit__(self, *exception: object) -> None:
-        self._end.lock.release()
-
-
 class End:
     """What this process has of a queue where it puts, or where it gets."""
 
@@ -255,11 +249,11 @@ class End:
 
     def open(self, left: Timer) -> Bus:
         """Meet the other end; TimeoutError when it has not come in the time."""
-        if self._opening is None:
-            self._claim(self._does)
-            self._opening = Bus()
         bus = self._opening
         try:
+            if bus is None:
+                bus = self._opening = Bus()
+                self._claim(self._does)
             self._meet(bus, left)
         except TimeoutError:
             raise  # and the next call goes on with it
@@ -306,15 +300,14 @@ class End:
     def _claim(self, what: str) -> None:
         """Be the only process that does something with this queue, while it lives."""
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._claims.append(claim)
         try:
             claim.bind(address(self._name, what))
         except OSError:
-            claim.close()
             raise _native.TachyonError(
                 f"another process {what}s {'to' if what == 'put' else 'from'} this "
                 "queue already: it is from one process to one other; use one for each"
             ) from None
-        self._claims.append(claim)
 
     def close(self) -> None:
         """Close what is open of it, from any thread."""
