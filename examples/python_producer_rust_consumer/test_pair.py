@@ -26,7 +26,7 @@ from conftest import (
 
 HERE = Path(__file__).resolve().parent
 CONSUMER = os.environ["TACHYON_CONSUMER"]
-NOTICE_LIMIT = 5.0  # seconds from the end of one side to that of the other; a busy machine
+NOTICE_LIMIT = 5.0  # seconds from one end to the other, on a busy machine
 NEVER_ENDING = 4_000_000_000
 HEADER = "date,symbol,side,price,quantity"
 
