@@ -86,12 +86,16 @@ static class Background {
                 return served;
             }
             Message reply = await handler(request).ConfigureAwait(false);
+            // What is handled is answered, whoever cancels, if that needs no wait.
+            bool free = rpc.Turns.CurrentCount > 0;
             try {
                 await rpc.InTurn(left => {
                     rpc.Reply(request.CorrelationId, reply.Data, reply.TypeId, null,
                               token);
-                    return 0;
-                }, null, token).ConfigureAwait(false);
+                    return true;
+                }, null, free ? CancellationToken.None : token,
+                (out bool sent) => sent = rpc.TryReply(request.CorrelationId, reply))
+                    .ConfigureAwait(false);
             } catch (TachyonException end) when (end is StreamClosedException ||
                                                  end is StreamAbortedException ||
                                                  end is PeerDeadException) {
@@ -176,8 +180,18 @@ public sealed partial class RpcBus {
             }
         }, timeout, token);
 
+    internal bool TryReply(ulong id, Message reply) {
+        try {
+            Reply(id, reply.Data, reply.TypeId, TimeSpan.Zero);
+            return true;
+        } catch (WouldBlockException) {
+            return false;
+        }
+    }
+
     /// <summary>Answers requests until the end of the stream; gives how many. What the
-    /// handler throws ends it, and the request stays without a reply.</summary>
+    /// handler throws ends it, and the request stays without a reply; so does the token,
+    /// after a reply for which there is room.</summary>
     public Task<long> ServeAsync(Func<Message, Task<Message>> handler,
                                  CancellationToken token = default) =>
         Background.Serve(this, handler, token);

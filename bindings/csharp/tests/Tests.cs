@@ -1008,6 +1008,20 @@ static class RpcTests {
         }
     }
 
+    public static void WhatIsHandledIsAnsweredThoughItIsCancelled() {
+        using (var pair = new RpcPair(4096))
+        using (var end = new CancellationTokenSource()) {
+            ulong id = pair.Caller.Call(Text("x"));
+            Task<long> serving = pair.Callee.ServeAsync(request => {
+                end.Cancel();
+                return Task.FromResult(new Message(request.Payload.ToArray(), 1));
+            }, end.Token);
+            Raises<TachyonCanceledException>(TachyonError.Interrupted,
+                                             () => serving.GetAwaiter().GetResult());
+            Equal("x", Text(pair.Caller.Wait(id, TimeSpan.Zero).Data));
+        }
+    }
+
     public static void ACallThatIsGivenUpIsCancelled() {
         using (var pair = new RpcPair(4096)) {
             RpcBus caller = pair.Caller;
