@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -771,7 +772,9 @@ def test_many_producers_hold_one_at_a_time(socket_path: str) -> None:
             sender.close()
 
 
-def test_a_reader_that_was_let_go_is_told(socket_path: str) -> None:
+@pytest.fixture
+def broadcast(socket_path: str) -> Iterator[Pair]:
+    """Return a producer of many that waits for nobody, and a consumer."""
     with Bus.listen(
         socket_path,
         1 << 16,
@@ -786,16 +789,38 @@ def test_a_reader_that_was_let_go_is_told(socket_path: str) -> None:
         deadline = time.monotonic() + 20
         while not feed.peers() and time.monotonic() < deadline:
             time.sleep(0.001)
-        feed.send_array(np.zeros(10000, "u1"))
-        feed.send(b"next")
-        held = reader.recv_array(hold=True, timeout=5)
-        for _ in range(20):
-            feed.send_array(np.ones(10000, "u1"), timeout=5)
-        for _ in range(2):
-            with pytest.raises(LaggedError):
-                reader.recv(timeout=5)
-        del held
+        yield Pair(feed, reader)
         reader.close()
+
+
+def test_a_reader_that_was_let_go_is_told(broadcast: Pair) -> None:
+    feed, reader = broadcast
+    feed.send_array(np.zeros(10000, "u1"))
+    feed.send(b"next")
+    held = reader.recv_array(hold=True, timeout=5)
+    for _ in range(20):
+        feed.send_array(np.ones(10000, "u1"), timeout=5)
+    for _ in range(2):
+        with pytest.raises(LaggedError):
+            reader.recv(timeout=5)
+    del held
+
+
+@pytest.mark.parametrize("out", [None, np.zeros(2)])
+def test_what_was_overwritten_is_no_unexpected_message(
+    broadcast: Pair, out: Any
+) -> None:
+    feed, reader = broadcast
+    for _ in range(2):
+        feed.send_array(np.zeros(3))
+    held = reader.recv_array(hold=True, timeout=5)
+    with pytest.raises(UnexpectedMessage, match="out is of float64"):
+        reader.recv_array(np.zeros(4))
+    for _ in range(300):
+        feed.send(bytes(1000), timeout=5)
+    with pytest.raises(LaggedError):
+        reader.recv_array(out)
+    del held
 
 
 # ---- Without NumPy, and in an event loop ----

@@ -101,32 +101,44 @@ static bool read_header(const RxCall *call, tachyon_frame_t *header,
     return true;
 }
 
-static int read_frame(const RxCall *call, ArrayLayout *layout, uint32_t *tag) {
+/* Not what is wanted, unless it was overwritten meanwhile, in a broadcast. */
+static int raise_wrong(const End *end, const RxCall *call, PyObject *text) {
+    if (end->open && tachyon_get_state(end->handle) == TACHYON_STATE_FATAL_ERROR &&
+        tachyon_last_error() == TACHYON_ERR_LAGGED) {
+        Py_XDECREF(text);
+        raise_last();
+    } else {
+        raise_unexpected_message(text, call->type_id, call->size);
+    }
+    return -1;
+}
+
+static int read_frame(const End *end, const RxCall *call, ArrayLayout *layout,
+                      uint32_t *tag) {
     tachyon_frame_t header;
     char why[EXPLANATION];
     bool good = read_header(call, &header, layout, why);
     *tag = header.tag;
     if (good)
         return 0;
-    raise_unexpected_message(
+    return raise_wrong(
+        end, call,
         PyUnicode_FromFormat("the next message, of type_id %u, is %s; it stays in the "
                              "ring, and recv() takes it",
-                             call->type_id, why),
-        call->type_id, call->size);
-    return -1;
+                             call->type_id, why));
 }
 
 /* A frame without its place in the ring, and without memory. */
-static Frame *frame_new(End *end, const RxCall *call) {
+static Frame *frame_new(End *end, const RxCall *call, bool in_ring) {
     ArrayLayout layout;
     uint32_t tag;
-    if (read_frame(call, &layout, &tag) < 0)
+    if (read_frame(end, call, &layout, &tag) < 0)
         return NULL;
     Frame *frame =
-        end ? object_new(&end->frames, types.Frame) : object_allocate(types.Frame);
+        in_ring ? object_new(&end->frames, types.Frame) : object_allocate(types.Frame);
     if (!frame)
         return NULL;
-    frame->owner = end ? Py_NewRef(end->self) : NULL;
+    frame->owner = in_ring ? Py_NewRef(end->self) : NULL;
     frame->memory = NULL;
     frame->state = GUARD_OPEN;
     frame->views = 0;
@@ -144,7 +156,7 @@ static PyObject *receive_held(End *end, PyObject *timeout) {
     RxCall call = {.spin_threshold = TACHYON_DEFAULT_SPIN};
     if (receive_next(end, &call, timeout, true) < 0)
         return NULL;
-    Frame *frame = frame_new(end, &call);
+    Frame *frame = frame_new(end, &call, true);
     if (!frame) {
         held_put_back(&end->held);
         return NULL;
@@ -179,7 +191,7 @@ static PyObject *receive_copy(End *end, PyObject *timeout) {
     RxCall call = {.spin_threshold = TACHYON_DEFAULT_SPIN};
     if (receive_next(end, &call, timeout, false) < 0)
         return NULL;
-    Frame *frame = frame_new(NULL, &call);
+    Frame *frame = frame_new(end, &call, false);
     if (!frame)
         return NULL; /* not released: the message comes again */
     frame->memory = aligned_alloc(ITEM_ALIGNMENT,
@@ -197,7 +209,7 @@ static PyObject *receive_copy(End *end, PyObject *timeout) {
 }
 
 /* A target must be what the frame is. */
-static int check_target(const RxCall *call, const ArrayLayout *frame,
+static int check_target(const End *end, const RxCall *call, const ArrayLayout *frame,
                         const ArrayLayout *target) {
     bool same = frame->kind == target->kind && frame->ndim == target->ndim &&
                 memcmp(frame->shape, target->shape,
@@ -213,8 +225,7 @@ static int check_target(const RxCall *call, const ArrayLayout *frame,
             : NULL;
     Py_XDECREF(shape);
     Py_XDECREF(other);
-    raise_unexpected_message(text, call->type_id, call->size);
-    return -1;
+    return raise_wrong(end, call, text);
 }
 
 static int receive_to(End *end, const Strided *out, PyObject *timeout) {
@@ -222,8 +233,8 @@ static int receive_to(End *end, const Strided *out, PyObject *timeout) {
     CopyArray copy = {.to = out->data, .strides = out->layout.strides};
     uint32_t tag;
     if (receive_next(end, &call, timeout, false) < 0 ||
-        read_frame(&call, &copy.layout, &tag) < 0 ||
-        check_target(&call, &copy.layout, &out->layout) < 0)
+        read_frame(end, &call, &copy.layout, &tag) < 0 ||
+        check_target(end, &call, &copy.layout, &out->layout) < 0)
         return -1;
     copy.from = (const char *)call.data + HEADER_BYTES;
     return copy_out(end, attempt_copy_array, &copy, call.size);
