@@ -241,8 +241,7 @@ Result RpcBus_listen_start(Bus *bus, const char *path, size_t forward, size_t ba
                            const Options *options);
 Result RpcBus_connect_start(Bus *bus, const char *path, const Options *options);
 
-/* 1: it is open; 0: not yet; or the outcome, after which it may be begun anew. After a
- * close one more step, or delete_Bus(), releases the path. */
+/* 1: it is open; 0: not yet; or the outcome, after which it may be begun anew. */
 Result Bus_open_step(Bus *bus);
 
 /* ---- Ending; from any thread, and as often as one likes ---- */
