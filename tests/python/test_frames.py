@@ -582,6 +582,28 @@ def test_held_in_any_order(pair: Pair, seed: int) -> None:
     assert nothing_left(pair.consumer)
 
 
+MANY_BEHIND = """
+import threading
+from tachyon import Bus
+ends = []
+thread = threading.Thread(target=lambda: ends.append(Bus.listen(PATH, 1 << 16)))
+thread.start()
+tx = Bus.connect(PATH, timeout=10)
+thread.join()
+rx, = ends
+for number in range(100):
+    tx.send_array(bytes([number]))
+held = rx.recv_array(hold=True)
+for number in range(1, 100):
+    assert rx.recv_array().tobytes() == bytes([number])
+"""
+
+
+def test_many_are_received_behind_one_that_is_held(socket_path: str) -> None:
+    code = f"PATH = {socket_path!r}\n{MANY_BEHIND}"
+    subprocess.run([sys.executable, "-X", "dev", "-c", code], check=True, timeout=60)
+
+
 def test_more_than_half_of_the_ring_is_refused(pair: Pair) -> None:
     held = []
     for tag in range(3):

@@ -175,8 +175,10 @@ static int find_next(End *end, NextCall *next, int64_t timeout_ns) {
 int receive_behind(End *end, RxCall *call, int64_t timeout_ns) {
     Held *held = &end->held;
     NextCall next = {.spin_threshold = call->spin_threshold, .behind = held->count > 0};
+    if (held_reserve(held) < 0)
+        return -1;
     if (!held->pending) {
-        if (held_reserve(held) < 0 || find_next(end, &next, timeout_ns) < 0)
+        if (find_next(end, &next, timeout_ns) < 0)
             return -1;
         held_push(held, &next.view);
     }
