@@ -845,6 +845,19 @@ def test_what_was_overwritten_is_no_unexpected_message(
     del held
 
 
+def test_a_frame_that_was_overwritten_says_so_behind_what_is_held(
+    broadcast: Pair,
+) -> None:
+    feed, reader = broadcast
+    for _ in range(2):
+        feed.send_array(np.zeros(3))
+    held = reader.recv_array(hold=True, timeout=5)
+    with pytest.raises(LaggedError), reader.recv_array_zero_copy():
+        for _ in range(300):
+            feed.send(bytes(1000), timeout=5)
+    del held
+
+
 # ---- Without NumPy, and in an event loop ----
 
 WITHOUT_NUMPY = """

@@ -103,8 +103,7 @@ static bool read_header(const RxCall *call, tachyon_frame_t *header,
 
 /* Not what is wanted, unless it was overwritten meanwhile, in a broadcast. */
 static int raise_wrong(const End *end, const RxCall *call, PyObject *text) {
-    if (end->open && tachyon_get_state(end->handle) == TACHYON_STATE_FATAL_ERROR &&
-        tachyon_last_error() == TACHYON_ERR_LAGGED) {
+    if (held_lagged(end)) {
         Py_XDECREF(text);
         raise_last();
     } else {

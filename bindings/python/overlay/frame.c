@@ -92,7 +92,10 @@ static PyObject *frame_exit(PyObject *self, PyObject *const *args, Py_ssize_t na
             say_held(frame->views, 0, exception);
             return exception ? Py_NewRef(Py_False) : NULL;
         }
-        if (let_go(frame) != TACHYON_SUCCESS && !exception)
+        const End *end = end_of(frame->owner);
+        bool failed = let_go(frame) != TACHYON_SUCCESS;
+        /* Where what is older is held, no release has told. */
+        if ((failed || (end->held.count > 0 && held_lagged(end))) && !exception)
             return raise_last();
     }
     Py_RETURN_FALSE;

@@ -86,6 +86,11 @@ tachyon_error_t held_free(End *end, const Frame *frame) {
     return settle_unless_waiting(end);
 }
 
+bool held_lagged(const End *end) {
+    return end->open && tachyon_get_state(end->handle) == TACHYON_STATE_FATAL_ERROR &&
+           tachyon_last_error() == TACHYON_ERR_LAGGED;
+}
+
 /* Where what is older keeps it from being released, nothing has told yet whether the copy
    has come too late; a look behind it does. */
 tachyon_error_t held_copied(End *end) {

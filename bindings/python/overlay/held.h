@@ -37,6 +37,9 @@ tachyon_error_t held_free(End *end, const Frame *frame);
 /* The pending one was copied. */
 tachyon_error_t held_copied(End *end);
 
+/* Was this reader of a broadcast let go? What it has not released may be overwritten. */
+bool held_lagged(const End *end);
+
 /* Release the oldest run that nobody holds. */
 tachyon_error_t held_settle(End *end);
 
