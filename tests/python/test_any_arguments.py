@@ -192,6 +192,7 @@ def ends() -> Iterator[list[Any]]:
         end.close()
 
 
+@pytest.mark.timeout(300)  # 25 times all that is opened, on a busy machine
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", OBJECTS)
 @settings(
