@@ -11,7 +11,10 @@ while a:open_step() + b:open_step() < 2 do end
 a:send "x"
 assert(b:recv() == "x")
 
-local function signal(name) os.execute("(sleep 0.3; kill -" .. name .. " $PPID) &") end
+local function signal(name) -- as soon as this process, back from the shell, sleeps
+  os.execute("(while [ -d /proc/$$ ]; do sleep 0.05; done;" ..
+    "until grep -q ^State:.S /proc/$PPID/status; do sleep 0.05; done; kill -" .. name .. " $PPID) &")
+end
 local function interrupted(ok, error)
   assert(not ok and error.code == tachyon.ERR_INTERRUPTED, tostring(error))
 end

@@ -8,9 +8,12 @@ if {[catch {package require Tclx}]} {
 }
 
 proc check {right what} { if {![uplevel 1 [list expr $right]]} { error "wrong: $what" } }
-proc signals {first {each 0} {count 1}} {
-    exec sh -c "sleep $first; for i in \$(seq $count); do kill -USR1 [pid]; sleep $each; done" \
-        > /dev/null 2> /dev/null &
+proc beside {commands} { exec sh -c "($commands) > /dev/null 2>&1 &" }
+proc signal_asleep {} { # as soon as this process, back from the shell, sleeps
+    beside [string map "PID [pid]" {
+        while [ -d /proc/$$ ]; do sleep 0.05; done
+        until grep -q ^State:.S /proc/PID/status; do sleep 0.05; done
+        kill -USR1 PID}]
 }
 set path @tachyon-tcl-signals-[pid]
 tachyon::Bus a
@@ -22,21 +25,24 @@ a send x
 check {[b recv] eq "x"} x
 
 signal -restart trap USR1 { error "from a handler" {} {MINE 5} }
-signals 0.3
+signal_asleep
 check {[catch {b recv} message options]} "not ended"
 check {$message eq "from a handler"} $message
 check {[dict get $options -errorcode] eq {MINE 5}} [dict get $options -errorcode]
 check {[catch {b recv 0.05} message options]} "ended twice"
 check {[lindex [dict get $options -errorcode] 1] eq "ERR_TIMEOUT"} $message
 
+# They go on for ever: a wait that began anew at each would never end.
 set seen 0
-signal -restart trap USR1 { if {[incr ::seen] == 8} { a send late } }
-signals 0.1 0.05 5
-set start [clock milliseconds]
-check {[catch {b recv 0.6} message options]} "not ended"
-set taken [expr {[clock milliseconds] - $start}]
-check {[lindex [dict get $options -errorcode] 1] eq "ERR_TIMEOUT"} $message
-check {$seen >= 3 && $taken >= 600 && $taken < 2000} "$seen signals in $taken ms"
-set seen 0
-signals 0.1 0.05 10
-check {[b recv 10] eq "late"} late
+set last 0
+signal -restart trap USR1 { if {[incr ::seen] == $::last} { a send late } }
+beside "while kill -USR1 [pid]; do sleep 0.05; done"
+while {$seen < 3} {
+    set start [clock milliseconds]
+    check {[catch {b recv 0.6} message options]} "not ended"
+    set taken [expr {[clock milliseconds] - $start}]
+    check {[lindex [dict get $options -errorcode] 1] eq "ERR_TIMEOUT"} $message
+    check {$taken >= 600} "$seen signals in $taken ms"
+}
+set last [expr {$seen + 5}]
+check {[b recv] eq "late"} late
