@@ -34,7 +34,8 @@ BLOCKS = {
     "names": (
         "- **Names** are those of `swig/tachyon.i`{naming}: `{send}`, `{recv_batch}`, "
         "`{call}`, `{wait}`. Times are seconds; without one, a call waits for ever."
-        "{attributes} `samples/` has whole programs."
+        "{attributes} `samples/` has whole programs. Of a `send_batch` that a signal "
+        "has ended, `count` of the bus says how many messages went."
     ),
     # What holds in every language.
     "limits": (

@@ -261,6 +261,8 @@ static Result resume_opening(Call *call) {
         leave(call->bus);
     }
     call->done = 1;
+    if (stops)
+        return by_a_signal(call->bus);
     return atomic_load(&w->ended)
                ? facade_fail_closed(call->bus)
                : facade_fail(call->bus, TACHYON_ERR_BUSY, "it was opened meanwhile");

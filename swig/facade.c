@@ -144,6 +144,7 @@ static bool try_send_batch(Call *call, int64_t timeout_ns) {
     call->done += tachyon_send_batch(
         call->bus->bus, (const char *)call->data + call->done * call->size, call->size,
         call->count - call->done, call->type_id, call->bus->spin, timeout_ns);
+    call->bus->count = (uint32_t)call->done; /* a handler may jump out of the wait */
     return call->done == call->count;
 }
 
@@ -158,9 +159,10 @@ Result Bus_send_batch(Bus *bus, const void *items, size_t size, size_t item_size
                  .count = size / item_size,
                  .type_id = type_id};
     Result result = perform_whole(try_send_batch, &call, timeout);
-    if (result < 0 && call.done == 0)
-        return result;
-    if (result == -TACHYON_ERR_INTERRUPTED)
+    bool interrupted = result == -TACHYON_ERR_INTERRUPTED;
+    if (result < 0 && (call.done == 0 || (interrupted && !host.interruptible)))
+        return result; /* also what a handler raises, which it does once */
+    if (interrupted)
         Bus_interrupt(bus); /* it was for the whole of it */
     set_error(bus, 0);      /* the next call says what was the matter */
     return (Result)call.done;

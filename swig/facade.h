@@ -169,7 +169,8 @@ typedef struct Bus {
     int system_errno;       /* errno behind an error, 0: none */
     uint32_t spin;          /* looks before going to sleep; TACHYON_DEFAULT_SPIN */
     uint32_t type_id;       /* of the last message received */
-    uint32_t count;         /* messages that Bus_take() or Bus_reserve_batch() gave */
+    uint32_t count;         /* messages that Bus_take() or Bus_reserve_batch() gave, or
+                               Bus_send_batch() sent */
     size_t size;            /* bytes of the last message received, or too long to be */
     size_t stride;          /* bytes from one to the next of Bus_reserve_batch() */
     uint64_t id;            /* of the last request or reply received */
@@ -338,7 +339,8 @@ Result Bus_recv_into(Bus *bus, void *into, size_t room, double timeout);
 
 /* The `size` bytes at `items` as messages of item_size bytes each. Result: how many were
  * sent, at least one; fewer than all where an error came in between, which the next call
- * meets again. INVALID_SZ: not a whole number of items. */
+ * meets again. INVALID_SZ: not a whole number of items. INTERRUPTED, by a signal, or a jump
+ * out of host.interrupted(): Bus.count were sent. */
 Result Bus_send_batch(Bus *bus, const void *items, size_t size, size_t item_size,
                       uint32_t type_id, double timeout);
 

@@ -208,7 +208,7 @@ typedef struct {
     int error;        /* of the last call: ERR_*, 0 */
     uint32_t type_id; /* of the last message received */
     size_t size;      /* of the last message acquired, or too long for recv_into() */
-    uint32_t count;   /* messages that reserve_batch() or take() gave */
+    uint32_t count;   /* messages that reserve_batch() or take() gave, send_batch() sent */
     size_t stride;    /* bytes from one of reserve_batch() to the next */
     uint64_t epoch;   /* of the last position() */
     %mutable;
@@ -227,7 +227,7 @@ typedef struct {
                 double timeout OR(-1));
     Bytes recv(double timeout OR(-1));
     Result recv_into(void *into, size_t room, double timeout OR(-1));
-    /* Items of one size and type, copied; how many went. */
+    /* Items of one size and type, copied; how many went, as `count` says after a signal. */
     Result send_batch(const void *items, size_t size, size_t item_size,
                       uint32_t type_id OR(0), double timeout OR(-1));
     Bytes recv_batch(size_t item_size, size_t max_count OR(1024),

@@ -913,6 +913,49 @@ TEST(a_handler_may_receive_meanwhile) {
     delete_ends(ends);
 }
 
+static int fail(void) {
+    handled.receiver = NULL;
+    return 1;
+}
+
+TEST(a_handler_that_ends_half_a_batch_does_so_once_and_leaves_the_count) {
+    static const char items[100 * 1000];
+    struct ends ends = open_ends();
+    int (*handlers[])(void) = {fail, jump_out};
+    host.pending = raise_pending;
+    for (int i = 0; i < 2; i++) {
+        host.interrupted = handlers[i];
+        handled = ends;
+        if (setjmp(out_of_it) == 0)
+            CHECK_EQ(Bus_send_batch(ends.sender, items, sizeof items, 1000, 0, 5),
+                     -TACHYON_ERR_INTERRUPTED);
+        uint32_t sent = ends.sender->count;
+        CHECK(sent > 0 && sent < 100);
+        CHECK_EQ(Bus_send_batch(ends.sender, items, 1000, 1000, 0, 0.01),
+                 -TACHYON_ERR_TIMEOUT);
+        CHECK_EQ(ends.sender->count, 0);
+        CHECK_EQ(Bus_take(ends.receiver, 0, -1), sent);
+        CHECK_EQ(Bus_release(ends.receiver, 0), 0);
+    }
+    delete_ends(ends);
+}
+
+static int close_and_fail(void) {
+    Bus_close(handled.receiver);
+    return fail();
+}
+
+TEST(a_handler_that_closes_what_it_ends_is_heard_all_the_same) {
+    Bus *bus = new_Bus();
+    host.pending = raise_pending;
+    host.interrupted = close_and_fail;
+    handled.receiver = bus;
+    CHECK_EQ(Bus_listen(bus, test_path("closed"), 4096, NULL),
+             -TACHYON_ERR_INTERRUPTED);
+    CHECK_EQ(Bus_open_step(bus), -TACHYON_ERR_CLOSED);
+    delete_Bus(bus);
+}
+
 static void jump_out_of_listen(Bus *bus, const char *path) {
     host.pending = raise_pending;
     host.interrupted = jump_out;

@@ -40,6 +40,11 @@
 (signal-asleep)
 (check (equal? (caught (lambda () (Bus-listen (new-Bus) (string-append path "-") 4096)))
                '(from-a-handler)) "listening")
+(signal-asleep)
+(check (equal? (caught (lambda () (Bus-send-batch a (make-bytevector 10000) 1000)))
+               '(from-a-handler)) "sending")
+(check (> (Bus-count-get a) 0) "none sent")
+(check (= (bytevector-length (Bus-recv-batch b 1000)) (* 1000 (Bus-count-get a))) "count")
 
 ;; They go on for ever: a wait that began anew at each would never end.
 (define seen 0)

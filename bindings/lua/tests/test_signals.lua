@@ -34,6 +34,11 @@ function case.listen()
   signal "INT"
   interrupted(pcall(tachyon.Bus().listen, tachyon.Bus(), path .. "-nobody", 4096))
 end
+function case.send_batch()
+  signal "INT"
+  interrupted(pcall(a.send_batch, a, ("."):rep(10000), 1000))
+  assert(a.count > 0 and #b:recv_batch(1000) == 1000 * a.count, a.count)
+end
 function case.other()
   signal "WINCH" -- ignored by default
   late(pcall(b.recv, b, 0.8))

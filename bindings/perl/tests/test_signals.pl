@@ -16,11 +16,13 @@ $a->send('x');
 check($b->recv eq 'x');
 
 $SIG{ALRM} = sub { die { signal => 'ALRM' } };
-setitimer(ITIMER_REAL, 0.2);
-check(!eval { $b->recv; 1 } && ref $@ eq 'HASH' && $@->{signal} eq 'ALRM', $@);
+check(!eval { setitimer(ITIMER_REAL, 0.2); $b->recv } && ref $@ eq 'HASH' && $@->{signal} eq 'ALRM', $@);
 check(!eval { $b->recv(0.05); 1 } && $@->code == $Tachyon::ERR_TIMEOUT, $@);
-setitimer(ITIMER_REAL, 0.2);
-check(!eval { Tachyon::Bus->new->listen("$path-nobody", 4096); 1 } && ref $@ eq 'HASH', $@);
+check(!eval { setitimer(ITIMER_REAL, 0.2); Tachyon::Bus->new->listen("$path-nobody", 4096) }
+    && ref $@ eq 'HASH', $@);
+check(!eval { setitimer(ITIMER_REAL, 0.2); $a->send_batch('.' x 10000, 1000) }
+    && ref $@ eq 'HASH', $@);
+check($a->count > 0 && length $b->recv_batch(1000) == 1000 * $a->count, $a->count);
 
 my $seen = 0;
 $SIG{ALRM} = sub { $seen++ };

@@ -57,6 +57,9 @@ check(caught(fn() => $b->recv()) === [DomainException::class, 5]);
 check(caught(fn() => $b->recv(0.05)) === $late);
 signal_asleep();
 check(caught(fn() => (new Bus())->listen("$path-nobody", 4096)) === [DomainException::class, 5]);
+signal_asleep();
+check(caught(fn() => $a->send_batch(str_repeat('.', 10000), 1000)) === [DomainException::class, 5]);
+check($a->count > 0 && strlen($b->recv_batch(1000)) === 1000 * $a->count, "$a->count sent");
 
 // They go on for ever: a wait that began anew at each would never end.
 [$seen, $last] = [0, 0];

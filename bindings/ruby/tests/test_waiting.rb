@@ -47,6 +47,13 @@ begin
 rescue Interrupt
   code(Tachyon::ERR_TIMEOUT) { b.recv(0.05) }
 end
+soon { Process.kill(:INT, Process.pid) }
+begin
+  a.send_batch("." * 10_000, 1000)
+  raise "not interrupted"
+rescue Interrupt
+  raise "#{a.count} sent" unless a.count.positive? && b.recv_batch(1000).size == 1000 * a.count
+end
 waiting = Thread.new { b.recv }
 waiting.report_on_exception = false
 asleep(waiting)

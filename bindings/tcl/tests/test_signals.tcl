@@ -31,6 +31,13 @@ check {$message eq "from a handler"} $message
 check {[dict get $options -errorcode] eq {MINE 5}} [dict get $options -errorcode]
 check {[catch {b recv 0.05} message options]} "ended twice"
 check {[lindex [dict get $options -errorcode] 1] eq "ERR_TIMEOUT"} $message
+signal_asleep
+check {[catch {a send_batch [string repeat . 10000] 1000} message options]} "not ended"
+check {[dict get $options -errorcode] eq {MINE 5}} $message
+set sent [a cget -count]
+check {$sent > 0 && [string length [b recv_batch 1000]] == 1000 * $sent} "$sent sent"
+a send x
+check {[b recv] eq "x"} x
 
 # They go on for ever: a wait that began anew at each would never end.
 set seen 0
