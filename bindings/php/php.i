@@ -44,6 +44,7 @@ static volatile bool *pended(void) { return (volatile bool *)&EG(vm_interrupt); 
 static int pending(void *context) { (void)context; return *pended(); }
 static int interrupted(void) {
     *pended() = false;
+    if (*(volatile bool *)&EG(timed_out)) zend_timeout(); /* set_time_limit()'s: jumps */
     if (zend_interrupt_function) zend_interrupt_function(EG(current_execute_data));
     return EG(exception) != NULL;
 }

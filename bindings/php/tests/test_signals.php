@@ -87,3 +87,19 @@ if (!$child) {
 }
 pcntl_waitpid($child, $status);
 check(pcntl_wifexited($status) && pcntl_wexitstatus($status) === 7, "status $status");
+
+// What set_time_limit() sets off while a call waits is the fatal error that it is elsewhere.
+$child = pcntl_fork();
+if (!$child) {
+    ini_set('display_errors', '0');
+    ini_set('log_errors', '0');
+    pcntl_alarm(60); // else it would wait for ever
+    set_time_limit(1000);
+    register_shutdown_function(function () {
+        exit(str_starts_with(error_get_last()['message'] ?? '', 'Maximum execution time') ? 8 : 9);
+    });
+    signal_asleep('PROF');
+    (new Bus())->listen("$path-child", 4096);
+}
+pcntl_waitpid($child, $status);
+check(pcntl_wifexited($status) && pcntl_wexitstatus($status) === 8, "status $status");
