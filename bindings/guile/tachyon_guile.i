@@ -26,7 +26,7 @@ static void wait_outside(void (*call)(void *), void *context) {
 /* Of this thread, by whatever thread of Guile's. */
 static int pending(void *context) {
     (void)context;
-    return !scm_is_null(self->pending_asyncs);
+    return self->block_asyncs == 0 && !scm_is_null(self->pending_asyncs);
 }
 static int interrupted(void) { scm_async_tick(); return 0; }
 %}

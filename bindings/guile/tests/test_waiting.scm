@@ -58,6 +58,13 @@
 (define sending-late (call-with-new-thread (lambda () (usleep 400000) (Bus-send a x))))
 (check (equal? (Bus-recv b 10.0) x) "late")
 (join-thread sending-late) ; it may still be in send, and the next send be told BUSY
+;; Where they are blocked they wait as well, and the wait uses no time.
+(call-with-blocked-asyncs
+ (lambda ()
+   (define start (get-internal-run-time))
+   (check (equal? (caught (lambda () (Bus-recv b 0.6))) late) "time-out")
+   (define used (/ (- (get-internal-run-time) start) internal-time-units-per-second))
+   (check (< used 0.3) used "s of 0.6")))
 (sigaction SIGUSR1 SIG_IGN)
 
 ;; What another thread's call fails with is that thread's: here no peer 7, and BUSY.
