@@ -338,13 +338,15 @@ def test_a_thread_lets_peers_in_while_nobody_waits(crowd: Crowd) -> None:
 
 def test_events_end_with_the_bus(crowd: Crowd) -> None:
     feed = crowd.listen(Role.PRODUCER)
-    events = outcome_of(lambda: list(feed.events()))
+    seen: list[Event] = []
+    end = outcome_of(lambda: seen.extend(feed.events()))
     Bus.connect(crowd.path, timeout=5).close()
-    for _ in range(20):
+    while len(seen) < 2:
         time.sleep(0.01)
         feed.send(b"", timeout=5)
     feed.close()
-    assert [e.kind for e in events()] == [EventKind.JOINED, EventKind.LEFT]
+    assert end() is None
+    assert [e.kind for e in seen] == [EventKind.JOINED, EventKind.LEFT]
 
 
 def test_a_block_ends_the_thread_but_not_the_bus(crowd: Crowd) -> None:

@@ -240,6 +240,7 @@ def test_a_caller_that_takes_no_replies_is_dropped(
 @pytest.mark.parametrize("options", WAYS)
 def test_a_caller_that_takes_its_replies_slowly_gets_them_all(
     serving: Callable[..., None],
+    server: RpcBus,
     socket_path: str,
     options: dict[str, Any],
     monkeypatch: Any,
@@ -248,6 +249,8 @@ def test_a_caller_that_takes_its_replies_slowly_gets_them_all(
     serving(**options)
     with RpcBus.rpc_connect(socket_path, timeout=5) as slow:
         calls = [slow.call(bytes(20000), 1, timeout=5) for _ in range(3)]
+        while server.stats().calls < 2:  # who serves alone waits for room then
+            time.sleep(0.01)
         time.sleep(0.1)  # their replies are before the small ones
         calls += [slow.call(b"a", 1, timeout=5) for _ in range(6)]
         taken = []
@@ -267,7 +270,8 @@ def test_stop_answers_what_is_taken(server: RpcBus, socket_path: str) -> None:
     thread.start()
     with RpcBus.rpc_connect(socket_path, timeout=5) as bus:
         call = bus.call(b"0.3", 3)
-        time.sleep(0.1)
+        while server.stats().calls == 0:
+            time.sleep(0.01)
         stop.set()
         with bus.wait(call, timeout=5) as reply:
             assert reply.type_id == 3

@@ -248,6 +248,7 @@ final class WaitingTest {
         try (Pair pair = Pair.of(4096)) {
             AtomicReference<byte[]> received = new AtomicReference<>();
             Throwable thrown = struck(() -> received.set(pair.rx().recv((Duration) null)), t -> {
+                while (pair.rx().stats().getSleeps() == 0) Thread.yield();
                 for (int i = 0; i < 3; i++) {
                     assertBusy(() -> pair.rx().recv((Duration) null));
                     assertBusy(() -> pair.rx().send(new byte[100_000], 1));
@@ -261,6 +262,7 @@ final class WaitingTest {
             assertThrows(TachyonException.class,
                     () -> endless(() -> pair.tx().send(filler, 1, Duration.ZERO)));
             thrown = struck(() -> pair.tx().send(message, 1), t -> {
+                while (pair.tx().stats().getSleeps() == 0) Thread.yield();
                 assertBusy(() -> pair.tx().send(other, 1));
                 pair.rx().drainBatch(9, Pair.LONG).commit();
             }, new AtomicBoolean());

@@ -102,6 +102,7 @@ fn arrays_larger_than_the_ring_pass_in_order() {
 fn a_peer_that_closes_ends_a_waiting_array() {
     let (tx, rx) = pair(4096);
     let sender = thread::spawn(move || tx.send_batch_timeout(&numbers(0..1000), 8, 1, LONG));
+    assert_eq!(rx.acquire_rx(100).unwrap().type_id, 1); // it has begun
     thread::sleep(Duration::from_millis(20));
     drop(rx);
     let sent = sender.join().unwrap().unwrap();

@@ -28,7 +28,7 @@ pub fn run<T>(main: impl Future<Output = T>) -> T {
         .enable_all()
         .build()
         .unwrap()
-        .block_on(async { tokio::time::timeout(LONG, main).await.unwrap() })
+        .block_on(async { tokio::time::timeout(10 * LONG, main).await.unwrap() })
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn death_wakes_tokio() {
         let noticed = Instant::now();
         assert_eq!(error, TachyonError::PeerDead);
         let killed = killer.join().unwrap();
-        assert!(noticed.saturating_duration_since(killed) < Duration::from_millis(50));
+        assert!(noticed.saturating_duration_since(killed) < Duration::from_secs(2));
     });
 }
 
