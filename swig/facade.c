@@ -96,7 +96,7 @@ Peers *Bus_peers(Bus *bus) {
             checked(bus, tachyon_last_error());
         depart(bus);
     }
-    if (!bus->error)
+    if (!facade_error) /* bus->error may be another thread's by now */
         return peers;
     free(peers);
     return NULL;
@@ -123,7 +123,7 @@ Result Bus_sender(Bus *bus) {
 Result Bus_position(Bus *bus) {
     uint64_t position = 0;
     VISITED(checked(bus, tachyon_bus_position(bus->bus, &position, &bus->epoch)) < 0
-                ? -(Result)bus->error
+                ? -(Result)facade_error
                 : (Result)position);
 }
 
@@ -516,16 +516,16 @@ Bytes RpcBus_serve(Bus *bus, double timeout) {
     return hold(try_serve, &(Call){.bus = bus}, timeout, HELD_REQUEST);
 }
 
-static Result size_of(Bus *bus, Bytes bytes) {
-    return bytes.data ? (Result)bytes.len : -(Result)bus->error;
+static Result size_of(Bytes bytes) {
+    return bytes.data ? (Result)bytes.len : -(Result)facade_error;
 }
 
 Result RpcBus_next_reply(Bus *bus, uint64_t id, double timeout) {
-    return size_of(bus, RpcBus_wait_for(bus, id, timeout));
+    return size_of(RpcBus_wait_for(bus, id, timeout));
 }
 
 Result RpcBus_next_request(Bus *bus, double timeout) {
-    return size_of(bus, RpcBus_serve(bus, timeout));
+    return size_of(RpcBus_serve(bus, timeout));
 }
 
 Result RpcBus_copy_held(Bus *bus, void *into, size_t room) {
@@ -535,10 +535,11 @@ Result RpcBus_copy_held(Bus *bus, void *into, size_t room) {
     if (room < bus->size)
         return facade_fail(bus, TACHYON_ERR_INVALID_SZ,
                            "the message is longer than the room");
-    if (bus->size > 0)
-        memcpy(into, whole(bus)->held_data, bus->size);
+    size_t size = bus->size; /* another thread's from bytes_taken() on */
+    if (size > 0)
+        memcpy(into, whole(bus)->held_data, size);
     bytes_taken(bus);
-    return (Result)bus->size;
+    return (Result)size;
 }
 
 static bool try_reply(Call *call, int64_t timeout_ns) {

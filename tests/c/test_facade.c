@@ -346,6 +346,21 @@ TEST(what_one_thread_is_to_copy_no_other_takes_away) {
     delete_ends(ends);
 }
 
+static void *looks(void *bus) {
+    for (int i = 0; i < 300000; i++)
+        CHECK(Bus_max_payload(bus) > 0);
+    return NULL;
+}
+
+TEST(an_error_is_of_the_thread_that_made_the_call) {
+    struct ends ends = open_rpc();
+    pthread_t other = test_thread(looks, ends.receiver);
+    for (int i = 0; i < 300000; i++)
+        CHECK_EQ(RpcBus_next_request(ends.receiver, 0), -TACHYON_ERR_EMPTY);
+    test_join(other);
+    delete_ends(ends);
+}
+
 /* ---- Many peers ---- */
 
 static Bus *listen_for_many(const char *path, int role, int slow_peer) {
