@@ -183,12 +183,14 @@ public abstract unsafe partial class Connection : IDisposable {
         static readonly Action<object> interrupt =
             bus => Native.RawBus_Interrupt(((Connection)bus).Handle);
         readonly Connection bus;
+        readonly CancellationToken token;
         readonly CancellationTokenRegistration registration;
 
         internal Watch(Connection bus, CancellationToken token) {
             if (token.IsCancellationRequested)
                 throw new TachyonCanceledException(token);
             this.bus = bus;
+            this.token = token;
             registration = token.Register(interrupt, bus);
         }
 
@@ -196,7 +198,8 @@ public abstract unsafe partial class Connection : IDisposable {
             if (bus == null)
                 return;
             registration.Dispose(); // from here on it does not interrupt
-            Native.RawBus_ClearInterrupt(bus.Handle);
+            if (token.IsCancellationRequested) // else that is another thread's
+                Native.RawBus_ClearInterrupt(bus.Handle);
         }
     }
 

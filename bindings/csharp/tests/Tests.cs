@@ -539,6 +539,29 @@ static class WaitingTests {
         }
     }
 
+    public static void EndsWithTheTokenInSpiteOfCallsThatAreRefused() {
+        using (var rpc = new RpcPair(4096))
+        using (var never = new CancellationTokenSource()) {
+            RpcBus callee = rpc.Callee;
+            bool done = false;
+            Task refused = Meanwhile(() => {
+                while (!Volatile.Read(ref done))
+                    try {
+                        callee.Serve(TimeSpan.Zero, never.Token);
+                    } catch (TachyonException) { }
+            });
+            for (int cancelled = 0; cancelled < 50;)
+                using (var source = new CancellationTokenSource(2))
+                    try {
+                        callee.Serve(Long, source.Token);
+                    } catch (TachyonCanceledException) {
+                        ++cancelled;
+                    } catch (TachyonException e) when (e.Error == TachyonError.Busy) { }
+            done = true;
+            refused.Wait();
+        }
+    }
+
     public static void EndsWithTheToken() {
         using (var pair = new Pair(4096))
         using (var rpc = new RpcPair(4096)) {
