@@ -168,6 +168,23 @@ Result Bus_send_batch(Bus *bus, const void *items, size_t size, size_t item_size
     return (Result)call.done;
 }
 
+/* ---- In place ---- */
+
+/* Refused where each of many peers has a ring of its own, which goes with the peer. */
+static bool has_ring(Bus *bus) {
+    bool open = !(atomic_load(&whole(bus)->visitors) & CLOSED);
+    if (!open || whole(bus)->ring.data)
+        return true;
+    facade_fail(bus, TACHYON_ERR_INVALID_SZ,
+                "each of many peers has memory of its own: send and receive copies");
+    return false;
+}
+
+static Result perform_in_place(Attempt *attempt, Call *call, double timeout) {
+    return has_ring(call->bus) ? perform(attempt, call, timeout)
+                               : -TACHYON_ERR_INVALID_SZ;
+}
+
 static Result offset_of(Bus *bus, const void *pointer) {
     Result offset = (const char *)pointer - whole(bus)->ring.data;
     leave(bus);
@@ -182,7 +199,7 @@ static bool try_reserve(Call *call, int64_t timeout_ns) {
 
 Result Bus_reserve(Bus *bus, size_t size, double timeout) {
     Call call = {.bus = bus, .size = size};
-    Result result = perform(try_reserve, &call, timeout);
+    Result result = perform_in_place(try_reserve, &call, timeout);
     return result < 0 ? result : offset_of(bus, call.room);
 }
 
@@ -199,7 +216,7 @@ static bool try_reserve_batch(Call *call, int64_t timeout_ns) {
 
 Result Bus_reserve_batch(Bus *bus, size_t item_size, size_t max_count, double timeout) {
     Call call = {.bus = bus, .size = item_size, .count = max_count};
-    Result result = perform(try_reserve_batch, &call, timeout);
+    Result result = perform_in_place(try_reserve_batch, &call, timeout);
     if (result < 0)
         return result;
     bus->count = (uint32_t)call.done;
@@ -363,7 +380,7 @@ Memory Bus_ring_memory(Bus *bus) {
     }
     if (bus->rpc)
         facade_fail(bus, TACHYON_ERR_BUSY, "an RPC bus has no ring to look into");
-    else
+    else if (has_ring(bus))
         bus_ref(bus);
     depart(bus);
     return whole(bus)->ring;
@@ -390,7 +407,7 @@ static void show(Whole *w, size_t i) {
 Result Bus_acquire(Bus *bus, double timeout) {
     Whole *w = whole(bus);
     Call call = {.bus = bus, .count = 1};
-    Result result = perform(try_take, &call, timeout);
+    Result result = perform_in_place(try_take, &call, timeout);
     if (result < 0)
         return result;
     w->one = true;
@@ -403,7 +420,7 @@ Result Bus_take(Bus *bus, uint32_t max_count, double timeout) {
     Whole *w = whole(bus);
     Call call = {.bus = bus,
                  .count = max_count && max_count < MAX_VIEWS ? max_count : MAX_VIEWS};
-    Result result = perform(try_take, &call, timeout);
+    Result result = perform_in_place(try_take, &call, timeout);
     if (result < 0)
         return result;
     for (size_t i = 0; i < call.done; ++i)
@@ -432,6 +449,8 @@ static void gather_views(Whole *w) {
 
 Result Bus_take_next(Bus *bus, double timeout) {
     Whole *w = whole(bus);
+    if (!has_ring(bus))
+        return -TACHYON_ERR_INVALID_SZ;
     if (!enter(bus))
         return facade_refuse(bus);
     gather_views(w);

@@ -365,7 +365,9 @@ Result Bus_recv_batch_into(Bus *bus, void *into, size_t room, size_t item_size,
  * flushes by itself every 32 messages.
  */
 
-Memory Bus_ring_memory(Bus *bus); /* 2 x capacity bytes */
+/* 2 x capacity bytes. INVALID_SZ, of this and of all in place: each of many peers has a ring
+ * of its own; but a broadcast has one. */
+Memory Bus_ring_memory(Bus *bus);
 Memory Bus_view_memory(Bus *bus); /* MAX_VIEWS of View */
 
 /* Room for one message. Result: its offset; write there, then commit. */

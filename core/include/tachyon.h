@@ -925,7 +925,8 @@ TACHYON_ABI tachyon_state_t tachyon_get_state(const tachyon_bus_t *bus)
  * @param mapped  Set to the bytes there: the capacity twice, for the ring is mapped twice
  *                in a row; may be NULL.
  * @return The first byte; writable by whoever holds a reservation, and only there. It
- *         lives until tachyon_bus_destroy(). NULL: NULL_PTR, FORKED.
+ *         lives until tachyon_bus_destroy(). NULL: NULL_PTR, FORKED; INVALID_SZ: each of
+ *         many peers has memory of its own, but those of a broadcast.
  *
  * Threads: any.  Blocks: never.  System calls: none.
  */

@@ -80,7 +80,7 @@ static void *memory(const struct tachyon_bus *bus, const struct region *region,
         ty_fail_plain(TACHYON_ERR_FORKED);
         return NULL;
     }
-    if (bus->peers) {
+    if (!region->map) {
         ty_fail(TACHYON_ERR_INVALID_SZ, 0, "each of many peers has memory of its own");
         return NULL;
     }

@@ -142,6 +142,7 @@ TEST(a_consumer_cannot_send_nor_write_what_it_reads) {
     atomic_store(&region_shared(&undeclared->regions[0])->producer_side, 0);
     CHECK_ERROR(crowd_send(undeclared, 1, 0), TACHYON_ERR_BUSY);
     size_t mapped;
+    CHECK(tachyon_bus_memory(bus, NULL));
     void *memory = tachyon_bus_memory(reader, &mapped);
     CHECK_EQ(mapped, 2 * CAPACITY);
     CHECK_EQ(mprotect(memory, mapped, PROT_READ | PROT_WRITE), -1);

@@ -446,6 +446,42 @@ TEST(one_collects_from_many_and_knows_who_is_there) {
     delete_Bus(collector);
 }
 
+TEST(of_many_peers_only_a_broadcast_is_written_in_place) {
+    static const char says[] = "each of many peers has memory of its own: send and "
+                               "receive copies";
+    const char *path = test_path("place");
+    Bus *collector = listen_for_many(path, TACHYON_ROLE_CONSUMER, 0);
+    Bus *one = join(collector, path, NULL);
+    CHECK_EQ(Bus_send(one, "a", 1, 0, -1), 0);
+    CHECK_EQ(Bus_acquire(collector, -1), -TACHYON_ERR_INVALID_SZ);
+    CHECK(strcmp(Bus_error_text(collector), says) == 0);
+    CHECK_EQ(Bus_take(collector, 0, -1), -TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(Bus_take_next(collector, -1), -TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(Bus_reserve(collector, 1, -1), -TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(Bus_reserve_batch(collector, 1, 1, -1), -TACHYON_ERR_INVALID_SZ);
+    CHECK(!Bus_ring_memory(collector).data);
+    CHECK_EQ(collector->error, TACHYON_ERR_INVALID_SZ);
+    CHECK_EQ(received(collector, -1), 1);
+    delete_Bus(one);
+    Bus_close(collector);
+    CHECK_EQ(Bus_acquire(collector, -1), -TACHYON_ERR_CLOSED);
+    delete_Bus(collector);
+
+    Bus *feed = listen_for_many(path, TACHYON_ROLE_PRODUCER, 0);
+    Bus *reader = join(feed, path, NULL);
+    Memory ring = Bus_ring_memory(feed), seen = Bus_ring_memory(reader);
+    CHECK_EQ(ring.len, seen.len);
+    ring.data[Bus_reserve(feed, 1, -1)] = 'x';
+    CHECK_EQ(Bus_commit(feed, 1, 0), 0);
+    CHECK_EQ(Bus_flush(feed), 0);
+    CHECK_EQ(seen.data[Bus_acquire(reader, -1)], 'x');
+    CHECK_EQ(Bus_release(reader, 0), 0);
+    delete_Bus(feed);
+    delete_Bus(reader);
+    bus_unref(feed);
+    bus_unref(reader);
+}
+
 TEST(a_reader_goes_on_from_its_position) {
     const char *path = test_path("position");
     Bus *feed = listen_for_many(path, TACHYON_ROLE_PRODUCER, 0);
