@@ -110,6 +110,10 @@ func (b *Bus) RecvContext(ctx context.Context) ([]byte, uint32, error) {
 		return nil, 0, err
 	}
 	defer b.busy.Store(false)
+	return b.recv(ctx)
+}
+
+func (b *Bus) recv(ctx context.Context) ([]byte, uint32, error) {
 	for {
 		n, typeID, err := b.recvInto(ctx, b.buffer)
 		if err == nil {
@@ -399,6 +403,9 @@ func (b *Bus) Messages(ctx context.Context) iter.Seq2[*RxMsg, error] {
 		for n := 1; n > 0 && err == nil; {
 			n, err = b.some(ctx, n, yield)
 		}
+		if errors.Is(err, ErrInvalidSize) { // of many peers, each with a ring of its own
+			err = b.copies(ctx, yield)
+		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			yield(nil, err)
 		}
@@ -427,6 +434,15 @@ func (b *Bus) some(ctx context.Context, most int, yield func(*RxMsg, error) bool
 		}
 	}
 	return
+}
+
+func (b *Bus) copies(ctx context.Context, yield func(*RxMsg, error) bool) error {
+	for {
+		data, typeID, err := b.recv(ctx)
+		if err != nil || !yield(&RxMsg{data: data, typeID: typeID}, nil) {
+			return err
+		}
+	}
 }
 
 // taken describes in Go what C has written down of a batch.

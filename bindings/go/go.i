@@ -74,6 +74,7 @@ func (f *Fields) Size() int        { return int(f.size) }
 func (f *Fields) Count() int       { return int(f.count) }
 func (f *Fields) Stride() int      { return int(f.stride) }
 func (f *Fields) ID() uint64       { return uint64(f.id) }
+func (f *Fields) Epoch() uint64    { return uint64(f.epoch) }
 func (f *Fields) SetSpin(n uint32) { f.spin = C.uint32_t(n) }
 
 func (bus SwigcptrBus) Send(data []byte, typeID uint32, timeout float64) int64 {
@@ -91,6 +92,7 @@ func (bus SwigcptrBus) RecvInto(into []byte, timeout float64) int64 {
 %extend Bus {
     Memory self() { return (Memory){(char *)$self, sizeof *$self}; }
     void unref() { bus_unref($self); }
+    Result error_here() { (void)$self; return -(Result)*bus_error_here(); }
     Result publish(size_t size, uint32_t type_id) {
         Result result = Bus_commit($self, size, type_id);
         return result < 0 ? result : Bus_flush($self);

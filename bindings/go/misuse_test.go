@@ -46,6 +46,11 @@ func everyCall(b *tachyon.Bus) map[string]func() error {
 		"DrainBatch":        func() error { return second(b.DrainBatch(1, 0)) },
 		"DrainBatchContext": func() error { return second(b.DrainBatchContext(background, 1)) },
 		"TryDrainBatch":     func() error { return second(b.TryDrainBatch(1)) },
+		"Accept":            func() error { return second(b.Accept(background)) },
+		"Peers":             func() error { return second(b.Peers()) },
+		"DropPeer":          func() error { return b.DropPeer(1) },
+		"Sender":            func() error { return second(b.Sender()) },
+		"Position":          func() error { return third(b.Position()) },
 		"MaxPayload":        func() error { return second(b.MaxPayload()) },
 		"Peer":              func() error { return second(b.Peer()) },
 		"Stats":             func() error { return second(b.Stats()) },
@@ -65,6 +70,10 @@ func everyRpcCall(b *tachyon.RpcBus) map[string]func() error {
 		"WaitContext":    func() error { return second(b.WaitContext(background, 1)) },
 		"Serve":          func() error { return second(b.Serve(0)) },
 		"ServeContext":   func() error { return second(b.ServeContext(background)) },
+		"Accept":         func() error { return second(b.Accept(background)) },
+		"Peers":          func() error { return second(b.Peers()) },
+		"DropPeer":       func() error { return b.DropPeer(1) },
+		"Sender":         func() error { return second(b.Sender()) },
 		"MaxPayload":     func() error { return second(b.MaxPayload()) },
 		"Peer":           func() error { return second(b.Peer()) },
 		"Stats":          func() error { return second(b.Stats()) },
@@ -232,7 +241,8 @@ func TestASecondGoroutineIsRefused(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	anyone := map[string]bool{"Stats": true, "Peer": true, "MaxPayload": true,
-		"SetPollingMode": true, "SetNumaNode": true}
+		"SetPollingMode": true, "SetNumaNode": true, "Accept": true, "Peers": true,
+		"DropPeer": true, "Sender": true, "Position": true}
 	for name, call := range everyCall(rx) {
 		if err := call(); anyone[name] == errors.Is(err, tachyon.ErrBusy) {
 			t.Error(name, err)

@@ -7,7 +7,10 @@
 // that waits keeps a thread; the others go on.
 //
 // One goroutine at a time uses a bus, a second one gets ErrBusy. Any may close or abort
-// it, which ends a call that waits with ErrClosed.
+// it, which ends a call that waits with ErrClosed; and any may Accept, one at a time.
+//
+// With MaxPeers who listens has many peers: a producer with as many consumers, of which each
+// gets every message; a consumer with as many producers; an RpcBus with as many callers.
 package tachyon
 
 import (
@@ -28,6 +31,18 @@ type Options struct {
 	UIDs    []uint32      // who may connect; none: only our own user
 	Role    int           // RoleProducer or RoleConsumer; 0: by the first send or receive
 	Schema  uint64        // of the messages: two that differ are refused; 0: not compared
+
+	// One listener, many peers: with a role, MaxPeers at most; 0: a single one, ever.
+	MaxPeers     uint32
+	SlowPeer     SlowPeer      // of a producer, and what follows
+	SlowAfter    time.Duration // until SlowDisconnect lets it go
+	WithoutPeers WithoutPeers
+	KeepPlace    time.Duration // of a consumer with a name that has died
+
+	// Of who connects to one. A start that is not StartNow makes a consumer of it.
+	Name                      string // of at most 31 bytes
+	Start                     Start
+	StartPosition, StartEpoch uint64 // what Position has told
 
 	// Types describes the messages, as the generated files do, and sets Schema. Of two
 	// ends that differ each one's error says in what.
@@ -81,6 +96,8 @@ func (e *endpoint) open(ctx context.Context, path string, o *Options, timeout fl
 		return failure(ErrInvalidSize, "the role is %d", o.Role)
 	case strings.IndexByte(o.Types, 0) >= 0:
 		return failure(ErrInvalidSize, "a NUL is in the types")
+	case strings.IndexByte(o.Name, 0) >= 0:
+		return failure(ErrInvalidSize, "a NUL is in the name %q", o.Name)
 	}
 	if o.Timeout != 0 {
 		timeout = o.Timeout.Seconds()
@@ -91,6 +108,15 @@ func (e *endpoint) open(ctx context.Context, path string, o *Options, timeout fl
 	options.SetMode(uint(o.Mode))
 	options.SetRole(o.Role)
 	options.SetSchema(o.Schema)
+	options.SetMaxPeers(uint(o.MaxPeers))
+	options.SetSlowPeer(int(o.SlowPeer))
+	options.SetSlowAfter(o.SlowAfter.Seconds())
+	options.SetWithoutPeers(int(o.WithoutPeers))
+	options.SetKeepPlace(o.KeepPlace.Seconds())
+	options.SetStart(int(o.Start))
+	options.SetStartPosition(o.StartPosition)
+	options.SetStartEpoch(o.StartEpoch)
+	options.SetName(o.Name)
 	if o.Types != "" {
 		options.SetTypes(o.Types)
 	}
@@ -140,7 +166,7 @@ func (e *endpoint) Peer() (peer Peer, err error) {
 	_, err = e.do(func() int64 {
 		p := e.raw.Peer()
 		defer native.DeletePeer(p)
-		peer = Peer{p.GetPid(), uint32(p.GetUid()), uint32(p.GetGid())}
+		peer = peerOf(p)
 		return e.closed()
 	})
 	return
@@ -199,19 +225,32 @@ func (e *endpoint) patience(ctx context.Context) (float64, error) {
 
 // outcome is that of a call, which goes on if it was only out of patience.
 func (e *endpoint) outcome(ctx context.Context, result int64, call func(timeout float64) int64) (int, error) {
-	if result == -int64(ErrTimeout) {
+	if result == -int64(ErrTimeout) || result == -int64(ErrInterrupted) {
 		return e.interruptible(ctx, func() int64 { return call(-1) })
 	}
 	return e.check(result)
 }
 
+// interruptible makes a call that the context ends. An interrupt is for who sends or receives
+// and for who accepts, whichever of them finds it: for another it is in vain, and comes again.
 func (e *endpoint) interruptible(ctx context.Context, call func() int64) (int, error) {
-	done := make(chan struct{})
+	returned, done := make(chan struct{}), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		e.raw.Interrupt()
-		close(done)
+		defer close(done)
+		for {
+			e.raw.Interrupt()
+			select {
+			case <-returned:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
 	})
 	result := call()
+	for result == -int64(ErrInterrupted) && ctx.Err() == nil {
+		result = call()
+	}
+	close(returned)
 	if !stop() { // it may have come too late
 		<-done
 		e.raw.ClearInterrupt()

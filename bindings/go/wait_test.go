@@ -184,6 +184,13 @@ var waits = map[string]func(t *testing.T) wait{
 			no(t, err)
 		}}
 	},
+	"Accept": func(t *testing.T) wait {
+		collector, path := crowd(t, tachyon.Options{Role: tachyon.RoleConsumer})
+		return wait{collector, func(ctx context.Context) error {
+			_, err := collector.Accept(ctx)
+			return err
+		}, func(t *testing.T) { join(t, collector, path, tachyon.Options{}) }}
+	},
 	"ReplyContext": func(t *testing.T) wait {
 		caller, callee := rpcPair(t)
 		var err error

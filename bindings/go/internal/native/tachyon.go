@@ -129,258 +129,260 @@ typedef long long swig_type_76;
 typedef long long swig_type_77;
 typedef long long swig_type_78;
 typedef long long swig_type_79;
-typedef _gostring_ swig_type_80;
-typedef long long swig_type_81;
-typedef _gostring_ swig_type_82;
-typedef long long swig_type_83;
-typedef _gostring_ swig_type_84;
-typedef long long swig_type_85;
+typedef long long swig_type_80;
+typedef _gostring_ swig_type_81;
+typedef long long swig_type_82;
+typedef _gostring_ swig_type_83;
+typedef long long swig_type_84;
+typedef _gostring_ swig_type_85;
 typedef long long swig_type_86;
 typedef long long swig_type_87;
 typedef long long swig_type_88;
 typedef long long swig_type_89;
-typedef _gostring_ swig_type_90;
-typedef long long swig_type_91;
+typedef long long swig_type_90;
+typedef _gostring_ swig_type_91;
 typedef long long swig_type_92;
 typedef long long swig_type_93;
-typedef _gostring_ swig_type_94;
-typedef long long swig_type_95;
+typedef long long swig_type_94;
+typedef _gostring_ swig_type_95;
 typedef long long swig_type_96;
 typedef long long swig_type_97;
-typedef _goslice_ swig_type_98;
-typedef long long swig_type_99;
+typedef long long swig_type_98;
+typedef _goslice_ swig_type_99;
 typedef long long swig_type_100;
 typedef long long swig_type_101;
 typedef long long swig_type_102;
-typedef _goslice_ swig_type_103;
-typedef long long swig_type_104;
+typedef long long swig_type_103;
+typedef _goslice_ swig_type_104;
 typedef long long swig_type_105;
-typedef _goslice_ swig_type_106;
-typedef long long swig_type_107;
+typedef long long swig_type_106;
+typedef _goslice_ swig_type_107;
 typedef long long swig_type_108;
-extern void _wrap_Swig_free_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_Swig_malloc_native_221fe67e55093d39(swig_intgo arg1);
-extern swig_intgo _wrap_SUCCESS_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_NULL_PTR_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_MEM_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_OPEN_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_TRUNCATE_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_CHMOD_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_SEAL_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_MAP_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_INVALID_SZ_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_FULL_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_EMPTY_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_NETWORK_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_SYSTEM_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_INTERRUPTED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_ABI_MISMATCH_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_PEER_DEAD_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_CLOSED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_TIMEOUT_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_BUSY_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_CORRUPT_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_ADDR_IN_USE_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_PERMISSION_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_FORKED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_ABORTED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ERR_LAGGED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_NONE_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_ARGUMENT_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_MEMORY_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_SYSTEM_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_CONNECTION_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_PERMISSION_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_WOULD_BLOCK_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_TIMEOUT_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_INTERRUPTED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_CLOSED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_PEER_DEAD_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_STATE_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_CORRUPT_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_KIND_ABORTED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_STATE_UNINITIALIZED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_STATE_INITIALIZING_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_STATE_READY_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_STATE_DISCONNECTED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_STATE_FATAL_ERROR_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_STATE_UNKNOWN_native_221fe67e55093d39(void);
-extern swig_type_1 _wrap_version_native_221fe67e55093d39(void);
-extern swig_type_2 _wrap_strerror_native_221fe67e55093d39(swig_intgo arg1);
-extern swig_type_3 _wrap_error_name_native_221fe67e55093d39(swig_intgo arg1);
-extern swig_intgo _wrap_error_kind_native_221fe67e55093d39(swig_intgo arg1);
-extern swig_intgo _wrap_ROLE_NONE_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ROLE_PRODUCER_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_ROLE_CONSUMER_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_SLOW_BLOCK_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_SLOW_DISCONNECT_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_WITHOUT_PEERS_WAIT_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_START_NOW_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_START_OLDEST_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_START_POSITION_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_Peer_Pid_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_Peer_Uid_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_Peer_Gid_get_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_new_Peer_native_221fe67e55093d39(void);
-extern void _wrap_delete_Peer_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_EVENT_JOINED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_EVENT_LEFT_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_EVENT_MISSED_native_221fe67e55093d39(void);
-extern swig_intgo _wrap_Event_Kind_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_Event_Peer_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_Event_Reason_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_4 _wrap_Event_Name_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_Event_Pid_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_Event_Uid_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_Event_Gid_get_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_new_Event_native_221fe67e55093d39(void);
-extern void _wrap_delete_Event_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_PeerInfo_Peer_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_5 _wrap_PeerInfo_Name_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_6 _wrap_PeerInfo_Messages_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_7 _wrap_PeerInfo_Behind_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_8 _wrap_PeerInfo_Sleeps_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_9 _wrap_PeerInfo_Wakes_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_PeerInfo_Pid_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_PeerInfo_Uid_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_PeerInfo_Gid_get_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_new_PeerInfo_native_221fe67e55093d39(void);
-extern void _wrap_delete_PeerInfo_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_10 _wrap_Stats_Capacity_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_11 _wrap_Stats_Used_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_12 _wrap_Stats_Messages_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_13 _wrap_Stats_RingBytes_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_14 _wrap_Stats_Flushes_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_15 _wrap_Stats_Full_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_16 _wrap_Stats_Sleeps_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_17 _wrap_Stats_Wakes_get_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_new_Stats_native_221fe67e55093d39(void);
-extern void _wrap_delete_Stats_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_18 _wrap_RpcStats_Calls_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_19 _wrap_RpcStats_Replies_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_20 _wrap_RpcStats_Dropped_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_21 _wrap_RpcStats_Kept_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_22 _wrap_RpcStats_Outstanding_get_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_new_RpcStats_native_221fe67e55093d39(void);
-extern void _wrap_delete_RpcStats_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_Timeout_set_native_221fe67e55093d39(uintptr_t arg1, double arg2);
-extern double _wrap_Options_Timeout_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_Mode_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Options_Mode_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_Role_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Options_Role_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_Schema_set_native_221fe67e55093d39(uintptr_t arg1, swig_type_23 arg2);
-extern swig_type_24 _wrap_Options_Schema_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_MaxPeers_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Options_MaxPeers_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_SlowPeer_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Options_SlowPeer_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_SlowAfter_set_native_221fe67e55093d39(uintptr_t arg1, double arg2);
-extern double _wrap_Options_SlowAfter_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_WithoutPeers_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Options_WithoutPeers_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_KeepPlace_set_native_221fe67e55093d39(uintptr_t arg1, double arg2);
-extern double _wrap_Options_KeepPlace_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_Start_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Options_Start_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_StartPosition_set_native_221fe67e55093d39(uintptr_t arg1, swig_type_25 arg2);
-extern swig_type_26 _wrap_Options_StartPosition_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_StartEpoch_set_native_221fe67e55093d39(uintptr_t arg1, swig_type_27 arg2);
-extern swig_type_28 _wrap_Options_StartEpoch_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_TypesRequired_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Options_TypesRequired_get_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_new_Options_native_221fe67e55093d39(void);
-extern void _wrap_delete_Options_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Options_AllowUid_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern void _wrap_Options_SetName_native_221fe67e55093d39(uintptr_t arg1, swig_type_29 arg2);
-extern void _wrap_Options_SetTypes_native_221fe67e55093d39(uintptr_t arg1, swig_type_30 arg2);
-extern swig_intgo _wrap_Peers_Count_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_delete_Peers_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_Peers_At_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Bus_Error_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_Bus_TypeId_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_31 _wrap_Bus_Size_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_Bus_Count_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_32 _wrap_Bus_Stride_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_33 _wrap_Bus_Epoch_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Bus_Spin_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_Bus_Spin_get_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_new_Bus_native_221fe67e55093d39(void);
-extern void _wrap_delete_Bus_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_34 _wrap_Bus_Connect_native_221fe67e55093d39(uintptr_t arg1, swig_type_35 arg2, uintptr_t arg3);
-extern swig_type_36 _wrap_Bus_ConnectStart_native_221fe67e55093d39(uintptr_t arg1, swig_type_37 arg2, uintptr_t arg3);
-extern swig_type_38 _wrap_Bus_OpenStep_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Bus_Close_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Bus_Abort_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Bus_Interrupt_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Bus_ClearInterrupt_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_Bus_State_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_39 _wrap_Bus_ErrorText_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_40 _wrap_Bus_Fileno_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_41 _wrap_Bus_MaxPayload_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Bus_SetPollingMode_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern uintptr_t _wrap_Bus_Peer_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_Bus_Accept_native_221fe67e55093d39(uintptr_t arg1, double arg2);
-extern uintptr_t _wrap_Bus_Peers_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_42 _wrap_Bus_DropPeer_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_type_43 _wrap_Bus_Sender_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_44 _wrap_Bus_Listen_native_221fe67e55093d39(uintptr_t arg1, swig_type_45 arg2, swig_type_46 arg3, uintptr_t arg4);
-extern swig_type_47 _wrap_Bus_ListenStart_native_221fe67e55093d39(uintptr_t arg1, swig_type_48 arg2, swig_type_49 arg3, uintptr_t arg4);
-extern swig_type_50 _wrap_Bus_SetNumaNode_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern uintptr_t _wrap_Bus_Stats_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_51 _wrap_Bus_Position_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_52 _wrap_Bus_SendBatch_native_221fe67e55093d39(uintptr_t arg1, swig_type_53 arg2, swig_type_54 arg3, swig_intgo arg4, double arg5);
-extern swig_type_55 _wrap_Bus_RecvBatchInto_native_221fe67e55093d39(uintptr_t arg1, swig_type_56 arg2, swig_type_57 arg3, double arg4);
-extern swig_type_58 _wrap_Bus_RingMemory_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_59 _wrap_Bus_ViewMemory_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_60 _wrap_Bus_Reserve_native_221fe67e55093d39(uintptr_t arg1, swig_type_61 arg2, double arg3);
-extern swig_type_62 _wrap_Bus_Commit_native_221fe67e55093d39(uintptr_t arg1, swig_type_63 arg2, swig_intgo arg3);
-extern swig_type_64 _wrap_Bus_ReserveBatch_native_221fe67e55093d39(uintptr_t arg1, swig_type_65 arg2, swig_type_66 arg3, double arg4);
-extern swig_type_67 _wrap_Bus_CommitBatch_native_221fe67e55093d39(uintptr_t arg1, swig_type_68 arg2, swig_intgo arg3);
-extern swig_type_69 _wrap_Bus_Rollback_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_70 _wrap_Bus_Flush_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_71 _wrap_Bus_Acquire_native_221fe67e55093d39(uintptr_t arg1, double arg2);
-extern swig_type_72 _wrap_Bus_Take_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2, double arg3);
-extern swig_type_73 _wrap_Bus_Release_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_type_74 _wrap_Bus_Self_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_Bus_Unref_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_75 _wrap_Bus_Publish_native_221fe67e55093d39(uintptr_t arg1, swig_type_76 arg2, swig_intgo arg3);
-extern swig_intgo _wrap_RpcBus_Error_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_RpcBus_TypeId_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_77 _wrap_RpcBus_Size_get_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_78 _wrap_RpcBus_Id_get_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_RpcBus_Spin_set_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_intgo _wrap_RpcBus_Spin_get_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_new_RpcBus_native_221fe67e55093d39(void);
-extern void _wrap_delete_RpcBus_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_79 _wrap_RpcBus_Connect_native_221fe67e55093d39(uintptr_t arg1, swig_type_80 arg2, uintptr_t arg3);
-extern swig_type_81 _wrap_RpcBus_ConnectStart_native_221fe67e55093d39(uintptr_t arg1, swig_type_82 arg2, uintptr_t arg3);
-extern swig_type_83 _wrap_RpcBus_OpenStep_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_RpcBus_Close_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_RpcBus_Abort_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_RpcBus_Interrupt_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_RpcBus_ClearInterrupt_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_intgo _wrap_RpcBus_State_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_84 _wrap_RpcBus_ErrorText_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_85 _wrap_RpcBus_Fileno_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_86 _wrap_RpcBus_MaxPayload_native_221fe67e55093d39(uintptr_t arg1);
-extern void _wrap_RpcBus_SetPollingMode_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern uintptr_t _wrap_RpcBus_Peer_native_221fe67e55093d39(uintptr_t arg1);
-extern uintptr_t _wrap_RpcBus_Accept_native_221fe67e55093d39(uintptr_t arg1, double arg2);
-extern uintptr_t _wrap_RpcBus_Peers_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_87 _wrap_RpcBus_DropPeer_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
-extern swig_type_88 _wrap_RpcBus_Sender_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_89 _wrap_RpcBus_Listen_native_221fe67e55093d39(uintptr_t arg1, swig_type_90 arg2, swig_type_91 arg3, swig_type_92 arg4, uintptr_t arg5);
-extern swig_type_93 _wrap_RpcBus_ListenStart_native_221fe67e55093d39(uintptr_t arg1, swig_type_94 arg2, swig_type_95 arg3, swig_type_96 arg4, uintptr_t arg5);
-extern uintptr_t _wrap_RpcBus_Stats_native_221fe67e55093d39(uintptr_t arg1);
-extern swig_type_97 _wrap_RpcBus_Call_native_221fe67e55093d39(uintptr_t arg1, swig_type_98 arg2, swig_intgo arg3, double arg4);
-extern swig_type_99 _wrap_RpcBus_NextReply_native_221fe67e55093d39(uintptr_t arg1, swig_type_100 arg2, double arg3);
-extern swig_type_101 _wrap_RpcBus_NextRequest_native_221fe67e55093d39(uintptr_t arg1, double arg2);
-extern swig_type_102 _wrap_RpcBus_CopyHeld_native_221fe67e55093d39(uintptr_t arg1, swig_type_103 arg2);
-extern swig_type_104 _wrap_RpcBus_Reply_native_221fe67e55093d39(uintptr_t arg1, swig_type_105 arg2, swig_type_106 arg3, swig_intgo arg4, double arg5);
-extern swig_type_107 _wrap_RpcBus_Cancel_native_221fe67e55093d39(uintptr_t arg1, swig_type_108 arg2);
-extern void _wrap_RpcBus_WatchMessages_native_221fe67e55093d39(uintptr_t arg1, swig_intgo arg2);
+typedef long long swig_type_109;
+extern void _wrap_Swig_free_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_Swig_malloc_native_cad8eff6712450a7(swig_intgo arg1);
+extern swig_intgo _wrap_SUCCESS_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_NULL_PTR_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_MEM_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_OPEN_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_TRUNCATE_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_CHMOD_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_SEAL_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_MAP_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_INVALID_SZ_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_FULL_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_EMPTY_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_NETWORK_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_SYSTEM_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_INTERRUPTED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_ABI_MISMATCH_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_PEER_DEAD_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_CLOSED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_TIMEOUT_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_BUSY_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_CORRUPT_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_ADDR_IN_USE_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_PERMISSION_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_FORKED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_ABORTED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ERR_LAGGED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_NONE_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_ARGUMENT_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_MEMORY_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_SYSTEM_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_CONNECTION_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_PERMISSION_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_WOULD_BLOCK_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_TIMEOUT_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_INTERRUPTED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_CLOSED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_PEER_DEAD_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_STATE_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_CORRUPT_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_KIND_ABORTED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_STATE_UNINITIALIZED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_STATE_INITIALIZING_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_STATE_READY_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_STATE_DISCONNECTED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_STATE_FATAL_ERROR_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_STATE_UNKNOWN_native_cad8eff6712450a7(void);
+extern swig_type_1 _wrap_version_native_cad8eff6712450a7(void);
+extern swig_type_2 _wrap_strerror_native_cad8eff6712450a7(swig_intgo arg1);
+extern swig_type_3 _wrap_error_name_native_cad8eff6712450a7(swig_intgo arg1);
+extern swig_intgo _wrap_error_kind_native_cad8eff6712450a7(swig_intgo arg1);
+extern swig_intgo _wrap_ROLE_NONE_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ROLE_PRODUCER_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_ROLE_CONSUMER_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_SLOW_BLOCK_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_SLOW_DISCONNECT_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_WITHOUT_PEERS_WAIT_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_START_NOW_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_START_OLDEST_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_START_POSITION_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_Peer_Pid_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_Peer_Uid_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_Peer_Gid_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_new_Peer_native_cad8eff6712450a7(void);
+extern void _wrap_delete_Peer_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_EVENT_JOINED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_EVENT_LEFT_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_EVENT_MISSED_native_cad8eff6712450a7(void);
+extern swig_intgo _wrap_Event_Kind_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_Event_Peer_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_Event_Reason_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_4 _wrap_Event_Name_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_Event_Pid_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_Event_Uid_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_Event_Gid_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_new_Event_native_cad8eff6712450a7(void);
+extern void _wrap_delete_Event_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_PeerInfo_Peer_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_5 _wrap_PeerInfo_Name_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_6 _wrap_PeerInfo_Messages_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_7 _wrap_PeerInfo_Behind_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_8 _wrap_PeerInfo_Sleeps_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_9 _wrap_PeerInfo_Wakes_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_PeerInfo_Pid_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_PeerInfo_Uid_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_PeerInfo_Gid_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_new_PeerInfo_native_cad8eff6712450a7(void);
+extern void _wrap_delete_PeerInfo_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_10 _wrap_Stats_Capacity_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_11 _wrap_Stats_Used_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_12 _wrap_Stats_Messages_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_13 _wrap_Stats_RingBytes_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_14 _wrap_Stats_Flushes_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_15 _wrap_Stats_Full_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_16 _wrap_Stats_Sleeps_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_17 _wrap_Stats_Wakes_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_new_Stats_native_cad8eff6712450a7(void);
+extern void _wrap_delete_Stats_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_18 _wrap_RpcStats_Calls_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_19 _wrap_RpcStats_Replies_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_20 _wrap_RpcStats_Dropped_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_21 _wrap_RpcStats_Kept_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_22 _wrap_RpcStats_Outstanding_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_new_RpcStats_native_cad8eff6712450a7(void);
+extern void _wrap_delete_RpcStats_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_Timeout_set_native_cad8eff6712450a7(uintptr_t arg1, double arg2);
+extern double _wrap_Options_Timeout_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_Mode_set_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_Mode_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_Role_set_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_Role_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_Schema_set_native_cad8eff6712450a7(uintptr_t arg1, swig_type_23 arg2);
+extern swig_type_24 _wrap_Options_Schema_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_MaxPeers_set_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_MaxPeers_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_SlowPeer_set_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_SlowPeer_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_SlowAfter_set_native_cad8eff6712450a7(uintptr_t arg1, double arg2);
+extern double _wrap_Options_SlowAfter_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_WithoutPeers_set_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_WithoutPeers_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_KeepPlace_set_native_cad8eff6712450a7(uintptr_t arg1, double arg2);
+extern double _wrap_Options_KeepPlace_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_Start_set_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_Start_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_StartPosition_set_native_cad8eff6712450a7(uintptr_t arg1, swig_type_25 arg2);
+extern swig_type_26 _wrap_Options_StartPosition_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_StartEpoch_set_native_cad8eff6712450a7(uintptr_t arg1, swig_type_27 arg2);
+extern swig_type_28 _wrap_Options_StartEpoch_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_TypesRequired_set_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Options_TypesRequired_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_new_Options_native_cad8eff6712450a7(void);
+extern void _wrap_delete_Options_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Options_AllowUid_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern void _wrap_Options_SetName_native_cad8eff6712450a7(uintptr_t arg1, swig_type_29 arg2);
+extern void _wrap_Options_SetTypes_native_cad8eff6712450a7(uintptr_t arg1, swig_type_30 arg2);
+extern swig_intgo _wrap_Peers_Count_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_delete_Peers_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_Peers_At_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Bus_Error_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_Bus_TypeId_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_31 _wrap_Bus_Size_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_Bus_Count_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_32 _wrap_Bus_Stride_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_33 _wrap_Bus_Epoch_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Bus_Spin_set_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_Bus_Spin_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_new_Bus_native_cad8eff6712450a7(void);
+extern void _wrap_delete_Bus_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_34 _wrap_Bus_Connect_native_cad8eff6712450a7(uintptr_t arg1, swig_type_35 arg2, uintptr_t arg3);
+extern swig_type_36 _wrap_Bus_ConnectStart_native_cad8eff6712450a7(uintptr_t arg1, swig_type_37 arg2, uintptr_t arg3);
+extern swig_type_38 _wrap_Bus_OpenStep_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Bus_Close_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Bus_Abort_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Bus_Interrupt_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Bus_ClearInterrupt_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_Bus_State_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_39 _wrap_Bus_ErrorText_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_40 _wrap_Bus_Fileno_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_41 _wrap_Bus_MaxPayload_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Bus_SetPollingMode_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern uintptr_t _wrap_Bus_Peer_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_Bus_Accept_native_cad8eff6712450a7(uintptr_t arg1, double arg2);
+extern uintptr_t _wrap_Bus_Peers_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_42 _wrap_Bus_DropPeer_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_type_43 _wrap_Bus_Sender_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_44 _wrap_Bus_Listen_native_cad8eff6712450a7(uintptr_t arg1, swig_type_45 arg2, swig_type_46 arg3, uintptr_t arg4);
+extern swig_type_47 _wrap_Bus_ListenStart_native_cad8eff6712450a7(uintptr_t arg1, swig_type_48 arg2, swig_type_49 arg3, uintptr_t arg4);
+extern swig_type_50 _wrap_Bus_SetNumaNode_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern uintptr_t _wrap_Bus_Stats_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_51 _wrap_Bus_Position_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_52 _wrap_Bus_SendBatch_native_cad8eff6712450a7(uintptr_t arg1, swig_type_53 arg2, swig_type_54 arg3, swig_intgo arg4, double arg5);
+extern swig_type_55 _wrap_Bus_RecvBatchInto_native_cad8eff6712450a7(uintptr_t arg1, swig_type_56 arg2, swig_type_57 arg3, double arg4);
+extern swig_type_58 _wrap_Bus_RingMemory_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_59 _wrap_Bus_ViewMemory_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_60 _wrap_Bus_Reserve_native_cad8eff6712450a7(uintptr_t arg1, swig_type_61 arg2, double arg3);
+extern swig_type_62 _wrap_Bus_Commit_native_cad8eff6712450a7(uintptr_t arg1, swig_type_63 arg2, swig_intgo arg3);
+extern swig_type_64 _wrap_Bus_ReserveBatch_native_cad8eff6712450a7(uintptr_t arg1, swig_type_65 arg2, swig_type_66 arg3, double arg4);
+extern swig_type_67 _wrap_Bus_CommitBatch_native_cad8eff6712450a7(uintptr_t arg1, swig_type_68 arg2, swig_intgo arg3);
+extern swig_type_69 _wrap_Bus_Rollback_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_70 _wrap_Bus_Flush_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_71 _wrap_Bus_Acquire_native_cad8eff6712450a7(uintptr_t arg1, double arg2);
+extern swig_type_72 _wrap_Bus_Take_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2, double arg3);
+extern swig_type_73 _wrap_Bus_Release_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_type_74 _wrap_Bus_Self_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_Bus_Unref_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_75 _wrap_Bus_ErrorHere_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_76 _wrap_Bus_Publish_native_cad8eff6712450a7(uintptr_t arg1, swig_type_77 arg2, swig_intgo arg3);
+extern swig_intgo _wrap_RpcBus_Error_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_RpcBus_TypeId_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_78 _wrap_RpcBus_Size_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_79 _wrap_RpcBus_Id_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_RpcBus_Spin_set_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_intgo _wrap_RpcBus_Spin_get_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_new_RpcBus_native_cad8eff6712450a7(void);
+extern void _wrap_delete_RpcBus_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_80 _wrap_RpcBus_Connect_native_cad8eff6712450a7(uintptr_t arg1, swig_type_81 arg2, uintptr_t arg3);
+extern swig_type_82 _wrap_RpcBus_ConnectStart_native_cad8eff6712450a7(uintptr_t arg1, swig_type_83 arg2, uintptr_t arg3);
+extern swig_type_84 _wrap_RpcBus_OpenStep_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_RpcBus_Close_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_RpcBus_Abort_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_RpcBus_Interrupt_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_RpcBus_ClearInterrupt_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_intgo _wrap_RpcBus_State_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_85 _wrap_RpcBus_ErrorText_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_86 _wrap_RpcBus_Fileno_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_87 _wrap_RpcBus_MaxPayload_native_cad8eff6712450a7(uintptr_t arg1);
+extern void _wrap_RpcBus_SetPollingMode_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern uintptr_t _wrap_RpcBus_Peer_native_cad8eff6712450a7(uintptr_t arg1);
+extern uintptr_t _wrap_RpcBus_Accept_native_cad8eff6712450a7(uintptr_t arg1, double arg2);
+extern uintptr_t _wrap_RpcBus_Peers_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_88 _wrap_RpcBus_DropPeer_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
+extern swig_type_89 _wrap_RpcBus_Sender_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_90 _wrap_RpcBus_Listen_native_cad8eff6712450a7(uintptr_t arg1, swig_type_91 arg2, swig_type_92 arg3, swig_type_93 arg4, uintptr_t arg5);
+extern swig_type_94 _wrap_RpcBus_ListenStart_native_cad8eff6712450a7(uintptr_t arg1, swig_type_95 arg2, swig_type_96 arg3, swig_type_97 arg4, uintptr_t arg5);
+extern uintptr_t _wrap_RpcBus_Stats_native_cad8eff6712450a7(uintptr_t arg1);
+extern swig_type_98 _wrap_RpcBus_Call_native_cad8eff6712450a7(uintptr_t arg1, swig_type_99 arg2, swig_intgo arg3, double arg4);
+extern swig_type_100 _wrap_RpcBus_NextReply_native_cad8eff6712450a7(uintptr_t arg1, swig_type_101 arg2, double arg3);
+extern swig_type_102 _wrap_RpcBus_NextRequest_native_cad8eff6712450a7(uintptr_t arg1, double arg2);
+extern swig_type_103 _wrap_RpcBus_CopyHeld_native_cad8eff6712450a7(uintptr_t arg1, swig_type_104 arg2);
+extern swig_type_105 _wrap_RpcBus_Reply_native_cad8eff6712450a7(uintptr_t arg1, swig_type_106 arg2, swig_type_107 arg3, swig_intgo arg4, double arg5);
+extern swig_type_108 _wrap_RpcBus_Cancel_native_cad8eff6712450a7(uintptr_t arg1, swig_type_109 arg2);
+extern void _wrap_RpcBus_WatchMessages_native_cad8eff6712450a7(uintptr_t arg1, swig_intgo arg2);
 #undef intgo
 */
 import "C"
@@ -415,13 +417,13 @@ type _ sync.Mutex
 
 func Swig_free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_Swig_free_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_Swig_free_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 	var swig_r uintptr
 	_swig_i_0 := arg1
-	swig_r = (uintptr)(C._wrap_Swig_malloc_native_221fe67e55093d39(C.swig_intgo(_swig_i_0)))
+	swig_r = (uintptr)(C._wrap_Swig_malloc_native_cad8eff6712450a7(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -438,6 +440,7 @@ func (f *Fields) Size() int        { return int(f.size) }
 func (f *Fields) Count() int       { return int(f.count) }
 func (f *Fields) Stride() int      { return int(f.stride) }
 func (f *Fields) ID() uint64       { return uint64(f.id) }
+func (f *Fields) Epoch() uint64    { return uint64(f.epoch) }
 func (f *Fields) SetSpin(n uint32) { f.spin = C.uint32_t(n) }
 
 func (bus SwigcptrBus) Send(data []byte, typeID uint32, timeout float64) int64 {
@@ -455,175 +458,175 @@ const TACHYON_VERSION_PATCH int = 0
 type Tachyon_error_t int
 func _swig_getSUCCESS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_SUCCESS_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_SUCCESS_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var SUCCESS int = _swig_getSUCCESS()
 func _swig_getERR_NULL_PTR() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_NULL_PTR_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_NULL_PTR_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_NULL_PTR int = _swig_getERR_NULL_PTR()
 func _swig_getERR_MEM() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_MEM_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_MEM_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_MEM int = _swig_getERR_MEM()
 func _swig_getERR_OPEN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_OPEN_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_OPEN_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_OPEN int = _swig_getERR_OPEN()
 func _swig_getERR_TRUNCATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_TRUNCATE_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_TRUNCATE_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_TRUNCATE int = _swig_getERR_TRUNCATE()
 func _swig_getERR_CHMOD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_CHMOD_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_CHMOD_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_CHMOD int = _swig_getERR_CHMOD()
 func _swig_getERR_SEAL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_SEAL_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_SEAL_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_SEAL int = _swig_getERR_SEAL()
 func _swig_getERR_MAP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_MAP_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_MAP_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_MAP int = _swig_getERR_MAP()
 func _swig_getERR_INVALID_SZ() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_INVALID_SZ_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_INVALID_SZ_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_INVALID_SZ int = _swig_getERR_INVALID_SZ()
 func _swig_getERR_FULL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_FULL_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_FULL_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_FULL int = _swig_getERR_FULL()
 func _swig_getERR_EMPTY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_EMPTY_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_EMPTY_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_EMPTY int = _swig_getERR_EMPTY()
 func _swig_getERR_NETWORK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_NETWORK_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_NETWORK_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_NETWORK int = _swig_getERR_NETWORK()
 func _swig_getERR_SYSTEM() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_SYSTEM_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_SYSTEM_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_SYSTEM int = _swig_getERR_SYSTEM()
 func _swig_getERR_INTERRUPTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_INTERRUPTED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_INTERRUPTED_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_INTERRUPTED int = _swig_getERR_INTERRUPTED()
 func _swig_getERR_ABI_MISMATCH() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_ABI_MISMATCH_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_ABI_MISMATCH_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_ABI_MISMATCH int = _swig_getERR_ABI_MISMATCH()
 func _swig_getERR_PEER_DEAD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_PEER_DEAD_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_PEER_DEAD_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_PEER_DEAD int = _swig_getERR_PEER_DEAD()
 func _swig_getERR_CLOSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_CLOSED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_CLOSED_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_CLOSED int = _swig_getERR_CLOSED()
 func _swig_getERR_TIMEOUT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_TIMEOUT_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_TIMEOUT_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_TIMEOUT int = _swig_getERR_TIMEOUT()
 func _swig_getERR_BUSY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_BUSY_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_BUSY_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_BUSY int = _swig_getERR_BUSY()
 func _swig_getERR_CORRUPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_CORRUPT_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_CORRUPT_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_CORRUPT int = _swig_getERR_CORRUPT()
 func _swig_getERR_ADDR_IN_USE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_ADDR_IN_USE_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_ADDR_IN_USE_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_ADDR_IN_USE int = _swig_getERR_ADDR_IN_USE()
 func _swig_getERR_PERMISSION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_PERMISSION_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_PERMISSION_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_PERMISSION int = _swig_getERR_PERMISSION()
 func _swig_getERR_FORKED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_FORKED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_FORKED_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_FORKED int = _swig_getERR_FORKED()
 func _swig_getERR_ABORTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_ABORTED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_ABORTED_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ERR_ABORTED int = _swig_getERR_ABORTED()
 func _swig_getERR_LAGGED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERR_LAGGED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ERR_LAGGED_native_cad8eff6712450a7())
 	return swig_r
 }
 
@@ -631,98 +634,98 @@ var ERR_LAGGED int = _swig_getERR_LAGGED()
 type Tachyon_error_kind_t int
 func _swig_getKIND_NONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_NONE_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_NONE_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_NONE int = _swig_getKIND_NONE()
 func _swig_getKIND_ARGUMENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_ARGUMENT_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_ARGUMENT_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_ARGUMENT int = _swig_getKIND_ARGUMENT()
 func _swig_getKIND_MEMORY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_MEMORY_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_MEMORY_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_MEMORY int = _swig_getKIND_MEMORY()
 func _swig_getKIND_SYSTEM() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_SYSTEM_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_SYSTEM_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_SYSTEM int = _swig_getKIND_SYSTEM()
 func _swig_getKIND_CONNECTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_CONNECTION_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_CONNECTION_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_CONNECTION int = _swig_getKIND_CONNECTION()
 func _swig_getKIND_PERMISSION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_PERMISSION_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_PERMISSION_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_PERMISSION int = _swig_getKIND_PERMISSION()
 func _swig_getKIND_WOULD_BLOCK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_WOULD_BLOCK_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_WOULD_BLOCK_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_WOULD_BLOCK int = _swig_getKIND_WOULD_BLOCK()
 func _swig_getKIND_TIMEOUT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_TIMEOUT_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_TIMEOUT_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_TIMEOUT int = _swig_getKIND_TIMEOUT()
 func _swig_getKIND_INTERRUPTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_INTERRUPTED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_INTERRUPTED_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_INTERRUPTED int = _swig_getKIND_INTERRUPTED()
 func _swig_getKIND_CLOSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_CLOSED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_CLOSED_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_CLOSED int = _swig_getKIND_CLOSED()
 func _swig_getKIND_PEER_DEAD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_PEER_DEAD_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_PEER_DEAD_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_PEER_DEAD int = _swig_getKIND_PEER_DEAD()
 func _swig_getKIND_STATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_STATE_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_STATE_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_STATE int = _swig_getKIND_STATE()
 func _swig_getKIND_CORRUPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_CORRUPT_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_CORRUPT_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var KIND_CORRUPT int = _swig_getKIND_CORRUPT()
 func _swig_getKIND_ABORTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_KIND_ABORTED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_KIND_ABORTED_native_cad8eff6712450a7())
 	return swig_r
 }
 
@@ -730,49 +733,49 @@ var KIND_ABORTED int = _swig_getKIND_ABORTED()
 type Tachyon_state_t int
 func _swig_getSTATE_UNINITIALIZED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_UNINITIALIZED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_STATE_UNINITIALIZED_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var STATE_UNINITIALIZED int = _swig_getSTATE_UNINITIALIZED()
 func _swig_getSTATE_INITIALIZING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_INITIALIZING_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_STATE_INITIALIZING_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var STATE_INITIALIZING int = _swig_getSTATE_INITIALIZING()
 func _swig_getSTATE_READY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_READY_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_STATE_READY_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var STATE_READY int = _swig_getSTATE_READY()
 func _swig_getSTATE_DISCONNECTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_DISCONNECTED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_STATE_DISCONNECTED_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var STATE_DISCONNECTED int = _swig_getSTATE_DISCONNECTED()
 func _swig_getSTATE_FATAL_ERROR() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_FATAL_ERROR_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_STATE_FATAL_ERROR_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var STATE_FATAL_ERROR int = _swig_getSTATE_FATAL_ERROR()
 func _swig_getSTATE_UNKNOWN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_STATE_UNKNOWN_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_STATE_UNKNOWN_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var STATE_UNKNOWN int = _swig_getSTATE_UNKNOWN()
 func Version() (_swig_ret string) {
 	var swig_r string
-	swig_r_p := C._wrap_version_native_221fe67e55093d39()
+	swig_r_p := C._wrap_version_native_cad8eff6712450a7()
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -782,7 +785,7 @@ swig_r_1 = strings.Clone(swig_r)
 func Strerror(arg1 Tachyon_error_t) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_strerror_native_221fe67e55093d39(C.swig_intgo(_swig_i_0))
+	swig_r_p := C._wrap_strerror_native_cad8eff6712450a7(C.swig_intgo(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -792,7 +795,7 @@ swig_r_1 = strings.Clone(swig_r)
 func Error_name(arg1 Tachyon_error_t) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_error_name_native_221fe67e55093d39(C.swig_intgo(_swig_i_0))
+	swig_r_p := C._wrap_error_name_native_cad8eff6712450a7(C.swig_intgo(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -802,7 +805,7 @@ swig_r_1 = strings.Clone(swig_r)
 func Error_kind(arg1 Tachyon_error_t) (_swig_ret Tachyon_error_kind_t) {
 	var swig_r Tachyon_error_kind_t
 	_swig_i_0 := arg1
-	swig_r = (Tachyon_error_kind_t)(C._wrap_error_kind_native_221fe67e55093d39(C.swig_intgo(_swig_i_0)))
+	swig_r = (Tachyon_error_kind_t)(C._wrap_error_kind_native_cad8eff6712450a7(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
@@ -812,21 +815,21 @@ const TACHYON_MAX_EVENTS int = 1024
 type Tachyon_role_t int
 func _swig_getROLE_NONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ROLE_NONE_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ROLE_NONE_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ROLE_NONE int = _swig_getROLE_NONE()
 func _swig_getROLE_PRODUCER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ROLE_PRODUCER_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ROLE_PRODUCER_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var ROLE_PRODUCER int = _swig_getROLE_PRODUCER()
 func _swig_getROLE_CONSUMER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ROLE_CONSUMER_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_ROLE_CONSUMER_native_cad8eff6712450a7())
 	return swig_r
 }
 
@@ -834,14 +837,14 @@ var ROLE_CONSUMER int = _swig_getROLE_CONSUMER()
 type Tachyon_slow_peer_t int
 func _swig_getSLOW_BLOCK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_SLOW_BLOCK_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_SLOW_BLOCK_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var SLOW_BLOCK int = _swig_getSLOW_BLOCK()
 func _swig_getSLOW_DISCONNECT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_SLOW_DISCONNECT_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_SLOW_DISCONNECT_native_cad8eff6712450a7())
 	return swig_r
 }
 
@@ -849,14 +852,14 @@ var SLOW_DISCONNECT int = _swig_getSLOW_DISCONNECT()
 type Tachyon_without_peers_t int
 func _swig_getWITHOUT_PEERS_WAIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WITHOUT_PEERS_WAIT_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_WITHOUT_PEERS_WAIT_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var WITHOUT_PEERS_WAIT int = _swig_getWITHOUT_PEERS_WAIT()
 func _swig_getWITHOUT_PEERS_FREE_RUN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WITHOUT_PEERS_FREE_RUN_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_WITHOUT_PEERS_FREE_RUN_native_cad8eff6712450a7())
 	return swig_r
 }
 
@@ -864,21 +867,21 @@ var WITHOUT_PEERS_FREE_RUN int = _swig_getWITHOUT_PEERS_FREE_RUN()
 type Tachyon_start_t int
 func _swig_getSTART_NOW() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_START_NOW_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_START_NOW_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var START_NOW int = _swig_getSTART_NOW()
 func _swig_getSTART_OLDEST() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_START_OLDEST_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_START_OLDEST_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var START_OLDEST int = _swig_getSTART_OLDEST()
 func _swig_getSTART_POSITION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_START_POSITION_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_START_POSITION_native_cad8eff6712450a7())
 	return swig_r
 }
 
@@ -895,33 +898,33 @@ func (p SwigcptrPeer) SwigIsPeer() {
 func (arg1 SwigcptrPeer) GetPid() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Peer_Pid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Peer_Pid_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrPeer) GetUid() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Peer_Uid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Peer_Uid_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrPeer) GetGid() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Peer_Gid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Peer_Gid_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewPeer() (_swig_ret Peer) {
 	var swig_r Peer
-	swig_r = (Peer)(SwigcptrPeer(C._wrap_new_Peer_native_221fe67e55093d39()))
+	swig_r = (Peer)(SwigcptrPeer(C._wrap_new_Peer_native_cad8eff6712450a7()))
 	return swig_r
 }
 
 func DeletePeer(arg1 Peer) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_Peer_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_Peer_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 type Peer interface {
@@ -935,21 +938,21 @@ type Peer interface {
 type Tachyon_event_kind_t int
 func _swig_getEVENT_JOINED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EVENT_JOINED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_EVENT_JOINED_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var EVENT_JOINED int = _swig_getEVENT_JOINED()
 func _swig_getEVENT_LEFT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EVENT_LEFT_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_EVENT_LEFT_native_cad8eff6712450a7())
 	return swig_r
 }
 
 var EVENT_LEFT int = _swig_getEVENT_LEFT()
 func _swig_getEVENT_MISSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EVENT_MISSED_native_221fe67e55093d39())
+	swig_r = (int)(C._wrap_EVENT_MISSED_native_cad8eff6712450a7())
 	return swig_r
 }
 
@@ -966,28 +969,28 @@ func (p SwigcptrEvent) SwigIsEvent() {
 func (arg1 SwigcptrEvent) GetKind() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Event_Kind_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Event_Kind_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrEvent) GetPeer() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Event_Peer_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Event_Peer_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrEvent) GetReason() (_swig_ret Tachyon_error_t) {
 	var swig_r Tachyon_error_t
 	_swig_i_0 := arg1
-	swig_r = (Tachyon_error_t)(C._wrap_Event_Reason_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (Tachyon_error_t)(C._wrap_Event_Reason_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrEvent) GetName() (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_Event_Name_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_Event_Name_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -997,33 +1000,33 @@ swig_r_1 = strings.Clone(swig_r)
 func (arg1 SwigcptrEvent) GetPid() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Event_Pid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Event_Pid_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrEvent) GetUid() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Event_Uid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Event_Uid_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrEvent) GetGid() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Event_Gid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Event_Gid_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewEvent() (_swig_ret Event) {
 	var swig_r Event
-	swig_r = (Event)(SwigcptrEvent(C._wrap_new_Event_native_221fe67e55093d39()))
+	swig_r = (Event)(SwigcptrEvent(C._wrap_new_Event_native_cad8eff6712450a7()))
 	return swig_r
 }
 
 func DeleteEvent(arg1 Event) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_Event_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_Event_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 type Event interface {
@@ -1050,14 +1053,14 @@ func (p SwigcptrPeerInfo) SwigIsPeerInfo() {
 func (arg1 SwigcptrPeerInfo) GetPeer() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_PeerInfo_Peer_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_PeerInfo_Peer_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrPeerInfo) GetName() (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_PeerInfo_Name_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_PeerInfo_Name_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -1067,61 +1070,61 @@ swig_r_1 = strings.Clone(swig_r)
 func (arg1 SwigcptrPeerInfo) GetMessages() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_PeerInfo_Messages_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_PeerInfo_Messages_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrPeerInfo) GetBehind() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_PeerInfo_Behind_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_PeerInfo_Behind_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrPeerInfo) GetSleeps() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_PeerInfo_Sleeps_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_PeerInfo_Sleeps_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrPeerInfo) GetWakes() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_PeerInfo_Wakes_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_PeerInfo_Wakes_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrPeerInfo) GetPid() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_PeerInfo_Pid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_PeerInfo_Pid_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrPeerInfo) GetUid() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_PeerInfo_Uid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_PeerInfo_Uid_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrPeerInfo) GetGid() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_PeerInfo_Gid_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_PeerInfo_Gid_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewPeerInfo() (_swig_ret PeerInfo) {
 	var swig_r PeerInfo
-	swig_r = (PeerInfo)(SwigcptrPeerInfo(C._wrap_new_PeerInfo_native_221fe67e55093d39()))
+	swig_r = (PeerInfo)(SwigcptrPeerInfo(C._wrap_new_PeerInfo_native_cad8eff6712450a7()))
 	return swig_r
 }
 
 func DeletePeerInfo(arg1 PeerInfo) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_PeerInfo_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_PeerInfo_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 type PeerInfo interface {
@@ -1150,68 +1153,68 @@ func (p SwigcptrStats) SwigIsStats() {
 func (arg1 SwigcptrStats) GetCapacity() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Capacity_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Capacity_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetUsed() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Used_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Used_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetMessages() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Messages_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Messages_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetRingBytes() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_RingBytes_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_RingBytes_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetFlushes() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Flushes_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Flushes_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetFull() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Full_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Full_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetSleeps() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Sleeps_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Sleeps_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrStats) GetWakes() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Stats_Wakes_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Stats_Wakes_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewStats() (_swig_ret Stats) {
 	var swig_r Stats
-	swig_r = (Stats)(SwigcptrStats(C._wrap_new_Stats_native_221fe67e55093d39()))
+	swig_r = (Stats)(SwigcptrStats(C._wrap_new_Stats_native_cad8eff6712450a7()))
 	return swig_r
 }
 
 func DeleteStats(arg1 Stats) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_Stats_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_Stats_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 type Stats interface {
@@ -1239,47 +1242,47 @@ func (p SwigcptrRpcStats) SwigIsRpcStats() {
 func (arg1 SwigcptrRpcStats) GetCalls() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcStats_Calls_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcStats_Calls_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcStats) GetReplies() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcStats_Replies_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcStats_Replies_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcStats) GetDropped() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcStats_Dropped_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcStats_Dropped_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcStats) GetKept() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcStats_Kept_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcStats_Kept_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcStats) GetOutstanding() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcStats_Outstanding_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcStats_Outstanding_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewRpcStats() (_swig_ret RpcStats) {
 	var swig_r RpcStats
-	swig_r = (RpcStats)(SwigcptrRpcStats(C._wrap_new_RpcStats_native_221fe67e55093d39()))
+	swig_r = (RpcStats)(SwigcptrRpcStats(C._wrap_new_RpcStats_native_cad8eff6712450a7()))
 	return swig_r
 }
 
 func DeleteRpcStats(arg1 RpcStats) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_RpcStats_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_RpcStats_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 type RpcStats interface {
@@ -1304,193 +1307,193 @@ func (p SwigcptrOptions) SwigIsOptions() {
 func (arg1 SwigcptrOptions) SetTimeout(arg2 float64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_Timeout_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))
+	C._wrap_Options_Timeout_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetTimeout() (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_Options_Timeout_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (float64)(C._wrap_Options_Timeout_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetMode(arg2 uint) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_Mode_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Options_Mode_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetMode() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Options_Mode_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Options_Mode_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetRole(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_Role_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Options_Role_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetRole() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Options_Role_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Options_Role_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetSchema(arg2 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_Schema_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_23(_swig_i_1))
+	C._wrap_Options_Schema_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_type_23(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetSchema() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Options_Schema_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Options_Schema_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetMaxPeers(arg2 uint) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_MaxPeers_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Options_MaxPeers_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetMaxPeers() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Options_MaxPeers_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Options_MaxPeers_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetSlowPeer(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_SlowPeer_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Options_SlowPeer_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetSlowPeer() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Options_SlowPeer_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Options_SlowPeer_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetSlowAfter(arg2 float64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_SlowAfter_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))
+	C._wrap_Options_SlowAfter_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetSlowAfter() (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_Options_SlowAfter_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (float64)(C._wrap_Options_SlowAfter_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetWithoutPeers(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_WithoutPeers_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Options_WithoutPeers_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetWithoutPeers() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Options_WithoutPeers_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Options_WithoutPeers_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetKeepPlace(arg2 float64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_KeepPlace_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))
+	C._wrap_Options_KeepPlace_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetKeepPlace() (_swig_ret float64) {
 	var swig_r float64
 	_swig_i_0 := arg1
-	swig_r = (float64)(C._wrap_Options_KeepPlace_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (float64)(C._wrap_Options_KeepPlace_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetStart(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_Start_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Options_Start_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetStart() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Options_Start_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Options_Start_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetStartPosition(arg2 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_StartPosition_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_25(_swig_i_1))
+	C._wrap_Options_StartPosition_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_type_25(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetStartPosition() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Options_StartPosition_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Options_StartPosition_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetStartEpoch(arg2 uint64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_StartEpoch_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_27(_swig_i_1))
+	C._wrap_Options_StartEpoch_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_type_27(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetStartEpoch() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Options_StartEpoch_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Options_StartEpoch_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrOptions) SetTypesRequired(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_TypesRequired_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Options_TypesRequired_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) GetTypesRequired() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Options_TypesRequired_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Options_TypesRequired_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewOptions() (_swig_ret Options) {
 	var swig_r Options
-	swig_r = (Options)(SwigcptrOptions(C._wrap_new_Options_native_221fe67e55093d39()))
+	swig_r = (Options)(SwigcptrOptions(C._wrap_new_Options_native_cad8eff6712450a7()))
 	return swig_r
 }
 
 func DeleteOptions(arg1 Options) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_Options_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_Options_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrOptions) AllowUid(arg2 uint) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_AllowUid_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Options_AllowUid_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrOptions) SetName(arg2 string) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_SetName_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_29)(unsafe.Pointer(&_swig_i_1)))
+	C._wrap_Options_SetName_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_29)(unsafe.Pointer(&_swig_i_1)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1499,7 +1502,7 @@ func (arg1 SwigcptrOptions) SetName(arg2 string) {
 func (arg1 SwigcptrOptions) SetTypes(arg2 string) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Options_SetTypes_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_30)(unsafe.Pointer(&_swig_i_1)))
+	C._wrap_Options_SetTypes_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_30)(unsafe.Pointer(&_swig_i_1)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1551,20 +1554,20 @@ func (p SwigcptrPeers) SwigIsPeers() {
 func (arg1 SwigcptrPeers) GetCount() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Peers_Count_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Peers_Count_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func DeletePeers(arg1 Peers) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_Peers_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_Peers_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrPeers) At(arg2 uint) (_swig_ret PeerInfo) {
 	var swig_r PeerInfo
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (PeerInfo)(SwigcptrPeerInfo(C._wrap_Peers_At_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))))
+	swig_r = (PeerInfo)(SwigcptrPeerInfo(C._wrap_Peers_At_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))))
 	return swig_r
 }
 
@@ -1587,67 +1590,67 @@ func (p SwigcptrBus) SwigIsBus() {
 func (arg1 SwigcptrBus) GetError() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Bus_Error_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Bus_Error_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) GetTypeId() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Bus_TypeId_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Bus_TypeId_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) GetSize() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Size_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Size_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) GetCount() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Bus_Count_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Bus_Count_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) GetStride() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Stride_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Stride_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) GetEpoch() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_Bus_Epoch_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_Bus_Epoch_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) SetSpin(arg2 uint) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Bus_Spin_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Bus_Spin_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrBus) GetSpin() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_Bus_Spin_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_Bus_Spin_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewBus() (_swig_ret Bus) {
 	var swig_r Bus
-	swig_r = (Bus)(SwigcptrBus(C._wrap_new_Bus_native_221fe67e55093d39()))
+	swig_r = (Bus)(SwigcptrBus(C._wrap_new_Bus_native_cad8eff6712450a7()))
 	return swig_r
 }
 
 func DeleteBus(arg1 Bus) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_Bus_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_Bus_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrBus) Connect(arg2 string, arg3 Options) (_swig_ret int64) {
@@ -1655,7 +1658,7 @@ func (arg1 SwigcptrBus) Connect(arg2 string, arg3 Options) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := getSwigcptr(arg3)
-	swig_r = (int64)(C._wrap_Bus_Connect_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_35)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_Connect_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_35)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1667,7 +1670,7 @@ func (arg1 SwigcptrBus) ConnectStart(arg2 string, arg3 Options) (_swig_ret int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := getSwigcptr(arg3)
-	swig_r = (int64)(C._wrap_Bus_ConnectStart_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_37)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_ConnectStart_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_37)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1677,41 +1680,41 @@ func (arg1 SwigcptrBus) ConnectStart(arg2 string, arg3 Options) (_swig_ret int64
 func (arg1 SwigcptrBus) OpenStep() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_OpenStep_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_OpenStep_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Close() {
 	_swig_i_0 := arg1
-	C._wrap_Bus_Close_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_Bus_Close_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrBus) Abort() {
 	_swig_i_0 := arg1
-	C._wrap_Bus_Abort_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_Bus_Abort_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrBus) Interrupt() {
 	_swig_i_0 := arg1
-	C._wrap_Bus_Interrupt_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_Bus_Interrupt_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrBus) ClearInterrupt() {
 	_swig_i_0 := arg1
-	C._wrap_Bus_ClearInterrupt_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_Bus_ClearInterrupt_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrBus) State() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_Bus_State_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_Bus_State_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) ErrorText() (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_Bus_ErrorText_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_Bus_ErrorText_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -1721,27 +1724,27 @@ swig_r_1 = strings.Clone(swig_r)
 func (arg1 SwigcptrBus) Fileno() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Fileno_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Fileno_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) MaxPayload() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_MaxPayload_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_MaxPayload_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) SetPollingMode(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_Bus_SetPollingMode_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_Bus_SetPollingMode_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrBus) Peer() (_swig_ret Peer) {
 	var swig_r Peer
 	_swig_i_0 := arg1
-	swig_r = (Peer)(SwigcptrPeer(C._wrap_Bus_Peer_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
+	swig_r = (Peer)(SwigcptrPeer(C._wrap_Bus_Peer_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))))
 	return swig_r
 }
 
@@ -1749,14 +1752,14 @@ func (arg1 SwigcptrBus) Accept(arg2 float64) (_swig_ret Event) {
 	var swig_r Event
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Event)(SwigcptrEvent(C._wrap_Bus_Accept_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))))
+	swig_r = (Event)(SwigcptrEvent(C._wrap_Bus_Accept_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Peers() (_swig_ret Peers) {
 	var swig_r Peers
 	_swig_i_0 := arg1
-	swig_r = (Peers)(SwigcptrPeers(C._wrap_Bus_Peers_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
+	swig_r = (Peers)(SwigcptrPeers(C._wrap_Bus_Peers_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))))
 	return swig_r
 }
 
@@ -1764,14 +1767,14 @@ func (arg1 SwigcptrBus) DropPeer(arg2 uint) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_Bus_DropPeer_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (int64)(C._wrap_Bus_DropPeer_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Sender() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Sender_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Sender_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
@@ -1781,7 +1784,7 @@ func (arg1 SwigcptrBus) Listen(arg2 string, arg3 int64, arg4 Options) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := getSwigcptr(arg4)
-	swig_r = (int64)(C._wrap_Bus_Listen_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_1)), C.swig_type_46(_swig_i_2), C.uintptr_t(_swig_i_3)))
+	swig_r = (int64)(C._wrap_Bus_Listen_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_1)), C.swig_type_46(_swig_i_2), C.uintptr_t(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1794,7 +1797,7 @@ func (arg1 SwigcptrBus) ListenStart(arg2 string, arg3 int64, arg4 Options) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := getSwigcptr(arg4)
-	swig_r = (int64)(C._wrap_Bus_ListenStart_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), C.swig_type_49(_swig_i_2), C.uintptr_t(_swig_i_3)))
+	swig_r = (int64)(C._wrap_Bus_ListenStart_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_1)), C.swig_type_49(_swig_i_2), C.uintptr_t(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1805,21 +1808,21 @@ func (arg1 SwigcptrBus) SetNumaNode(arg2 int) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_Bus_SetNumaNode_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (int64)(C._wrap_Bus_SetNumaNode_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Stats() (_swig_ret Stats) {
 	var swig_r Stats
 	_swig_i_0 := arg1
-	swig_r = (Stats)(SwigcptrStats(C._wrap_Bus_Stats_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
+	swig_r = (Stats)(SwigcptrStats(C._wrap_Bus_Stats_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Position() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Position_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Position_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
@@ -1830,7 +1833,7 @@ func (arg1 SwigcptrBus) SendBatch(arg2 []byte, arg3 int64, arg4 uint, arg5 float
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int64)(C._wrap_Bus_SendBatch_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), C.swig_type_54(_swig_i_2), C.swig_intgo(_swig_i_3), C.double(_swig_i_4)))
+	swig_r = (int64)(C._wrap_Bus_SendBatch_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_53)(unsafe.Pointer(&_swig_i_1)), C.swig_type_54(_swig_i_2), C.swig_intgo(_swig_i_3), C.double(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1843,7 +1846,7 @@ func (arg1 SwigcptrBus) RecvBatchInto(arg2 []byte, arg3 int64, arg4 float64) (_s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int64)(C._wrap_Bus_RecvBatchInto_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_56)(unsafe.Pointer(&_swig_i_1)), C.swig_type_57(_swig_i_2), C.double(_swig_i_3)))
+	swig_r = (int64)(C._wrap_Bus_RecvBatchInto_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_56)(unsafe.Pointer(&_swig_i_1)), C.swig_type_57(_swig_i_2), C.double(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -1853,7 +1856,7 @@ func (arg1 SwigcptrBus) RecvBatchInto(arg2 []byte, arg3 int64, arg4 float64) (_s
 func (arg1 SwigcptrBus) RingMemory() (_swig_ret []byte) {
 	var swig_r []byte
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_Bus_RingMemory_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_Bus_RingMemory_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 	swig_r = *(*[]byte)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 []byte
 swig_r_1 = swig_r
@@ -1863,7 +1866,7 @@ swig_r_1 = swig_r
 func (arg1 SwigcptrBus) ViewMemory() (_swig_ret []byte) {
 	var swig_r []byte
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_Bus_ViewMemory_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_Bus_ViewMemory_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 	swig_r = *(*[]byte)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 []byte
 swig_r_1 = swig_r
@@ -1875,7 +1878,7 @@ func (arg1 SwigcptrBus) Reserve(arg2 int64, arg3 float64) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_Bus_Reserve_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_61(_swig_i_1), C.double(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_Reserve_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_type_61(_swig_i_1), C.double(_swig_i_2)))
 	return swig_r
 }
 
@@ -1884,7 +1887,7 @@ func (arg1 SwigcptrBus) Commit(arg2 int64, arg3 uint) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_Bus_Commit_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_63(_swig_i_1), C.swig_intgo(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_Commit_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_type_63(_swig_i_1), C.swig_intgo(_swig_i_2)))
 	return swig_r
 }
 
@@ -1894,7 +1897,7 @@ func (arg1 SwigcptrBus) ReserveBatch(arg2 int64, arg3 int64, arg4 float64) (_swi
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int64)(C._wrap_Bus_ReserveBatch_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_65(_swig_i_1), C.swig_type_66(_swig_i_2), C.double(_swig_i_3)))
+	swig_r = (int64)(C._wrap_Bus_ReserveBatch_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_type_65(_swig_i_1), C.swig_type_66(_swig_i_2), C.double(_swig_i_3)))
 	return swig_r
 }
 
@@ -1903,21 +1906,21 @@ func (arg1 SwigcptrBus) CommitBatch(arg2 int64, arg3 uint) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_Bus_CommitBatch_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_68(_swig_i_1), C.swig_intgo(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_CommitBatch_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_type_68(_swig_i_1), C.swig_intgo(_swig_i_2)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Rollback() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Rollback_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Rollback_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Flush() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_Bus_Flush_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_Bus_Flush_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
@@ -1925,7 +1928,7 @@ func (arg1 SwigcptrBus) Acquire(arg2 float64) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_Bus_Acquire_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1)))
+	swig_r = (int64)(C._wrap_Bus_Acquire_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.double(_swig_i_1)))
 	return swig_r
 }
 
@@ -1934,7 +1937,7 @@ func (arg1 SwigcptrBus) Take(arg2 uint, arg3 float64) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_Bus_Take_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1), C.double(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_Take_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1), C.double(_swig_i_2)))
 	return swig_r
 }
 
@@ -1942,14 +1945,14 @@ func (arg1 SwigcptrBus) Release(arg2 uint) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_Bus_Release_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (int64)(C._wrap_Bus_Release_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func (arg1 SwigcptrBus) Self() (_swig_ret []byte) {
 	var swig_r []byte
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_Bus_Self_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_Bus_Self_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 	swig_r = *(*[]byte)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 []byte
 swig_r_1 = swig_r
@@ -1958,7 +1961,14 @@ swig_r_1 = swig_r
 
 func (arg1 SwigcptrBus) Unref() {
 	_swig_i_0 := arg1
-	C._wrap_Bus_Unref_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_Bus_Unref_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
+}
+
+func (arg1 SwigcptrBus) ErrorHere() (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_Bus_ErrorHere_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
+	return swig_r
 }
 
 func (arg1 SwigcptrBus) Publish(arg2 int64, arg3 uint) (_swig_ret int64) {
@@ -1966,7 +1976,7 @@ func (arg1 SwigcptrBus) Publish(arg2 int64, arg3 uint) (_swig_ret int64) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_Bus_Publish_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_76(_swig_i_1), C.swig_intgo(_swig_i_2)))
+	swig_r = (int64)(C._wrap_Bus_Publish_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_type_77(_swig_i_1), C.swig_intgo(_swig_i_2)))
 	return swig_r
 }
 
@@ -2018,6 +2028,7 @@ type Bus interface {
 	Release(arg2 uint) (_swig_ret int64)
 	Self() (_swig_ret []byte)
 	Unref()
+	ErrorHere() (_swig_ret int64)
 	Publish(arg2 int64, arg3 uint) (_swig_ret int64)
 }
 
@@ -2033,53 +2044,53 @@ func (p SwigcptrRpcBus) SwigIsRpcBus() {
 func (arg1 SwigcptrRpcBus) GetError() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_RpcBus_Error_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_RpcBus_Error_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) GetTypeId() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_RpcBus_TypeId_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_RpcBus_TypeId_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) GetSize() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_RpcBus_Size_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_RpcBus_Size_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) GetId() (_swig_ret uint64) {
 	var swig_r uint64
 	_swig_i_0 := arg1
-	swig_r = (uint64)(C._wrap_RpcBus_Id_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint64)(C._wrap_RpcBus_Id_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) SetSpin(arg2 uint) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_RpcBus_Spin_set_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_RpcBus_Spin_set_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrRpcBus) GetSpin() (_swig_ret uint) {
 	var swig_r uint
 	_swig_i_0 := arg1
-	swig_r = (uint)(C._wrap_RpcBus_Spin_get_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (uint)(C._wrap_RpcBus_Spin_get_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func NewRpcBus() (_swig_ret RpcBus) {
 	var swig_r RpcBus
-	swig_r = (RpcBus)(SwigcptrRpcBus(C._wrap_new_RpcBus_native_221fe67e55093d39()))
+	swig_r = (RpcBus)(SwigcptrRpcBus(C._wrap_new_RpcBus_native_cad8eff6712450a7()))
 	return swig_r
 }
 
 func DeleteRpcBus(arg1 RpcBus) {
 	_swig_i_0 := getSwigcptr(arg1)
-	C._wrap_delete_RpcBus_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_delete_RpcBus_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrRpcBus) Connect(arg2 string, arg3 Options) (_swig_ret int64) {
@@ -2087,7 +2098,7 @@ func (arg1 SwigcptrRpcBus) Connect(arg2 string, arg3 Options) (_swig_ret int64) 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := getSwigcptr(arg3)
-	swig_r = (int64)(C._wrap_RpcBus_Connect_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_80)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
+	swig_r = (int64)(C._wrap_RpcBus_Connect_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_81)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2099,7 +2110,7 @@ func (arg1 SwigcptrRpcBus) ConnectStart(arg2 string, arg3 Options) (_swig_ret in
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := getSwigcptr(arg3)
-	swig_r = (int64)(C._wrap_RpcBus_ConnectStart_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_82)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
+	swig_r = (int64)(C._wrap_RpcBus_ConnectStart_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_83)(unsafe.Pointer(&_swig_i_1)), C.uintptr_t(_swig_i_2)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2109,41 +2120,41 @@ func (arg1 SwigcptrRpcBus) ConnectStart(arg2 string, arg3 Options) (_swig_ret in
 func (arg1 SwigcptrRpcBus) OpenStep() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_RpcBus_OpenStep_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_RpcBus_OpenStep_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) Close() {
 	_swig_i_0 := arg1
-	C._wrap_RpcBus_Close_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_RpcBus_Close_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrRpcBus) Abort() {
 	_swig_i_0 := arg1
-	C._wrap_RpcBus_Abort_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_RpcBus_Abort_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrRpcBus) Interrupt() {
 	_swig_i_0 := arg1
-	C._wrap_RpcBus_Interrupt_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_RpcBus_Interrupt_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrRpcBus) ClearInterrupt() {
 	_swig_i_0 := arg1
-	C._wrap_RpcBus_ClearInterrupt_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	C._wrap_RpcBus_ClearInterrupt_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 }
 
 func (arg1 SwigcptrRpcBus) State() (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_RpcBus_State_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int)(C._wrap_RpcBus_State_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) ErrorText() (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_RpcBus_ErrorText_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))
+	swig_r_p := C._wrap_RpcBus_ErrorText_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
 swig_r_1 = strings.Clone(swig_r)
@@ -2153,27 +2164,27 @@ swig_r_1 = strings.Clone(swig_r)
 func (arg1 SwigcptrRpcBus) Fileno() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_RpcBus_Fileno_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_RpcBus_Fileno_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) MaxPayload() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_RpcBus_MaxPayload_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_RpcBus_MaxPayload_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) SetPollingMode(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_RpcBus_SetPollingMode_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_RpcBus_SetPollingMode_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 func (arg1 SwigcptrRpcBus) Peer() (_swig_ret Peer) {
 	var swig_r Peer
 	_swig_i_0 := arg1
-	swig_r = (Peer)(SwigcptrPeer(C._wrap_RpcBus_Peer_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
+	swig_r = (Peer)(SwigcptrPeer(C._wrap_RpcBus_Peer_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))))
 	return swig_r
 }
 
@@ -2181,14 +2192,14 @@ func (arg1 SwigcptrRpcBus) Accept(arg2 float64) (_swig_ret Event) {
 	var swig_r Event
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Event)(SwigcptrEvent(C._wrap_RpcBus_Accept_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))))
+	swig_r = (Event)(SwigcptrEvent(C._wrap_RpcBus_Accept_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.double(_swig_i_1))))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) Peers() (_swig_ret Peers) {
 	var swig_r Peers
 	_swig_i_0 := arg1
-	swig_r = (Peers)(SwigcptrPeers(C._wrap_RpcBus_Peers_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
+	swig_r = (Peers)(SwigcptrPeers(C._wrap_RpcBus_Peers_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))))
 	return swig_r
 }
 
@@ -2196,14 +2207,14 @@ func (arg1 SwigcptrRpcBus) DropPeer(arg2 uint) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_RpcBus_DropPeer_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
+	swig_r = (int64)(C._wrap_RpcBus_DropPeer_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) Sender() (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_RpcBus_Sender_native_221fe67e55093d39(C.uintptr_t(_swig_i_0)))
+	swig_r = (int64)(C._wrap_RpcBus_Sender_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0)))
 	return swig_r
 }
 
@@ -2214,7 +2225,7 @@ func (arg1 SwigcptrRpcBus) Listen(arg2 string, arg3 int64, arg4 int64, arg5 Opti
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := getSwigcptr(arg5)
-	swig_r = (int64)(C._wrap_RpcBus_Listen_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_90)(unsafe.Pointer(&_swig_i_1)), C.swig_type_91(_swig_i_2), C.swig_type_92(_swig_i_3), C.uintptr_t(_swig_i_4)))
+	swig_r = (int64)(C._wrap_RpcBus_Listen_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_91)(unsafe.Pointer(&_swig_i_1)), C.swig_type_92(_swig_i_2), C.swig_type_93(_swig_i_3), C.uintptr_t(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2228,7 +2239,7 @@ func (arg1 SwigcptrRpcBus) ListenStart(arg2 string, arg3 int64, arg4 int64, arg5
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := getSwigcptr(arg5)
-	swig_r = (int64)(C._wrap_RpcBus_ListenStart_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_94)(unsafe.Pointer(&_swig_i_1)), C.swig_type_95(_swig_i_2), C.swig_type_96(_swig_i_3), C.uintptr_t(_swig_i_4)))
+	swig_r = (int64)(C._wrap_RpcBus_ListenStart_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_95)(unsafe.Pointer(&_swig_i_1)), C.swig_type_96(_swig_i_2), C.swig_type_97(_swig_i_3), C.uintptr_t(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2238,7 +2249,7 @@ func (arg1 SwigcptrRpcBus) ListenStart(arg2 string, arg3 int64, arg4 int64, arg5
 func (arg1 SwigcptrRpcBus) Stats() (_swig_ret RpcStats) {
 	var swig_r RpcStats
 	_swig_i_0 := arg1
-	swig_r = (RpcStats)(SwigcptrRpcStats(C._wrap_RpcBus_Stats_native_221fe67e55093d39(C.uintptr_t(_swig_i_0))))
+	swig_r = (RpcStats)(SwigcptrRpcStats(C._wrap_RpcBus_Stats_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0))))
 	return swig_r
 }
 
@@ -2248,7 +2259,7 @@ func (arg1 SwigcptrRpcBus) Call(arg2 []byte, arg3 uint, arg4 float64) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r = (int64)(C._wrap_RpcBus_Call_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_98)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.double(_swig_i_3)))
+	swig_r = (int64)(C._wrap_RpcBus_Call_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_99)(unsafe.Pointer(&_swig_i_1)), C.swig_intgo(_swig_i_2), C.double(_swig_i_3)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2260,7 +2271,7 @@ func (arg1 SwigcptrRpcBus) NextReply(arg2 uint64, arg3 float64) (_swig_ret int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r = (int64)(C._wrap_RpcBus_NextReply_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_100(_swig_i_1), C.double(_swig_i_2)))
+	swig_r = (int64)(C._wrap_RpcBus_NextReply_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_type_101(_swig_i_1), C.double(_swig_i_2)))
 	return swig_r
 }
 
@@ -2268,7 +2279,7 @@ func (arg1 SwigcptrRpcBus) NextRequest(arg2 float64) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_RpcBus_NextRequest_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.double(_swig_i_1)))
+	swig_r = (int64)(C._wrap_RpcBus_NextRequest_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.double(_swig_i_1)))
 	return swig_r
 }
 
@@ -2276,7 +2287,7 @@ func (arg1 SwigcptrRpcBus) CopyHeld(arg2 []byte) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_RpcBus_CopyHeld_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), *(*C.swig_type_103)(unsafe.Pointer(&_swig_i_1))))
+	swig_r = (int64)(C._wrap_RpcBus_CopyHeld_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), *(*C.swig_type_104)(unsafe.Pointer(&_swig_i_1))))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
 	}
@@ -2290,7 +2301,7 @@ func (arg1 SwigcptrRpcBus) Reply(arg2 uint64, arg3 []byte, arg4 uint, arg5 float
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r = (int64)(C._wrap_RpcBus_Reply_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_105(_swig_i_1), *(*C.swig_type_106)(unsafe.Pointer(&_swig_i_2)), C.swig_intgo(_swig_i_3), C.double(_swig_i_4)))
+	swig_r = (int64)(C._wrap_RpcBus_Reply_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_type_106(_swig_i_1), *(*C.swig_type_107)(unsafe.Pointer(&_swig_i_2)), C.swig_intgo(_swig_i_3), C.double(_swig_i_4)))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
 	}
@@ -2301,14 +2312,14 @@ func (arg1 SwigcptrRpcBus) Cancel(arg2 uint64) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_RpcBus_Cancel_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_type_108(_swig_i_1)))
+	swig_r = (int64)(C._wrap_RpcBus_Cancel_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_type_109(_swig_i_1)))
 	return swig_r
 }
 
 func (arg1 SwigcptrRpcBus) WatchMessages(arg2 int) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	C._wrap_RpcBus_WatchMessages_native_221fe67e55093d39(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
+	C._wrap_RpcBus_WatchMessages_native_cad8eff6712450a7(C.uintptr_t(_swig_i_0), C.swig_intgo(_swig_i_1))
 }
 
 type RpcBus interface {

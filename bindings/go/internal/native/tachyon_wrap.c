@@ -226,6 +226,7 @@ static void* Swig_malloc(int c) {
 
 SWIGINTERN Memory Bus_self(Bus *self){ return (Memory){(char *)self, sizeof *self}; }
 SWIGINTERN void Bus_unref(Bus *self){ bus_unref(self); }
+SWIGINTERN Result Bus_error_here(Bus *self){ (void)self; return -(Result)*bus_error_here(); }
 SWIGINTERN Result Bus_publish(Bus *self,size_t size,uint32_t type_id){
         Result result = Bus_commit(self, size, type_id);
         return result < 0 ? result : Bus_flush(self);
@@ -234,7 +235,7 @@ SWIGINTERN Result Bus_publish(Bus *self,size_t size,uint32_t type_id){
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_221fe67e55093d39(void *_swig_go_0) {
+void _wrap_Swig_free_native_cad8eff6712450a7(void *_swig_go_0) {
   void *arg1 = 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -244,7 +245,7 @@ void _wrap_Swig_free_native_221fe67e55093d39(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_221fe67e55093d39(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_cad8eff6712450a7(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -257,7 +258,7 @@ void *_wrap_Swig_malloc_native_221fe67e55093d39(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_SUCCESS_native_221fe67e55093d39() {
+intgo _wrap_SUCCESS_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -269,7 +270,7 @@ intgo _wrap_SUCCESS_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_NULL_PTR_native_221fe67e55093d39() {
+intgo _wrap_ERR_NULL_PTR_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -281,7 +282,7 @@ intgo _wrap_ERR_NULL_PTR_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_MEM_native_221fe67e55093d39() {
+intgo _wrap_ERR_MEM_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -293,7 +294,7 @@ intgo _wrap_ERR_MEM_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_OPEN_native_221fe67e55093d39() {
+intgo _wrap_ERR_OPEN_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -305,7 +306,7 @@ intgo _wrap_ERR_OPEN_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_TRUNCATE_native_221fe67e55093d39() {
+intgo _wrap_ERR_TRUNCATE_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -317,7 +318,7 @@ intgo _wrap_ERR_TRUNCATE_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_CHMOD_native_221fe67e55093d39() {
+intgo _wrap_ERR_CHMOD_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -329,7 +330,7 @@ intgo _wrap_ERR_CHMOD_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_SEAL_native_221fe67e55093d39() {
+intgo _wrap_ERR_SEAL_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -341,7 +342,7 @@ intgo _wrap_ERR_SEAL_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_MAP_native_221fe67e55093d39() {
+intgo _wrap_ERR_MAP_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -353,7 +354,7 @@ intgo _wrap_ERR_MAP_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_INVALID_SZ_native_221fe67e55093d39() {
+intgo _wrap_ERR_INVALID_SZ_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -365,7 +366,7 @@ intgo _wrap_ERR_INVALID_SZ_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_FULL_native_221fe67e55093d39() {
+intgo _wrap_ERR_FULL_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -377,7 +378,7 @@ intgo _wrap_ERR_FULL_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_EMPTY_native_221fe67e55093d39() {
+intgo _wrap_ERR_EMPTY_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -389,7 +390,7 @@ intgo _wrap_ERR_EMPTY_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_NETWORK_native_221fe67e55093d39() {
+intgo _wrap_ERR_NETWORK_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -401,7 +402,7 @@ intgo _wrap_ERR_NETWORK_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_SYSTEM_native_221fe67e55093d39() {
+intgo _wrap_ERR_SYSTEM_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -413,7 +414,7 @@ intgo _wrap_ERR_SYSTEM_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_INTERRUPTED_native_221fe67e55093d39() {
+intgo _wrap_ERR_INTERRUPTED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -425,7 +426,7 @@ intgo _wrap_ERR_INTERRUPTED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_ABI_MISMATCH_native_221fe67e55093d39() {
+intgo _wrap_ERR_ABI_MISMATCH_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -437,7 +438,7 @@ intgo _wrap_ERR_ABI_MISMATCH_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_PEER_DEAD_native_221fe67e55093d39() {
+intgo _wrap_ERR_PEER_DEAD_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -449,7 +450,7 @@ intgo _wrap_ERR_PEER_DEAD_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_CLOSED_native_221fe67e55093d39() {
+intgo _wrap_ERR_CLOSED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -461,7 +462,7 @@ intgo _wrap_ERR_CLOSED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_TIMEOUT_native_221fe67e55093d39() {
+intgo _wrap_ERR_TIMEOUT_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -473,7 +474,7 @@ intgo _wrap_ERR_TIMEOUT_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_BUSY_native_221fe67e55093d39() {
+intgo _wrap_ERR_BUSY_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -485,7 +486,7 @@ intgo _wrap_ERR_BUSY_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_CORRUPT_native_221fe67e55093d39() {
+intgo _wrap_ERR_CORRUPT_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -497,7 +498,7 @@ intgo _wrap_ERR_CORRUPT_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_ADDR_IN_USE_native_221fe67e55093d39() {
+intgo _wrap_ERR_ADDR_IN_USE_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -509,7 +510,7 @@ intgo _wrap_ERR_ADDR_IN_USE_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_PERMISSION_native_221fe67e55093d39() {
+intgo _wrap_ERR_PERMISSION_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -521,7 +522,7 @@ intgo _wrap_ERR_PERMISSION_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_FORKED_native_221fe67e55093d39() {
+intgo _wrap_ERR_FORKED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -533,7 +534,7 @@ intgo _wrap_ERR_FORKED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_ABORTED_native_221fe67e55093d39() {
+intgo _wrap_ERR_ABORTED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -545,7 +546,7 @@ intgo _wrap_ERR_ABORTED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ERR_LAGGED_native_221fe67e55093d39() {
+intgo _wrap_ERR_LAGGED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -557,7 +558,7 @@ intgo _wrap_ERR_LAGGED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_NONE_native_221fe67e55093d39() {
+intgo _wrap_KIND_NONE_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -569,7 +570,7 @@ intgo _wrap_KIND_NONE_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_ARGUMENT_native_221fe67e55093d39() {
+intgo _wrap_KIND_ARGUMENT_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -581,7 +582,7 @@ intgo _wrap_KIND_ARGUMENT_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_MEMORY_native_221fe67e55093d39() {
+intgo _wrap_KIND_MEMORY_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -593,7 +594,7 @@ intgo _wrap_KIND_MEMORY_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_SYSTEM_native_221fe67e55093d39() {
+intgo _wrap_KIND_SYSTEM_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -605,7 +606,7 @@ intgo _wrap_KIND_SYSTEM_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_CONNECTION_native_221fe67e55093d39() {
+intgo _wrap_KIND_CONNECTION_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -617,7 +618,7 @@ intgo _wrap_KIND_CONNECTION_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_PERMISSION_native_221fe67e55093d39() {
+intgo _wrap_KIND_PERMISSION_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -629,7 +630,7 @@ intgo _wrap_KIND_PERMISSION_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_WOULD_BLOCK_native_221fe67e55093d39() {
+intgo _wrap_KIND_WOULD_BLOCK_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -641,7 +642,7 @@ intgo _wrap_KIND_WOULD_BLOCK_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_TIMEOUT_native_221fe67e55093d39() {
+intgo _wrap_KIND_TIMEOUT_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -653,7 +654,7 @@ intgo _wrap_KIND_TIMEOUT_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_INTERRUPTED_native_221fe67e55093d39() {
+intgo _wrap_KIND_INTERRUPTED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -665,7 +666,7 @@ intgo _wrap_KIND_INTERRUPTED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_CLOSED_native_221fe67e55093d39() {
+intgo _wrap_KIND_CLOSED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -677,7 +678,7 @@ intgo _wrap_KIND_CLOSED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_PEER_DEAD_native_221fe67e55093d39() {
+intgo _wrap_KIND_PEER_DEAD_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -689,7 +690,7 @@ intgo _wrap_KIND_PEER_DEAD_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_STATE_native_221fe67e55093d39() {
+intgo _wrap_KIND_STATE_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -701,7 +702,7 @@ intgo _wrap_KIND_STATE_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_CORRUPT_native_221fe67e55093d39() {
+intgo _wrap_KIND_CORRUPT_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -713,7 +714,7 @@ intgo _wrap_KIND_CORRUPT_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_KIND_ABORTED_native_221fe67e55093d39() {
+intgo _wrap_KIND_ABORTED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -725,7 +726,7 @@ intgo _wrap_KIND_ABORTED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_STATE_UNINITIALIZED_native_221fe67e55093d39() {
+intgo _wrap_STATE_UNINITIALIZED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -737,7 +738,7 @@ intgo _wrap_STATE_UNINITIALIZED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_STATE_INITIALIZING_native_221fe67e55093d39() {
+intgo _wrap_STATE_INITIALIZING_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -749,7 +750,7 @@ intgo _wrap_STATE_INITIALIZING_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_STATE_READY_native_221fe67e55093d39() {
+intgo _wrap_STATE_READY_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -761,7 +762,7 @@ intgo _wrap_STATE_READY_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_STATE_DISCONNECTED_native_221fe67e55093d39() {
+intgo _wrap_STATE_DISCONNECTED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -773,7 +774,7 @@ intgo _wrap_STATE_DISCONNECTED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_STATE_FATAL_ERROR_native_221fe67e55093d39() {
+intgo _wrap_STATE_FATAL_ERROR_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -785,7 +786,7 @@ intgo _wrap_STATE_FATAL_ERROR_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_STATE_UNKNOWN_native_221fe67e55093d39() {
+intgo _wrap_STATE_UNKNOWN_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -797,7 +798,7 @@ intgo _wrap_STATE_UNKNOWN_native_221fe67e55093d39() {
 }
 
 
-_gostring_ _wrap_version_native_221fe67e55093d39() {
+_gostring_ _wrap_version_native_cad8eff6712450a7() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -811,7 +812,7 @@ _gostring_ _wrap_version_native_221fe67e55093d39() {
 }
 
 
-_gostring_ _wrap_strerror_native_221fe67e55093d39(intgo _swig_go_0) {
+_gostring_ _wrap_strerror_native_cad8eff6712450a7(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -827,7 +828,7 @@ _gostring_ _wrap_strerror_native_221fe67e55093d39(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_error_name_native_221fe67e55093d39(intgo _swig_go_0) {
+_gostring_ _wrap_error_name_native_cad8eff6712450a7(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -843,7 +844,7 @@ _gostring_ _wrap_error_name_native_221fe67e55093d39(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_error_kind_native_221fe67e55093d39(intgo _swig_go_0) {
+intgo _wrap_error_kind_native_cad8eff6712450a7(intgo _swig_go_0) {
   tachyon_error_t arg1 ;
   tachyon_error_kind_t result;
   intgo _swig_go_result;
@@ -856,7 +857,7 @@ intgo _wrap_error_kind_native_221fe67e55093d39(intgo _swig_go_0) {
 }
 
 
-intgo _wrap_ROLE_NONE_native_221fe67e55093d39() {
+intgo _wrap_ROLE_NONE_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -868,7 +869,7 @@ intgo _wrap_ROLE_NONE_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ROLE_PRODUCER_native_221fe67e55093d39() {
+intgo _wrap_ROLE_PRODUCER_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -880,7 +881,7 @@ intgo _wrap_ROLE_PRODUCER_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_ROLE_CONSUMER_native_221fe67e55093d39() {
+intgo _wrap_ROLE_CONSUMER_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -892,7 +893,7 @@ intgo _wrap_ROLE_CONSUMER_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_SLOW_BLOCK_native_221fe67e55093d39() {
+intgo _wrap_SLOW_BLOCK_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -904,7 +905,7 @@ intgo _wrap_SLOW_BLOCK_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_SLOW_DISCONNECT_native_221fe67e55093d39() {
+intgo _wrap_SLOW_DISCONNECT_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -916,7 +917,7 @@ intgo _wrap_SLOW_DISCONNECT_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_WITHOUT_PEERS_WAIT_native_221fe67e55093d39() {
+intgo _wrap_WITHOUT_PEERS_WAIT_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -928,7 +929,7 @@ intgo _wrap_WITHOUT_PEERS_WAIT_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_221fe67e55093d39() {
+intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -940,7 +941,7 @@ intgo _wrap_WITHOUT_PEERS_FREE_RUN_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_START_NOW_native_221fe67e55093d39() {
+intgo _wrap_START_NOW_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -952,7 +953,7 @@ intgo _wrap_START_NOW_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_START_OLDEST_native_221fe67e55093d39() {
+intgo _wrap_START_OLDEST_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -964,7 +965,7 @@ intgo _wrap_START_OLDEST_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_START_POSITION_native_221fe67e55093d39() {
+intgo _wrap_START_POSITION_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -976,7 +977,7 @@ intgo _wrap_START_POSITION_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_Peer_Pid_get_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Pid_get_native_cad8eff6712450a7(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -989,7 +990,7 @@ intgo _wrap_Peer_Pid_get_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
 }
 
 
-intgo _wrap_Peer_Uid_get_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Uid_get_native_cad8eff6712450a7(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1002,7 +1003,7 @@ intgo _wrap_Peer_Uid_get_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
 }
 
 
-intgo _wrap_Peer_Gid_get_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
+intgo _wrap_Peer_Gid_get_native_cad8eff6712450a7(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1015,7 +1016,7 @@ intgo _wrap_Peer_Gid_get_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
 }
 
 
-tachyon_peer_t *_wrap_new_Peer_native_221fe67e55093d39() {
+tachyon_peer_t *_wrap_new_Peer_native_cad8eff6712450a7() {
   tachyon_peer_t *result = 0 ;
   tachyon_peer_t *_swig_go_result;
   
@@ -1026,7 +1027,7 @@ tachyon_peer_t *_wrap_new_Peer_native_221fe67e55093d39() {
 }
 
 
-void _wrap_delete_Peer_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
+void _wrap_delete_Peer_native_cad8eff6712450a7(tachyon_peer_t *_swig_go_0) {
   tachyon_peer_t *arg1 = 0 ;
   
   arg1 = *(tachyon_peer_t **)&_swig_go_0; 
@@ -1036,7 +1037,7 @@ void _wrap_delete_Peer_native_221fe67e55093d39(tachyon_peer_t *_swig_go_0) {
 }
 
 
-intgo _wrap_EVENT_JOINED_native_221fe67e55093d39() {
+intgo _wrap_EVENT_JOINED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -1048,7 +1049,7 @@ intgo _wrap_EVENT_JOINED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_EVENT_LEFT_native_221fe67e55093d39() {
+intgo _wrap_EVENT_LEFT_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -1060,7 +1061,7 @@ intgo _wrap_EVENT_LEFT_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_EVENT_MISSED_native_221fe67e55093d39() {
+intgo _wrap_EVENT_MISSED_native_cad8eff6712450a7() {
   int result;
   intgo _swig_go_result;
   
@@ -1072,7 +1073,7 @@ intgo _wrap_EVENT_MISSED_native_221fe67e55093d39() {
 }
 
 
-intgo _wrap_Event_Kind_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+intgo _wrap_Event_Kind_get_native_cad8eff6712450a7(tachyon_event_t *_swig_go_0) {
   tachyon_event_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1085,7 +1086,7 @@ intgo _wrap_Event_Kind_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) 
 }
 
 
-intgo _wrap_Event_Peer_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+intgo _wrap_Event_Peer_get_native_cad8eff6712450a7(tachyon_event_t *_swig_go_0) {
   tachyon_event_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1098,7 +1099,7 @@ intgo _wrap_Event_Peer_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) 
 }
 
 
-intgo _wrap_Event_Reason_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+intgo _wrap_Event_Reason_get_native_cad8eff6712450a7(tachyon_event_t *_swig_go_0) {
   tachyon_event_t *arg1 = 0 ;
   tachyon_error_t result;
   intgo _swig_go_result;
@@ -1111,7 +1112,7 @@ intgo _wrap_Event_Reason_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0
 }
 
 
-_gostring_ _wrap_Event_Name_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+_gostring_ _wrap_Event_Name_get_native_cad8eff6712450a7(tachyon_event_t *_swig_go_0) {
   tachyon_event_t *arg1 = 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1127,7 +1128,7 @@ _gostring_ _wrap_Event_Name_get_native_221fe67e55093d39(tachyon_event_t *_swig_g
 }
 
 
-intgo _wrap_Event_Pid_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+intgo _wrap_Event_Pid_get_native_cad8eff6712450a7(tachyon_event_t *_swig_go_0) {
   tachyon_event_t *arg1 = 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -1140,7 +1141,7 @@ intgo _wrap_Event_Pid_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
 }
 
 
-intgo _wrap_Event_Uid_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+intgo _wrap_Event_Uid_get_native_cad8eff6712450a7(tachyon_event_t *_swig_go_0) {
   tachyon_event_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1153,7 +1154,7 @@ intgo _wrap_Event_Uid_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
 }
 
 
-intgo _wrap_Event_Gid_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+intgo _wrap_Event_Gid_get_native_cad8eff6712450a7(tachyon_event_t *_swig_go_0) {
   tachyon_event_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1166,7 +1167,7 @@ intgo _wrap_Event_Gid_get_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
 }
 
 
-tachyon_event_t *_wrap_new_Event_native_221fe67e55093d39() {
+tachyon_event_t *_wrap_new_Event_native_cad8eff6712450a7() {
   tachyon_event_t *result = 0 ;
   tachyon_event_t *_swig_go_result;
   
@@ -1177,7 +1178,7 @@ tachyon_event_t *_wrap_new_Event_native_221fe67e55093d39() {
 }
 
 
-void _wrap_delete_Event_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
+void _wrap_delete_Event_native_cad8eff6712450a7(tachyon_event_t *_swig_go_0) {
   tachyon_event_t *arg1 = 0 ;
   
   arg1 = *(tachyon_event_t **)&_swig_go_0; 
@@ -1187,7 +1188,7 @@ void _wrap_delete_Event_native_221fe67e55093d39(tachyon_event_t *_swig_go_0) {
 }
 
 
-intgo _wrap_PeerInfo_Peer_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+intgo _wrap_PeerInfo_Peer_get_native_cad8eff6712450a7(tachyon_peer_info_t *_swig_go_0) {
   tachyon_peer_info_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1200,7 +1201,7 @@ intgo _wrap_PeerInfo_Peer_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig
 }
 
 
-_gostring_ _wrap_PeerInfo_Name_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+_gostring_ _wrap_PeerInfo_Name_get_native_cad8eff6712450a7(tachyon_peer_info_t *_swig_go_0) {
   tachyon_peer_info_t *arg1 = 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1216,7 +1217,7 @@ _gostring_ _wrap_PeerInfo_Name_get_native_221fe67e55093d39(tachyon_peer_info_t *
 }
 
 
-long long _wrap_PeerInfo_Messages_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+long long _wrap_PeerInfo_Messages_get_native_cad8eff6712450a7(tachyon_peer_info_t *_swig_go_0) {
   tachyon_peer_info_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1229,7 +1230,7 @@ long long _wrap_PeerInfo_Messages_get_native_221fe67e55093d39(tachyon_peer_info_
 }
 
 
-long long _wrap_PeerInfo_Behind_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+long long _wrap_PeerInfo_Behind_get_native_cad8eff6712450a7(tachyon_peer_info_t *_swig_go_0) {
   tachyon_peer_info_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1242,7 +1243,7 @@ long long _wrap_PeerInfo_Behind_get_native_221fe67e55093d39(tachyon_peer_info_t 
 }
 
 
-long long _wrap_PeerInfo_Sleeps_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+long long _wrap_PeerInfo_Sleeps_get_native_cad8eff6712450a7(tachyon_peer_info_t *_swig_go_0) {
   tachyon_peer_info_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1255,7 +1256,7 @@ long long _wrap_PeerInfo_Sleeps_get_native_221fe67e55093d39(tachyon_peer_info_t 
 }
 
 
-long long _wrap_PeerInfo_Wakes_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+long long _wrap_PeerInfo_Wakes_get_native_cad8eff6712450a7(tachyon_peer_info_t *_swig_go_0) {
   tachyon_peer_info_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1268,7 +1269,7 @@ long long _wrap_PeerInfo_Wakes_get_native_221fe67e55093d39(tachyon_peer_info_t *
 }
 
 
-intgo _wrap_PeerInfo_Pid_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+intgo _wrap_PeerInfo_Pid_get_native_cad8eff6712450a7(tachyon_peer_info_t *_swig_go_0) {
   tachyon_peer_info_t *arg1 = 0 ;
   int32_t result;
   intgo _swig_go_result;
@@ -1281,7 +1282,7 @@ intgo _wrap_PeerInfo_Pid_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_
 }
 
 
-intgo _wrap_PeerInfo_Uid_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+intgo _wrap_PeerInfo_Uid_get_native_cad8eff6712450a7(tachyon_peer_info_t *_swig_go_0) {
   tachyon_peer_info_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1294,7 +1295,7 @@ intgo _wrap_PeerInfo_Uid_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_
 }
 
 
-intgo _wrap_PeerInfo_Gid_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+intgo _wrap_PeerInfo_Gid_get_native_cad8eff6712450a7(tachyon_peer_info_t *_swig_go_0) {
   tachyon_peer_info_t *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1307,7 +1308,7 @@ intgo _wrap_PeerInfo_Gid_get_native_221fe67e55093d39(tachyon_peer_info_t *_swig_
 }
 
 
-tachyon_peer_info_t *_wrap_new_PeerInfo_native_221fe67e55093d39() {
+tachyon_peer_info_t *_wrap_new_PeerInfo_native_cad8eff6712450a7() {
   tachyon_peer_info_t *result = 0 ;
   tachyon_peer_info_t *_swig_go_result;
   
@@ -1318,7 +1319,7 @@ tachyon_peer_info_t *_wrap_new_PeerInfo_native_221fe67e55093d39() {
 }
 
 
-void _wrap_delete_PeerInfo_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go_0) {
+void _wrap_delete_PeerInfo_native_cad8eff6712450a7(tachyon_peer_info_t *_swig_go_0) {
   tachyon_peer_info_t *arg1 = 0 ;
   
   arg1 = *(tachyon_peer_info_t **)&_swig_go_0; 
@@ -1328,7 +1329,7 @@ void _wrap_delete_PeerInfo_native_221fe67e55093d39(tachyon_peer_info_t *_swig_go
 }
 
 
-long long _wrap_Stats_Capacity_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Capacity_get_native_cad8eff6712450a7(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1341,7 +1342,7 @@ long long _wrap_Stats_Capacity_get_native_221fe67e55093d39(tachyon_stats_t *_swi
 }
 
 
-long long _wrap_Stats_Used_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Used_get_native_cad8eff6712450a7(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1354,7 +1355,7 @@ long long _wrap_Stats_Used_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go
 }
 
 
-long long _wrap_Stats_Messages_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Messages_get_native_cad8eff6712450a7(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1367,7 +1368,7 @@ long long _wrap_Stats_Messages_get_native_221fe67e55093d39(tachyon_stats_t *_swi
 }
 
 
-long long _wrap_Stats_RingBytes_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_RingBytes_get_native_cad8eff6712450a7(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1380,7 +1381,7 @@ long long _wrap_Stats_RingBytes_get_native_221fe67e55093d39(tachyon_stats_t *_sw
 }
 
 
-long long _wrap_Stats_Flushes_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Flushes_get_native_cad8eff6712450a7(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1393,7 +1394,7 @@ long long _wrap_Stats_Flushes_get_native_221fe67e55093d39(tachyon_stats_t *_swig
 }
 
 
-long long _wrap_Stats_Full_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Full_get_native_cad8eff6712450a7(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1406,7 +1407,7 @@ long long _wrap_Stats_Full_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go
 }
 
 
-long long _wrap_Stats_Sleeps_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Sleeps_get_native_cad8eff6712450a7(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1419,7 +1420,7 @@ long long _wrap_Stats_Sleeps_get_native_221fe67e55093d39(tachyon_stats_t *_swig_
 }
 
 
-long long _wrap_Stats_Wakes_get_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
+long long _wrap_Stats_Wakes_get_native_cad8eff6712450a7(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1432,7 +1433,7 @@ long long _wrap_Stats_Wakes_get_native_221fe67e55093d39(tachyon_stats_t *_swig_g
 }
 
 
-tachyon_stats_t *_wrap_new_Stats_native_221fe67e55093d39() {
+tachyon_stats_t *_wrap_new_Stats_native_cad8eff6712450a7() {
   tachyon_stats_t *result = 0 ;
   tachyon_stats_t *_swig_go_result;
   
@@ -1443,7 +1444,7 @@ tachyon_stats_t *_wrap_new_Stats_native_221fe67e55093d39() {
 }
 
 
-void _wrap_delete_Stats_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
+void _wrap_delete_Stats_native_cad8eff6712450a7(tachyon_stats_t *_swig_go_0) {
   tachyon_stats_t *arg1 = 0 ;
   
   arg1 = *(tachyon_stats_t **)&_swig_go_0; 
@@ -1453,7 +1454,7 @@ void _wrap_delete_Stats_native_221fe67e55093d39(tachyon_stats_t *_swig_go_0) {
 }
 
 
-long long _wrap_RpcStats_Calls_get_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Calls_get_native_cad8eff6712450a7(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1466,7 +1467,7 @@ long long _wrap_RpcStats_Calls_get_native_221fe67e55093d39(tachyon_rpc_stats_t *
 }
 
 
-long long _wrap_RpcStats_Replies_get_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Replies_get_native_cad8eff6712450a7(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1479,7 +1480,7 @@ long long _wrap_RpcStats_Replies_get_native_221fe67e55093d39(tachyon_rpc_stats_t
 }
 
 
-long long _wrap_RpcStats_Dropped_get_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Dropped_get_native_cad8eff6712450a7(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1492,7 +1493,7 @@ long long _wrap_RpcStats_Dropped_get_native_221fe67e55093d39(tachyon_rpc_stats_t
 }
 
 
-long long _wrap_RpcStats_Kept_get_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Kept_get_native_cad8eff6712450a7(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1505,7 +1506,7 @@ long long _wrap_RpcStats_Kept_get_native_221fe67e55093d39(tachyon_rpc_stats_t *_
 }
 
 
-long long _wrap_RpcStats_Outstanding_get_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
+long long _wrap_RpcStats_Outstanding_get_native_cad8eff6712450a7(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1518,7 +1519,7 @@ long long _wrap_RpcStats_Outstanding_get_native_221fe67e55093d39(tachyon_rpc_sta
 }
 
 
-tachyon_rpc_stats_t *_wrap_new_RpcStats_native_221fe67e55093d39() {
+tachyon_rpc_stats_t *_wrap_new_RpcStats_native_cad8eff6712450a7() {
   tachyon_rpc_stats_t *result = 0 ;
   tachyon_rpc_stats_t *_swig_go_result;
   
@@ -1529,7 +1530,7 @@ tachyon_rpc_stats_t *_wrap_new_RpcStats_native_221fe67e55093d39() {
 }
 
 
-void _wrap_delete_RpcStats_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go_0) {
+void _wrap_delete_RpcStats_native_cad8eff6712450a7(tachyon_rpc_stats_t *_swig_go_0) {
   tachyon_rpc_stats_t *arg1 = 0 ;
   
   arg1 = *(tachyon_rpc_stats_t **)&_swig_go_0; 
@@ -1539,7 +1540,7 @@ void _wrap_delete_RpcStats_native_221fe67e55093d39(tachyon_rpc_stats_t *_swig_go
 }
 
 
-void _wrap_Options_Timeout_set_native_221fe67e55093d39(Options *_swig_go_0, double _swig_go_1) {
+void _wrap_Options_Timeout_set_native_cad8eff6712450a7(Options *_swig_go_0, double _swig_go_1) {
   Options *arg1 = 0 ;
   double arg2 ;
   
@@ -1551,7 +1552,7 @@ void _wrap_Options_Timeout_set_native_221fe67e55093d39(Options *_swig_go_0, doub
 }
 
 
-double _wrap_Options_Timeout_get_native_221fe67e55093d39(Options *_swig_go_0) {
+double _wrap_Options_Timeout_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   double result;
   double _swig_go_result;
@@ -1564,7 +1565,7 @@ double _wrap_Options_Timeout_get_native_221fe67e55093d39(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Mode_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_Mode_set_native_cad8eff6712450a7(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   unsigned int arg2 ;
   
@@ -1576,7 +1577,7 @@ void _wrap_Options_Mode_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _
 }
 
 
-intgo _wrap_Options_Mode_get_native_221fe67e55093d39(Options *_swig_go_0) {
+intgo _wrap_Options_Mode_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   unsigned int result;
   intgo _swig_go_result;
@@ -1589,7 +1590,7 @@ intgo _wrap_Options_Mode_get_native_221fe67e55093d39(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Role_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_Role_set_native_cad8eff6712450a7(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   int arg2 ;
   
@@ -1601,7 +1602,7 @@ void _wrap_Options_Role_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _
 }
 
 
-intgo _wrap_Options_Role_get_native_221fe67e55093d39(Options *_swig_go_0) {
+intgo _wrap_Options_Role_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1614,7 +1615,7 @@ intgo _wrap_Options_Role_get_native_221fe67e55093d39(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_Schema_set_native_221fe67e55093d39(Options *_swig_go_0, long long _swig_go_1) {
+void _wrap_Options_Schema_set_native_cad8eff6712450a7(Options *_swig_go_0, long long _swig_go_1) {
   Options *arg1 = 0 ;
   uint64_t arg2 ;
   
@@ -1626,7 +1627,7 @@ void _wrap_Options_Schema_set_native_221fe67e55093d39(Options *_swig_go_0, long 
 }
 
 
-long long _wrap_Options_Schema_get_native_221fe67e55093d39(Options *_swig_go_0) {
+long long _wrap_Options_Schema_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1639,7 +1640,7 @@ long long _wrap_Options_Schema_get_native_221fe67e55093d39(Options *_swig_go_0) 
 }
 
 
-void _wrap_Options_MaxPeers_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_MaxPeers_set_native_cad8eff6712450a7(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -1651,7 +1652,7 @@ void _wrap_Options_MaxPeers_set_native_221fe67e55093d39(Options *_swig_go_0, int
 }
 
 
-intgo _wrap_Options_MaxPeers_get_native_221fe67e55093d39(Options *_swig_go_0) {
+intgo _wrap_Options_MaxPeers_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1664,7 +1665,7 @@ intgo _wrap_Options_MaxPeers_get_native_221fe67e55093d39(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_SlowPeer_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_SlowPeer_set_native_cad8eff6712450a7(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   int arg2 ;
   
@@ -1676,7 +1677,7 @@ void _wrap_Options_SlowPeer_set_native_221fe67e55093d39(Options *_swig_go_0, int
 }
 
 
-intgo _wrap_Options_SlowPeer_get_native_221fe67e55093d39(Options *_swig_go_0) {
+intgo _wrap_Options_SlowPeer_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1689,7 +1690,7 @@ intgo _wrap_Options_SlowPeer_get_native_221fe67e55093d39(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_SlowAfter_set_native_221fe67e55093d39(Options *_swig_go_0, double _swig_go_1) {
+void _wrap_Options_SlowAfter_set_native_cad8eff6712450a7(Options *_swig_go_0, double _swig_go_1) {
   Options *arg1 = 0 ;
   double arg2 ;
   
@@ -1701,7 +1702,7 @@ void _wrap_Options_SlowAfter_set_native_221fe67e55093d39(Options *_swig_go_0, do
 }
 
 
-double _wrap_Options_SlowAfter_get_native_221fe67e55093d39(Options *_swig_go_0) {
+double _wrap_Options_SlowAfter_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   double result;
   double _swig_go_result;
@@ -1714,7 +1715,7 @@ double _wrap_Options_SlowAfter_get_native_221fe67e55093d39(Options *_swig_go_0) 
 }
 
 
-void _wrap_Options_WithoutPeers_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_WithoutPeers_set_native_cad8eff6712450a7(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   int arg2 ;
   
@@ -1726,7 +1727,7 @@ void _wrap_Options_WithoutPeers_set_native_221fe67e55093d39(Options *_swig_go_0,
 }
 
 
-intgo _wrap_Options_WithoutPeers_get_native_221fe67e55093d39(Options *_swig_go_0) {
+intgo _wrap_Options_WithoutPeers_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1739,7 +1740,7 @@ intgo _wrap_Options_WithoutPeers_get_native_221fe67e55093d39(Options *_swig_go_0
 }
 
 
-void _wrap_Options_KeepPlace_set_native_221fe67e55093d39(Options *_swig_go_0, double _swig_go_1) {
+void _wrap_Options_KeepPlace_set_native_cad8eff6712450a7(Options *_swig_go_0, double _swig_go_1) {
   Options *arg1 = 0 ;
   double arg2 ;
   
@@ -1751,7 +1752,7 @@ void _wrap_Options_KeepPlace_set_native_221fe67e55093d39(Options *_swig_go_0, do
 }
 
 
-double _wrap_Options_KeepPlace_get_native_221fe67e55093d39(Options *_swig_go_0) {
+double _wrap_Options_KeepPlace_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   double result;
   double _swig_go_result;
@@ -1764,7 +1765,7 @@ double _wrap_Options_KeepPlace_get_native_221fe67e55093d39(Options *_swig_go_0) 
 }
 
 
-void _wrap_Options_Start_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_Start_set_native_cad8eff6712450a7(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   int arg2 ;
   
@@ -1776,7 +1777,7 @@ void _wrap_Options_Start_set_native_221fe67e55093d39(Options *_swig_go_0, intgo 
 }
 
 
-intgo _wrap_Options_Start_get_native_221fe67e55093d39(Options *_swig_go_0) {
+intgo _wrap_Options_Start_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1789,7 +1790,7 @@ intgo _wrap_Options_Start_get_native_221fe67e55093d39(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_StartPosition_set_native_221fe67e55093d39(Options *_swig_go_0, long long _swig_go_1) {
+void _wrap_Options_StartPosition_set_native_cad8eff6712450a7(Options *_swig_go_0, long long _swig_go_1) {
   Options *arg1 = 0 ;
   uint64_t arg2 ;
   
@@ -1801,7 +1802,7 @@ void _wrap_Options_StartPosition_set_native_221fe67e55093d39(Options *_swig_go_0
 }
 
 
-long long _wrap_Options_StartPosition_get_native_221fe67e55093d39(Options *_swig_go_0) {
+long long _wrap_Options_StartPosition_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1814,7 +1815,7 @@ long long _wrap_Options_StartPosition_get_native_221fe67e55093d39(Options *_swig
 }
 
 
-void _wrap_Options_StartEpoch_set_native_221fe67e55093d39(Options *_swig_go_0, long long _swig_go_1) {
+void _wrap_Options_StartEpoch_set_native_cad8eff6712450a7(Options *_swig_go_0, long long _swig_go_1) {
   Options *arg1 = 0 ;
   uint64_t arg2 ;
   
@@ -1826,7 +1827,7 @@ void _wrap_Options_StartEpoch_set_native_221fe67e55093d39(Options *_swig_go_0, l
 }
 
 
-long long _wrap_Options_StartEpoch_get_native_221fe67e55093d39(Options *_swig_go_0) {
+long long _wrap_Options_StartEpoch_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -1839,7 +1840,7 @@ long long _wrap_Options_StartEpoch_get_native_221fe67e55093d39(Options *_swig_go
 }
 
 
-void _wrap_Options_TypesRequired_set_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_TypesRequired_set_native_cad8eff6712450a7(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   int arg2 ;
   
@@ -1851,7 +1852,7 @@ void _wrap_Options_TypesRequired_set_native_221fe67e55093d39(Options *_swig_go_0
 }
 
 
-intgo _wrap_Options_TypesRequired_get_native_221fe67e55093d39(Options *_swig_go_0) {
+intgo _wrap_Options_TypesRequired_get_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1864,7 +1865,7 @@ intgo _wrap_Options_TypesRequired_get_native_221fe67e55093d39(Options *_swig_go_
 }
 
 
-Options *_wrap_new_Options_native_221fe67e55093d39() {
+Options *_wrap_new_Options_native_cad8eff6712450a7() {
   Options *result = 0 ;
   Options *_swig_go_result;
   
@@ -1875,7 +1876,7 @@ Options *_wrap_new_Options_native_221fe67e55093d39() {
 }
 
 
-void _wrap_delete_Options_native_221fe67e55093d39(Options *_swig_go_0) {
+void _wrap_delete_Options_native_cad8eff6712450a7(Options *_swig_go_0) {
   Options *arg1 = 0 ;
   
   arg1 = *(Options **)&_swig_go_0; 
@@ -1885,7 +1886,7 @@ void _wrap_delete_Options_native_221fe67e55093d39(Options *_swig_go_0) {
 }
 
 
-void _wrap_Options_AllowUid_native_221fe67e55093d39(Options *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Options_AllowUid_native_cad8eff6712450a7(Options *_swig_go_0, intgo _swig_go_1) {
   Options *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -1897,7 +1898,7 @@ void _wrap_Options_AllowUid_native_221fe67e55093d39(Options *_swig_go_0, intgo _
 }
 
 
-void _wrap_Options_SetName_native_221fe67e55093d39(Options *_swig_go_0, _gostring_ _swig_go_1) {
+void _wrap_Options_SetName_native_cad8eff6712450a7(Options *_swig_go_0, _gostring_ _swig_go_1) {
   Options *arg1 = 0 ;
   char *arg2 = 0 ;
   char *temp2 ;
@@ -1916,7 +1917,7 @@ void _wrap_Options_SetName_native_221fe67e55093d39(Options *_swig_go_0, _gostrin
 }
 
 
-void _wrap_Options_SetTypes_native_221fe67e55093d39(Options *_swig_go_0, _gostring_ _swig_go_1) {
+void _wrap_Options_SetTypes_native_cad8eff6712450a7(Options *_swig_go_0, _gostring_ _swig_go_1) {
   Options *arg1 = 0 ;
   char *arg2 = 0 ;
   char *temp2 ;
@@ -1935,7 +1936,7 @@ void _wrap_Options_SetTypes_native_221fe67e55093d39(Options *_swig_go_0, _gostri
 }
 
 
-intgo _wrap_Peers_Count_get_native_221fe67e55093d39(Peers *_swig_go_0) {
+intgo _wrap_Peers_Count_get_native_cad8eff6712450a7(Peers *_swig_go_0) {
   Peers *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -1948,7 +1949,7 @@ intgo _wrap_Peers_Count_get_native_221fe67e55093d39(Peers *_swig_go_0) {
 }
 
 
-void _wrap_delete_Peers_native_221fe67e55093d39(Peers *_swig_go_0) {
+void _wrap_delete_Peers_native_cad8eff6712450a7(Peers *_swig_go_0) {
   Peers *arg1 = 0 ;
   
   arg1 = *(Peers **)&_swig_go_0; 
@@ -1958,7 +1959,7 @@ void _wrap_delete_Peers_native_221fe67e55093d39(Peers *_swig_go_0) {
 }
 
 
-tachyon_peer_info_t *_wrap_Peers_At_native_221fe67e55093d39(Peers *_swig_go_0, intgo _swig_go_1) {
+tachyon_peer_info_t *_wrap_Peers_At_native_cad8eff6712450a7(Peers *_swig_go_0, intgo _swig_go_1) {
   Peers *arg1 = 0 ;
   uint32_t arg2 ;
   tachyon_peer_info_t result;
@@ -1977,7 +1978,7 @@ tachyon_peer_info_t *_wrap_Peers_At_native_221fe67e55093d39(Peers *_swig_go_0, i
 }
 
 
-intgo _wrap_Bus_Error_get_native_221fe67e55093d39(Bus *_swig_go_0) {
+intgo _wrap_Bus_Error_get_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -1992,7 +1993,7 @@ intgo _wrap_Bus_Error_get_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_TypeId_get_native_221fe67e55093d39(Bus *_swig_go_0) {
+intgo _wrap_Bus_TypeId_get_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -2007,7 +2008,7 @@ intgo _wrap_Bus_TypeId_get_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Size_get_native_221fe67e55093d39(Bus *_swig_go_0) {
+long long _wrap_Bus_Size_get_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2022,7 +2023,7 @@ long long _wrap_Bus_Size_get_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_Count_get_native_221fe67e55093d39(Bus *_swig_go_0) {
+intgo _wrap_Bus_Count_get_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -2037,7 +2038,7 @@ intgo _wrap_Bus_Count_get_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Stride_get_native_221fe67e55093d39(Bus *_swig_go_0) {
+long long _wrap_Bus_Stride_get_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2052,7 +2053,7 @@ long long _wrap_Bus_Stride_get_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Epoch_get_native_221fe67e55093d39(Bus *_swig_go_0) {
+long long _wrap_Bus_Epoch_get_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -2067,7 +2068,7 @@ long long _wrap_Bus_Epoch_get_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Spin_set_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Bus_Spin_set_native_cad8eff6712450a7(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -2081,7 +2082,7 @@ void _wrap_Bus_Spin_set_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_
 }
 
 
-intgo _wrap_Bus_Spin_get_native_221fe67e55093d39(Bus *_swig_go_0) {
+intgo _wrap_Bus_Spin_get_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -2096,7 +2097,7 @@ intgo _wrap_Bus_Spin_get_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-Bus *_wrap_new_Bus_native_221fe67e55093d39() {
+Bus *_wrap_new_Bus_native_cad8eff6712450a7() {
   Bus *result = 0 ;
   Bus *_swig_go_result;
   
@@ -2107,7 +2108,7 @@ Bus *_wrap_new_Bus_native_221fe67e55093d39() {
 }
 
 
-void _wrap_delete_Bus_native_221fe67e55093d39(Bus *_swig_go_0) {
+void _wrap_delete_Bus_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -2119,7 +2120,7 @@ void _wrap_delete_Bus_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Connect_native_221fe67e55093d39(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_Bus_Connect_native_cad8eff6712450a7(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -2151,7 +2152,7 @@ long long _wrap_Bus_Connect_native_221fe67e55093d39(Bus *_swig_go_0, _gostring_ 
 }
 
 
-long long _wrap_Bus_ConnectStart_native_221fe67e55093d39(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_Bus_ConnectStart_native_cad8eff6712450a7(Bus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -2183,7 +2184,7 @@ long long _wrap_Bus_ConnectStart_native_221fe67e55093d39(Bus *_swig_go_0, _gostr
 }
 
 
-long long _wrap_Bus_OpenStep_native_221fe67e55093d39(Bus *_swig_go_0) {
+long long _wrap_Bus_OpenStep_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2204,7 +2205,7 @@ long long _wrap_Bus_OpenStep_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Close_native_221fe67e55093d39(Bus *_swig_go_0) {
+void _wrap_Bus_Close_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -2216,7 +2217,7 @@ void _wrap_Bus_Close_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Abort_native_221fe67e55093d39(Bus *_swig_go_0) {
+void _wrap_Bus_Abort_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -2228,7 +2229,7 @@ void _wrap_Bus_Abort_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Interrupt_native_221fe67e55093d39(Bus *_swig_go_0) {
+void _wrap_Bus_Interrupt_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -2240,7 +2241,7 @@ void _wrap_Bus_Interrupt_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_ClearInterrupt_native_221fe67e55093d39(Bus *_swig_go_0) {
+void _wrap_Bus_ClearInterrupt_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -2252,7 +2253,7 @@ void _wrap_Bus_ClearInterrupt_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-intgo _wrap_Bus_State_native_221fe67e55093d39(Bus *_swig_go_0) {
+intgo _wrap_Bus_State_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -2267,7 +2268,7 @@ intgo _wrap_Bus_State_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_Bus_ErrorText_native_221fe67e55093d39(Bus *_swig_go_0) {
+_gostring_ _wrap_Bus_ErrorText_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2285,7 +2286,7 @@ _gostring_ _wrap_Bus_ErrorText_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Fileno_native_221fe67e55093d39(Bus *_swig_go_0) {
+long long _wrap_Bus_Fileno_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2306,7 +2307,7 @@ long long _wrap_Bus_Fileno_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_MaxPayload_native_221fe67e55093d39(Bus *_swig_go_0) {
+long long _wrap_Bus_MaxPayload_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2327,7 +2328,7 @@ long long _wrap_Bus_MaxPayload_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_SetPollingMode_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_Bus_SetPollingMode_native_cad8eff6712450a7(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   int arg2 ;
   
@@ -2347,7 +2348,7 @@ void _wrap_Bus_SetPollingMode_native_221fe67e55093d39(Bus *_swig_go_0, intgo _sw
 }
 
 
-tachyon_peer_t *_wrap_Bus_Peer_native_221fe67e55093d39(Bus *_swig_go_0) {
+tachyon_peer_t *_wrap_Bus_Peer_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   tachyon_peer_t result;
   tachyon_peer_t *_swig_go_result;
@@ -2372,7 +2373,7 @@ tachyon_peer_t *_wrap_Bus_Peer_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-tachyon_event_t *_wrap_Bus_Accept_native_221fe67e55093d39(Bus *_swig_go_0, double _swig_go_1) {
+tachyon_event_t *_wrap_Bus_Accept_native_cad8eff6712450a7(Bus *_swig_go_0, double _swig_go_1) {
   Bus *arg1 = 0 ;
   double arg2 ;
   tachyon_event_t result;
@@ -2399,7 +2400,7 @@ tachyon_event_t *_wrap_Bus_Accept_native_221fe67e55093d39(Bus *_swig_go_0, doubl
 }
 
 
-Peers *_wrap_Bus_Peers_native_221fe67e55093d39(Bus *_swig_go_0) {
+Peers *_wrap_Bus_Peers_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Peers *result = 0 ;
   Peers *_swig_go_result;
@@ -2420,7 +2421,7 @@ Peers *_wrap_Bus_Peers_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_DropPeer_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_Bus_DropPeer_native_cad8eff6712450a7(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   Result result;
@@ -2443,7 +2444,7 @@ long long _wrap_Bus_DropPeer_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swi
 }
 
 
-long long _wrap_Bus_Sender_native_221fe67e55093d39(Bus *_swig_go_0) {
+long long _wrap_Bus_Sender_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2464,7 +2465,7 @@ long long _wrap_Bus_Sender_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Listen_native_221fe67e55093d39(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
+long long _wrap_Bus_Listen_native_cad8eff6712450a7(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -2498,7 +2499,7 @@ long long _wrap_Bus_Listen_native_221fe67e55093d39(Bus *_swig_go_0, _gostring_ _
 }
 
 
-long long _wrap_Bus_ListenStart_native_221fe67e55093d39(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
+long long _wrap_Bus_ListenStart_native_cad8eff6712450a7(Bus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, Options *_swig_go_3) {
   Bus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -2532,7 +2533,7 @@ long long _wrap_Bus_ListenStart_native_221fe67e55093d39(Bus *_swig_go_0, _gostri
 }
 
 
-long long _wrap_Bus_SetNumaNode_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_Bus_SetNumaNode_native_cad8eff6712450a7(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   int arg2 ;
   Result result;
@@ -2555,7 +2556,7 @@ long long _wrap_Bus_SetNumaNode_native_221fe67e55093d39(Bus *_swig_go_0, intgo _
 }
 
 
-tachyon_stats_t *_wrap_Bus_Stats_native_221fe67e55093d39(Bus *_swig_go_0) {
+tachyon_stats_t *_wrap_Bus_Stats_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   tachyon_stats_t result;
   tachyon_stats_t *_swig_go_result;
@@ -2580,7 +2581,7 @@ tachyon_stats_t *_wrap_Bus_Stats_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Position_native_221fe67e55093d39(Bus *_swig_go_0) {
+long long _wrap_Bus_Position_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2601,7 +2602,7 @@ long long _wrap_Bus_Position_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_SendBatch_native_221fe67e55093d39(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
+long long _wrap_Bus_SendBatch_native_cad8eff6712450a7(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
   Bus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -2634,7 +2635,7 @@ long long _wrap_Bus_SendBatch_native_221fe67e55093d39(Bus *_swig_go_0, _goslice_
 }
 
 
-long long _wrap_Bus_RecvBatchInto_native_221fe67e55093d39(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, double _swig_go_3) {
+long long _wrap_Bus_RecvBatchInto_native_cad8eff6712450a7(Bus *_swig_go_0, _goslice_ _swig_go_1, long long _swig_go_2, double _swig_go_3) {
   Bus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -2665,7 +2666,7 @@ long long _wrap_Bus_RecvBatchInto_native_221fe67e55093d39(Bus *_swig_go_0, _gosl
 }
 
 
-_goslice_ _wrap_Bus_RingMemory_native_221fe67e55093d39(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_RingMemory_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -2689,7 +2690,7 @@ _goslice_ _wrap_Bus_RingMemory_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-_goslice_ _wrap_Bus_ViewMemory_native_221fe67e55093d39(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_ViewMemory_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -2713,7 +2714,7 @@ _goslice_ _wrap_Bus_ViewMemory_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Reserve_native_221fe67e55093d39(Bus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
+long long _wrap_Bus_Reserve_native_cad8eff6712450a7(Bus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   double arg3 ;
@@ -2738,7 +2739,7 @@ long long _wrap_Bus_Reserve_native_221fe67e55093d39(Bus *_swig_go_0, long long _
 }
 
 
-long long _wrap_Bus_Commit_native_221fe67e55093d39(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_Commit_native_cad8eff6712450a7(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -2763,7 +2764,7 @@ long long _wrap_Bus_Commit_native_221fe67e55093d39(Bus *_swig_go_0, long long _s
 }
 
 
-long long _wrap_Bus_ReserveBatch_native_221fe67e55093d39(Bus *_swig_go_0, long long _swig_go_1, long long _swig_go_2, double _swig_go_3) {
+long long _wrap_Bus_ReserveBatch_native_cad8eff6712450a7(Bus *_swig_go_0, long long _swig_go_1, long long _swig_go_2, double _swig_go_3) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   size_t arg3 ;
@@ -2790,7 +2791,7 @@ long long _wrap_Bus_ReserveBatch_native_221fe67e55093d39(Bus *_swig_go_0, long l
 }
 
 
-long long _wrap_Bus_CommitBatch_native_221fe67e55093d39(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_CommitBatch_native_cad8eff6712450a7(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -2815,7 +2816,7 @@ long long _wrap_Bus_CommitBatch_native_221fe67e55093d39(Bus *_swig_go_0, long lo
 }
 
 
-long long _wrap_Bus_Rollback_native_221fe67e55093d39(Bus *_swig_go_0) {
+long long _wrap_Bus_Rollback_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2836,7 +2837,7 @@ long long _wrap_Bus_Rollback_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Flush_native_221fe67e55093d39(Bus *_swig_go_0) {
+long long _wrap_Bus_Flush_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -2857,7 +2858,7 @@ long long _wrap_Bus_Flush_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Acquire_native_221fe67e55093d39(Bus *_swig_go_0, double _swig_go_1) {
+long long _wrap_Bus_Acquire_native_cad8eff6712450a7(Bus *_swig_go_0, double _swig_go_1) {
   Bus *arg1 = 0 ;
   double arg2 ;
   Result result;
@@ -2880,7 +2881,7 @@ long long _wrap_Bus_Acquire_native_221fe67e55093d39(Bus *_swig_go_0, double _swi
 }
 
 
-long long _wrap_Bus_Take_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1, double _swig_go_2) {
+long long _wrap_Bus_Take_native_cad8eff6712450a7(Bus *_swig_go_0, intgo _swig_go_1, double _swig_go_2) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   double arg3 ;
@@ -2905,7 +2906,7 @@ long long _wrap_Bus_Take_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go
 }
 
 
-long long _wrap_Bus_Release_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_Bus_Release_native_cad8eff6712450a7(Bus *_swig_go_0, intgo _swig_go_1) {
   Bus *arg1 = 0 ;
   uint32_t arg2 ;
   Result result;
@@ -2928,7 +2929,7 @@ long long _wrap_Bus_Release_native_221fe67e55093d39(Bus *_swig_go_0, intgo _swig
 }
 
 
-_goslice_ _wrap_Bus_Self_native_221fe67e55093d39(Bus *_swig_go_0) {
+_goslice_ _wrap_Bus_Self_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   Memory result;
   _goslice_ _swig_go_result;
@@ -2946,7 +2947,7 @@ _goslice_ _wrap_Bus_Self_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-void _wrap_Bus_Unref_native_221fe67e55093d39(Bus *_swig_go_0) {
+void _wrap_Bus_Unref_native_cad8eff6712450a7(Bus *_swig_go_0) {
   Bus *arg1 = 0 ;
   
   arg1 = *(Bus **)&_swig_go_0; 
@@ -2958,7 +2959,22 @@ void _wrap_Bus_Unref_native_221fe67e55093d39(Bus *_swig_go_0) {
 }
 
 
-long long _wrap_Bus_Publish_native_221fe67e55093d39(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
+long long _wrap_Bus_ErrorHere_native_cad8eff6712450a7(Bus *_swig_go_0) {
+  Bus *arg1 = 0 ;
+  Result result;
+  long long _swig_go_result;
+  
+  arg1 = *(Bus **)&_swig_go_0; 
+  
+  if (!arg1) arg1 = bus_none();
+  
+  result = (Result)Bus_error_here(arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_Bus_Publish_native_cad8eff6712450a7(Bus *_swig_go_0, long long _swig_go_1, intgo _swig_go_2) {
   Bus *arg1 = 0 ;
   size_t arg2 ;
   uint32_t arg3 ;
@@ -2977,7 +2993,7 @@ long long _wrap_Bus_Publish_native_221fe67e55093d39(Bus *_swig_go_0, long long _
 }
 
 
-intgo _wrap_RpcBus_Error_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_Error_get_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -2992,7 +3008,7 @@ intgo _wrap_RpcBus_Error_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-intgo _wrap_RpcBus_TypeId_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_TypeId_get_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -3007,7 +3023,7 @@ intgo _wrap_RpcBus_TypeId_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Size_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Size_get_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3022,7 +3038,7 @@ long long _wrap_RpcBus_Size_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Id_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Id_get_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint64_t result;
   long long _swig_go_result;
@@ -3037,7 +3053,7 @@ long long _wrap_RpcBus_Id_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Spin_set_native_221fe67e55093d39(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_Spin_set_native_cad8eff6712450a7(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   uint32_t arg2 ;
   
@@ -3051,7 +3067,7 @@ void _wrap_RpcBus_Spin_set_native_221fe67e55093d39(RpcBus *_swig_go_0, intgo _sw
 }
 
 
-intgo _wrap_RpcBus_Spin_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_Spin_get_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   uint32_t result;
   intgo _swig_go_result;
@@ -3066,7 +3082,7 @@ intgo _wrap_RpcBus_Spin_get_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-RpcBus *_wrap_new_RpcBus_native_221fe67e55093d39() {
+RpcBus *_wrap_new_RpcBus_native_cad8eff6712450a7() {
   RpcBus *result = 0 ;
   RpcBus *_swig_go_result;
   
@@ -3077,7 +3093,7 @@ RpcBus *_wrap_new_RpcBus_native_221fe67e55093d39() {
 }
 
 
-void _wrap_delete_RpcBus_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+void _wrap_delete_RpcBus_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -3089,7 +3105,7 @@ void _wrap_delete_RpcBus_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Connect_native_221fe67e55093d39(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_RpcBus_Connect_native_cad8eff6712450a7(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -3121,7 +3137,7 @@ long long _wrap_RpcBus_Connect_native_221fe67e55093d39(RpcBus *_swig_go_0, _gost
 }
 
 
-long long _wrap_RpcBus_ConnectStart_native_221fe67e55093d39(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
+long long _wrap_RpcBus_ConnectStart_native_cad8eff6712450a7(RpcBus *_swig_go_0, _gostring_ _swig_go_1, Options *_swig_go_2) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   Options *arg3 = 0 ;
@@ -3153,7 +3169,7 @@ long long _wrap_RpcBus_ConnectStart_native_221fe67e55093d39(RpcBus *_swig_go_0, 
 }
 
 
-long long _wrap_RpcBus_OpenStep_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_OpenStep_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -3174,7 +3190,7 @@ long long _wrap_RpcBus_OpenStep_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Close_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Close_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -3186,7 +3202,7 @@ void _wrap_RpcBus_Close_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Abort_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Abort_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -3198,7 +3214,7 @@ void _wrap_RpcBus_Abort_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_Interrupt_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_Interrupt_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -3210,7 +3226,7 @@ void _wrap_RpcBus_Interrupt_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_ClearInterrupt_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+void _wrap_RpcBus_ClearInterrupt_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   
   arg1 = *(RpcBus **)&_swig_go_0; 
@@ -3222,7 +3238,7 @@ void _wrap_RpcBus_ClearInterrupt_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-intgo _wrap_RpcBus_State_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+intgo _wrap_RpcBus_State_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   int result;
   intgo _swig_go_result;
@@ -3237,7 +3253,7 @@ intgo _wrap_RpcBus_State_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_RpcBus_ErrorText_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+_gostring_ _wrap_RpcBus_ErrorText_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3255,7 +3271,7 @@ _gostring_ _wrap_RpcBus_ErrorText_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Fileno_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Fileno_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -3276,7 +3292,7 @@ long long _wrap_RpcBus_Fileno_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_MaxPayload_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_MaxPayload_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -3297,7 +3313,7 @@ long long _wrap_RpcBus_MaxPayload_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-void _wrap_RpcBus_SetPollingMode_native_221fe67e55093d39(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_SetPollingMode_native_cad8eff6712450a7(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   int arg2 ;
   
@@ -3317,7 +3333,7 @@ void _wrap_RpcBus_SetPollingMode_native_221fe67e55093d39(RpcBus *_swig_go_0, int
 }
 
 
-tachyon_peer_t *_wrap_RpcBus_Peer_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+tachyon_peer_t *_wrap_RpcBus_Peer_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   tachyon_peer_t result;
   tachyon_peer_t *_swig_go_result;
@@ -3342,7 +3358,7 @@ tachyon_peer_t *_wrap_RpcBus_Peer_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-tachyon_event_t *_wrap_RpcBus_Accept_native_221fe67e55093d39(RpcBus *_swig_go_0, double _swig_go_1) {
+tachyon_event_t *_wrap_RpcBus_Accept_native_cad8eff6712450a7(RpcBus *_swig_go_0, double _swig_go_1) {
   RpcBus *arg1 = 0 ;
   double arg2 ;
   tachyon_event_t result;
@@ -3369,7 +3385,7 @@ tachyon_event_t *_wrap_RpcBus_Accept_native_221fe67e55093d39(RpcBus *_swig_go_0,
 }
 
 
-Peers *_wrap_RpcBus_Peers_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+Peers *_wrap_RpcBus_Peers_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Peers *result = 0 ;
   Peers *_swig_go_result;
@@ -3390,7 +3406,7 @@ Peers *_wrap_RpcBus_Peers_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_DropPeer_native_221fe67e55093d39(RpcBus *_swig_go_0, intgo _swig_go_1) {
+long long _wrap_RpcBus_DropPeer_native_cad8eff6712450a7(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   uint32_t arg2 ;
   Result result;
@@ -3413,7 +3429,7 @@ long long _wrap_RpcBus_DropPeer_native_221fe67e55093d39(RpcBus *_swig_go_0, intg
 }
 
 
-long long _wrap_RpcBus_Sender_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+long long _wrap_RpcBus_Sender_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   Result result;
   long long _swig_go_result;
@@ -3434,7 +3450,7 @@ long long _wrap_RpcBus_Sender_native_221fe67e55093d39(RpcBus *_swig_go_0) {
 }
 
 
-long long _wrap_RpcBus_Listen_native_221fe67e55093d39(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
+long long _wrap_RpcBus_Listen_native_cad8eff6712450a7(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -3470,7 +3486,7 @@ long long _wrap_RpcBus_Listen_native_221fe67e55093d39(RpcBus *_swig_go_0, _gostr
 }
 
 
-long long _wrap_RpcBus_ListenStart_native_221fe67e55093d39(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
+long long _wrap_RpcBus_ListenStart_native_cad8eff6712450a7(RpcBus *_swig_go_0, _gostring_ _swig_go_1, long long _swig_go_2, long long _swig_go_3, Options *_swig_go_4) {
   RpcBus *arg1 = 0 ;
   char *arg2 = 0 ;
   size_t arg3 ;
@@ -3506,7 +3522,7 @@ long long _wrap_RpcBus_ListenStart_native_221fe67e55093d39(RpcBus *_swig_go_0, _
 }
 
 
-tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_221fe67e55093d39(RpcBus *_swig_go_0) {
+tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_cad8eff6712450a7(RpcBus *_swig_go_0) {
   RpcBus *arg1 = 0 ;
   tachyon_rpc_stats_t result;
   tachyon_rpc_stats_t *_swig_go_result;
@@ -3531,7 +3547,7 @@ tachyon_rpc_stats_t *_wrap_RpcBus_Stats_native_221fe67e55093d39(RpcBus *_swig_go
 }
 
 
-long long _wrap_RpcBus_Call_native_221fe67e55093d39(RpcBus *_swig_go_0, _goslice_ _swig_go_1, intgo _swig_go_2, double _swig_go_3) {
+long long _wrap_RpcBus_Call_native_cad8eff6712450a7(RpcBus *_swig_go_0, _goslice_ _swig_go_1, intgo _swig_go_2, double _swig_go_3) {
   RpcBus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -3562,7 +3578,7 @@ long long _wrap_RpcBus_Call_native_221fe67e55093d39(RpcBus *_swig_go_0, _goslice
 }
 
 
-long long _wrap_RpcBus_NextReply_native_221fe67e55093d39(RpcBus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
+long long _wrap_RpcBus_NextReply_native_cad8eff6712450a7(RpcBus *_swig_go_0, long long _swig_go_1, double _swig_go_2) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   double arg3 ;
@@ -3587,7 +3603,7 @@ long long _wrap_RpcBus_NextReply_native_221fe67e55093d39(RpcBus *_swig_go_0, lon
 }
 
 
-long long _wrap_RpcBus_NextRequest_native_221fe67e55093d39(RpcBus *_swig_go_0, double _swig_go_1) {
+long long _wrap_RpcBus_NextRequest_native_cad8eff6712450a7(RpcBus *_swig_go_0, double _swig_go_1) {
   RpcBus *arg1 = 0 ;
   double arg2 ;
   Result result;
@@ -3610,7 +3626,7 @@ long long _wrap_RpcBus_NextRequest_native_221fe67e55093d39(RpcBus *_swig_go_0, d
 }
 
 
-long long _wrap_RpcBus_CopyHeld_native_221fe67e55093d39(RpcBus *_swig_go_0, _goslice_ _swig_go_1) {
+long long _wrap_RpcBus_CopyHeld_native_cad8eff6712450a7(RpcBus *_swig_go_0, _goslice_ _swig_go_1) {
   RpcBus *arg1 = 0 ;
   void *arg2 = 0 ;
   size_t arg3 ;
@@ -3637,7 +3653,7 @@ long long _wrap_RpcBus_CopyHeld_native_221fe67e55093d39(RpcBus *_swig_go_0, _gos
 }
 
 
-long long _wrap_RpcBus_Reply_native_221fe67e55093d39(RpcBus *_swig_go_0, long long _swig_go_1, _goslice_ _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
+long long _wrap_RpcBus_Reply_native_cad8eff6712450a7(RpcBus *_swig_go_0, long long _swig_go_1, _goslice_ _swig_go_2, intgo _swig_go_3, double _swig_go_4) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   void *arg3 = 0 ;
@@ -3670,7 +3686,7 @@ long long _wrap_RpcBus_Reply_native_221fe67e55093d39(RpcBus *_swig_go_0, long lo
 }
 
 
-long long _wrap_RpcBus_Cancel_native_221fe67e55093d39(RpcBus *_swig_go_0, long long _swig_go_1) {
+long long _wrap_RpcBus_Cancel_native_cad8eff6712450a7(RpcBus *_swig_go_0, long long _swig_go_1) {
   RpcBus *arg1 = 0 ;
   uint64_t arg2 ;
   Result result;
@@ -3693,7 +3709,7 @@ long long _wrap_RpcBus_Cancel_native_221fe67e55093d39(RpcBus *_swig_go_0, long l
 }
 
 
-void _wrap_RpcBus_WatchMessages_native_221fe67e55093d39(RpcBus *_swig_go_0, intgo _swig_go_1) {
+void _wrap_RpcBus_WatchMessages_native_cad8eff6712450a7(RpcBus *_swig_go_0, intgo _swig_go_1) {
   RpcBus *arg1 = 0 ;
   int arg2 ;
   
