@@ -172,6 +172,9 @@ struct Bytes {
     size_t size;
 };
 
+/// Where an end of a broadcast stands, and in which epoch that means anything.
+struct Position { uint64_t position = 0, epoch = 0; };
+
 struct Options {
     std::optional<Timeout> timeout{}; ///< none: listen for ever, connect in one try
     uint32_t mode = 0;           ///< of the socket; 0 is 0600
@@ -182,6 +185,13 @@ struct Options {
     int interrupt_fd = 0;                      ///< readable, it ends waits; 0: none
     std::string types{}; ///< described by the generated file, sets schema; none: empty
     bool types_required = false; ///< refuses a peer that does not say its types
+    uint32_t max_peers = 0;      ///< listen: so many peers, with a role; 0: one, ever
+    tachyon_slow_peer_t slow_peer = TACHYON_SLOW_BLOCK;
+    tachyon_without_peers_t without_peers = TACHYON_WITHOUT_PEERS_WAIT;
+    Timeout slow_after = no_wait, keep_place = no_wait;
+    tachyon_start_t start = TACHYON_START_NOW; ///< connect, as consumer
+    Position start_position{};
+    std::string name{}; ///< connect
     tachyon_options_t raw(bool listens) const noexcept {
         int64_t ns = timeout ? timeout->ns : 0;
         if (listens && timeout && !ns) ns = 1;
@@ -198,6 +208,15 @@ struct Options {
         raw.types_required = types_required;
         raw.restart = restart;
         raw.interrupt_fd = interrupt_fd;
+        raw.max_peers = max_peers;
+        raw.slow_peer = static_cast<uint32_t>(slow_peer);
+        raw.slow_after_ns = slow_after.ns;
+        raw.without_peers = static_cast<uint32_t>(without_peers);
+        raw.keep_place_ns = keep_place.ns;
+        raw.start = static_cast<uint32_t>(start);
+        raw.start_position = start_position.position;
+        raw.start_epoch = start_position.epoch;
+        raw.name = name.c_str();
         return raw;
     }
 };
@@ -384,8 +403,8 @@ template <class Self, class H, class... Capacity> class End {
     };
     template <class Result, class Call, class... Sizes>
     static Result open(Call call, Path path, const Options &options, Sizes... sizes) {
-        if (path.find('\0') != path.npos)
-            detail::refuse(TACHYON_ERR_INVALID_SZ, "a NUL in the path");
+        if ((path + options.name).find('\0') != path.npos)
+            detail::refuse(TACHYON_ERR_INVALID_SZ, "a NUL in the path or the name");
         const tachyon_options_t raw = options.raw(sizeof...(sizes) > 0);
         typename Result::Handle *handle = nullptr;
         detail::check(call(path.c_str(), sizes..., &raw, &handle));
@@ -439,6 +458,29 @@ public:
     auto stats() const {
         using Stats = std::conditional_t<plain, tachyon_stats_t, tachyon_rpc_stats_t>;
         return read<Stats>(pick(tachyon_bus_get_stats, tachyon_rpc_get_stats));
+    }
+    /// Let peers in and out, and say who; from any thread, one at a time.
+    std::optional<tachyon_event_t> try_accept(Timeout wait = no_wait) noexcept {
+        std::optional<tachyon_event_t> event(std::in_place);
+        if (pick(tachyon_bus_accept, tachyon_rpc_accept)(get(), &*event, wait.ns))
+            event.reset();
+        return event;
+    }
+    tachyon_event_t accept(Timeout wait = forever) {
+        return detail::must(try_accept(wait));
+    }
+    std::vector<tachyon_peer_info_t> peers() const {
+        std::vector<tachyon_peer_info_t> all(TACHYON_MAX_PEERS);
+        constexpr auto call = pick(tachyon_bus_get_peers, tachyon_rpc_get_peers);
+        all.resize(call(get(), all.data(), all.size()));
+        if (all.empty() && last_error()) detail::raise();
+        return all;
+    }
+    void drop_peer(uint32_t peer) {
+        detail::check(pick(tachyon_bus_drop_peer, tachyon_rpc_drop_peer)(get(), peer));
+    }
+    uint32_t sender() const noexcept { ///< of the last message or request; 0: none
+        return pick(tachyon_bus_sender, tachyon_rpc_sender)(get());
     }
     int fileno() const { ///< for poll; see tachyon_bus_fileno()
         const int fd = pick(tachyon_bus_fileno, tachyon_rpc_fileno)(get());
@@ -519,6 +561,11 @@ public:
     size_t recv_batch(C &c, uint32_t &type_id, Timeout wait = forever) {
         const size_t count = try_recv_batch(c, type_id, wait);
         return count ? count : (detail::raise(), 0);
+    }
+    Position position() const {
+        Position at;
+        detail::check(tachyon_bus_position(get(), &at.position, &at.epoch));
+        return at;
     }
     void set_numa_node(int node) {
         detail::check(tachyon_bus_set_numa_node(get(), node));

@@ -217,24 +217,167 @@ void a_batch_takes_more_and_releases_its_oldest() {
     CHECK(batch.empty() && rx.stats().messages == 5);
 }
 
-// The producer of a broadcast, which is not for C++ to listen as, and a reader of it.
+Options many(tachyon_role_t role = TACHYON_ROLE_NONE) {
+    Options options = patient();
+    options.role = role;
+    options.max_peers = 4;
+    return options;
+}
+
+// Another peer of a listener with many.
+template <class End>
+End join(End &listener, const std::string &path, const Options &options = patient()) {
+    auto connecting = End::start_connect(path, options);
+    std::optional<tachyon_event_t> event;
+    std::optional<End> end;
+    while (!event || !end) {
+        if (!event)
+            event = listener.try_accept();
+        if (!end)
+            end = connecting.step();
+    }
+    CHECK(event->kind == TACHYON_EVENT_JOINED && event->name == options.name);
+    CHECK(event->who.pid == getpid() && event->who.uid == geteuid());
+    return std::move(*end);
+}
+
+// The producer of a broadcast and a reader of it.
 Pair<Bus> broadcast() {
-    tachyon_options_t options = patient().raw(true);
-    options.role = TACHYON_ROLE_PRODUCER;
-    options.max_peers = 2;
+    Options options = many(TACHYON_ROLE_PRODUCER);
     options.slow_peer = TACHYON_SLOW_DISCONNECT;
-    options.slow_after_ns = 1;
+    options.slow_after = 1ns;
     options.without_peers = TACHYON_WITHOUT_PEERS_FREE_RUN;
+    options.keep_place = 1s;
     const std::string path = name();
-    tachyon_bus_t *feed = nullptr;
-    CHECK(!tachyon_bus_listen_with(path.c_str(), 4096, &options, &feed));
+    Bus feed = Bus::listen(path, 4096, options);
     Options reads = patient();
     reads.role = TACHYON_ROLE_CONSUMER;
-    auto connecting = Bus::start_connect(path, reads);
-    std::optional<Bus> reader;
-    for (tachyon_event_t event; !reader; reader = connecting.step())
-        tachyon_bus_accept(feed, &event, 0);
-    return {Bus(feed), std::move(*reader)};
+    Bus reader = join(feed, path, reads);
+    return {std::move(feed), std::move(reader)};
+}
+
+// The next to go from who sends, which is how a producer learns of it.
+tachyon_event_t next_of(Bus &feed) {
+    std::optional<tachyon_event_t> event;
+    while (!event) {
+        feed.send("");
+        event = feed.try_accept(1ms);
+    }
+    CHECK(event->kind == TACHYON_EVENT_LEFT);
+    return *event;
+}
+
+void a_collector_receives_from_all() {
+    const std::string path = name();
+    Bus collector = Bus::listen(path, 8192, many(TACHYON_ROLE_CONSUMER));
+    Options named = patient();
+    named.name = "one";
+    Bus one = join(collector, path, named), other = join(collector, path);
+    CHECK(collector.sender() == 0);
+    for (int i = 0; i < 20; i++)
+        for (Bus *bus : {&one, &other})
+            bus->send(i);
+    int next[3] = {};
+    for (int i = 0; i < 40; i++) {
+        const int got = collector.recv<int>();
+        CHECK(got == next[collector.sender()]++);
+    }
+    auto peers = collector.peers();
+    CHECK(peers.size() == 2 && peers[0].messages == 20 && peers[1].messages == 20);
+    CHECK((peers[0].name == named.name) == (peers[0].peer == 1));
+    one.close();
+    CHECK(!collector.try_acquire_rx(10ms)); // lets it go
+    const auto event = collector.accept();
+    CHECK(event.kind == TACHYON_EVENT_LEFT && event.peer == 1);
+    CHECK(event.reason == TACHYON_ERR_CLOSED);
+    collector.drop_peer(2);
+    THROWS(closed_error, TACHYON_ERR_CLOSED, "", while (true) other.send(0));
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "no peer 7", collector.drop_peer(7));
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "positions", collector.position());
+}
+
+void a_broadcast_reaches_all() {
+    const std::string path = name();
+    Bus feed = Bus::listen(path, 8192, many(TACHYON_ROLE_PRODUCER));
+    Bus early = join(feed, path);
+    for (int i = 0; i < 3; i++)
+        feed.send(i);
+    Options options = patient();
+    options.role = TACHYON_ROLE_CONSUMER;
+    options.start = TACHYON_START_OLDEST;
+    Bus late = join(feed, path, options);
+    CHECK(early.recv<int>() == 0 && late.recv<int>() == 0 && late.recv<int>() == 1);
+    options.start = TACHYON_START_POSITION;
+    options.start_position = late.position();
+    Bus again = join(feed, path, options);
+    CHECK(again.recv<int>() == 2);
+    feed.drop_peer(1);
+    CHECK(early.recv<int>() == 1 && early.recv<int>() == 2);
+    THROWS(closed_error, TACHYON_ERR_CLOSED, "", early.acquire_rx());
+    const auto event = next_of(feed);
+    CHECK(event.peer == 1 && event.reason == TACHYON_ERR_CLOSED);
+}
+
+void accept_waits_beside_who_receives() {
+    const std::string path = name();
+    Bus collector = Bus::listen(path, 8192, many(TACHYON_ROLE_CONSUMER));
+    CHECK(!collector.try_accept() && tachyon::last_error() == TACHYON_ERR_EMPTY);
+    std::thread receiver(
+        [&] { THROWS(closed_error, TACHYON_ERR_CLOSED, "", collector.acquire_rx()); });
+    THROWS(timeout_error, TACHYON_ERR_TIMEOUT, "", collector.accept(5ms));
+    Bus peer = Bus::connect(path, patient());
+    CHECK(collector.accept().kind == TACHYON_EVENT_JOINED);
+    std::thread closer([&] {
+        std::this_thread::sleep_for(20ms);
+        collector.close();
+    });
+    THROWS(closed_error, TACHYON_ERR_CLOSED, "", while (true) collector.accept());
+    receiver.join();
+    closer.join();
+}
+
+void a_callee_serves_many_callers() {
+    const std::string path = name();
+    RpcBus callee = RpcBus::listen(path, 8192, 8192, many());
+    RpcBus one = join(callee, path), other = join(callee, path);
+    for (RpcBus *caller : {&one, &other}) {
+        const uint64_t id = caller->call("x");
+        const uint64_t request = callee.serve().correlation_id;
+        CHECK(callee.sender() == (caller == &one ? 1 : 2));
+        callee.reply(request, "y");
+        CHECK(caller->wait(id).text() == "y");
+    }
+    CHECK(callee.peers().size() == 2);
+    const uint64_t id = one.call("x");
+    callee.drop_peer(1);
+    THROWS(closed_error, TACHYON_ERR_CLOSED, "", one.wait(id));
+}
+
+void wrong_options_for_many_are_refused() {
+    constexpr auto free_run = TACHYON_WITHOUT_PEERS_FREE_RUN;
+    const auto refused = [](const char *text, void (*change)(Options &)) {
+        Options options = many(TACHYON_ROLE_PRODUCER);
+        change(options);
+        THROWS(error, TACHYON_ERR_INVALID_SZ, text,
+               options.max_peers ? Bus::listen(name(), 4096, options)
+                                 : Bus::connect(name(), options));
+    };
+    refused("1025", [](Options &o) { o.max_peers = 1025; });
+    refused("max_peers", [](Options &o) { o.role = TACHYON_ROLE_NONE; });
+    refused("slow_after", [](Options &o) { o.slow_peer = TACHYON_SLOW_DISCONNECT; });
+    refused("slow_after", [](Options &o) { o.slow_after = 1ns; });
+    refused("without_peers",
+            [](Options &o) { o.max_peers = 1, o.without_peers = free_run; });
+    refused("keep_place", [](Options &o) { o.keep_place = tachyon::forever; });
+    refused("start", [](Options &o) { o.start = TACHYON_START_OLDEST; });
+    refused("start", [](Options &o) { o.max_peers = 0, o.start = tachyon_start_t(3); });
+    refused("name", [](Options &o) { o.name = "x"; });
+    refused("name", [](Options &o) { o.max_peers = 0, o.name.assign(32, 'x'); });
+    refused("a NUL", [](Options &o) { o.name.assign(1, '\0'); });
+    auto ends = buses();
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "single peer", ends.listener.accept());
+    THROWS(error, TACHYON_ERR_INVALID_SZ, "single peer", ends.listener.peers());
+    CHECK(ends.listener.sender() == 0);
 }
 
 // What was read may have been overwritten: its release says so once, and is done.
@@ -371,7 +514,9 @@ void what_is_not_open_says_so() {
                            [&] { bus->recv<Tick>(); }, [&] { bus->drain_batch(); },
                            [&] { bus->recv_batch(room, type_id); },
                            [&] { bus->peer(); }, [&] { bus->stats(); },
-                           [&] { bus->fileno(); }, [&] { bus->set_numa_node(0); }});
+                           [&] { bus->fileno(); }, [&] { bus->set_numa_node(0); },
+                           [&] { bus->accept(); }, [&] { bus->peers(); },
+                           [&] { bus->drop_peer(1); }, [&] { bus->position(); }});
     }
     RpcBus none;
     says_closed(none,
@@ -379,7 +524,8 @@ void what_is_not_open_says_so() {
                  [&] { none.wait(1); }, [&] { none.wait(0); }, [&] { none.serve(); },
                  [&] { none.reply(1, "x"); }, [&] { none.acquire_reply(1, 1); },
                  [&] { none.cancel(1); }, [&] { none.peer(); }, [&] { none.stats(); },
-                 [&] { none.fileno(); }});
+                 [&] { none.fileno(); }, [&] { none.accept(); },
+                 [&] { none.peers(); }, [&] { none.drop_peer(1); }});
     taken.send("still");
     CHECK(rx.acquire_rx().text() == "still");
     Bus &itself = taken;
@@ -600,6 +746,11 @@ int main() {
     RUN(a_message_is_released_once);
     RUN(batches_are_iterated_and_released_together);
     RUN(a_batch_takes_more_and_releases_its_oldest);
+    RUN(a_collector_receives_from_all);
+    RUN(a_broadcast_reaches_all);
+    RUN(accept_waits_beside_who_receives);
+    RUN(a_callee_serves_many_callers);
+    RUN(wrong_options_for_many_are_refused);
     RUN(who_was_overtaken_is_told);
     RUN(a_full_ring_refuses_or_times_out);
     RUN(the_end_of_a_stream_is_told);
