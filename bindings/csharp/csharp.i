@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * C# on the neutral interface: the P/Invokes of class Native, whose hot ones have only
- * blittable types, the enums, and Options, Stats, RpcStats and Peer as they are public.
- * Bus and RpcBus are in src/, over Native: with spans, guards, tokens and tasks.
+ * blittable types, the enums, and Options, Stats, RpcStats, Peer, Event and
+ * PeerInfo as they are public. Bus and RpcBus are in src/, over Native: with spans,
+ * guards, tokens and tasks.
  */
 %module(imclassname="Native") Tachyon
 #define TACHYON_OWN_BYTES
@@ -109,13 +110,17 @@ E(None, ROLE_NONE) E(Producer, ROLE_PRODUCER) E(Consumer, ROLE_CONSUMER)
 %typemap(csvarout, excode="") const char * %{get {
       return global::System.Runtime.InteropServices.Marshal.PtrToStringAnsi($imcall);
     } %}
-%typemap(cstype) double timeout "global::System.TimeSpan"
-%typemap(csin) double timeout "Connection.Seconds($csinput)"
-%typemap(csvarout, excode="") double timeout
-    "get { return Connection.Time($imcall); }"
-%typemap(cstype) int role "Role"
-%typemap(csin) int role "(int)$csinput"
-%typemap(csvarout, excode="") int role "get { return (Role)$imcall; }"
+%typemap(cstype) double "global::System.TimeSpan"
+%typemap(csin) double "Connection.Seconds($csinput)"
+%typemap(csvarout, excode="") double "get { return Connection.Time($imcall); }"
+%define ENUM(declaration, type)
+%typemap(cstype) declaration "type"
+%typemap(csin) declaration "(int)$csinput"
+%typemap(csvarout, excode="") declaration "get { return (type)$imcall; }"
+%enddef
+ENUM(int role, Role) ENUM(int slow_peer, SlowPeer) ENUM(int start, Start)
+ENUM(int without_peers, WithoutPeers) ENUM(uint32_t kind, EventKind)
+%typemap(csin) const char *name "Connection.Text($csinput, \"name\")"
 %typemap(cstype) int types_required "bool"
 %typemap(csin) int types_required "$csinput ? 1 : 0"
 %typemap(csvarout, excode="") int types_required "get { return $imcall != 0; }"
@@ -135,9 +140,19 @@ ABOUT(mode, "Permission bits of the socket; 0: 0600.")
 ABOUT(role, "What this end will do; None: what it does first.")
 ABOUT(schema, "Fingerprint of the message types; 0: not compared.")
 ABOUT(types_required, "Whether to refuse a peer that does not say its types.")
+ABOUT(max_peers, "Listening, with a role: at most so many peers; 0: a single one, ever.")
+ABOUT(slow_peer, "As producer of many: whether to wait for one that is slow ...")
+ABOUT(slow_after, "... or to let it go, and after how long.")
+ABOUT(without_peers, "As producer of many: what to do while there is none.")
+ABOUT(keep_place, "As producer of many: how long to keep the place of a dead name.")
+ABOUT(start, "Connecting to a broadcast: where to begin; but Now makes a consumer of it.")
+ABOUT(start_position, "Of AtPosition: what Bus.Position said ...")
+ABOUT(start_epoch, "... and its epoch.")
+ABOUT(set_name, "The name of who connects, of at most 31 bytes; null: none.")
 ABOUT(allow_uid, "Lets a user connect who is not our own; 4294967295: anyone.")
 %typemap(check) SWIGTYPE *self "if (!$1) return $null;" /* disposed: all is 0 */
 
+%typemap(csclassmodifiers) Peers "class"
 %typemap(csclassmodifiers) Bus, RpcBus "unsafe class"
 %typemap(csinterfaces) Bus, RpcBus ""
 %typemap(csbody) Bus, RpcBus %{
@@ -156,13 +171,14 @@ ABOUT(allow_uid, "Lets a user connect who is not our own; 4294967295: anyone.")
 %ignore Bus::release; %ignore Bus::take_next;
 %extend Bus {
     void unref() { bus_unref($self); }
+    int error_here() { (void)$self; return *bus_error_here(); }
     Result perform(int op, void *data, size_t size, size_t count, uint32_t type_id,
                    double timeout);
 }
 /* Where in the struct the last call has left it, to be read without a call. */
 %define AT(name, field) %constant int At##name = offsetof(Bus, field); %enddef
 AT(Spin, spin) AT(TypeId, type_id) AT(Count, count) AT(Size, size)
-AT(Stride, stride) AT(Id, id) AT(Text, text)
+AT(Stride, stride) AT(Id, id) AT(Epoch, epoch) AT(Text, text)
 %constant int TextBytes = sizeof(((Bus *)0)->text);
 %inline %{
 void end_waits(void) { exiting = 1; }

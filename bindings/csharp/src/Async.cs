@@ -14,6 +14,15 @@ public abstract partial class Connection {
                                CancellationToken token,
                                Background.Attempt<T> attempt = null) =>
         Background.InTurn(Turns, call, timeout, token, attempt);
+
+    readonly SemaphoreSlim accepts = new SemaphoreSlim(1);
+
+    /// <summary>As <see cref="Accept"/>; waits on a thread of its own, beside a send or
+    /// receive.</summary>
+    public Task<Event> AcceptAsync(TimeSpan? timeout = null,
+                                   CancellationToken token = default) =>
+        Background.InTurn(accepts, patience => Accept(patience.Left, token), timeout,
+                          token, null);
 }
 
 /// A time-out for all that one asynchronous call waits for.
@@ -130,12 +139,6 @@ public sealed partial class Bus {
     public Task<Message> ReceiveAsync(TimeSpan? timeout = null,
                                       CancellationToken token = default) =>
         InTurn(patience => Receive(patience.Left, token), timeout, token, TryCopy);
-
-    bool TryCopy(out Message message) {
-        bool there = TryReceive(out RxGuard guard);
-        message = there ? guard.Copy() : default;
-        return there;
-    }
 
     /// <summary>All messages until the end of the stream.</summary>
     public IEnumerable<Message> Messages(CancellationToken token = default) {

@@ -35,7 +35,8 @@ public sealed unsafe partial class Bus : Connection {
     internal override void Map() {
         Ring = (byte*)Native.RawBus_RingMemory(Handle);
         Views = (View*)Native.RawBus_ViewMemory(Handle);
-        Native.RawBus_Unref(Handle); // the views are in the struct, which is ours
+        if (Views != null) // else each of many peers has a ring of its own
+            Native.RawBus_Unref(Handle); // they are in the struct, which is ours
     }
 
     internal override void Unmap() {
@@ -63,9 +64,11 @@ public sealed unsafe partial class Bus : Connection {
         bool quick = size <= Quick.MostBytes && op != Op.SendBatch;
         long result = quick ? Quick.Perform(Handle, op, data, size, count, typeId) : 0;
         if (!quick || seconds != 0 && WouldBlock(result))
-            using (Until(token))
-                result = Native.RawBus_Perform(Handle, (int)op, data, (ulong)size,
-                                               (ulong)count, typeId, seconds);
+            using (Watch wait = Until(token, seconds))
+                do
+                    result = Native.RawBus_Perform(Handle, (int)op, data, (ulong)size,
+                                                   (ulong)count, typeId, wait.Left);
+                while (wait.Again(result));
         return result;
     }
 
@@ -115,7 +118,21 @@ public sealed unsafe partial class Bus : Connection {
 
     /// <summary>Takes one message.</summary>
     public Message Receive(TimeSpan? timeout = null,
-                           CancellationToken token = default) {
+                           CancellationToken token = default) =>
+        Received(Check(Take(timeout, token), token));
+
+    /// As for an asynchronous call: without waiting.
+    bool TryCopy(out Message message) {
+        long size = Take(TimeSpan.Zero, default);
+        bool there = Tried(size);
+        message = there ? Received(size) : default;
+        return there;
+    }
+
+    Message Received(long size) =>
+        new Message(scratch.AsSpan(0, (int)size).ToArray(), LastTypeId);
+
+    long Take(TimeSpan? timeout, CancellationToken token) {
         long result, room;
         do { // again with more room, if that was too little: it waits no more
             room = scratch?.Length ?? 0;
@@ -123,8 +140,7 @@ public sealed unsafe partial class Bus : Connection {
                 result = Perform(Op.Receive, p, room, 0, 0, timeout, token);
         } while (result == -(long)TachyonError.InvalidSz && LastSize > room &&
                  (scratch = new byte[LastSize]) != null);
-        Check(result, token);
-        return new Message(scratch.AsSpan(0, (int)result).ToArray(), LastTypeId);
+        return result;
     }
 
     /// <summary>Takes messages of one size and type into an array: waits for the first,

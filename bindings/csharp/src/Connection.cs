@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Threading;
@@ -16,10 +17,12 @@ public abstract unsafe partial class Connection : IDisposable {
     internal long LastSize => *(long*)(Handle + Tachyon.AtSize);
     internal long LastStride => *(long*)(Handle + Tachyon.AtStride);
     internal ulong LastId => *(ulong*)(Handle + Tachyon.AtId);
+    internal ulong LastEpoch => *(ulong*)(Handle + Tachyon.AtEpoch);
 
     internal ulong Turn; // of the guard in force, 0: none; an older one is stale
     internal ulong LastTurn;
     static int exitWatched;
+    static volatile bool exits;
     static int kept; // rings that a Dispose() has left to the finalizer
     int owners = 1;     // Dispose() closes when they are 0; less: it is closed
     int users = 1;      // of the ring's memory: calls for a guard, and we until closed
@@ -31,7 +34,10 @@ public abstract unsafe partial class Connection : IDisposable {
             throw new TachyonException(TachyonError.Mem, "no memory for a bus");
         // mono does not exit before the threads that wait, which a signal wakes up.
         if (Interlocked.Exchange(ref exitWatched, 1) == 0)
-            AppDomain.CurrentDomain.ProcessExit += (sender, e) => Native.EndWaits();
+            AppDomain.CurrentDomain.ProcessExit += (sender, e) => {
+                exits = true;
+                Native.EndWaits();
+            };
     }
 
     /// Around what may be the first call into the native library.
@@ -176,31 +182,76 @@ public abstract unsafe partial class Connection : IDisposable {
         : throw new TachyonException(TachyonError.InvalidSz, "a NUL in the " + what);
 
     /// Around a call that waits: the token ends it.
-    internal Watch Until(CancellationToken token) =>
-        token.CanBeCanceled ? new Watch(this, token) : default;
+    internal Watch Until(CancellationToken token, double seconds = -1) =>
+        new Watch(this, token, seconds);
 
-    internal readonly struct Watch : IDisposable {
-        static readonly Action<object> interrupt =
-            bus => Native.RawBus_Interrupt(((Connection)bus).Handle);
+    readonly object waits = new object();
+    int struck; // waits that their tokens have ended, and that are not over yet
+
+    /// All waits of an object sleep on one descriptor, beside an accept that of another
+    /// thread: who is woken for another one wakes that and waits on.
+    internal sealed class Watch : IDisposable {
+        static readonly Action<object> strike = wait => ((Watch)wait).Strike();
         readonly Connection bus;
         readonly CancellationToken token;
         readonly CancellationTokenRegistration registration;
+        readonly double seconds;
+        readonly long since;
+        bool isStruck;
 
-        internal Watch(Connection bus, CancellationToken token) {
+        internal Watch(Connection bus, CancellationToken token, double seconds) {
             if (token.IsCancellationRequested)
                 throw new TachyonCanceledException(token);
             this.bus = bus;
             this.token = token;
-            registration = token.Register(interrupt, bus);
+            this.seconds = Left = seconds;
+            since = seconds > 0 ? Stopwatch.GetTimestamp() : 0;
+            if (token.CanBeCanceled)
+                registration = token.Register(strike, this);
+        }
+
+        void Strike() {
+            lock (bus.waits) {
+                isStruck = true;
+                ++bus.struck;
+                Native.RawBus_Interrupt(bus.Handle);
+            }
+        }
+
+        /// What there is of the time for the next try; always something, if there was.
+        internal double Left { get; private set; }
+
+        /// Whether the call was ended for another wait, and goes on.
+        internal bool Again(long result) {
+            if (result != -(long)TachyonError.Interrupted)
+                return false;
+            for (;; Thread.Sleep(1)) {
+                if (token.IsCancellationRequested || exits)
+                    return false;
+                if (Volatile.Read(ref bus.struck) == 0)
+                    break;
+                bus.Pass();
+            }
+            if (seconds > 0)
+                Left = Math.Max(1e-7, seconds - (Stopwatch.GetTimestamp() - since) /
+                                                    (double)Stopwatch.Frequency);
+            return true;
         }
 
         public void Dispose() {
-            if (bus == null)
-                return;
             registration.Dispose(); // from here on it does not interrupt
-            if (token.IsCancellationRequested) // else that is another thread's
-                Native.RawBus_ClearInterrupt(bus.Handle);
+            lock (bus.waits)
+                if (isStruck && --bus.struck == 0)
+                    Native.RawBus_ClearInterrupt(bus.Handle);
+            bus.Pass();
         }
+    }
+
+    /// For who is still to end: what has woken us may have been for it.
+    void Pass() {
+        lock (waits)
+            if (struck > 0)
+                Native.RawBus_Interrupt(Handle);
     }
 
     /// What a call gave that only a closed one fails. The error in the struct may be

@@ -36,19 +36,25 @@ public sealed unsafe partial class RpcBus : Connection {
     public ulong Call(ReadOnlySpan<byte> payload, uint msgType = 0,
                       TimeSpan? timeout = null, CancellationToken token = default) {
         long result;
-        using (Until(token))
+        using (Watch wait = Until(token, Seconds(timeout)))
         fixed (byte* p = &MemoryMarshal.GetReference(payload))
-            result = Native.RawRpcBus_Call(Handle, p, (ulong)payload.Length, msgType,
-                                           Seconds(timeout));
+            do
+                result = Native.RawRpcBus_Call(Handle, p, (ulong)payload.Length, msgType,
+                                               wait.Left);
+            while (wait.Again(result));
         return (ulong)Check(result, token);
     }
 
     /// <summary>Waits for the reply to one call, 0: to any.</summary>
     public Message Wait(ulong id = 0, TimeSpan? timeout = null,
                         CancellationToken token = default) {
-        double seconds = Seconds(timeout);
-        using (Until(token))
-            return Copy(token, Native.RawRpcBus_NextReply(Handle, id, seconds));
+        long size;
+        using (Watch wait = Until(token, Seconds(timeout))) {
+            do
+                size = Native.RawRpcBus_NextReply(Handle, id, wait.Left);
+            while (wait.Again(size));
+            return Copy(token, size);
+        }
     }
 
     /// <summary>The same, and <see cref="Connection.Spin"/> is set.</summary>
@@ -59,8 +65,13 @@ public sealed unsafe partial class RpcBus : Connection {
 
     /// <summary>Waits for the next request.</summary>
     public Message Serve(TimeSpan? timeout = null, CancellationToken token = default) {
-        using (Until(token))
-            return Copy(token, Native.RawRpcBus_NextRequest(Handle, Seconds(timeout)));
+        long size;
+        using (Watch wait = Until(token, Seconds(timeout))) {
+            do
+                size = Native.RawRpcBus_NextRequest(Handle, wait.Left);
+            while (wait.Again(size));
+            return Copy(token, size);
+        }
     }
 
     /// <summary>The same, and <see cref="Connection.Spin"/> is set.</summary>
@@ -73,10 +84,12 @@ public sealed unsafe partial class RpcBus : Connection {
     public void Reply(ulong id, ReadOnlySpan<byte> payload, uint msgType = 0,
                       TimeSpan? timeout = null, CancellationToken token = default) {
         long result;
-        using (Until(token))
+        using (Watch wait = Until(token, Seconds(timeout)))
         fixed (byte* p = &MemoryMarshal.GetReference(payload))
-            result = Native.RawRpcBus_Reply(Handle, id, p, (ulong)payload.Length,
-                                            msgType, Seconds(timeout));
+            do
+                result = Native.RawRpcBus_Reply(Handle, id, p, (ulong)payload.Length,
+                                                msgType, wait.Left);
+            while (wait.Again(result));
         Check(result, token);
     }
 

@@ -354,19 +354,16 @@ static class GuardsTests {
         }
     }
 
-    /// With a reader of a broadcast, and what has the producer overtake it. Only by its
-    /// inside a bus lets peers in.
+    /// With a reader of a broadcast, and what has the producer overtake it.
     static void Reading(Action<Bus, Action> read) {
         string path = NewPath();
         using (var options = new Options {
-            Role = Role.Producer, MaxPeers = 2, SlowPeer = (int)SlowPeer.Disconnect,
-            SlowAfter = 1e-9, WithoutPeers = (int)WithoutPeers.FreeRun })
+            Role = Role.Producer, MaxPeers = 2, SlowPeer = SlowPeer.Disconnect,
+            SlowAfter = TimeSpan.FromTicks(1), WithoutPeers = WithoutPeers.FreeRun })
         using (var consumer = new Options { Role = Role.Consumer, Timeout = Long })
         using (Bus feed = Bus.Listen(path, 4096, options)) {
             Task<Bus> connecting = Bus.ConnectAsync(path, consumer);
-            object handle = typeof(Bus).GetProperty("Handle", Hidden).GetValue(feed);
-            typeof(Bus).Assembly.GetType("TachyonIpc.Native").GetMethod("RawBus_Accept")
-                .Invoke(null, new[] { handle, Long.TotalSeconds });
+            feed.Accept(Long);
             using (Bus reader = connecting.Result) {
                 feed.Send(Text("old"));
                 read(reader, () => feed.SendBatch(new byte[300], 3));
@@ -375,7 +372,6 @@ static class GuardsTests {
             }
         }
     }
-    const BindingFlags Hidden = BindingFlags.Instance | BindingFlags.NonPublic;
 
     public static void OfWhoWasOvertakenSaySo() {
         Reading((reader, overtake) => {
@@ -1049,6 +1045,229 @@ static class RpcTests {
             Raises<WouldBlockException>(TachyonError.Empty, () =>
                 caller.CallAsync(Text("x"), 0, TimeSpan.Zero).Wait());
             Equal(0ul, caller.Stats.Outstanding);
+        }
+    }
+}
+
+static class ManyTests {
+    static Bus Listening(string path, Role role, Action<Options> more = null) {
+        using (var options = new Options { Role = role, MaxPeers = 8 }) {
+            more?.Invoke(options);
+            return Bus.Listen(path, 4096, options);
+        }
+    }
+
+    /// One more that is connected, as who listens has noticed.
+    static Bus Joined(Bus to, string path, string name, Start start = Start.Now) {
+        using (var options = new Options { Timeout = Long, Start = start }) {
+            options.SetName(name);
+            Task<Bus> connecting = Bus.ConnectAsync(path, options);
+            Event joined = to.Accept(Long);
+            Equal(EventKind.Joined, joined.Kind);
+            Equal(name ?? "", joined.Name);
+            Equal(Process.GetCurrentProcess().Id, joined.Pid);
+            return connecting.Result;
+        }
+    }
+
+    public static void ProducersSendToOneConsumer() {
+        string path = NewPath();
+        using (Bus from = Listening(path, Role.Consumer)) {
+            Bus a = Joined(from, path, "a"), b = Joined(from, path, "b");
+            PeerInfo[] peers = from.Peers();
+            Equal("a b", string.Join(" ", peers.Select(p => p.Name).OrderBy(n => n)));
+            var names = peers.ToDictionary(p => p.Peer, p => p.Name);
+            var next = new Dictionary<string, int> { { "a", 0 }, { "b", 0 } };
+            for (int i = 0; i < 50; ++i) {
+                a.Send(Text("a" + i));
+                b.Send(Text("b" + i));
+            }
+            for (int i = 0; i < 100; ++i) {
+                Message message = i % 2 == 0 ? from.Receive(Long)
+                                             : from.ReceiveAsync(Long).Result;
+                string name = names[from.Sender];
+                Equal(name + next[name]++, Text(message.Data));
+            }
+            Raises<TachyonException>(TachyonError.InvalidSz, () => from.AcquireRx());
+            Raises<TachyonException>(TachyonError.InvalidSz, () =>
+                from.TryReceive(out RxGuard _));
+            Raises<WouldBlockException>(TachyonError.Empty, () =>
+                from.Receive(TimeSpan.Zero));
+            Task<Message> waiting = from.ReceiveAsync(Long);
+            a.Send(Text("one more"));
+            Equal("one more", Text(waiting.Result.Data));
+            IEnumerator<Message> all = from.Messages().GetEnumerator();
+            b.SendBatch(Text("xxyy"), 2);
+            True(all.MoveNext());
+            Equal("xx", Text(all.Current.Data));
+            var room = new byte[8];
+            Equal(1, from.ReceiveBatch(room, 2, out uint type, Long));
+
+            Task<Event> leaving = from.AcceptAsync(Long);
+            a.Dispose();
+            Raises<TachyonTimeoutException>(TachyonError.Timeout, () =>
+                from.Receive(Short)); // what it has sent is taken, so it leaves
+            Equal(EventKind.Left, leaving.Result.Kind);
+            Equal("a", leaving.Result.Name);
+            Equal(TachyonError.Closed, leaving.Result.Reason);
+            b.Abort();
+            Raises<TachyonTimeoutException>(TachyonError.Timeout, () =>
+                from.Receive(Short));
+            Equal(TachyonError.Aborted, from.Accept(Long).Reason);
+            Equal(0, from.Peers().Length);
+            b.Dispose();
+        }
+    }
+
+    public static void ReadersShareABroadcast() {
+        string path = NewPath();
+        using (Bus feed = Listening(path, Role.Producer, o => {
+            o.WithoutPeers = WithoutPeers.FreeRun;
+            o.KeepPlace = Short;
+        })) {
+            feed.Send(Text("one"));
+            using (Bus early = Joined(feed, path, null, Start.Oldest)) {
+                Equal("one", Text(early.Receive(Long).Data));
+                var place = early.Position;
+                feed.Send(Text("two"));
+                using (TxGuard guard = feed.AcquireTx(5))
+                    guard.Commit(5);
+                using (var options = new Options { Start = Start.AtPosition,
+                    StartPosition = place.Position, StartEpoch = place.Epoch,
+                    Timeout = Long }) {
+                    Task<Bus> connecting = Bus.ConnectAsync(path, options);
+                    uint late = feed.Accept(Long).Peer;
+                    using (Bus reader = connecting.Result) {
+                        Equal("two", Text(reader.Receive(Long).Data));
+                        Equal("two", Text(early.Receive(Long).Data));
+                        feed.DropPeer(late);
+                        Equal(5, reader.Receive(Long).ActualSize);
+                        Raises<StreamClosedException>(TachyonError.Closed, () =>
+                            reader.Receive(Long));
+                        feed.Flush();
+                        Event left = feed.Accept(Long);
+                        Equal(late, left.Peer);
+                        Equal(EventKind.Left, left.Kind);
+                    }
+                    Raises<TachyonException>(TachyonError.InvalidSz, () =>
+                        feed.DropPeer(late));
+                }
+                Equal(1, feed.Peers().Length);
+                Equal(0u, feed.Sender);
+            }
+        }
+    }
+
+    public static void OneThatIsSlowIsLetGo() {
+        string path = NewPath();
+        using (Bus feed = Listening(path, Role.Producer, o => {
+            o.SlowPeer = SlowPeer.Disconnect;
+            o.SlowAfter = TimeSpan.FromMilliseconds(1);
+            o.WithoutPeers = WithoutPeers.FreeRun;
+        }))
+        using (Bus slow = Joined(feed, path, "slow")) {
+            for (int i = 0; i < 300; ++i)
+                feed.Send(new byte[32], 0, Long);
+            Event left = feed.Accept(Long);
+            Equal(TachyonError.Lagged, left.Reason);
+            Equal("slow", left.Name);
+            Raises<StreamAbortedException>(TachyonError.Lagged, () => {
+                for (;;)
+                    slow.Receive(Long);
+            });
+        }
+    }
+
+    /// The token of one is none of the other's business.
+    public static void AcceptWaitsBesideOthers() {
+        string path = NewPath();
+        Bus bus = Listening(path, Role.Consumer);
+        Raises<TachyonTimeoutException>(TachyonError.Timeout, () => bus.Accept(Short));
+        Raises<WouldBlockException>(TachyonError.Empty, () =>
+            bus.Accept(TimeSpan.Zero));
+        using (bus)
+        using (var receiving = new CancellationTokenSource()) {
+            Task<Message> waiting = bus.ReceiveAsync(null, receiving.Token);
+            for (int i = 0; i < 20; ++i)
+                using (var source = new CancellationTokenSource(5)) {
+                    Raises<TachyonCanceledException>(TachyonError.Interrupted, () =>
+                        bus.AcceptAsync(null, source.Token).GetAwaiter().GetResult());
+                    True(!waiting.IsCompleted);
+                }
+            Task<Event> accepting = bus.AcceptAsync();
+            while (bus.Stats.Sleeps == 0)
+                Thread.Sleep(1);
+            receiving.Cancel();
+            Raises<TachyonCanceledException>(TachyonError.Interrupted, () =>
+                waiting.GetAwaiter().GetResult());
+            True(!accepting.IsCompleted);
+            using (var options = new Options { Timeout = Long })
+            using (Bus peer = Bus.Connect(path, options)) {
+                Equal(EventKind.Joined, accepting.Result.Kind);
+                peer.Send(Text("still there"));
+                Equal("still there", Text(bus.Receive(Long).Data));
+            }
+            accepting = bus.AcceptAsync();
+            Thread.Sleep(50);
+            bus.Dispose();
+            Raises<TachyonDisposedException>(TachyonError.Closed, () =>
+                accepting.GetAwaiter().GetResult());
+        }
+        foreach (Action call in new Action[] {
+            () => bus.Accept(), () => bus.Peers(), () => bus.DropPeer(1),
+            () => True(bus.Sender > 0), () => True(bus.Position.Epoch > 0) })
+            Raises<TachyonDisposedException>(TachyonError.Closed, call);
+    }
+
+    public static void CallersCallOneCallee() {
+        string path = NewPath();
+        using (var options = new Options { MaxPeers = 2 })
+        using (var patient = new Options { Timeout = Long })
+        using (RpcBus callee = RpcBus.Listen(path, 4096, 4096, options)) {
+            Task<long> serving = callee.ServeAsync(request => Task.FromResult(
+                new Message(Text(callee.Sender + ":" + Text(request.Data)))));
+            using (RpcBus a = RpcBus.Connect(path, patient))
+            using (RpcBus b = RpcBus.Connect(path, patient)) {
+                uint first = callee.Accept(Long).Peer, second = callee.Accept(Long).Peer;
+                Equal(first + ":a",
+                      Text(a.CallAsync(Text("a"), 0, Long).Result.Data));
+                Equal(second + ":b",
+                      Text(b.CallAsync(Text("b"), 0, Long).Result.Data));
+                Equal(2, callee.Peers().Length);
+                callee.DropPeer(second);
+                Raises<StreamClosedException>(TachyonError.Closed, () =>
+                    b.CallAsync(Text("b")).GetAwaiter().GetResult());
+                Equal(TachyonError.Closed, callee.Accept(Long).Reason);
+            }
+            callee.Dispose();
+            Raises<TachyonDisposedException>(TachyonError.Closed, serving.Wait);
+        }
+    }
+
+    public static void WrongOptionsAreRefused() {
+        foreach (Action<Options> wrong in new Action<Options>[] {
+            o => o.MaxPeers = 1 << 20, o => o.SlowPeer = (SlowPeer)7,
+            o => o.WithoutPeers = (WithoutPeers)7, o => o.Role = Role.None,
+            o => o.SlowAfter = TimeSpan.FromSeconds(-2),
+            o => o.KeepPlace = TimeSpan.FromSeconds(-2) })
+            Raises<TachyonException>(TachyonError.InvalidSz, () =>
+                Listening(NewPath(), Role.Producer, wrong));
+        foreach (Action<Options> wrong in new Action<Options>[] {
+            o => o.Start = (Start)7, o => o.SetName(new string('x', 32)),
+            o => o.SetName("a\0b") })
+            using (var options = new Options())
+                Raises<TachyonException>(TachyonError.InvalidSz, () => {
+                    wrong(options);
+                    Bus.Connect(NewPath(), options);
+                });
+        using (var pair = new Pair(4096)) { // each has a single peer
+            Bus bus = pair.In;
+            Raises<TachyonException>(TachyonError.InvalidSz, () => bus.Accept(Long));
+            Raises<TachyonException>(TachyonError.InvalidSz, () => bus.Peers());
+            Raises<TachyonException>(TachyonError.InvalidSz, () => bus.DropPeer(1));
+            Raises<TachyonException>(TachyonError.InvalidSz, () =>
+                True(bus.Position.Epoch > 0));
+            Equal(0u, bus.Sender);
         }
     }
 }
