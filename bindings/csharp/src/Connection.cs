@@ -185,7 +185,7 @@ public abstract unsafe partial class Connection : IDisposable {
     internal Watch Until(CancellationToken token, double seconds = -1) =>
         new Watch(this, token, seconds);
 
-    readonly object waits = new object();
+    static readonly object waits = new object(); // of all: it is seldom taken
     int struck; // waits that their tokens have ended, and that are not over yet
 
     /// All waits of an object sleep on one descriptor, beside an accept that of another
@@ -211,7 +211,7 @@ public abstract unsafe partial class Connection : IDisposable {
         }
 
         void Strike() {
-            lock (bus.waits) {
+            lock (waits) {
                 isStruck = true;
                 ++bus.struck;
                 Native.RawBus_Interrupt(bus.Handle);
@@ -240,10 +240,12 @@ public abstract unsafe partial class Connection : IDisposable {
 
         public void Dispose() {
             registration.Dispose(); // from here on it does not interrupt
-            lock (bus.waits)
-                if (isStruck && --bus.struck == 0)
-                    Native.RawBus_ClearInterrupt(bus.Handle);
-            bus.Pass();
+            if (isStruck)
+                lock (waits)
+                    if (--bus.struck == 0)
+                        Native.RawBus_ClearInterrupt(bus.Handle);
+            if (Volatile.Read(ref bus.struck) > 0)
+                bus.Pass();
         }
     }
 
