@@ -18,10 +18,15 @@
 %javamethodmodifiers attempt "";
 %javamethodmodifiers attempt_address "";
 %javamethodmodifiers unref "";
+%javamethodmodifiers error_here "";
 %rename(ErrorCode) tachyon_error_t;
 %rename(ErrorKind) tachyon_error_kind_t;
 %rename(TachyonState) tachyon_state_t;
 %rename(Role) tachyon_role_t;
+%rename(SlowPeer) tachyon_slow_peer_t;
+%rename(WithoutPeers) tachyon_without_peers_t;
+%rename(Start) tachyon_start_t;
+%rename(EventKind) tachyon_event_kind_t;
 %rename(listenAt) listen;
 %rename(connectTo) connect;
 %rename("$ignore", regextarget=1) "^(recv(_batch)?|wait_for|serve|.*_start|open_step)$";
@@ -125,9 +130,18 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %typemap(jstype) int state "TachyonState"
 %typemap(javaout) int state { return TachyonState.swigToEnum($jnicall); }
 %rename(getState) state;
-%typemap(jstype) int role "Role"
-%typemap(javain) int role "$javainput.swigValue()"
-%typemap(javaout) int role { return Role.swigToEnum($jnicall); }
+%define ENUM(field, type)
+%typemap(jstype) int field "type"
+%typemap(javain) int field "$javainput.swigValue()"
+%typemap(javaout) int field { return type.swigToEnum($jnicall); }
+%enddef
+ENUM(role, Role) ENUM(slow_peer, SlowPeer) ENUM(without_peers, WithoutPeers)
+ENUM(start, Start)
+%typemap(jstype) uint32_t kind "EventKind"
+%typemap(javaout) uint32_t kind { /* null: there was none, and accept() throws */
+    int kind = $jnicall;
+    return kind == 0 ? null : EventKind.swigToEnum(kind);
+}
 %typemap(jstype) int types_required "boolean"
 %typemap(javain) int types_required "$javainput ? 1 : 0"
 %typemap(javaout) int types_required { return $jnicall != 0; }
@@ -140,13 +154,13 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
     Event[] event = {null};
     await(timeout, t -> {
         event[0] = new Event($jnicall, true);
-        return -event[0].getReason().swigValue() * (event[0].getKind() == 0 ? 1 : 0);
+        return -event[0].getReason().swigValue() * (event[0].getKind() == null ? 1 : 0);
     });
     return event[0];
 }
 %typemap(javaout) Peers * {
     long peers = $jnicall;
-    if (peers == 0) throw TachyonException.of(getError(), errorText());
+    if (peers == 0) throw TachyonException.of(Tachyon.errorHere(), errorText());
     return new Peers(peers, true);
 }
 %typemap(javaout) void set_polling_mode { $jnicall; maxPayload(); }
@@ -156,6 +170,43 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %typemap(javaout) Result method { check($jnicall); }
 %enddef
 %formacro(VOID, Bus::flush, Bus::set_numa_node, RpcBus::cancel)
+%formacro(VOID, Bus::drop_peer, RpcBus::drop_peer)
+%typemap(jstype) Result sender "int"
+%typemap(javaout) Result sender { return (int) check($jnicall); }
+%typemap(javabase) Peers "java.util.AbstractList<PeerInfo>"
+%typemap(javacode) Peers %{
+    @Override
+    public int size() {
+        return getCount();
+    }
+
+    @Override
+    public PeerInfo get(int index) {
+        return at(java.util.Objects.checkIndex(index, getCount()));
+    }
+%}
+%define ABOUT(method, text)
+%javamethodmodifiers method "/** " text " */
+  public";
+%enddef
+%define ABOUT_BOTH(method, text)
+ABOUT(Bus::method, text) ABOUT(RpcBus::method, text)
+%enddef
+ABOUT_BOTH(accept, "Lets peers in and out and waits until one has come or gone, in any thread.")
+ABOUT_BOTH(peers, "Who is connected, in no order; for any thread.")
+ABOUT_BOTH(drop_peer, "Disconnects a peer; the event that it has left follows.")
+ABOUT_BOTH(sender, "Number of the peer whose message was received last; 0: none.")
+ABOUT(Bus::position, "Where this end of a broadcast stands; getEpoch() tells of which listener.")
+ABOUT(epoch, "Of the last position().")
+ABOUT(max_peers, "Listening, with a role: at most so many peers; 0: a single one.")
+ABOUT(slow_peer, "As producer of many: whether to wait for one that is slow ...")
+ABOUT(slow_after, "... or to let it go, and after how long.")
+ABOUT(without_peers, "As producer of many: what to do while there is none.")
+ABOUT(keep_place, "As producer of many: how long to keep the place of a dead name.")
+ABOUT(start, "Connecting to a broadcast: where to begin.")
+ABOUT(start_position, "Of START_POSITION: what position() said ...")
+ABOUT(start_epoch, "... and getEpoch().")
+ABOUT(Options::set_name, "The name of who connects, of at most 31 bytes.")
 %define HIDDEN(method)
 %javamethodmodifiers method "";
 %enddef
@@ -169,10 +220,13 @@ JNIEXPORT jint JNICALL JNI_OnLoad(JavaVM *vm, void *reserved) {
 %formacro(HIDDEN, RpcBus::copy_held, RpcBus::listen, RpcBus::connect)
 
 /* Time is a Duration, and Endpoint waits as Java does. */
-%typemap(jstype) double timeout "java.time.Duration"
-%typemap(javain) double timeout "t"
-%typemap(javaout) void timeout { double t = Endpoint.seconds(value); $jnicall; }
-%typemap(javaout) double Options::timeout { return Endpoint.duration($jnicall); }
+%typemap(jstype) double "java.time.Duration"
+%typemap(javain) double "t"
+%define DURATION(field)
+%typemap(javaout) void field { double t = Endpoint.seconds(value); $jnicall; }
+%typemap(javaout) double Options::field { return Endpoint.duration($jnicall); }
+%enddef
+%formacro(DURATION, timeout, slow_after, keep_place)
 %typemap(javaout) Result listen, Result connect { return $jnicall; }
 %define WAITS(method)
 %typemap(javaout) Result method { return await(timeout, t -> $jnicall); }
@@ -275,4 +329,5 @@ static int64_t attempt(int64_t object, int what, int64_t at, int64_t size, int n
 static int64_t attempt_address(void) { return (int64_t)(intptr_t)attempt; }
 static int64_t address(void *buffer) { return (int64_t)(intptr_t)buffer; }
 static void unref(int64_t bus) { bus_unref((Bus *)(intptr_t)bus); }
+static int error_here(void) { return *bus_error_here(); }
 %}
