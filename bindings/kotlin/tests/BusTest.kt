@@ -6,6 +6,7 @@ import java.util.concurrent.CompletableFuture
 import java.util.concurrent.atomic.AtomicInteger
 import kotlin.time.Duration.Companion.ZERO
 import kotlin.time.Duration.Companion.milliseconds
+import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.TimeoutCancellationException
@@ -232,5 +233,88 @@ internal class BusTest {
         assertThrows(CancellationException::class.java) {
             runBlocking { withTimeout(20.milliseconds) { rx.recv() } }
         }
+    }
+
+    private fun many(of: Role) = Options().apply {
+        role = of
+        maxPeers = 4
+    }
+
+    private suspend fun Bus.joined(path: String, called: String): Bus = coroutineScope {
+        val options = patient().apply { setName(called) }
+        val peer = async(Dispatchers.IO) { Bus.connect(path, options) }
+        val event = accept(20.seconds)
+        assertEquals(EventKind.EVENT_JOINED, event.kind)
+        assertEquals(called, event.name)
+        peer.await()
+    }
+
+    @Test
+    fun `many producers send to one consumer`() = runBlocking<Unit> {
+        val path = path()
+        val rx = Bus.listen(path, 4096, many(Role.ROLE_CONSUMER))
+        val peers = listOf("a", "b").map { rx.joined(path, it) }
+        val numbers = rx.java.peers().associate { it.peer to it.name }
+        val events = async { rx.events().take(2).toList() }
+        for (i in 0 until 20) peers.forEach { it.send(byteArrayOf(i.toByte())) }
+        val got = ArrayList<Pair<String?, Int>>()
+        rx.receive().take(40).collect { got += numbers[rx.java.sender()] to it.data[0].toInt() }
+        for (name in listOf("a", "b")) {
+            val own = got.filter { it.first == name }
+            assertEquals((0 until 20).toList(), own.map { it.second })
+        }
+        var sent = false
+        cancelledAt({ rx.recv() }) {
+            if (!sent) peers[0].java.send(byteArrayOf(7), 1)
+            sent = true
+            rx.java.stats().messages > 40L
+        }
+        assertEquals(7, rx.recv().data[0])
+        peers.forEach { it.close() }
+        assertThrows(BusTimeoutException::class.java) {
+            runBlocking { rx.recv(50.milliseconds) }
+        }
+        assertEquals(List(2) { EventKind.EVENT_LEFT }, events.await().map { it.kind })
+        rx.close()
+        assertEquals(listOf<Event>(), rx.events().toList())
+        assertThrows(BusClosedException::class.java) { runBlocking { rx.accept() } }
+    }
+
+    @Test
+    fun `a cancelled accept leaves the receiver alone`() = runBlocking {
+        val path = path()
+        val rx = Bus.listen(path, 4096, many(Role.ROLE_CONSUMER))
+        val receiving = async { rx.recv() }
+        repeat(10) {
+            val accepting = launch { rx.accept() }
+            delay(5)
+            accepting.cancelAndJoin()
+            assertTrue(receiving.isActive)
+        }
+        assertThrows(BusTimeoutException::class.java) {
+            runBlocking { rx.accept(20.milliseconds) }
+        }
+        rx.joined(path, "").use {
+            it.send("still".toByteArray())
+            assertEquals("still", receiving.await().data.decodeToString())
+        }
+        rx.close()
+    }
+
+    @Test
+    fun `one callee has many callers`() = runBlocking {
+        val path = path()
+        val callee = RpcBus.listen(path, 4096, 4096, Options().apply { maxPeers = 2 })
+        val connecting = async(Dispatchers.IO) { List(2) { RpcBus.connect(path, patient()) } }
+        val numbers = callee.events().take(2).toList().map { it.peer }
+        val callers = connecting.await()
+        val serving = launch {
+            callee.serve().collect { callee.reply(it.correlationId, it.data, callee.java.sender()) }
+        }
+        assertEquals(numbers, callers.map { it.call(byteArrayOf(1)).msgType })
+        callers.forEach { it.close() }
+        assertEquals(EventKind.EVENT_LEFT, callee.accept(20.seconds).kind)
+        callee.close()
+        serving.join()
     }
 }

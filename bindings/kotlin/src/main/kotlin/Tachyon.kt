@@ -3,6 +3,7 @@
 package dev.tachyon_ipc
 
 import java.nio.ByteBuffer
+import java.util.concurrent.ConcurrentLinkedQueue
 import kotlin.time.Duration
 import kotlin.time.Duration.Companion.INFINITE
 import kotlin.time.Duration.Companion.ZERO
@@ -77,17 +78,39 @@ private fun <T> untilClosed(next: suspend () -> T) = object : Flow<T> {
     }
 }
 
-/** One end of a bus, for one coroutine at a time; any may close or abort it. */
-class Bus internal constructor(val java: TachyonBus) : AutoCloseable by java {
+/** What comes one after the other, also behind a wait that was cancelled. */
+private class Queue<T : Any>(val take: (java.time.Duration?) -> T) {
+    private val late = ConcurrentLinkedQueue<T>()
+
+    suspend fun next(timeout: Duration): T =
+        waiting(timeout, { late.add(it) }) { late.poll() ?: take(it) }
+}
+
+/**
+ * One end of a bus, for one coroutine at a time; any may close or abort it, or accept. With
+ * `many` peers it copies what it receives, since each of them has a ring of its own.
+ */
+class Bus internal constructor(val java: TachyonBus, private val many: Boolean = false) :
+    AutoCloseable by java {
+    private val copies = Queue { java.recv(it).let { data -> Message(java.typeId, data) } }
+    private val events = Queue(java::accept)
+
     suspend fun send(data: ByteArray, typeId: Int = 0, timeout: Duration = INFINITE) =
         waiting(timeout) { java.send(ByteBuffer.wrap(data), typeId, it) }
 
     /** The next message, which a cancelled wait does not lose. */
     suspend fun recv(timeout: Duration = INFINITE): Message =
-        waiting(timeout) { java.acquireRx(it) }.use { Message(it.typeId, it.data.bytes()) }
+        if (many) copies.next(timeout)
+        else waiting(timeout) { java.acquireRx(it) }.use { Message(it.typeId, it.data.bytes()) }
 
     /** All messages; ends with the stream, when either end is closed. */
     fun receive(timeout: Duration = INFINITE): Flow<Message> = untilClosed { recv(timeout) }
+
+    /** Lets peers in and out, and waits until one has come or gone; beside all else. */
+    suspend fun accept(timeout: Duration = INFINITE): Event = events.next(timeout)
+
+    /** Who comes and goes, until this end is closed. */
+    fun events(): Flow<Event> = untilClosed { accept() }
 
     fun acquireTx(size: Long): TxGuard = java.acquireTx(size)
 
@@ -101,7 +124,7 @@ class Bus internal constructor(val java: TachyonBus) : AutoCloseable by java {
 
     companion object {
         fun listen(path: String, capacity: Long, options: Options = Options()) =
-            Bus(TachyonBus.listen(path, capacity, options))
+            Bus(TachyonBus.listen(path, capacity, options), options.maxPeers != 0)
 
         fun connect(path: String, options: Options? = null) =
             Bus(TachyonBus.connect(path, options))
@@ -111,6 +134,7 @@ class Bus internal constructor(val java: TachyonBus) : AutoCloseable by java {
 /** One end of a pair of rings, for one coroutine at a time. */
 class RpcBus internal constructor(val java: TachyonRpcBus) : AutoCloseable by java {
     private val late = ArrayList<RpcMessage>() // of waits that were cancelled, for the next
+    private val events = Queue(java::accept)
 
     private fun lately(id: Long) =
         late.firstOrNull { id == 0L || id == it.correlationId }?.also(late::remove)
@@ -151,6 +175,12 @@ class RpcBus internal constructor(val java: TachyonRpcBus) : AutoCloseable by ja
             lately(0) ?: message(java.serve(it))
         }
     }
+
+    /** Lets callers in and out, and waits until one has come or gone; beside all else. */
+    suspend fun accept(timeout: Duration = INFINITE): Event = events.next(timeout)
+
+    /** Who comes and goes, until this end is closed. */
+    fun events(): Flow<Event> = untilClosed { accept() }
 
     suspend fun reply(
         id: Long, payload: ByteArray, msgType: Int = 0, timeout: Duration = INFINITE,
