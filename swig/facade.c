@@ -353,13 +353,14 @@ Bytes Bus_recv_batch(Bus *bus, size_t item_size, size_t max_count, double timeou
         facade_refuse(bus);
         return none;
     }
-    if (item_size == 0 || item_size > tachyon_max_payload(bus->bus) || max_count == 0) {
+    size_t ring = tachyon_max_payload(bus->bus);
+    if (item_size == 0 || item_size > ring || max_count == 0) {
         facade_fail(bus, TACHYON_ERR_INVALID_SZ,
                     "item_size or max_count is 0, or no such item fits the ring");
         leave(bus);
         return none;
     }
-    size_t most = w->ring.len / 2 / item_size; /* never more than the ring holds */
+    size_t most = ring / item_size; /* never more than the ring holds */
     call.count = max_count < most ? max_count : most;
     if (!make_scratch(w, item_size * call.count)) {
         facade_fail(bus, TACHYON_ERR_MEM, "no memory for the batch");

@@ -417,6 +417,8 @@ TEST(one_collects_from_many_and_knows_who_is_there) {
     CHECK_EQ(Bus_send(other, "b", 1, 0, -1), 0);
     CHECK_EQ(received(collector, 1), 1);
     CHECK_EQ(Bus_sender(collector), 2);
+    CHECK_EQ(Bus_send_batch(one, "aabb", 4, 2, 3, -1), 2);
+    CHECK_EQ(Bus_recv_batch(collector, 2, SIZE_MAX, 1).len, 4);
     CHECK_EQ(Bus_position(collector), -TACHYON_ERR_INVALID_SZ);
 
     CHECK_EQ(Bus_accept(collector, 0).reason, TACHYON_ERR_EMPTY);
