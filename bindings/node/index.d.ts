@@ -37,6 +37,23 @@ export interface OpenOptions {
   typesRequired?: boolean;
   /** User ids that may connect, instead of our own; 4294967295: anyone. */
   allowedUids?: Iterable<number>;
+  /**
+   * Listening, a bus with a role: so many peers at a time, one after the other with 1.
+   * It opens at once and goes on listening. 0: a single peer, ever.
+   */
+  maxPeers?: number;
+  /** Listening as producer of many: SlowPeer.Wait, or Disconnect after slowAfter. */
+  slowPeer?: number;
+  /** Milliseconds, with SlowPeer.Disconnect; such a peer gets ErrorCode.Lagged. */
+  slowAfter?: number;
+  /** Listening as the producer of many: WithoutPeers.Wait or FreeRun. */
+  withoutPeers?: number;
+  /** Likewise: milliseconds that the place of a named consumer that died is kept. */
+  keepPlace?: number;
+  /** Connecting to a producer of many: Start.Now, Oldest, or where another stood. */
+  start?: number | Position;
+  /** Connecting: how the listener with many peers knows it; at most 31 bytes. */
+  name?: string;
 }
 
 export interface OpenAsyncOptions extends OpenOptions {
@@ -80,6 +97,38 @@ export interface Peer {
   gid: number;
 }
 
+/** Where one end of a broadcast stands, of use as long as that listener lives. */
+export interface Position {
+  position: bigint;
+  epoch: bigint;
+}
+
+/** A peer of a listener with many has come or gone. */
+export interface PeerEvent {
+  /** EventKind.Joined or Left; Missed counts, in `peer`, events that were not kept. */
+  kind: number;
+  /** Its number, which grows and is not used again. */
+  peer: number;
+  /** Why it has left, one of ErrorCode: Closed by either end, PeerDead, Lagged; else 0. */
+  reason: number;
+  /** As it has connected, '' for none. */
+  name: string;
+  who: Peer;
+}
+
+/** A peer that is connected. */
+export interface PeerInfo {
+  peer: number;
+  name: string;
+  who: Peer;
+  /** Received from it. */
+  messages: number;
+  /** Of a consumer of many: bytes that it has still to read. */
+  behind: number;
+  sleeps: number;
+  wakes: number;
+}
+
 declare abstract class Both {
   /** One of State. */
   readonly state: number;
@@ -89,6 +138,25 @@ declare abstract class Both {
   readonly closed: boolean;
   /** Who is at the other end. */
   peer(): Peer;
+  /**
+   * Of a listener with many peers: let them in and out until one has come or gone. All
+   * that waits, and a receive that finds nothing, lets them in too; events are kept until
+   * they are asked for, 1,024 of them. It blocks the event loop, as recv() does.
+   */
+  accept(options?: WaitOptions): PeerEvent;
+  /** The same with a promise. */
+  acceptAsync(options?: AsyncOptions): Promise<PeerEvent>;
+  /** Events until this end is closed; timeout is of each. */
+  events(options?: AsyncOptions): AsyncGenerator<PeerEvent, void, void>;
+  /** Who is connected, of many. */
+  peers(): PeerInfo[];
+  /** Disconnect one of many: it reads what there is. The event Left follows. */
+  dropPeer(peer: number): void;
+  /**
+   * Number of the peer whose message was received last, so to be looked at before the
+   * next is; 0: none, or a single peer.
+   */
+  readonly sender: number;
   /** 1: this end never sleeps while it waits. 0, the default: it spins, then sleeps. */
   setPollingMode(mode: 0 | 1): void;
   /** End the stream, and with an error all that is awaited here. Twice does no harm. */
@@ -141,6 +209,8 @@ export class Bus extends Both implements AsyncIterable<Message> {
   messages(options?: AsyncOptions): AsyncGenerator<Message, void, void>;
   [Symbol.asyncIterator](): AsyncGenerator<Message, void, void>;
 
+  /** In a broadcast: what a later connection takes as `start`. */
+  position(): Position;
   setNumaNode(node: number): void;
   stats(): Stats;
 }
@@ -295,6 +365,11 @@ export const State: {
   readonly FatalError: 4;
   readonly Unknown: 5;
 };
+
+export const EventKind: { readonly Joined: 1; readonly Left: 2; readonly Missed: 3 };
+export const SlowPeer: { readonly Wait: 0; readonly Disconnect: 1 };
+export const WithoutPeers: { readonly Wait: 0; readonly FreeRun: 1 };
+export const Start: { readonly Now: 0; readonly Oldest: 1 };
 
 /** A type_id is free for use; by convention a route and a type, of 16 bits each. */
 export function makeTypeId(route: number, type: number): number;

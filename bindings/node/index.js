@@ -2,7 +2,9 @@
 'use strict';
 // What is public; index.d.ts has the types and says what each does.
 
-const { native, ErrorCode, Role, State } = require('./lib/native.js');
+const {
+  native, ErrorCode, Role, State, EventKind, SlowPeer, WithoutPeers, Start,
+} = require('./lib/native.js');
 const errors = require('./lib/errors.js');
 const { End } = require('./lib/end.js');
 const guards = require('./lib/guards.js');
@@ -11,7 +13,7 @@ const { TxGuard, TxBatch, RxGuard, RpcRxGuard, RxBatch, dispose } = guards;
 
 const {
   TachyonError, PeerDeadError, AbiMismatchError, isTachyonError, isFull, isPeerDead,
-  isAbiMismatch, uint,
+  isAbiMismatch, uint, seconds,
 } = errors;
 const SPIN = native.TACHYON_DEFAULT_SPIN;
 const inside = Symbol('inside');
@@ -49,6 +51,23 @@ class Both {
   get maxPayload() { return this.#end.check(this.#end.raw.maxPayload()); }
   stats() { return this.#end.struct(this.#end.raw.stats()); }
   peer() { return this.#end.struct(this.#end.raw.peer()); }
+
+  get sender() { return this.#end.check(this.#end.raw.sender()); }
+  peers() { return this.#end.peers(); }
+  dropPeer(peer) { this.#end.check(this.#end.raw.dropPeer(uint(peer, 'peer'))); }
+
+  accept(options) {
+    const end = this.#end;
+    const limit = seconds(options?.timeout, -1);
+    return end.check(end.wait((timeout) => end.event(timeout), limit));
+  }
+
+  async acceptAsync(options) {
+    const end = this.#end;
+    return end.later(end.acceptors, (timeout) => end.event(timeout), options);
+  }
+
+  events(options) { return this.#end.iterate(() => this.acceptAsync(options), true); }
 
   setPollingMode(mode) {
     this.#end.raw.setPollingMode(uint(mode, 'mode', 1));
@@ -88,6 +107,12 @@ class Bus extends Both {
   setNumaNode(node) {
     const end = Both.end(this);
     end.check(end.raw.setNumaNode(uint(node, 'node', 63)));
+  }
+
+  position() {
+    const { raw } = Both.end(this);
+    const position = BigInt(Both.end(this).check(raw.position()));
+    return { position, epoch: raw.epoch };
   }
 
   send(data, typeId = 0, options = undefined) {
@@ -263,7 +288,7 @@ const { version } = native;
 
 module.exports = {
   Bus, RpcBus, TxGuard, TxBatch, RxGuard, RxBatch, RpcRxGuard,
-  TachyonError, PeerDeadError, AbiMismatchError, ErrorCode, Role, State,
-  isTachyonError, isFull, isPeerDead, isAbiMismatch,
+  TachyonError, PeerDeadError, AbiMismatchError, ErrorCode, Role, State, EventKind,
+  SlowPeer, WithoutPeers, Start, isTachyonError, isFull, isPeerDead, isAbiMismatch,
   makeTypeId, routeId, msgType, version,
 };

@@ -120,8 +120,10 @@ static Result open_slice(Bus *bus, double seconds) {
         !lossless)
         SWIG_exception_fail(SWIG_TypeError, "a BigInt of 64 bits is needed");
 }
-%apply uint64_t id { uint64_t schema };
 %typemap(out) uint64_t id "$result = Napi::BigInt::New(env, $1);"
+%apply uint64_t id {
+    uint64_t schema, uint64_t start_position, uint64_t start_epoch, uint64_t epoch
+};
 
 %include "tachyon.i"
 

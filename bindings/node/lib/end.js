@@ -4,13 +4,14 @@
 // attempt(seconds), which gives what it has got, or minus an ErrorCode.
 
 const { isMainThread } = require('node:worker_threads');
-const { native, ErrorCode } = require('./native.js');
+const { native, ErrorCode, Role } = require('./native.js');
 const { failure, aborted, typed, text, uint, seconds } = require('./errors.js');
 
 const { Empty, Full, Timeout, Closed, InvalidSz, Interrupted } = ErrorCode;
 const FOREVER = -1;
 // Seconds after which a worker that waits can be terminated.
 const SLICE = isMainThread ? FOREVER : 0.1;
+const PAUSE = 64; // most milliseconds between two vain looks for peers
 const BURST = 256; // promises settled at once before the event loop has its turn
 const HEADER = 8; // bytes before a message that receive() has written
 const COPY = process.env.TACHYON_NODE_COPY === '1'; // as if the runtime lent no memory
@@ -21,12 +22,27 @@ const wouldWait = (result) => result === -Empty || result === -Full;
 const nothing = (result) =>
   wouldWait(result) || result === -Timeout || result === -Interrupted;
 
+function plain(struct) {
+  const object = {};
+  for (const key in struct) {
+    if (typeof struct[key] !== 'function') object[key] = struct[key];
+  }
+  return object;
+}
+
+/** The same with the peer's process and user as one. */
+function withWho(struct) {
+  const { pid, uid, gid, ...rest } = plain(struct);
+  return { ...rest, who: { pid, uid, gid } };
+}
+
 class End {
   watcher = null; opening = false; closed = false;
   spins = native.TACHYON_DEFAULT_SPIN; burst = 0;
   tx = null; rx = null; // the guards in force
   ring = COPY ? null : undefined; table = this.ring; // null: only copies are allowed
-  receivers = []; repliers = []; senders = []; // who awaits, in order
+  receivers = []; repliers = []; senders = []; acceptors = []; // who awaits, in order
+  broadcasts = false; pause = 0; pausing = null; // of many peers
   replies = new Map(); // that have come while others were awaited
 
   constructor(raw, caller) {
@@ -42,11 +58,7 @@ class End {
   /** A struct that the core has filled in, as a plain object. */
   struct(value) {
     this.check(-this.raw.error);
-    const plain = {};
-    for (const key in value) {
-      if (typeof value[key] !== 'function') plain[key] = value[key];
-    }
-    return plain;
+    return plain(value);
   }
 
   // ---- Opening and closing ----
@@ -61,9 +73,29 @@ class End {
     if (options?.types !== undefined) made.setTypes(text(options.types, 'types'));
     made.typesRequired = Number(
       typed(options?.typesRequired ?? false, 'boolean', 'typesRequired'));
+    this.setPeers(made, options ?? {});
     for (const uid of options?.allowedUids ?? []) made.allowUid(uint(uid, 'a user id'));
     for (const size of sizes) uint(size, 'capacity', Number.MAX_SAFE_INTEGER);
     this.check(this.raw[`${call}Start`](path, ...sizes, made));
+  }
+
+  /** What concerns one listener with many peers. */
+  setPeers(made, options) {
+    made.maxPeers = uint(options.maxPeers ?? 0, 'maxPeers');
+    this.broadcasts = made.maxPeers > 0 && made.role === Role.Producer;
+    made.slowPeer = uint(options.slowPeer ?? 0, 'slowPeer', 1);
+    made.slowAfter = seconds(options.slowAfter, 0, 'slowAfter');
+    made.withoutPeers = uint(options.withoutPeers ?? 0, 'withoutPeers', 1);
+    made.keepPlace = seconds(options.keepPlace, 0, 'keepPlace');
+    const { start = 0, name } = options;
+    if (typeof start === 'object') {
+      made.start = native.START_POSITION;
+      made.startPosition = typed(start.position, 'bigint', 'start.position');
+      made.startEpoch = typed(start.epoch, 'bigint', 'start.epoch');
+    } else {
+      made.start = uint(start, 'start', 1);
+    }
+    if (name !== undefined) made.setName(text(name, 'name'));
   }
 
   open(call, path, sizes, options) {
@@ -115,6 +147,19 @@ class End {
   receive(attempt, spin, options) {
     if (spin !== this.spins) this.raw.spin = this.spins = uint(spin, 'spin');
     return this.wait(attempt, seconds(options?.timeout, FOREVER));
+  }
+
+  /** Who has come or gone. */
+  event(timeout) {
+    if (this.broadcasts) this.raw.flush(); // lets out who has gone
+    const event = this.raw.accept(timeout);
+    return event.kind === 0 ? -event.reason : withWho(event);
+  }
+
+  peers() {
+    const peers = this.raw.peers();
+    this.check(-this.raw.error);
+    return Array.from({ length: peers.count }, (_, i) => withWho(peers.at(i)));
   }
 
   /** How many went. What a slice has sent of them, the next does not send again. */
@@ -177,7 +222,8 @@ class End {
   /** The descriptor is watched while somebody awaits. */
   watch() {
     const receiving = this.receivers.length + this.repliers.length;
-    if (this.closed || receiving + this.senders.length === 0) {
+    const busy = receiving + this.senders.length > 0;
+    if (this.closed || !(busy || this.acceptors.length > 0)) {
       this.watcher?.stop();
       return;
     }
@@ -185,9 +231,9 @@ class End {
     try {
       if (!this.watcher) {
         this.watcher = new native.Watcher(this.check(this.raw.fileno()), this.raw);
-        this.watcher.ready = () => this.pump();
+        this.watcher.ready = () => this.ready();
       }
-      this.watcher.start();
+      if (busy || !this.pausing) this.watcher.start();
     } catch (error) {
       this.fail(error); // nothing would wake them
     }
@@ -195,14 +241,35 @@ class End {
 
   /** An end of all that is awaited. */
   fail(error) {
-    for (const waiter of [...this.receivers, ...this.repliers, ...this.senders]) {
+    const { receivers, repliers, senders, acceptors } = this;
+    for (const waiter of [...receivers, ...repliers, ...senders, ...acceptors]) {
       waiter.reject(error);
     }
   }
 
   unwatch() {
+    clearTimeout(this.pausing);
+    this.pausing = null;
     this.watcher?.close();
     this.watcher = null;
+  }
+
+  ready() {
+    const { receivers, repliers, senders, acceptors, broadcasts } = this;
+    const [first] = acceptors;
+    this.pump();
+    const others = receivers.length + repliers.length + senders.length;
+    if (!first || first !== acceptors[0] || others > 0 || broadcasts) {
+      this.pause = 0;
+      return;
+    }
+    // A message that nobody takes keeps it readable: look again in a while.
+    this.watcher?.stop();
+    this.pause = Math.min(2 * this.pause + 1, PAUSE);
+    this.pausing ??= setTimeout(() => {
+      this.pausing = null;
+      this.watch();
+    }, this.pause);
   }
 
   pump() {
@@ -221,18 +288,20 @@ class End {
     for (const waiter of [...this.repliers].sort((a, b) => (a.id ? 0 : 1) - (b.id ? 0 : 1))) {
       if (over || this.replies.has(this.gathered(waiter.id))) serve(waiter);
     }
+    while (this.acceptors.length > 0 && serve(this.acceptors[0]));
+    if (this.broadcasts && !this.closed) this.raw.flush(); // it lets peers in and out
     while (this.senders.length > 0 && serve(this.senders[0]));
     this.watch();
   }
 
-  async* iterate(next) {
+  async* iterate(next, untilClosed = false) {
     for (;;) {
       let message;
       try {
         message = await next();
       } catch (error) {
-        if (error.code !== Closed || this.closed) throw error;
-        return; // the peer's end of the stream
+        if (error.code !== Closed || (this.closed && !untilClosed)) throw error;
+        return; // the peer's end of the stream, or that of all events
       }
       yield message;
     }

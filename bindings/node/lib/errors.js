@@ -49,10 +49,10 @@ function uint(value, name, most = 0xffffffff) {
 }
 
 /** Milliseconds as the core's seconds, of which -1 is for ever. */
-function seconds(timeout, otherwise) {
+function seconds(timeout, otherwise, name = 'timeout') {
   if (timeout === undefined) return otherwise;
-  if (!(typed(timeout, 'number', 'timeout') >= 0)) {
-    throw new RangeError(`timeout must be 0 or more milliseconds, not ${timeout}`);
+  if (!(typed(timeout, 'number', name) >= 0)) {
+    throw new RangeError(`${name} must be 0 or more milliseconds, not ${timeout}`);
   }
   return timeout === Infinity ? -1 : timeout / 1000;
 }

@@ -34,5 +34,11 @@ function constants(prefix) {
   return Object.freeze(found);
 }
 
+const SlowPeer = Object.freeze({
+  Wait: native.SLOW_BLOCK, Disconnect: native.SLOW_DISCONNECT,
+});
+const Start = Object.freeze({ Now: native.START_NOW, Oldest: native.START_OLDEST });
+
 module.exports = { native, ErrorCode: constants('ERR_'), Role: constants('ROLE_'),
-  State: constants('STATE_') };
+  State: constants('STATE_'), EventKind: constants('EVENT_'), SlowPeer,
+  WithoutPeers: constants('WITHOUT_PEERS_'), Start };

@@ -101,6 +101,29 @@ function wrong(bus: Bus): void {
   console.log(text);
 }
 
+async function many(signal: AbortSignal): Promise<void> {
+  const bus = Bus.listen('x', 4096, {
+    role: Role.Producer,
+    maxPeers: 4,
+    slowPeer: core.SlowPeer.Disconnect,
+    slowAfter: 100,
+    withoutPeers: core.WithoutPeers.FreeRun,
+    keepPlace: 1000,
+  });
+  const start: core.Position = bus.position();
+  const late = await Bus.connectAsync('x', { start, name: 'late' });
+  await Bus.connectAsync('x', { start: core.Start.Oldest });
+  const event: core.PeerEvent = await bus.acceptAsync({ timeout: 5, signal });
+  console.log(event.kind === core.EventKind.Left, event.reason, event.who.pid);
+  for await (const { peer, name } of bus.events({ signal })) {
+    if (name === '') bus.dropPeer(peer);
+  }
+  const peers: core.PeerInfo[] = bus.peers();
+  console.log(bus.accept({ timeout: 5 }).peer, peers.length, late.sender);
+  // @ts-expect-error
+  bus.dropPeer('late');
+}
+
 async function calls(signal: AbortSignal): Promise<void> {
   const caller = await RpcBus.rpcConnectAsync('x', { signal });
   const callee = await RpcBus.rpcListenAsync('x', 4096, 4096);
@@ -128,7 +151,9 @@ async function calls(signal: AbortSignal): Promise<void> {
 
 try {
   wrong(Bus.connect('x'));
-  stream(AbortSignal.timeout(5)).then(() => calls(new AbortController().signal));
+  stream(AbortSignal.timeout(5))
+    .then(() => many(AbortSignal.timeout(5)))
+    .then(() => calls(new AbortController().signal));
 } catch (error) {
   if (isFull(error) || core.isPeerDead(error) || core.isAbiMismatch(error))
     console.log(error.code);
