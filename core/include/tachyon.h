@@ -1220,9 +1220,9 @@ TACHYON_ABI tachyon_error_t tachyon_rpc_reply_timed(
     tachyon_rpc_bus_t *rpc, uint64_t correlation_id, const void *payload, size_t size,
     uint32_t msg_type, uint32_t spin_threshold, int64_t timeout_ns) TACHYON_NOEXCEPT;
 
-/** Reserve room for a reply; as tachyon_acquire_tx(). With many callers that is room in
- * the ring of the one whose request was taken last, and a reply that turns out to be for
- * another is copied when it is sent; MEM: that caller has left, and there is no memory. */
+/** Reserve room for a reply; as tachyon_acquire_tx(). With many callers that is memory
+ * which none of them can write, copied when it is sent; there must be room for the one
+ * whose request was taken last. MEM: there is no memory. */
 TACHYON_ABI void *
 tachyon_rpc_acquire_reply_tx(tachyon_rpc_bus_t *rpc,
                              size_t max_payload_size) TACHYON_NOEXCEPT;

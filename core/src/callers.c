@@ -15,8 +15,8 @@
  *   R1  `caller` of a slot is a peer from its first request until it is handed back, and
  *       in between nobody frees it. A reply finds its ring by that, and never by the table
  *       of peers, where somebody who has been handed back may still stand.
- *   R2  At most one reply is reserved, in the ring of `holder` or in memory apart; while
- *       it is, a holder that has left stays mapped (F2 in turns.c).
+ *   R2  At most one reply is reserved, in memory that no caller can write: only its commit
+ *       says whose it is, and so whose ring it is copied into.
  *   R3  A wait for room is over when its caller has left. That caller may be freed in it:
  *       `to` is NULL then.
  */
@@ -48,10 +48,10 @@ struct callers {
     struct peer *taken;  /* from whom the last request was; NULL: it has left */
     struct peer *to;     /* for whom room is awaited; NULL: nobody, or it has left */
     tachyon_error_t end; /* how that one has left; SUCCESS: it has not */
-    uint8_t *reserved;   /* for a reply; NULL: nothing */
-    size_t room;         /* bytes there */
-    struct peer *holder; /* in whose ring that is; NULL: it is `apart` */
-    uint8_t *apart;
+    uint8_t *apart;      /* for a reply that is reserved */
+    size_t apart_bytes;  /* there, as allocated */
+    size_t room;         /* of those the reply may have */
+    bool reserved;
     uint64_t calls, replies;
     struct served served[];
 };
@@ -262,29 +262,23 @@ static tachyon_error_t send_reply(struct callers *callers, struct served *served
     return TACHYON_SUCCESS;
 }
 
-static void drop_reserved(struct tachyon_bus *bus) {
-    struct callers *callers = callers_of(bus);
-    struct peer *holder = callers->holder;
-    if (holder) {
-        holder->tx.offset = 0;
-        if (unlikely(peer_end(holder) != TACHYON_SUCCESS)) /* R2: it may go now */
-            ty_link_wake(&bus->peers->front);
-    }
-    callers->holder = NULL;
-    callers->reserved = NULL;
-}
-
 static uint8_t *reserve_apart(struct tachyon_bus *bus, size_t size) {
     struct callers *callers = callers_of(bus);
     if (!ty_bus_fits(bus, size))
         return NULL;
-    free(callers->apart);
     size_t bytes = (size + RING_LINE) & ~(size_t)(RING_LINE - 1);
-    callers->apart = aligned_alloc(RING_LINE, bytes);
-    if (callers->apart)
-        memset(callers->apart, 0, bytes); /* what this process had there is nobody's */
-    else
+    if (bytes > callers->apart_bytes) {
+        free(callers->apart);
+        callers->apart = aligned_alloc(RING_LINE, bytes);
+        callers->apart_bytes = callers->apart ? bytes : 0;
+    }
+    if (!callers->apart) {
         ty_fail(TACHYON_ERR_MEM, 0, "no memory for a reply of %zu bytes", size);
+        return NULL;
+    }
+    memset(callers->apart, 0, bytes); /* what this process had there is nobody's */
+    callers->room = size;
+    callers->reserved = true;
     return callers->apart;
 }
 
@@ -292,19 +286,15 @@ void *ty_callers_acquire(struct tachyon_bus *bus, size_t size, uint32_t spins,
                          int64_t timeout_ns) {
     struct callers *callers = callers_of(bus);
     struct peer *peer = callers->taken;
-    drop_reserved(bus);
+    callers->reserved = false;
+    /* Probably it is meant for who has asked last: then there is room at the commit. */
     if (peer && peer_end(peer) == TACHYON_SUCCESS) {
-        callers->reserved = room_for(bus, peer, size, spins, timeout_ns);
-        if (callers->reserved)
-            callers->holder = peer;
+        if (room_for(bus, peer, size, spins, timeout_ns))
+            peer->tx.offset = 0;
         else if (callers->end == TACHYON_SUCCESS)
             return NULL;
     }
-    /* It may be meant for another, to whom it will be copied. */
-    if (!callers->reserved)
-        callers->reserved = reserve_apart(bus, size);
-    callers->room = size;
-    return callers->reserved;
+    return reserve_apart(bus, size);
 }
 
 tachyon_error_t ty_callers_commit(struct tachyon_bus *bus, uint64_t id, size_t size,
@@ -320,15 +310,11 @@ tachyon_error_t ty_callers_commit(struct tachyon_bus *bus, uint64_t id, size_t s
         return ty_fail(TACHYON_ERR_INVALID_SZ, 0,
                        "the reply has %zu bytes, but only %zu are reserved", size,
                        callers->room);
-    if (callers->holder == served->caller) {
-        callers->holder = NULL; /* it is used up, not given back */
-    } else {
-        void *slot = room_for(bus, served->caller, size, 0, 0);
-        if (!slot)
-            return no_room(callers, id);
-        memcpy(slot, callers->reserved, size);
-    }
-    drop_reserved(bus);
+    void *slot = room_for(bus, served->caller, size, 0, 0);
+    if (!slot)
+        return no_room(callers, id);
+    memcpy(slot, callers->apart, size);
+    callers->reserved = false;
     return send_reply(callers, served, call, size, type);
 }
 
@@ -342,7 +328,7 @@ tachyon_error_t ty_callers_reply(struct tachyon_bus *bus, uint64_t id,
         return tachyon_last_error();
     if (size > 0 && is_null(payload))
         return TACHYON_ERR_NULL_PTR;
-    drop_reserved(bus);
+    callers->reserved = false;
     void *slot = room_for(bus, served->caller, size, spins, timeout_ns);
     if (!slot)
         return no_room(callers, id);
@@ -352,7 +338,7 @@ tachyon_error_t ty_callers_reply(struct tachyon_bus *bus, uint64_t id,
 }
 
 void ty_callers_rollback(struct tachyon_bus *bus) {
-    drop_reserved(bus);
+    callers_of(bus)->reserved = false;
 }
 
 /* ---- What a listener needs ---- */

@@ -17,7 +17,7 @@
  *   F1  A ring becomes cold only if, after its word was set and that was ordered, a look
  *       found it empty. Before a sleep that is done for all hot ones at once, and all are
  *       looked at; else one of them may have been published to before its word stood.
- *   F2  What is handed out or reserved stays mapped until it is committed: a peer that
+ *   F2  What is handed out stays mapped until it is committed: a peer that
  *       has lent something is not handed back, whatever has become of it. How far the ring
  *       in turn is, bus->rx says: copy_back() comes before anything else that asks.
  *   F3  A peer that has ended is drained first, but no further than an honest one can have
@@ -119,9 +119,9 @@ static bool choose(struct tachyon_bus *bus, struct peer *peer) {
 
 /* ---- Coming and going ---- */
 
-/* Somebody reads or writes in its memory. */
+/* Somebody reads in its memory. */
 static bool has_lent(const struct peer *peer) {
-    return peer->rx.handed > 0 || peer->tx.offset != 0;
+    return peer->rx.handed > 0;
 }
 
 static bool same_name(const struct peer *a, const struct peer *b) {

@@ -1512,9 +1512,9 @@ extern "C" {
     ) -> tachyon_error_t;
 }
 extern "C" {
-    /** Reserve room for a reply; as tachyon_acquire_tx(). With many callers that is room in
- the ring of the one whose request was taken last, and a reply that turns out to be for
- another is copied when it is sent; MEM: that caller has left, and there is no memory.*/
+    /** Reserve room for a reply; as tachyon_acquire_tx(). With many callers that is memory
+ which none of them can write, copied when it is sent; there must be room for the one
+ whose request was taken last. MEM: there is no memory.*/
     pub fn tachyon_rpc_acquire_reply_tx(
         rpc: *mut tachyon_rpc_bus_t,
         max_payload_size: usize,

@@ -82,6 +82,9 @@ static tachyon_error_t reply_to(struct scene *scene, const struct request *reque
         if (slot) {
             memset(slot, 0xAA, MOST); /* all of it is there */
             memcpy(slot, payload, size);
+            for (uint64_t pauses = test_random_below(scene->random, 300); pauses > 0;
+                 pauses--)
+                ty_pause(); /* in which they write where they can */
         }
         error = slot ? tachyon_rpc_commit_reply(callee, request->id, size, 2)
                      : tachyon_last_error();
