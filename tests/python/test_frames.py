@@ -582,7 +582,8 @@ def test_held_in_any_order(pair: Pair, seed: int) -> None:
     assert nothing_left(pair.consumer)
 
 
-MANY_BEHIND = """
+# Of a program of its own: both ends of a bus.
+PAIR = """
 import threading
 from tachyon import Bus
 ends = []
@@ -591,6 +592,10 @@ thread.start()
 tx = Bus.connect(PATH, timeout=10)
 thread.join()
 rx, = ends
+"""
+
+MANY_BEHIND = f"""
+{PAIR}
 for number in range(100):
     tx.send_array(bytes([number]))
 held = rx.recv_array(hold=True)
@@ -860,16 +865,11 @@ def test_a_frame_that_was_overwritten_says_so_behind_what_is_held(
 
 # ---- Without NumPy, and in an event loop ----
 
-WITHOUT_NUMPY = """
-import array, sys, threading
+WITHOUT_NUMPY = f"""
+import array, sys
 sys.modules["numpy"] = None
-from tachyon import Bus, Frame
-ends = []
-thread = threading.Thread(target=lambda: ends.append(Bus.listen(PATH, 1 << 16)))
-thread.start()
-tx = Bus.connect(PATH, timeout=10)
-thread.join()
-rx, = ends
+from tachyon import Frame
+{PAIR}
 sent = memoryview(array.array("f", range(12))).cast("B").cast("f", (3, 4))
 for _ in range(4):
     tx.send_array(sent, tag=3)
